@@ -1,0 +1,1 @@
+"""Opportunity, segregation and mobility from census tracts, distributed on Dask."""

@@ -1,0 +1,48 @@
+"""The only errors raised on purpose.
+
+A message names the file, column, tract or setting, what was found and what was expected.
+`exit_code` is what a job returns to the shell: 2 for bad usage or input, 1 for a run that failed.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+class GeomobError(Exception):
+    """Any failure that the package can explain."""
+
+    exit_code = 2
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # OSError rewrites its arguments when it is unpickled; errors travel from workers.
+        return type(self), self.args
+
+
+class InputError(GeomobError, ValueError):
+    """A file, table, column or key that cannot be used as it is."""
+
+
+class GeometryError(InputError):
+    """Polygons that are missing, invalid or in no common coordinate system."""
+
+
+class CountsError(InputError):
+    """Counts that no population can have: negative, or a part above its whole."""
+
+
+class DefinitionError(InputError):
+    """A definition (of an index, of groups, of brackets) that does not fit itself or its table."""
+
+
+class SettingsError(InputError):
+    """An unknown, missing or contradictory setting."""
+
+
+class StoreError(GeomobError, OSError):
+    """A store that cannot be read or written, or that holds something other than was asked for."""
+
+
+class RunError(GeomobError, RuntimeError):
+    """A run that started from good input and did not end."""
+
+    exit_code = 1

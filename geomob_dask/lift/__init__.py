@@ -1,0 +1,1 @@
+"""The only package that turns kernels into Dask graphs."""
