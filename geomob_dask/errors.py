@@ -4,7 +4,7 @@ A message names the file, column, tract or setting, what was found and what was 
 `exit_code` is what a job returns to the shell: 2 for bad usage or input, 1 for a run that failed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 

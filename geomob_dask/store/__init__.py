@@ -1,0 +1,7 @@
+"""Tables and their snapshots in a folder or a bucket."""
+
+from geomob_dask.store.provenance import Provenance
+from geomob_dask.store.snapshots import Part, Snapshot
+from geomob_dask.store.tables import Store
+
+__all__ = ["Part", "Provenance", "Snapshot", "Store"]

@@ -1,0 +1,168 @@
+"""Settings: one frozen model, read once from cluster.yaml, the environment and flags.
+
+A flag wins over the environment (``GEOMOB_STORE``, ``GEOMOB_CLUSTER``), which wins over the file. Secrets are never
+settings: endpoint and credentials of a bucket come from the usual AWS variables or profile.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geomob_dask.errors import SettingsError
+
+DEFAULT_STORE = "store"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LocalSection(_Frozen):
+    """Worker processes on this machine.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes; as many as cores by default.
+    memory_limit : str
+        Memory of one worker (``"4GiB"``); ``auto`` shares the machine's memory out.
+    target, spill, pause, terminate : float
+        Shares of that memory at which results are moved to disk, the process's own memory is spilled, no new
+        task starts, and the worker is restarted.
+    scratch : str, optional
+        Folder for spilled results; the system's temporary folder by default.
+    dashboard : str
+        Address of the dashboard; ``:0`` takes any free port.
+    """
+
+    kind: Literal["local"] = "local"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    threads_per_worker: Annotated[int, Field(ge=1)] = 1
+    memory_limit: str = "auto"
+    target: Annotated[float, Field(gt=0, le=1)] = 0.6
+    spill: Annotated[float, Field(gt=0, le=1)] = 0.7
+    pause: Annotated[float, Field(gt=0, le=1)] = 0.85
+    terminate: Annotated[float, Field(gt=0, le=1)] = 0.95
+    scratch: str | None = None
+    dashboard: str = ":8787"
+
+
+class AddressSection(_Frozen):
+    """A scheduler that already runs.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``tcp://scheduler.example:8786``; ``GEOMOB_ADDRESS`` wins over the file.
+    timeout : float
+        Seconds to wait for it.
+    """
+
+    kind: Literal["address"] = "address"
+    address: str = "tcp://127.0.0.1:8786"
+    timeout: Annotated[float, Field(gt=0)] = 30.0
+
+
+class SerialSection(_Frozen):
+    """No cluster: every task in turn, in this process. For following what happens, with a debugger if need be."""
+
+    kind: Literal["serial"] = "serial"
+
+
+Section = LocalSection | AddressSection | SerialSection
+ClusterSection = Annotated[Section, Field(discriminator="kind")]
+
+
+def _default_clusters() -> dict[str, Section]:
+    return {"local": LocalSection(), "address": AddressSection(), "serial": SerialSection()}
+
+
+class Settings(_Frozen):
+    """Everything a job needs to know besides its own arguments.
+
+    Parameters
+    ----------
+    store : str
+        A folder or ``s3://bucket/prefix``.
+    cluster : str
+        The section of `clusters` to use.
+    clusters : mapping of str to section
+        Named sections of cluster.yaml.
+    """
+
+    store: str = DEFAULT_STORE
+    cluster: str = "local"
+    clusters: dict[str, ClusterSection] = Field(
+        default_factory=lambda: {
+            "local": LocalSection(),
+            "address": AddressSection(),
+            "serial": SerialSection(),
+        }
+    )
+
+    @property
+    def section(self) -> Section:
+        """Return the chosen section."""
+        if self.cluster not in self.clusters:
+            raise SettingsError(f"cluster {self.cluster!r}: expected one of the sections {', '.join(self.clusters)}")
+        return self.clusters[self.cluster]
+
+
+def load_settings(file: str | None = None, *, store: str | None = None, cluster: str | None = None) -> Settings:
+    """Return the settings from a file, the environment and flags.
+
+    Parameters
+    ----------
+    file : str, optional
+        cluster.yaml; by default ``GEOMOB_CONFIG``, then ``cluster.yaml`` in this folder, then built-in values.
+
+    Raises
+    ------
+    SettingsError
+        Naming the file and key that is unknown or has a wrong value.
+    """
+    given = file or os.environ.get("GEOMOB_CONFIG")
+    path = Path(given or "cluster.yaml")
+    plain: dict[str, Any] = {}
+    if given or path.exists():
+        plain = _read(path)
+    chosen = {
+        "store": store or os.environ.get("GEOMOB_STORE"),
+        "cluster": cluster or os.environ.get("GEOMOB_CLUSTER"),
+    }
+    plain |= {key: value for key, value in chosen.items() if value}
+    address = os.environ.get("GEOMOB_ADDRESS")
+    if address:
+        plain.setdefault("clusters", {})["address"] = {"kind": "address", "address": address}
+    try:
+        settings = Settings.model_validate(plain)
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {explain(error)}") from error
+    _ = settings.section
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error}); expected the cluster file") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if plain is None:
+        return {}
+    if not isinstance(plain, dict):
+        raise SettingsError(f"{path}: found a {type(plain).__name__}, expected keys store, cluster, clusters")
+    return plain
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line which keys are wrong, what was found and what was expected."""
+    return "; ".join(
+        f"{'.'.join(str(step) for step in item['loc']) or 'file'}: {item['msg']}"
+        + ("" if item["type"] == "missing" else f", found {item['input']!r}")
+        for item in error.errors()
+    )

@@ -1,0 +1,182 @@
+"""Whole objects under one URL: a folder or ``s3://bucket/prefix``.
+
+An object is written whole or not at all, and `create` lets one writer of several win: in a folder by a
+temporary file and a hard link, in a bucket by a plain put with ``If-None-Match: *`` (multipart
+uploads are not conditional everywhere, so markers must stay small).
+"""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import fsspec
+
+from geomob_dask.errors import StoreError
+
+_T = TypeVar("_T")
+
+# botocore raises these when nothing at all is configured; importing it for a folder store would be a waste.
+_CREDENTIAL_ERRORS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
+_NETWORK_ERRORS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ClientError"}
+
+
+class Objects:
+    """Objects below a URL, by relative key.
+
+    Parameters
+    ----------
+    url : str
+        A folder, ``file://`` or ``s3://bucket/prefix``. Endpoint and credentials of a bucket come from
+        the usual AWS variables or profile.
+    """
+
+    def __init__(self, url: str) -> None:
+        if not url or url.endswith("://"):
+            raise StoreError(f"store {url!r}: expected a folder or s3://bucket/prefix")
+        protocol = url.split("://", 1)[0] if "://" in url else "file"
+        if protocol not in ("file", "s3"):
+            raise StoreError(f"store {url!r}: found the protocol {protocol!r}, expected a folder or s3://bucket/prefix")
+        self.local = protocol == "file"
+        if self.local:
+            self.root = os.path.abspath(url.removeprefix("file://"))
+            self.url = self.root
+            self._fs = fsspec.filesystem("file")
+        else:
+            self.root = url.removeprefix("s3://").rstrip("/")
+            self.url = f"s3://{self.root}"
+            # A listing must show what another process has just committed.
+            self._fs = self._explained(
+                "open",
+                "",
+                lambda: fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=_S3_CONFIG),
+            )
+
+    def __reduce__(self) -> tuple[type["Objects"], tuple[str]]:
+        return type(self), (self.url,)
+
+    def path(self, key: str) -> str:
+        """Return the full path of a key."""
+        return f"{self.root}/{key}" if key else self.root
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes of an object."""
+        return self._explained("read", key, lambda: bytes(self._fs.cat_file(self.path(key))))
+
+    @contextlib.contextmanager
+    def open(self, key: str) -> Iterator[IO[bytes]]:
+        """Open an object for reading parts of it; only the ranges asked for travel."""
+        with self._explained("read", key, lambda: self._fs.open(self.path(key), "rb")) as stream:
+            yield stream
+
+    def exists(self, key: str) -> bool:
+        """Tell whether an object is there."""
+        return bool(self._explained("look for", key, lambda: self._fs.isfile(self.path(key))))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object whole, over whatever is there."""
+        if self.local:
+            self._explained("write", key, lambda: self._put_file(key, data, os.replace))
+        else:
+            self._explained("write", key, lambda: self._fs.pipe_file(self.path(key), data))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object whole if there is none yet; return whether this call wrote it."""
+
+        def write() -> bool:
+            try:
+                if self.local:
+                    self._put_file(key, data, _link)
+                else:
+                    self._fs.pipe_file(self.path(key), data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if "PreconditionFailed" in repr(error) or "At least one of the pre-conditions" in str(error):
+                    return False
+                raise
+            return True
+
+        return self._explained("write", key, write)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            self._explained("remove", key, lambda: self._fs.rm_file(self.path(key)), missing_is_error=False)
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the sorted names directly below a prefix; none where nothing was written yet."""
+
+        def ls() -> list[str]:
+            try:
+                found = self._fs.ls(self.path(prefix), detail=False)
+            except FileNotFoundError:
+                self._bucket_must_exist()
+                return []
+            names = (path.rstrip("/").rsplit("/", 1)[-1] for path in found)
+            return sorted(name for name in names if name and not name.startswith("."))
+
+        return self._explained("list", prefix, ls)
+
+    def _bucket_must_exist(self) -> None:
+        bucket = self.root.split("/", 1)[0]
+        if not self.local and not self._fs.exists(bucket):
+            raise FileNotFoundError(f"the bucket {bucket!r} does not exist")
+
+    def _put_file(self, key: str, data: bytes, place: Callable[[str, str], None]) -> None:
+        target = Path(self.path(key))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = str(target.parent / f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            with open(temporary, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            place(temporary, str(target))
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+    def _explained(self, doing: str, key: str, act: Callable[[], _T], *, missing_is_error: bool = True) -> _T:
+        """Run `act`; say of any failure which store and object it was, what went wrong and what is needed."""
+        try:
+            return act()
+        except StoreError:
+            raise
+        except Exception as error:
+            if isinstance(error, FileNotFoundError) and not missing_is_error:
+                raise
+            kind = type(error).__name__
+            if not isinstance(error, OSError) and kind not in _CREDENTIAL_ERRORS | _NETWORK_ERRORS:
+                raise
+            where = f"{self.url}/{key}" if key else self.url
+            raise StoreError(f"cannot {doing} {where}: {_reason(error)}; expected {_expected(error, kind)}") from error
+
+
+# Bounded waits: a store that cannot be reached is told within a minute, not after botocore's defaults.
+_S3_CONFIG: dict[str, Any] = {
+    "connect_timeout": 10,
+    "read_timeout": 60,
+    "retries": {"max_attempts": 4, "mode": "standard"},
+}
+
+
+def _link(temporary: str, target: str) -> None:
+    os.link(temporary, target)
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(reason).split())
+
+
+def _expected(error: Exception, kind: str) -> str:
+    if kind in _CREDENTIAL_ERRORS or isinstance(error, PermissionError):
+        return "rights to this store (file permissions, or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE)"
+    if isinstance(error, FileNotFoundError):
+        return "an object, folder or bucket that exists"
+    if kind in _NETWORK_ERRORS:
+        return "a storage service that answers (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION)"
+    return "a store with room that can be read and written"

@@ -1,0 +1,175 @@
+"""Commits: a collection is what its newest numbered snapshot lists, and nothing else.
+
+Parts are immutable objects named by their content; a snapshot is one small object created under
+the next free number, by one writer of several. A writer that is killed leaves parts that no snapshot lists:
+no reader sees them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from geomob_dask.errors import StoreError
+from geomob_dask.store.objects import Objects
+from geomob_dask.store.provenance import Provenance, canonical_json, sha256
+
+FORMAT = 1
+_ATTEMPTS = 50
+
+
+@dataclass(frozen=True)
+class Part:
+    """One immutable object of a collection: the rows of one state.
+
+    Parameters
+    ----------
+    key : str
+        Where it is, relative to the store.
+    sha256 : str
+        Of its bytes.
+    size, rows : int
+        Bytes and rows.
+    first, last : str
+        The smallest and largest key of its index.
+    bounds : sequence of 4 floats, optional
+        xmin, ymin, xmax, ymax of its polygons, in the units of the collection's CRS.
+    run : str
+        The identity of the provenance that made it.
+    """
+
+    key: str
+    sha256: str
+    size: int
+    rows: int
+    first: str
+    last: str
+    bounds: tuple[float, float, float, float] | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a collection holds at one commit.
+
+    Parameters
+    ----------
+    collection : str
+        Its path below the store, such as ``tracts/2010``.
+    parts : mapping of str to Part
+        By state, sorted.
+    runs : mapping of str to mapping
+        The provenance of every run that a part refers to.
+    attributes : mapping
+        What holds for the whole collection, such as its CRS.
+    """
+
+    collection: str
+    parts: Mapping[str, Part]
+    runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def checksum(self, states: Sequence[str] | None = None) -> str:
+        """Return one SHA-256 over the parts of some states (all by default): the collection as an input."""
+        chosen = {state: part.sha256 for state, part in self.parts.items() if states is None or state in states}
+        return sha256(canonical_json([chosen, dict(self.attributes)]))
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes under which a snapshot is committed."""
+        used = {part.run for part in self.parts.values()}
+        return canonical_json(
+            {
+                "format": FORMAT,
+                "collection": self.collection,
+                "attributes": dict(self.attributes),
+                "parts": {state: asdict(part) for state, part in sorted(self.parts.items())},
+                "runs": {run: dict(what) for run, what in self.runs.items() if run in used},
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> "Snapshot":
+        """Read a committed snapshot."""
+        try:
+            plain = json.loads(data)
+            found = plain["format"]
+            if found > FORMAT:
+                raise StoreError(f"{where}: written in format {found} by a newer version; expected {FORMAT} or older")
+            parts = {state: _part(part) for state, part in plain["parts"].items()}
+            return cls(plain["collection"], parts, plain["runs"], plain["attributes"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{where}: not a snapshot of a store ({error!r}); expected what a job committed"
+            ) from error
+
+
+def _part(plain: Mapping[str, Any]) -> Part:
+    bounds = plain["bounds"]
+    return Part(**{**plain, "bounds": None if bounds is None else tuple(bounds)})
+
+
+def newest(objects: Objects, collection: str) -> tuple[int, Snapshot | None]:
+    """Return the number and the newest snapshot of a collection; (0, None) where nothing was committed."""
+    numbers = [int(name[:8]) for name in objects.names(f"{collection}/_snapshots") if name.endswith(".json")]
+    if not numbers:
+        return 0, None
+    number = max(numbers)
+    key = _key(collection, number)
+    return number, Snapshot.from_bytes(objects.get(key), f"{objects.url}/{key}")
+
+
+def commit(
+    objects: Objects,
+    collection: str,
+    parts: Mapping[str, Part],
+    provenance: Provenance,
+    attributes: Mapping[str, Any],
+    *,
+    keep_others: bool,
+) -> Snapshot:
+    """Make parts visible, all at once.
+
+    Parameters
+    ----------
+    keep_others : bool
+        Whether states that are not among `parts` stay as they are (an ingest of one more state) or
+        leave the collection (a result is one run's).
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, or the attributes contradict those of the states that stay.
+    """
+    run = provenance.identity
+    fresh = {state: Part(**{**asdict(part), "bounds": part.bounds, "run": run}) for state, part in parts.items()}
+    for _ in range(_ATTEMPTS):
+        number, old = newest(objects, collection)
+        kept: dict[str, Part] = {}
+        runs: dict[str, Mapping[str, Any]] = {}
+        if old is not None and keep_others:
+            kept = {state: part for state, part in old.parts.items() if state not in fresh}
+            runs = dict(old.runs)
+            if kept and dict(old.attributes) != dict(attributes):
+                raise StoreError(
+                    f"{objects.url}/{collection}: holds states {', '.join(kept)} with {dict(old.attributes)}, found "
+                    f"{dict(attributes)} for {', '.join(fresh)}; expected the same, or another name"
+                )
+        runs[run] = provenance.plain()
+        new = Snapshot(collection, dict(sorted({**kept, **fresh}.items())), runs, dict(attributes))
+        data = new.to_bytes()
+        if old is not None and old.to_bytes() == data:
+            return old
+        for part in fresh.values():
+            if not objects.exists(part.key):
+                raise StoreError(
+                    f"{objects.url}/{part.key}: gone before its commit; expected no other writer to remove it"
+                )
+        if objects.create(_key(collection, number + 1), data):
+            return new
+    raise StoreError(
+        f"{objects.url}/{collection}: {_ATTEMPTS} other commits came first; expected fewer writers at once"
+    )
+
+
+def _key(collection: str, number: int) -> str:
+    return f"{collection}/_snapshots/{number:08d}.json"

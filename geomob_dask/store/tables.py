@@ -1,0 +1,197 @@
+"""Tables by state: frames in, frames out.
+
+Collections::
+
+    tracts/<vintage>                            polygons: geoid, geometry, aland, awater
+    neighbors/<vintage>                         edges: focal, neighbor, rook, overlap, rule
+    measures/<dataset>/<year>                   a row a tract
+    results/<product>/<name>/<dataset>/<year>   a row a tract or region
+"""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dask.dataframe as dd
+import dask_geopandas
+import geopandas as gpd
+import pandas as pd
+import pyarrow.lib
+import pyarrow.parquet as pq
+import shapely
+
+from geomob_dask.errors import InputError, StoreError
+from geomob_dask.store import snapshots
+from geomob_dask.store.objects import Objects
+from geomob_dask.store.provenance import Provenance, sha256
+from geomob_dask.store.snapshots import Part, Snapshot
+
+
+class Store:
+    """A folder or bucket of collections.
+
+    Parameters
+    ----------
+    url : str
+        A folder or ``s3://bucket/prefix``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.objects = Objects(url)
+        self.url = self.objects.url
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
+        return type(self), (self.url,)
+
+    # Writing -------------------------------------------------------------------------------
+
+    def put(self, collection: str, state: str, frame: pd.DataFrame) -> Part:
+        """Write the rows of one state; no reader sees them before `commit`.
+
+        Parameters
+        ----------
+        frame : DataFrame or GeoDataFrame
+            Sorted by its index; the index is the key.
+        """
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, compression="zstd")
+        data = buffer.getvalue()
+        checksum = sha256(data)
+        key = f"{collection}/{state}-{checksum[:16]}.parquet"
+        if not self.objects.exists(key):
+            self.objects.put(key, data)
+        bounds = None
+        if isinstance(frame, gpd.GeoDataFrame) and len(frame):
+            xmin, ymin, xmax, ymax = (float(value) for value in frame.total_bounds)
+            bounds = (xmin, ymin, xmax, ymax)
+        first, last = (str(frame.index[0]), str(frame.index[-1])) if len(frame) else ("", "")
+        return Part(key, checksum, len(data), len(frame), first, last, bounds)
+
+    def commit(
+        self,
+        collection: str,
+        parts: Mapping[str, Part],
+        provenance: Provenance,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        keep_others: bool = False,
+    ) -> Snapshot:
+        """Make parts visible, all at once; see `snapshots.commit`. If that fails, they are removed."""
+        try:
+            return snapshots.commit(
+                self.objects, collection, parts, provenance, attributes or {}, keep_others=keep_others
+            )
+        except StoreError:
+            self.discard(collection, parts.values())
+            raise
+
+    def discard(self, collection: str, parts: Iterable[Part]) -> None:
+        """Remove parts that no snapshot lists, after a run that failed."""
+        current = self.find(collection)
+        listed = {part.key for part in current.parts.values()} if current else set()
+        for part in parts:
+            if part.key not in listed:
+                self.objects.delete(part.key)
+
+    # Reading -------------------------------------------------------------------------------
+
+    def find(self, collection: str) -> Snapshot | None:
+        """Return the newest snapshot of a collection, None where nothing was committed."""
+        return snapshots.newest(self.objects, collection)[1]
+
+    def snapshot(self, collection: str) -> Snapshot:
+        """Return the newest snapshot of a collection.
+
+        Raises
+        ------
+        InputError
+            If there is none, naming what there is.
+        """
+        found = self.find(collection)
+        if found is None:
+            parent, name = collection.rsplit("/", 1)
+            others = [
+                other for other in self.objects.names(parent) if self.objects.names(f"{parent}/{other}/_snapshots")
+            ]
+            raise InputError(
+                f"store {self.url}: no {collection}; expected {name!r} to be one of: "
+                f"{', '.join(others) or '(nothing yet)'}"
+            )
+        return found
+
+    def collections(self, prefix: str) -> list[str]:
+        """Return the committed collections below a prefix, sorted."""
+        names = self.objects.names(prefix)
+        if "_snapshots" in names:
+            return [prefix]
+        below = [f"{prefix}/{name}" for name in names if "." not in name]
+        return [collection for path in below for collection in self.collections(path)]
+
+    def read(self, part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return one part as a frame in memory; only the columns asked for travel."""
+        try:
+            with self.objects.open(part.key) as stream:
+                file = pq.ParquetFile(stream)
+                names = file.schema_arrow.names
+                absent = [column for column in columns or () if column not in names]
+                if absent:
+                    raise InputError(
+                        f"{self.url}/{part.key}: no column {absent[0]!r}; expected one of: {', '.join(names)}"
+                    )
+                reader = gpd.read_parquet if _wants_geometry(file, columns) else pd.read_parquet
+                stream.seek(0)
+                return reader(stream, columns=None if columns is None else list(columns))
+        except (pyarrow.lib.ArrowInvalid, FileNotFoundError) as error:
+            raise StoreError(f"{self.url}/{part.key}: {error}; expected the part that its snapshot lists") from error
+
+    def frame(
+        self, collection: str, *, states: Sequence[str] | None = None, columns: Sequence[str] | None = None
+    ) -> dd.DataFrame:
+        """Return a collection as a lazy frame: one partition a state, known divisions, known bounds.
+
+        Returns
+        -------
+        dask DataFrame or dask_geopandas GeoDataFrame
+            Indexed by key; columns may be narrowed later and only those are read.
+        """
+        snapshot = self.snapshot(collection)
+        parts = [part for part in self.chosen(snapshot, states).values() if part.rows]
+        meta = self.read(parts[0], columns).iloc[:0]
+        # Attributes read from one file of several make dask-geopandas compare them, and fail.
+        meta.attrs = {}
+        divisions = (*(part.first for part in parts), parts[-1].last)
+        chosen = None if columns is None else list(columns)
+        frame = dd.from_map(_read, parts, store=self, columns=chosen, meta=meta, divisions=divisions)
+        if isinstance(frame, dask_geopandas.GeoDataFrame):
+            boxes = [shapely.box(*part.bounds) for part in parts if part.bounds]
+            frame.spatial_partitions = gpd.GeoSeries(boxes, crs=meta.crs)
+        return frame
+
+    def chosen(self, snapshot: Snapshot, states: Sequence[str] | None) -> dict[str, Part]:
+        """Return the parts of some states (all by default), sorted by state.
+
+        Raises
+        ------
+        InputError
+            If a state is not there.
+        """
+        if states is None:
+            return dict(snapshot.parts)
+        absent = [state for state in states if state not in snapshot.parts]
+        if absent:
+            raise InputError(
+                f"{self.url}/{snapshot.collection}: no state {', '.join(absent)}; "
+                f"expected one of: {', '.join(snapshot.parts)}"
+            )
+        return {state: snapshot.parts[state] for state in sorted(states)}
+
+
+def _wants_geometry(file: pq.ParquetFile, columns: Sequence[str] | None) -> bool:
+    is_geo = b"geo" in (file.schema_arrow.metadata or {})
+    return is_geo and (columns is None or "geometry" in columns)
+
+
+def _read(part: Part, *, store: Store, columns: list[str] | None = None) -> pd.DataFrame:
+    frame = store.read(part, columns)
+    frame.attrs = {}
+    return frame
