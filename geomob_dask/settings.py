@@ -95,13 +95,7 @@ class Settings(_Frozen):
 
     store: str = DEFAULT_STORE
     cluster: str = "local"
-    clusters: dict[str, ClusterSection] = Field(
-        default_factory=lambda: {
-            "local": LocalSection(),
-            "address": AddressSection(),
-            "serial": SerialSection(),
-        }
-    )
+    clusters: dict[str, ClusterSection] = Field(default_factory=_default_clusters)
 
     @property
     def section(self) -> Section:

@@ -1,0 +1,182 @@
+"""Definition of an opportunity index: measures, directions, domains and parameters, as data.
+
+A definition is a YAML file::
+
+    name: ohio
+    title: Opportunity index
+    population: population
+    domains:
+      income:
+        - {measure: povP, direction: 1}            # higher = more deprivation
+        - {measure: median_income, direction: -1}  # higher = less
+    parameters: {reverse: complement}
+
+or a CSV file with the columns measure, domain and, where not all are 1, direction.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from geomob_dask.errors import DefinitionError
+from geomob_dask.settings import explain
+
+RESULT_COLUMNS = (
+    "deprivation",
+    "opportunity",
+    "population_zero",
+    "imputed_direct",
+    "imputed_once_removed",
+    "filled_domains",
+    "reason",
+)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measure(_Frozen):
+    """A measure and its direction: 1 where higher means more deprivation, -1 where it means less."""
+
+    measure: Annotated[str, Field(min_length=1)]
+    direction: Literal[-1, 1] = 1
+
+
+class Parameters(_Frozen):
+    """What the method leaves open.
+
+    Parameters
+    ----------
+    contiguity : {"queen", "rook"}
+        Which neighbours fill missing values and holes.
+    tie_tolerance : float
+        Domain sums closer than this, relative to the largest magnitude in the domain, are ties.
+    scale : float
+        s of the exponential transform.
+    reverse : {"complement", "minmax"}
+        Opportunity as 100 - deprivation, or as deprivation mirrored and stretched over 0…100.
+    """
+
+    contiguity: Literal["queen", "rook"] = "queen"
+    tie_tolerance: Annotated[float, Field(ge=0, lt=0.01)] = 1e-12
+    scale: Annotated[float, Field(gt=0)] = 23.0
+    reverse: Literal["complement", "minmax"] = "complement"
+
+
+class Definition(_Frozen):
+    """An index: its domains, the measures in each, the population column and the parameters."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    title: str = ""
+    population: Annotated[str, Field(min_length=1)] = "population"
+    domains: Annotated[dict[str, Annotated[tuple[Measure, ...], Field(min_length=1)]], Field(min_length=1)]
+    parameters: Parameters = Parameters()
+
+    @model_validator(mode="after")
+    def _names_are_told_apart(self) -> Self:
+        seen: dict[str, str] = {}
+        for domain, measures in self.domains.items():
+            if domain in RESULT_COLUMNS or domain == "geoid":
+                raise ValueError(f"domain {domain!r}: a column of the result has this name; expected another")
+            for item in measures:
+                if item.measure in seen:
+                    raise ValueError(
+                        f"measure {item.measure!r}: found in the domains {seen[item.measure]!r} and {domain!r}; "
+                        "expected it once"
+                    )
+                seen[item.measure] = domain
+        if self.population in seen:
+            raise ValueError(f"population column {self.population!r}: is also a measure; expected another column")
+        return self
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Return all measures, domain by domain."""
+        return tuple(item.measure for measures in self.domains.values() for item in measures)
+
+    @property
+    def directions(self) -> tuple[int, ...]:
+        """Return the direction of each measure."""
+        return tuple(item.direction for measures in self.domains.values() for item in measures)
+
+    @property
+    def domain_of(self) -> tuple[int, ...]:
+        """Return the number of each measure's domain."""
+        return tuple(number for number, measures in enumerate(self.domains.values()) for _ in measures)
+
+
+def shipped_definitions() -> dict[str, Path]:
+    """Return the definitions that come with the package, by name."""
+    folder = resources.files("geomob_dask") / "definitions" / "opportunity"
+    if not folder.is_dir():
+        return {}
+    return {Path(str(item)).stem: Path(str(item)) for item in sorted(folder.iterdir(), key=str)}
+
+
+def read_definition(name_or_file: str, *, population: str | None = None) -> Definition:
+    """Return a definition from a YAML or CSV file, or one that comes with the package by its name.
+
+    Parameters
+    ----------
+    population : str, optional
+        The population column, where the file does not name it (a CSV cannot).
+
+    Raises
+    ------
+    DefinitionError
+        Naming the file, the key or row, what was found and what was expected.
+    """
+    path = Path(name_or_file)
+    if not path.suffix:
+        shipped = shipped_definitions()
+        if name_or_file not in shipped:
+            raise DefinitionError(
+                f"definition {name_or_file!r}: expected a .yaml or .csv file, or one of: "
+                f"{', '.join(shipped) or '(none)'}"
+            )
+        path = shipped[name_or_file]
+    if path.suffix not in (".yaml", ".yml", ".csv"):
+        raise DefinitionError(f"{path}: found a {path.suffix} file, expected .yaml or .csv")
+    try:
+        plain = _read_csv(path) if path.suffix == ".csv" else _read_yaml(path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DefinitionError(f"{path}: cannot be read as a definition ({' '.join(str(error).split())})") from error
+    if population is not None:
+        plain["population"] = population
+    try:
+        return Definition.model_validate(plain)
+    except ValidationError as error:
+        raise DefinitionError(f"{path}: {explain(error)}") from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(plain, dict):
+        raise DefinitionError(f"{path}: found a {type(plain).__name__}, expected the keys name, domains, …")
+    return plain
+
+
+def _read_csv(path: Path) -> dict[str, Any]:
+    table = pd.read_csv(path, dtype=str, skipinitialspace=True)
+    columns = set(table.columns)
+    if not {"measure", "domain"} <= columns or columns - {"measure", "domain", "direction"}:
+        raise DefinitionError(
+            f"{path}: found the columns {', '.join(table.columns)}; expected measure, domain and perhaps direction"
+        )
+    domains: dict[str, list[dict[str, Any]]] = {}
+    for number, row in enumerate(table.itertuples(index=False), start=2):
+        if pd.isna(row.measure) or pd.isna(row.domain):
+            raise DefinitionError(f"{path}: row {number}: found no measure or no domain, expected both")
+        found = str(getattr(row, "direction", "1")).strip()
+        if found not in ("1", "+1", "-1"):
+            raise DefinitionError(
+                f"{path}: row {number}: measure {row.measure!r}: direction {found!r}, expected 1 or -1"
+            )
+        domains.setdefault(row.domain, []).append({"measure": row.measure, "direction": int(found)})
+    name = "".join(letter if letter.isalnum() or letter in "_-" else "-" for letter in path.stem)
+    return {"name": name, "domains": domains}
