@@ -8,8 +8,9 @@ Collections::
     results/<product>/<name>/<dataset>/<year>   a row a tract or region
 """
 
+import contextlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dask.dataframe as dd
@@ -76,22 +77,28 @@ class Store:
         *,
         keep_others: bool = False,
     ) -> Snapshot:
-        """Make parts visible, all at once; see `snapshots.commit`. If that fails, they are removed."""
+        """Make parts visible, all at once; see `snapshots.commit`."""
+        return snapshots.commit(self.objects, collection, parts, provenance, attributes or {}, keep_others=keep_others)
+
+    @contextlib.contextmanager
+    def all_or_nothing(self, *collections: str) -> Iterator[None]:
+        """Remove what was written to these collections and not committed, if the block fails."""
+        before = {collection: set(self.objects.names(collection)) for collection in collections}
         try:
-            return snapshots.commit(
-                self.objects, collection, parts, provenance, attributes or {}, keep_others=keep_others
-            )
-        except StoreError:
-            self.discard(collection, parts.values())
+            yield
+        except BaseException:
+            # The failure itself is what the user must see, also where the store is out of reach by now.
+            with contextlib.suppress(StoreError):
+                for collection, names in before.items():
+                    self._discard(collection, set(self.objects.names(collection)) - names - {"_snapshots"})
             raise
 
-    def discard(self, collection: str, parts: Iterable[Part]) -> None:
-        """Remove parts that no snapshot lists, after a run that failed."""
+    def _discard(self, collection: str, names: Iterable[str]) -> None:
         current = self.find(collection)
         listed = {part.key for part in current.parts.values()} if current else set()
-        for part in parts:
-            if part.key not in listed:
-                self.objects.delete(part.key)
+        for key in (f"{collection}/{name}" for name in sorted(names)):
+            if key not in listed:
+                self.objects.delete(key)
 
     # Reading -------------------------------------------------------------------------------
 

@@ -1,67 +1,46 @@
 """Means and standard deviations that do not depend on the order or partitioning of rows, and z-scores.
 
-A rank makes a step of the last bit, so sums are exact: every partition hands over its sum as an expansion (floats whose
-exact sum it is), and a merged expansion rounds to the same float however the rows were spread.
+A rank makes a step of the last bit, so sums are exact: a partition hands over its sum as a fixed-point number
+(`exact_sums`), and those of all partitions round to the same float however the rows were spread.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geomob_dask.errors import DefinitionError
-
-Expansion = tuple[float, ...]
-
-
-def expansion(values: Iterable[float]) -> Expansion:
-    """Return floats whose exact sum is the exact sum of `values`, the largest first.
-
-    Examples
-    --------
-    >>> expansion([1e16, 1.0, 1.0, -1e16, 1e-3])
-    (2.001, -5.52e-18)
-    """
-    values = list(values)
-    parts: list[float] = []
-    while rest := math.fsum([*values, *(-part for part in parts)]):
-        parts.append(rest)
-    return tuple(parts)
+from geomob_dask.transforms.exact_sums import ExactSums, merged
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Exact sums of columns: what a partition contributes to a moment.
+    """What a partition contributes to a moment.
 
     Parameters
     ----------
-    counts : tuple of int
+    counts : shape (n_columns,)
         Values that are not missing, by column.
-    sums : tuple of expansion
-        Their exact sums, by column.
+    sums : ExactSums
+        Their exact sums: one region, a column a measure.
     """
 
-    counts: tuple[int, ...]
-    sums: tuple[Expansion, ...]
+    counts: NDArray[np.int64]
+    sums: ExactSums
 
 
 def column_sums(values: NDArray[np.float64]) -> Sums:
     """Return the exact sums of the columns of `values`, shape (n_tracts, n_columns), NaN left out."""
-    columns = [column[~np.isnan(column)].tolist() for column in values.T]
-    return Sums(tuple(len(column) for column in columns), tuple(expansion(column) for column in columns))
+    known = ~np.isnan(values)
+    one_region = np.zeros(len(values), dtype=np.int64)
+    return Sums(known.sum(axis=0), ExactSums.of(np.where(known, values, 0.0), one_region, 1))
 
 
 def merge_sums(parts: Sequence[Sums]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return counts and correctly rounded sums by column: the same for any order and split of the rows."""
-    counts = np.array([part.counts for part in parts], dtype=np.int64).sum(axis=0)
-    sums = [math.fsum(term for expansion in column for term in expansion) for column in _transposed(parts)]
-    return counts, np.array(sums)
-
-
-def _transposed(parts: Sequence[Sums]) -> Iterable[tuple[Expansion, ...]]:
-    return zip(*(part.sums for part in parts), strict=True)
+    counts = np.sum([part.counts for part in parts], axis=0)
+    return counts, merged(part.sums for part in parts).rounded()[0]
 
 
 def means(parts: Sequence[Sums]) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""What the jobs do: plans over a store, carried out on a cluster."""

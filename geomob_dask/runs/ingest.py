@@ -1,0 +1,126 @@
+"""Files into the store: tract polygons by vintage and state, measures by dataset, year and state.
+
+Files are read where the command runs, on its threads: a cluster's workers need not see them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+from pyproj import CRS
+from rich.console import Console
+
+from geomob_dask.lift.tasks import Run
+from geomob_dask.runs.execute import compute
+from geomob_dask.sources.measures import match_keys, read_measures
+from geomob_dask.sources.tracts import TractReport, load_tracts, repair_tracts
+from geomob_dask.store import Part, Provenance, Snapshot, Store
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What was read and where it goes.
+
+    Parameters
+    ----------
+    collection : str
+    rows : mapping of str to int
+        By state.
+    lines : tuple of str
+        What was found and done, for the terminal.
+    """
+
+    collection: str
+    rows: dict[str, int]
+    lines: tuple[str, ...]
+
+
+def file_checksums(files: Sequence[str | Path]) -> dict[str, str]:
+    """Return the SHA-256 of each file, by its name."""
+    sums = {}
+    for file in files:
+        with open(file, "rb") as stream:
+            sums[Path(file).name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return sums
+
+
+def ingest_tracts(
+    store: Store,
+    files: Sequence[str],
+    vintage: str,
+    console: Console,
+    *,
+    crs: str | None = None,
+    dry_run: bool = False,
+) -> Ingested:
+    """Read, repair and store tract polygons; states that are not in these files stay as they are."""
+    raw, report = load_tracts(files, crs=crs)
+    collection = f"tracts/{vintage}"
+    run = Run("ingest")
+    tasks = {
+        str(state): run.task(
+            "repair", str(state), _repair_and_put, None if dry_run else store, collection, str(state), part
+        )
+        for state, part in raw.groupby(raw.index.str[:2])
+    }
+    with store.all_or_nothing(*([] if dry_run else [collection])):
+        written = compute(tasks, None, console, token=run.token, scheduler="threads")
+        for _, _, repaired in written.values():
+            report = report + repaired
+        if not dry_run:
+            provenance = Provenance("ingest", file_checksums(files), {"vintage": vintage, "crs": crs})
+            parts = {state: part for state, (part, _, _) in written.items()}
+            store.commit(collection, parts, provenance, {"crs": crs_name(raw.crs)}, keep_others=True)
+    return Ingested(collection, {state: rows for state, (_, rows, _) in written.items()}, tuple(report.lines()))
+
+
+def _repair_and_put(
+    store: Store | None, collection: str, state: str, raw: gpd.GeoDataFrame
+) -> tuple[Part | None, int, TractReport]:
+    frame, report = repair_tracts(raw)
+    return None if store is None else store.put(collection, state, frame), len(frame), report
+
+
+def crs_name(crs: CRS) -> str:
+    """Return ``EPSG:…`` where there is such a code, else the text of the CRS."""
+    authority = CRS.from_user_input(crs).to_authority()
+    return ":".join(authority) if authority else CRS.from_user_input(crs).to_wkt()
+
+
+def ingest_measures(
+    store: Store,
+    file: str,
+    dataset: str,
+    year: int,
+    vintage: str,
+    *,
+    columns: Sequence[str] | None = None,
+    infinite: str = "refuse",
+    dry_run: bool = False,
+) -> Ingested:
+    """Read and store a table of measures; states that are not in this file stay as they are."""
+    frame, report = read_measures(file, columns=columns, infinite=infinite)
+    collection = f"measures/{dataset}/{year}"
+    lines = [*report.lines(), *_match_lines(store, frame, vintage)]
+    by_state = {str(state): part for state, part in frame.groupby(frame.index.str[:2])}
+    if not dry_run:
+        provenance = Provenance(
+            "ingest", file_checksums([file]), {"dataset": dataset, "year": year, "vintage": vintage}
+        )
+        with store.all_or_nothing(collection):
+            parts = {state: store.put(collection, state, part) for state, part in by_state.items()}
+            store.commit(collection, parts, provenance, {"vintage": vintage}, keep_others=True)
+    return Ingested(collection, {state: len(part) for state, part in by_state.items()}, tuple(lines))
+
+
+def _match_lines(store: Store, frame: pd.DataFrame, vintage: str) -> list[str]:
+    tracts: Snapshot | None = store.find(f"tracts/{vintage}")
+    if tracts is None:
+        return [f"no polygons of vintage {vintage} in the store yet: keys were not compared with them"]
+    states = [state for state in frame.index.str[:2].unique() if state in tracts.parts]
+    parts = [store.read(tracts.parts[state], ["aland"]).index for state in states]
+    polygons = parts[0].append(parts[1:]) if parts else pd.Index([], dtype="str")
+    return match_keys(frame.index, polygons).lines()

@@ -1,0 +1,82 @@
+"""Files into the store; `python jobs/ingest.py --help` shows examples."""
+
+import tempfile
+from typing import Annotated
+
+import typer
+
+from geomob_dask import cli
+from geomob_dask.outputs.ingest import ingested_lines
+from geomob_dask.runs import ingest
+from geomob_dask.settings import load_settings
+from geomob_dask.sources.sample import write_sample
+from geomob_dask.store import Store
+
+app = cli.application(
+    "Bring tract polygons and measures into the store, partitioned by state.",
+    """
+    python jobs/ingest.py sample
+    python jobs/ingest.py tracts cb_2018_39_tract_500k.zip cb_2018_18_tract_500k.zip --vintage 2010
+    python jobs/ingest.py measures measures.csv.gz --dataset acs --year 2018 --vintage 2010
+    python jobs/ingest.py tracts tracts.parquet --vintage 2020 --store s3://bucket/prefix
+    """,
+)
+
+VintageOption = Annotated[str, typer.Option(help="Name of the tract vintage, such as 2010 or 2020.")]
+
+
+@app.command()
+def tracts(
+    files: Annotated[list[str], typer.Argument(help="GeoParquet, GeoPackage, shapefile or GeoJSON, zipped too.")],
+    vintage: VintageOption,
+    crs: Annotated[str | None, typer.Option(help="Coordinate system of files that do not state theirs.")] = None,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Ingest tract polygons: checked, repaired where that is safe, one file a state."""
+    where = Store(load_settings(config, store=store).store)
+    cli.say(
+        ingested_lines(
+            ingest.ingest_tracts(where, files, vintage, cli.console, crs=crs, dry_run=dry_run), where, dry_run
+        )
+    )
+
+
+@app.command()
+def measures(
+    file: Annotated[str, typer.Argument(help=".csv, .csv.gz or .parquet with a key column GEOID, geoid or GEO_ID.")],
+    dataset: Annotated[str, typer.Option(help="Name of the dataset.")],
+    year: Annotated[int, typer.Option(help="Year of the measures.")],
+    vintage: VintageOption,
+    columns: Annotated[str | None, typer.Option(help="Only these, separated by commas. [default: all numbers]")] = None,
+    infinite: Annotated[str, typer.Option(help="Infinite values: refuse, or missing.")] = "refuse",
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Ingest a table of measures, and compare its keys with the vintage's polygons."""
+    where = Store(load_settings(config, store=store).store)
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    done = ingest.ingest_measures(
+        where, file, dataset, year, vintage, columns=names, infinite=infinite, dry_run=dry_run
+    )
+    cli.say(ingested_lines(done, where, dry_run))
+
+
+@app.command()
+def sample(dry_run: cli.DryRunOption = False, store: cli.StoreOption = None, config: cli.ConfigOption = None) -> None:
+    """Ingest the made-up sample country: vintage sample, dataset sample, year 2020."""
+    where = Store(load_settings(config, store=store).store)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_sample(folder)
+        done = [
+            ingest.ingest_tracts(where, [str(paths.tracts)], "sample", cli.console, dry_run=dry_run),
+            ingest.ingest_measures(where, str(paths.measures), "sample", 2020, "sample", dry_run=dry_run),
+        ]
+    for item in done:
+        cli.say(ingested_lines(item, where, dry_run))
+
+
+if __name__ == "__main__":
+    cli.main(app)
