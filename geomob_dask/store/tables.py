@@ -11,8 +11,9 @@ Collections::
 import contextlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
+import dask
 import dask.dataframe as dd
 import dask_geopandas
 import geopandas as gpd
@@ -136,20 +137,27 @@ class Store:
 
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return one part as a frame in memory; only the columns asked for travel."""
+        with self._opened(part) as stream:
+            return _read_parquet(stream, pq.read_schema(stream), columns, f"{self.url}/{part.key}")
+
+    def _no_rows(self, part: Part, columns: Sequence[str] | None) -> pd.DataFrame:
+        """Return the columns and types of a part, from its footer alone."""
+        with self._opened(part) as stream:
+            schema = pq.read_schema(stream)
+        empty = io.BytesIO()
+        pq.write_table(schema.empty_table(), empty)
+        return _read_parquet(empty, schema, columns, f"{self.url}/{part.key}")
+
+    @contextlib.contextmanager
+    def _opened(self, part: Part) -> Iterator[IO[bytes]]:
         try:
             with self.objects.open(part.key) as stream:
-                file = pq.ParquetFile(stream)
-                names = file.schema_arrow.names
-                absent = [column for column in columns or () if column not in names]
-                if absent:
-                    raise InputError(
-                        f"{self.url}/{part.key}: no column {absent[0]!r}; expected one of: {', '.join(names)}"
-                    )
-                reader = gpd.read_parquet if _wants_geometry(file, columns) else pd.read_parquet
-                stream.seek(0)
-                return reader(stream, columns=None if columns is None else list(columns))
-        except (pyarrow.lib.ArrowInvalid, FileNotFoundError) as error:
-            raise StoreError(f"{self.url}/{part.key}: {error}; expected the part that its snapshot lists") from error
+                yield stream
+        except StoreError:
+            raise
+        except (pyarrow.lib.ArrowInvalid, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise StoreError(f"{self.url}/{part.key}: {reason}; expected the part that its snapshot lists") from error
 
     def frame(
         self, collection: str, *, states: Sequence[str] | None = None, columns: Sequence[str] | None = None
@@ -163,12 +171,14 @@ class Store:
         """
         snapshot = self.snapshot(collection)
         parts = [part for part in self.chosen(snapshot, states).values() if part.rows]
-        meta = self.read(parts[0], columns).iloc[:0]
+        meta = self._no_rows(parts[0], columns)
         # Attributes read from one file of several make dask-geopandas compare them, and fail.
         meta.attrs = {}
         divisions = (*(part.first for part in parts), parts[-1].last)
         chosen = None if columns is None else list(columns)
-        frame = dd.from_map(_read, parts, store=self, columns=chosen, meta=meta, divisions=divisions)
+        # Text stays pandas' own: the frame then holds what was stored, dtype for dtype.
+        with dask.config.set({"dataframe.convert-string": False}):
+            frame = dd.from_map(_read, parts, store=self, columns=chosen, meta=meta, divisions=divisions)
         if isinstance(frame, dask_geopandas.GeoDataFrame):
             boxes = [shapely.box(*part.bounds) for part in parts if part.bounds]
             frame.spatial_partitions = gpd.GeoSeries(boxes, crs=meta.crs)
@@ -193,9 +203,16 @@ class Store:
         return {state: snapshot.parts[state] for state in sorted(states)}
 
 
-def _wants_geometry(file: pq.ParquetFile, columns: Sequence[str] | None) -> bool:
-    is_geo = b"geo" in (file.schema_arrow.metadata or {})
-    return is_geo and (columns is None or "geometry" in columns)
+def _read_parquet(
+    stream: IO[bytes], schema: pyarrow.lib.Schema, columns: Sequence[str] | None, where: str
+) -> pd.DataFrame:
+    absent = [column for column in columns or () if column not in schema.names]
+    if absent:
+        raise InputError(f"{where}: no column {absent[0]!r}; expected one of: {', '.join(schema.names)}")
+    is_geo = b"geo" in (schema.metadata or {}) and (columns is None or "geometry" in columns)
+    stream.seek(0)
+    reader = gpd.read_parquet if is_geo else pd.read_parquet
+    return reader(stream, columns=None if columns is None else list(columns))
 
 
 def _read(part: Part, *, store: Store, columns: list[str] | None = None) -> pd.DataFrame:
