@@ -1,0 +1,70 @@
+"""Counts of people by unit and group: what every index of mixing and segregation starts from."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geomob_dask.errors import CountsError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def checked_counts(counts: ArrayLike, *, whole: bool = False) -> Floats:
+    """Return counts as floats after checking that a population can have them.
+
+    Parameters
+    ----------
+    counts : shape (n_units, n_groups), persons or households
+    whole : bool
+        Whether fractions are refused. Indices allow them, because draws from margins of error and
+        counts shared out by a crosswalk have them; draws of single persons do not.
+
+    Raises
+    ------
+    CountsError
+        If a count is missing, infinite, negative or (with `whole`) fractional; the message names
+        the unit and the group by their positions.
+
+    Examples
+    --------
+    >>> checked_counts([[1, 2], [3, float("nan")]])
+    Traceback (most recent call last):
+    geomob_dask.errors.CountsError: unit 1, group 1: found nan, expected a count of 0 or more
+    """
+    table = np.asarray(counts, dtype=np.float64)
+    if table.ndim != 2:
+        raise CountsError(f"counts have shape {table.shape}, expected (units, groups)")
+    # A comparison with NaN is false, so missing counts fail here too.
+    _refuse(table, ~((table >= 0) & (table < np.inf)), "a count of 0 or more")
+    if whole:
+        _refuse(table, table != np.floor(table), "a whole number of persons")
+    return table
+
+
+def shares(counts: Floats) -> Floats:
+    """Return each unit's shares of its groups, shape (n_units, n_groups); NaN where a unit is empty."""
+    total = counts.sum(axis=-1, keepdims=True)
+    return quotient(counts, total)
+
+
+def quotient(part: Floats, whole: Floats) -> Floats:
+    """Return part / whole, NaN where the whole is zero: a share of nothing is missing."""
+    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
+    result: Floats = np.divide(part, whole, out=np.full(shape, np.nan), where=np.broadcast_to(whole, shape) != 0)
+    return result
+
+
+def log_ratio_weighted(share: Floats, reference: Floats) -> Floats:
+    """Return share · ln(share / reference), with 0 · ln 0 = 0, elementwise; NaN stays NaN."""
+    shape = np.broadcast_shapes(share.shape, reference.shape)
+    ratio = np.divide(share, reference, out=np.ones(shape), where=np.broadcast_to(share, shape) != 0)
+    weighted: Floats = share * np.log(ratio)
+    return weighted
+
+
+def _refuse(table: Floats, bad: NDArray[np.bool_], expected: str) -> None:
+    if bad.any():
+        unit, group = np.argwhere(bad)[0]
+        raise CountsError(f"unit {unit}, group {group}: found {table[unit, group]:g}, expected {expected}")

@@ -1,0 +1,199 @@
+"""Indices over random draws: p-values, intervals and small-sample bias."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+
+from geomob_dask.errors import CountsError
+from geomob_dask.metrics.counts import Floats, Integers, checked_counts, quotient, shares
+from geomob_dask.metrics.segregation_draws import DrawKey, Sampler
+from geomob_dask.metrics.segregation_sums import RegionSums
+from geomob_dask.transforms.exact_sums import region_sums
+
+# Takes draws of shape (n_draws, n_units, n_groups), returns values with draws first.
+Evaluation = Callable[[Floats], dict[str, Floats]]
+# About 80 MB of counts at a time.
+_CELLS = 10_000_000
+
+
+def evaluation(indices: Mapping[str, Callable[[RegionSums], Floats]], weights: csr_array | None = None) -> Evaluation:
+    """Return the evaluation of several indices over many draws at once: each draw is a region of its own.
+
+    Parameters
+    ----------
+    indices : dict of name to function of RegionSums
+        They share the sums they have in common.
+    weights : shape (n_units, n_units), optional
+        For spatial indices: environments of the units, drawn anew with their counts.
+    """
+
+    def evaluate(tables: Floats) -> dict[str, Floats]:
+        n_draws, n_units, n_groups = tables.shape
+        draw = np.repeat(np.arange(n_draws), n_units)
+        environment = None if weights is None else _environments(tables, weights).reshape(-1, n_groups)
+        sums = RegionSums.of(tables.reshape(-1, n_groups), draw, n_draws, environment=environment, exact=False)
+        return {name: index(sums) for name, index in indices.items()}
+
+    return evaluate
+
+
+def drawn_indices(
+    sampler: Sampler, evaluate: Evaluation, key: DrawKey, draws: Sequence[int], *, cells: int = _CELLS
+) -> dict[str, Floats]:
+    """Evaluate indices of one region over many draws.
+
+    Parameters
+    ----------
+    sampler : from `segregation_draws`
+    evaluate : from `evaluation`
+    key : DrawKey
+    draws : numbers of the draws, such as ``range(1000)``
+        Any part of them gives the same values as in the whole.
+    cells : int
+        Counts held at a time; it bounds memory and changes no value.
+
+    Returns
+    -------
+    dict of name to shape (n_draws, …)
+    """
+    parts: list[dict[str, Floats]] = []
+    first = sampler(key.generator(draws[0]))
+    batch = max(1, cells // max(first.size, 1))
+    for start in range(0, len(draws), batch):
+        tables = np.stack([sampler(key.generator(draw)) for draw in draws[start : start + batch]])
+        parts.append(evaluate(tables))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def p_value(observed: Floats, null: Floats) -> Floats:
+    """One-sided p-value: ``(1 + draws at or above the observed) / (1 + draws)``.
+
+    Parameters
+    ----------
+    observed : shape (…)
+    null : shape (n_draws, …)
+
+    Returns
+    -------
+    shape (…)
+        From 1/(1 + draws) to 1; NaN where the observed value or a draw is missing.
+
+    References
+    ----------
+    Davison & Hinkley (1997), Bootstrap Methods and their Application, §4.2.
+    """
+    extreme = (null >= observed).sum(axis=0)
+    p = (1.0 + extreme) / (1.0 + len(null))
+    return np.where(np.isnan(observed) | np.isnan(null).any(axis=0), np.nan, p)
+
+
+def interval(draws: Floats, level: float = 0.9) -> tuple[Floats, Floats]:
+    """Percentile interval of draws along their first axis; NaN where a draw is missing."""
+    tail = (1.0 - level) / 2.0
+    lower, upper = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+    return lower, upper
+
+
+def excess_over_evenness(observed: Floats, null: Floats) -> Floats:
+    """Index beyond what chance gives: ``(D − D*) / (1 − D*)``, or ``(D − D*) / D*`` where D is below D*.
+
+    Parameters
+    ----------
+    observed : shape (…)
+    null : shape (n_draws, …)
+        Draws under evenness; D* is their mean.
+
+    References
+    ----------
+    Carrington & Troske (1997), "On measuring segregation in samples with small units".
+    """
+    expected = np.mean(null, axis=0)
+    return np.where(
+        observed >= expected,
+        quotient(observed - expected, 1.0 - expected),
+        quotient(observed - expected, np.asarray(expected)),
+    )
+
+
+def bootstrap_corrected(estimate: Floats, draws: Floats) -> Floats:
+    """Estimate less its bootstrap bias: ``2 · estimate − mean of draws``, not held within bounds.
+
+    Parameters
+    ----------
+    estimate : shape (…)
+    draws : shape (n_draws, …)
+        Of resampled persons, or of margins of error drawn around the estimates.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap, §10.6.
+    """
+    return 2.0 * estimate - np.mean(draws, axis=0)
+
+
+def mutual_information_bias(
+    counts: ArrayLike,
+    region: Integers | None = None,
+    n_regions: int | None = None,
+    *,
+    standard_errors: ArrayLike | None = None,
+) -> Floats:
+    """Plug-in estimate of the bias of M from sampling, to be taken off M.
+
+    ``(1 / 2T) [Σ_ik v_ik/n_ik − Σ_i v_i/t_i − Σ_k V_k/N_k + V/T]``, v the variances of the counts and, in
+    capitals and with one index, their sums: the second-order term of ``T·M = Σ n ln n − Σ t ln t − Σ N ln N + T ln T``.
+
+    Parameters
+    ----------
+    counts : shape (n_units, n_groups), persons or households
+    region, n_regions : as in `RegionSums.of`
+    standard_errors : shape (n_units, n_groups), optional
+        Of the counts, from their margins of error. By default the counts are taken for a simple random
+        sample, v = n, and the bias is that of Miller and Madow: (units − 1)(groups − 1) / 2T over those present.
+
+    Returns
+    -------
+    shape (n_regions,), nats
+        NaN where nobody lives in the region. Empty cells are left out, although their true counts
+        may be more than 0: too little is taken off a table with many.
+
+    Raises
+    ------
+    CountsError
+        If a count or an error is missing or negative, or their shapes differ.
+
+    References
+    ----------
+    Miller (1955); Roulston (1999), "Estimating the errors on measured entropy and mutual information".
+
+    Examples
+    --------
+    >>> mutual_information_bias([[30, 70], [60, 40]])
+    array([0.0025])
+    """
+    table = checked_counts(counts)
+    variance = table if standard_errors is None else checked_counts(standard_errors) ** 2
+    if variance.shape != table.shape:
+        raise CountsError(f"the standard errors have shape {variance.shape}, expected {table.shape} as the counts")
+    sums = RegionSums.of(table, region, n_regions)
+    codes = sums.units.region
+    variance = np.where(table > 0, variance, 0.0)
+    variances = region_sums(variance, codes, len(sums.totals))
+    of_units = np.nan_to_num(quotient(variance, table)).sum(axis=1) - np.nan_to_num(
+        quotient(variance.sum(axis=1), table.sum(axis=1))
+    )
+    of_groups = np.nan_to_num(quotient(variances, sums.totals)).sum(axis=1)
+    people = sums.people[:, 0]
+    excess = region_sums(of_units, codes, len(sums.totals)) - of_groups + quotient(variances.sum(axis=1), people)
+    return quotient(excess, 2.0 * people)
+
+
+def _environments(tables: Floats, weights: csr_array) -> Floats:
+    n_draws, n_units, n_groups = tables.shape
+    columns = np.swapaxes(tables, 0, 1).reshape(n_units, n_draws * n_groups)
+    around = (weights @ columns).reshape(n_units, n_draws, n_groups)
+    return shares(np.swapaxes(around, 0, 1))
