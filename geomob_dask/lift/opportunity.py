@@ -283,17 +283,12 @@ def _table(
         columns |= {f"z_{name}": z[:, k] for k, name in enumerate(definition.measures)}
         columns |= {f"sum_{name}": sums[:, k] for k, name in enumerate(domains)}
         columns |= {f"before_{name}": before[:, k] for k, name in enumerate(domains)}
-    table = pd.DataFrame(columns, index=own.keys)
-    if len(own.left_out):
-        outside = pd.DataFrame(index=own.left_out.index, columns=table.columns).astype(
-            table.dtypes.replace(bool, object)
-        )
-        outside = outside.assign(
-            population_zero=False, imputed_direct="", imputed_once_removed="", filled_domains="", reason=own.left_out
-        )
-        table = pd.concat([table, outside.astype(table.dtypes)]) if len(table) else outside.astype(table.dtypes)
+    table = pd.DataFrame(columns, index=own.keys).reindex(own.keys.append(own.left_out.index).sort_values())
+    table.loc[own.left_out.index, "reason"] = own.left_out
     text = ["imputed_direct", "imputed_once_removed", "filled_domains", "reason"]
-    return table.astype(dict.fromkeys(text, "str")).sort_index().rename_axis("geoid")
+    table[text] = table[text].fillna("").astype("str")
+    table["population_zero"] = table["population_zero"].eq(True)
+    return table.rename_axis("geoid")
 
 
 def _named(flags: NDArray[np.bool_], names: Sequence[str]) -> list[str]:
