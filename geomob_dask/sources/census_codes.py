@@ -1,0 +1,254 @@
+"""The special codes of the Census Bureau, in one table, decoded where data enter and nowhere else.
+
+The API writes a code in place of a number, data.census.gov an annotation; both appear in the same column of some
+files. Every column of estimates or margins goes through `decode`, which returns plain numbers and, for each that is
+not what the column is about, a reason.
+
+Reference: U.S. Census Bureau, "Notes on ACS Estimate and Annotation Values".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geomob_dask.errors import InputError
+
+Floats = NDArray[np.float64]
+Role = Literal["estimate", "moe"]
+
+
+class CodeReason(IntEnum):
+    """What stands behind a number that is no plain estimate or margin."""
+
+    NONE = 0
+    NOT_GIVEN = 1
+    TOO_FEW_FOR_MOE = 2
+    OPEN_INTERVAL = 3
+    CONTROLLED = 4
+    TOO_FEW_FOR_ESTIMATE = 5
+    NOT_AVAILABLE = 6
+    TOO_FEW_TO_SHOW = 7
+    TOP_CODED = 8
+    BOTTOM_CODED = 9
+
+    @property
+    def words(self) -> str:
+        """Return the reason as tables say it; empty for a plain number."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    CodeReason.NONE: "",
+    CodeReason.NOT_GIVEN: "blank in the source",
+    CodeReason.TOO_FEW_FOR_MOE: "too few sample cases for a margin of error",
+    CodeReason.OPEN_INTERVAL: "median in an open-ended interval: no margin of error",
+    CodeReason.CONTROLLED: "controlled estimate: no sampling error",
+    CodeReason.TOO_FEW_FOR_ESTIMATE: "too few sample cases for an estimate, or a ratio with a zero median",
+    CodeReason.NOT_AVAILABLE: "not applicable or not available",
+    CodeReason.TOO_FEW_TO_SHOW: "too few sample cases in this area to show",
+    CodeReason.TOP_CODED: "top-coded: this value or more",
+    CodeReason.BOTTOM_CODED: "bottom-coded: this value or less",
+}
+
+
+@dataclass(frozen=True)
+class SpecialCode:
+    """One row of the table.
+
+    Parameters
+    ----------
+    code : int
+        What the API writes.
+    annotation : str
+        What data.census.gov writes.
+    reason : CodeReason
+    moe : float
+        Value as a margin of error; as an estimate every code is missing.
+    """
+
+    code: int
+    annotation: str
+    reason: CodeReason
+    moe: float = np.nan
+
+
+SPECIAL_CODES = (
+    SpecialCode(-222222222, "**", CodeReason.TOO_FEW_FOR_MOE),
+    SpecialCode(-333333333, "***", CodeReason.OPEN_INTERVAL),
+    SpecialCode(-555555555, "*****", CodeReason.CONTROLLED, moe=0.0),
+    SpecialCode(-666666666, "-", CodeReason.TOO_FEW_FOR_ESTIMATE),
+    SpecialCode(-888888888, "(X)", CodeReason.NOT_AVAILABLE),
+    SpecialCode(-999999999, "N", CodeReason.TOO_FEW_TO_SHOW),
+)
+
+_BY_CODE = {special.code: special for special in SPECIAL_CODES}
+_BY_ANNOTATION = {special.annotation: special for special in SPECIAL_CODES}
+_BLANK = {"", "null", "nan", "none", "na", "n/a"}
+# data.census.gov prints 250,000+ for a median in the highest interval; the API's number is 250001, and 2499 for 2,500-.
+_OPEN_ENDED = re.compile(r"([0-9][0-9,]*)([+-])")
+_THOUSANDS = re.compile(r"-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
+# Codes are nine times one digit; no estimate of a tract is that negative.
+_LARGEST_CODE = -111111111
+
+
+def decode(
+    column: Sequence[object] | pd.Series,
+    role: Role,
+    name: str,
+    annotations: Sequence[object] | pd.Series | None = None,
+) -> tuple[Floats, NDArray[np.uint8]]:
+    """Return a column's numbers and the reason behind each that is no plain number.
+
+    Parameters
+    ----------
+    column : sequence of str, number or None
+        As read: numbers, digits, codes, annotations, blanks.
+    role : {"estimate", "moe"}
+        What the column holds.
+    name : str
+        The column's, for messages (and its file's).
+    annotations : sequence of str or None, optional
+        The column of annotations beside it (``…EA``, ``…MA``), without which a top-coded number looks like any other.
+
+    Returns
+    -------
+    values : float
+        NaN where the code, annotation or blank stands for no number; 0 for the margin of a controlled estimate.
+    reasons : uint8
+        Values of `CodeReason`.
+
+    Raises
+    ------
+    InputError
+        If a text is neither a number nor an annotation, a number is a code that is not in the table, or a margin
+        is negative: it names the column, the row and what was found.
+
+    Examples
+    --------
+    >>> decode(["12", "-555555555", "**", None], "moe", "B01003_001M")[0]
+    array([12.,  0., nan, nan])
+    >>> values, reasons = decode(["250,000+"], "estimate", "B19113_001E")
+    >>> float(values[0]), CodeReason(reasons[0]).words
+    (250001.0, 'top-coded: this value or more')
+    """
+    series = pd.Series(column)
+    if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan).copy()
+        reasons = np.where(np.isnan(values), np.uint8(CodeReason.NOT_GIVEN), np.uint8(0)).astype(np.uint8)
+    else:
+        values, reasons = _read_texts(series, role, name)
+    for special in SPECIAL_CODES:
+        found = values == special.code
+        values[found] = special.moe if role == "moe" else np.nan
+        reasons[found] = special.reason
+    _refuse_unknown(values, role, name)
+    if annotations is not None:
+        _annotate(values, reasons, pd.Series(annotations), role, f"{name}, annotation")
+    return values, reasons
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A table after the door: plain numbers, and a long table of the reasons.
+
+    Attributes
+    ----------
+    values : DataFrame
+        The table given, its columns of estimates and margins as floats.
+    reasons : DataFrame
+        ``geoid``, ``column``, ``reason`` (words), one row for each number with a reason; in order of columns, rows.
+    """
+
+    values: pd.DataFrame
+    reasons: pd.DataFrame
+
+
+def decode_table(table: pd.DataFrame, roles: Mapping[str, Role], *, source: str, key: str = "geoid") -> Decoded:
+    """Decode every column of estimates and margins of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With a column `key` and all columns named in `roles`. A column of annotations beside one of them (its name and
+        an A) is read with it and dropped.
+    roles : mapping of column to role
+    source : str
+        File or address, for messages.
+    key : str
+        The column that tells tracts apart.
+    """
+    values = table.copy()
+    reasons = [pd.DataFrame({"geoid": [], "column": [], "reason": []}, dtype=str)]
+    for column, role in roles.items():
+        annotations = values.pop(f"{column}A") if f"{column}A" in values else None
+        numbers, why = decode(table[column], role, f"{source}: column {column}", annotations)
+        values[column] = numbers
+        rows = np.flatnonzero(why)
+        if rows.size:
+            words = [CodeReason(reason).words for reason in why[rows]]
+            reasons.append(
+                pd.DataFrame({"geoid": table[key].to_numpy()[rows], "column": column, "reason": words}, dtype=str)
+            )
+    return Decoded(values, pd.concat(reasons, ignore_index=True))
+
+
+def _read_texts(series: pd.Series, role: Role, name: str) -> tuple[Floats, NDArray[np.uint8]]:
+    texts = _stripped(series)
+    values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64).copy()
+    reasons = np.zeros(len(values), dtype=np.uint8)
+    # Few different texts stand in many rows.
+    rows = np.flatnonzero(~np.isfinite(values))
+    which, different = pd.factorize(texts.to_numpy()[rows])
+    for number, text in enumerate(different):
+        same = rows[which == number]
+        values[same], reasons[same] = _read_text(text, role, f"{name}, row {same[0]}")
+    return values, reasons
+
+
+def _annotate(values: Floats, reasons: NDArray[np.uint8], annotations: pd.Series, role: Role, name: str) -> None:
+    texts = _stripped(annotations)
+    plain = np.flatnonzero((reasons == CodeReason.NONE) & ~texts.str.lower().isin(_BLANK).to_numpy())
+    for row in plain:
+        meant, reason = _read_text(texts.iloc[row], role, f"{name}, row {row}")
+        reasons[row] = reason
+        if reason not in (CodeReason.TOP_CODED, CodeReason.BOTTOM_CODED):
+            values[row] = meant
+
+
+def _stripped(series: pd.Series) -> pd.Series:
+    return series.astype(object).where(series.notna(), "").astype(str).str.strip()
+
+
+def _read_text(text: str, role: Role, where: str) -> tuple[float, CodeReason]:
+    if text.lower() in _BLANK:
+        return np.nan, CodeReason.NOT_GIVEN
+    special = _BY_ANNOTATION.get(text)
+    if special is not None:
+        return (special.moe if role == "moe" else np.nan), special.reason
+    open_ended = _OPEN_ENDED.fullmatch(text)
+    if open_ended and role == "estimate":
+        bound = float(open_ended[1].replace(",", ""))
+        if open_ended[2] == "+":
+            return bound + 1, CodeReason.TOP_CODED
+        return bound - 1, CodeReason.BOTTOM_CODED
+    if _THOUSANDS.fullmatch(text):
+        return float(text.replace(",", "")), CodeReason.NONE
+    known = ", ".join(_BY_ANNOTATION)
+    raise InputError(f"{where}: found {text!r}, expected a number or one of the annotations {known}")
+
+
+def _refuse_unknown(values: Floats, role: Role, name: str) -> None:
+    limit = 0.0 if role == "moe" else _LARGEST_CODE + 1.0
+    wrong = (values < limit) | np.isinf(values)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        known = ", ".join(str(code) for code in _BY_CODE)
+        raise InputError(f"{name}, row {row}: found {values[row]:.0f}, expected a number or one of the codes {known}")
