@@ -161,13 +161,13 @@ class Decoded:
 
     Attributes
     ----------
-    values : DataFrame
+    table : DataFrame
         The table given, its columns of estimates and margins as floats.
     reasons : DataFrame
         ``geoid``, ``column``, ``reason`` (words), one row for each number with a reason; in order of columns, rows.
     """
 
-    values: pd.DataFrame
+    table: pd.DataFrame
     reasons: pd.DataFrame
 
 
