@@ -33,6 +33,7 @@ RESULT_COLUMNS = (
     "imputed_once_removed",
     "filled_domains",
     "reason",
+    "flagged",
 )
 
 
@@ -47,11 +48,22 @@ class Measure(_Frozen):
     direction: Literal[-1, 1] = 1
 
 
+Recipe = Literal["opportunity", "svi", "z_mean", "principal_component", "weighted_principal_component"]
+
+
 class Parameters(_Frozen):
-    """What the method leaves open.
+    """How the index is made, and what the method leaves open.
 
     Parameters
     ----------
+    recipe : str
+        ``opportunity``: z-scores summed by domain, ranked, transformed exponentially, averaged. ``svi``: percentile
+        ranks of measures, of their sums by domain, and of the sum of those sums (CDC's Social Vulnerability Index).
+        ``z_mean``: z-scores averaged by domain, domains averaged. ``principal_component``: the first one of the
+        complete rows, scaled to 0…1; ``weighted_…`` by people.
+    impute, fill : bool, optional
+        Whether missing values, and domains without a score, are filled from neighbours. By default
+        in the recipe ``opportunity`` only.
     contiguity : {"queen", "rook"}
         Which neighbours fill missing values and holes.
     tie_tolerance : float
@@ -59,13 +71,32 @@ class Parameters(_Frozen):
     scale : float
         s of the exponential transform.
     reverse : {"complement", "minmax"}
-        Opportunity as 100 - deprivation, or as deprivation mirrored and stretched over 0…100.
+        Opportunity as the most deprivation there can be (100; 1 for ranks and components; 0 for z-scores) less
+        deprivation, or as deprivation mirrored and stretched over 0…100.
     """
 
+    recipe: Recipe = "opportunity"
+    impute: bool | None = None
+    fill: bool | None = None
     contiguity: Literal["queen", "rook"] = "queen"
     tie_tolerance: Annotated[float, Field(ge=0, lt=0.01)] = 1e-12
     scale: Annotated[float, Field(gt=0)] = 23.0
     reverse: Literal["complement", "minmax"] = "complement"
+
+    @property
+    def imputes(self) -> bool:
+        """Return whether missing values are filled from neighbours."""
+        return self.recipe == "opportunity" if self.impute is None else self.impute
+
+    @property
+    def fills(self) -> bool:
+        """Return whether domains without a score are filled from neighbours."""
+        return self.recipe == "opportunity" if self.fill is None else self.fill
+
+    @property
+    def top(self) -> float:
+        """Return the most deprivation there can be; 0, the middle, where there is no such bound."""
+        return {"opportunity": 100.0, "z_mean": 0.0}.get(self.recipe, 1.0)
 
 
 class Definition(_Frozen):
@@ -90,6 +121,8 @@ class Definition(_Frozen):
                         "expected it once"
                     )
                 seen[item.measure] = domain
+        if self.parameters.fills and self.parameters.recipe not in ("opportunity", "z_mean"):
+            raise ValueError(f"parameters.fill: the recipe {self.parameters.recipe!r} leaves no holes, expected false")
         if self.population in seen:
             raise ValueError(f"population column {self.population!r}: is also a measure; expected another column")
         return self

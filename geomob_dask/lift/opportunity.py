@@ -19,11 +19,13 @@ from geomob_dask.lift.halo import Band, Edges, Neighborhood, band, neighborhood
 from geomob_dask.lift.tasks import Run
 from geomob_dask.transforms import impute as imputation
 from geomob_dask.transforms import opportunity as index
-from geomob_dask.transforms.rank_exponential import Ranking, ranking
+from geomob_dask.transforms.principal_component import correlations, cross_products, first_component
+from geomob_dask.transforms.rank_exponential import Ranking, percentile_ranks, ranking
 from geomob_dask.transforms.standardize import (
     Sums,
     column_sums,
     means,
+    merge_sums,
     squared_deviations,
     standard_deviations,
     z_scores,
@@ -45,6 +47,8 @@ class Block:
     population : shape (n_tracts,), persons
     edges : Edges
         Neighbours of these tracts, in any partition.
+    imputes : bool
+        Whether missing values are to be filled from neighbours.
     left_out : Series
         The reason, by tract, for those without a polygon or without a row.
     """
@@ -53,6 +57,7 @@ class Block:
     observed: Rows
     population: NDArray[np.float64]
     edges: Edges
+    imputes: bool
     left_out: "pd.Series[str]"
 
 
@@ -91,6 +96,7 @@ def block(tracts: pd.Index, measures: pd.DataFrame, edges: Edges, definition: De
         observed=rows[list(definition.measures)].to_numpy(float) * np.array(definition.directions, dtype=float),
         population=rows[definition.population].to_numpy(float),
         edges=edges.where(keys.get_indexer(edges.focal) >= 0),
+        imputes=definition.parameters.imputes,
         left_out=left_out,
     )
 
@@ -118,14 +124,49 @@ class Reference:
 
 @dataclass(frozen=True)
 class Lifted:
-    """Delayed results by partition, and the reference that they were computed against."""
+    """Delayed results by partition, and the reference they were computed against (None: the recipe has none)."""
 
     results: Mapping[str, Delayed]
-    reference: Delayed | Reference
+    reference: Delayed | Reference | None
+
+
+Parts = Mapping[str, Delayed]
+
+
+@dataclass(frozen=True)
+class _Lifting:
+    """Tasks over the partitions of one group of tracts."""
+
+    blocks: Parts
+    reach: Mapping[str, Sequence[str]]
+    run: Run
+    group: str
+
+    def each(self, stage: str, function: Any, *inputs: Parts, **constants: Any) -> dict[str, Delayed]:
+        """Apply a function to every partition."""
+        return {
+            name: self.run.task(stage, name, function, *(given[name] for given in inputs), **constants)
+            for name in self.blocks
+        }
+
+    def each_with_halo(self, stage: str, function: Any, *inputs: Parts, offers: Parts) -> dict[str, Delayed]:
+        """Apply a function to every partition and the list of what those within its reach offer."""
+        return {
+            name: self.run.task(stage, name, function, *(given[name] for given in inputs), self._near(offers, name))
+            for name in self.blocks
+        }
+
+    def _near(self, offers: Parts, name: str) -> list[Delayed]:
+        near = sorted(self.reach.get(name, ()))
+        return [offers[other] for other in near if other in self.blocks and other != name]
+
+    def reduce(self, stage: str, function: Any, parts: Parts, *constants: Any) -> Delayed:
+        """Apply a function to the list of what all partitions contribute."""
+        return self.run.task(stage, self.group, function, list(parts.values()), *constants)
 
 
 def opportunity(
-    blocks: Mapping[str, Delayed],
+    blocks: Parts,
     reach: Mapping[str, Sequence[str]],
     definition: Definition,
     *,
@@ -143,10 +184,10 @@ def opportunity(
     reach : mapping of str to sequence of str
         Partitions within two steps of each; others than `blocks` are ignored.
     reference : Reference, optional
-        Moments and ranks to use instead of those of these tracts.
+        Moments and ranks to use instead of those of these tracts; for the recipe ``opportunity``.
     steps : bool
-        Whether frames also hold z-scores (``z_<measure>``), domain sums (``sum_<domain>``), scores before
-        filling (``before_<domain>``) and imputed values (``value_<measure>``).
+        Whether frames also hold imputed values (``value_<measure>``), z-scores or percentile ranks
+        (``standard_<measure>``), domain sums (``sum_<domain>``) and scores before filling (``before_<domain>``).
     group : str
         Names the tasks that see all partitions.
 
@@ -155,48 +196,127 @@ def opportunity(
     Lifted
         Frames indexed by ``geoid`` with one column a domain, ``deprivation``, ``opportunity`` and flags.
     """
-    run = run or Run("opportunity")
-
-    def each(stage: str, function: Any, *inputs: Mapping[str, Delayed], **constants: Any) -> dict[str, Delayed]:
-        return {
-            name: run.task(stage, name, function, *(given[name] for given in inputs), **constants) for name in blocks
-        }
-
-    def received(offers: Mapping[str, Delayed], name: str) -> list[Delayed]:
-        return [offers[other] for other in sorted(reach.get(name, ())) if other in blocks and other != name]
-
-    bands = each("border", _offer, blocks)
-    prepared = {name: run.task("impute", name, _prepare, blocks[name], received(bands, name)) for name in blocks}
-    known: Delayed | Reference
-    if reference is None:
-        sums = each("sum", _sums, prepared)
-        mean = run.task("mean", group, means, list(sums.values()))
-        squares = each("deviate", _squares, prepared, mean=mean)
-        deviation = run.task("deviation", group, standard_deviations, list(squares.values()), definition.measures)
-    else:
-        mean, deviation = reference.mean, reference.deviation
-    domains = each(
-        "standardize", _domain_sums, prepared, mean=mean, deviation=deviation, domain_of=definition.domain_of
-    )
-    if reference is None:
-        rankings = run.task("rank", group, _rankings, list(domains.values()), definition.parameters.tie_tolerance)
-        known = run.task("reference", group, Reference, mean, deviation, rankings)
-    else:
-        rankings, known = reference.rankings, reference
-    scores = each("score", index.score, domains, among=rankings, scale=definition.parameters.scale)
-    offered = each("border-scores", _offer_scores, bands, scores)
-    filled = {
-        name: run.task("fill", name, _fill, prepared[name], scores[name], received(offered, name)) for name in blocks
-    }
+    lifting = _Lifting(blocks, reach, run or Run("opportunity"), group)
+    chosen = definition.parameters
+    bands = lifting.each("border", _offer, blocks)
+    prepared = lifting.each_with_halo("impute", _prepare, blocks, offers=bands)
+    scored = _RECIPES[chosen.recipe](lifting, prepared, definition, reference)
+    filled = scored.scores
+    if chosen.fills:
+        offers = lifting.each("border-scores", _offer_scores, bands, scored.scores)
+        filled = lifting.each_with_halo("fill", _fill, prepared, scored.scores, offers=offers)
+    deprived = scored.overall or lifting.each("combine", index.deprivation, filled)
     extremes = None
-    if definition.parameters.reverse == "minmax":
-        ranges = each("range", _range, filled)
-        extremes = run.task("extremes", group, _extremes, list(ranges.values()))
-    moments = {"mean": mean, "deviation": deviation} if steps else {}
-    results = each(
-        "index", _table, blocks, prepared, domains, scores, filled, extremes=extremes, definition=definition, **moments
+    if chosen.reverse == "minmax":
+        extremes = lifting.reduce("extremes", _extremes, lifting.each("range", _range, deprived))
+    results = lifting.each(
+        "index",
+        _table,
+        blocks,
+        prepared,
+        scored.standard,
+        scored.sums,
+        scored.scores,
+        filled,
+        deprived,
+        extremes=extremes,
+        definition=definition,
+        steps=steps,
     )
-    return Lifted(results, known)
+    return Lifted(results, scored.reference)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What a recipe makes of the prepared measures, by partition.
+
+    Parameters
+    ----------
+    standard : delayed arrays, shape (n_tracts, n_measures)
+        z-scores or percentile ranks.
+    sums, scores : delayed arrays, shape (n_tracts, n_domains)
+        Sums over each domain's measures, and the domains' scores.
+    overall : delayed arrays, shape (n_tracts,), optional
+        Deprivation, where it is not the mean of the scores.
+    """
+
+    standard: Parts
+    sums: Parts
+    scores: Parts
+    overall: Parts | None = None
+    reference: Delayed | Reference | None = None
+
+
+def _opportunity(lifting: _Lifting, prepared: Parts, definition: Definition, given: Reference | None) -> _Scored:
+    """z-scores, summed by domain, ranked, transformed exponentially."""
+    if given is None:
+        mean, deviation = _moments(lifting, prepared, definition)
+    else:
+        mean, deviation = given.mean, given.deviation
+    standard = lifting.each("standardize", _z_scores, prepared, mean=mean, deviation=deviation)
+    sums = lifting.each("sum-domains", index.domain_sums, standard, domain_of=definition.domain_of)
+    reference: Delayed | Reference
+    if given is None:
+        rankings = lifting.reduce("rank", _rankings, sums, definition.parameters.tie_tolerance)
+        reference = lifting.run.task("reference", lifting.group, Reference, mean, deviation, rankings)
+    else:
+        rankings, reference = given.rankings, given
+    scores = lifting.each("score", index.score, sums, among=rankings, scale=definition.parameters.scale)
+    return _Scored(standard, sums, scores, reference=reference)
+
+
+def _z_mean(lifting: _Lifting, prepared: Parts, definition: Definition, given: Reference | None) -> _Scored:
+    """z-scores, averaged over each domain; the index is the mean of the domains."""
+    mean, deviation = _moments(lifting, prepared, definition)
+    standard = lifting.each("standardize", _z_scores, prepared, mean=mean, deviation=deviation)
+    sums = lifting.each("sum-domains", index.domain_sums, standard, domain_of=definition.domain_of)
+    return _Scored(standard, sums, lifting.each("score", _averages, sums, sizes=np.bincount(definition.domain_of)))
+
+
+def _svi(lifting: _Lifting, prepared: Parts, definition: Definition, given: Reference | None) -> _Scored:
+    """Percentile ranks of measures, of their sums by domain, and of the sum of those sums."""
+    tolerance = definition.parameters.tie_tolerance
+    measured = lifting.each("measured", _measured, prepared)
+    ranks = lifting.reduce("rank-measures", _rankings, measured, tolerance)
+    standard = lifting.each("standardize", _percentiles, measured, among=ranks)
+    sums = lifting.each("sum-domains", index.domain_sums, standard, domain_of=definition.domain_of)
+    scores = lifting.each("score", _percentiles, sums, among=lifting.reduce("rank", _rankings, sums, tolerance))
+    totals = lifting.each("total", _total, sums)
+    ranked = lifting.each(
+        "rank-total", _percentiles, totals, among=lifting.reduce("rank-all", _rankings, totals, tolerance)
+    )
+    return _Scored(standard, sums, scores, overall=lifting.each("combine", np.ravel, ranked))
+
+
+def _principal_component(
+    lifting: _Lifting, prepared: Parts, definition: Definition, given: Reference | None
+) -> _Scored:
+    """First principal component of the complete rows, scaled to 0…1; a domain's score is its part of it."""
+    by_people = definition.parameters.recipe == "weighted_principal_component"
+    weights = lifting.each("weigh", _weights, lifting.blocks, prepared, by_people=by_people)
+    mean = lifting.reduce("mean", _weighted_mean, lifting.each("sum", _weighted_sums, prepared, weights))
+    products = lifting.each("cross", _cross_products, prepared, weights, mean=mean)
+    component = lifting.reduce("component", _component, products, definition.measures)
+    standard = lifting.each("standardize", _on_component, prepared, mean=mean, component=component)
+    sums = lifting.each("sum-domains", index.domain_sums, standard, domain_of=definition.domain_of)
+    totals = lifting.each("total", _total, sums)
+    extremes = lifting.reduce("extremes-of-component", _extremes, lifting.each("range-of-component", _range, totals))
+    return _Scored(standard, sums, sums, overall=lifting.each("combine", _unit_scale, totals, extremes=extremes))
+
+
+_RECIPES = {
+    "opportunity": _opportunity,
+    "z_mean": _z_mean,
+    "svi": _svi,
+    "principal_component": _principal_component,
+    "weighted_principal_component": _principal_component,
+}
+
+
+def _moments(lifting: _Lifting, prepared: Parts, definition: Definition) -> tuple[Delayed, Delayed]:
+    mean = lifting.reduce("mean", means, lifting.each("sum", _sums, prepared))
+    squares = lifting.each("deviate", _squares, prepared, mean=mean)
+    return mean, lifting.reduce("deviation", standard_deviations, squares, definition.measures)
 
 
 @dataclass(frozen=True)
@@ -213,8 +333,16 @@ def _offer(own: Block) -> _Offer:
 def _prepare(own: Block, offers: list[_Offer]) -> Prepared:
     around = neighborhood(own.keys, own.edges, [offer.band for offer in offers])
     values = around.gather(own.observed, [(offer.band.keys, offer.observed) for offer in offers])
-    filled, how = imputation.impute(around.own, around.adjacency, values)
+    if own.imputes:
+        filled, how = imputation.impute(around.own, around.adjacency, values)
+    else:
+        filled = own.observed
+        how = np.where(np.isnan(filled), imputation.MISSING, imputation.OBSERVED).astype(np.uint8)
     return Prepared(around, index.blank_empty(filled, own.population), how)
+
+
+def _measured(own: Prepared) -> Rows:
+    return own.measured
 
 
 def _sums(own: Prepared) -> Sums:
@@ -225,14 +353,72 @@ def _squares(own: Prepared, mean: NDArray[np.float64]) -> Sums:
     return squared_deviations(own.measured, mean)
 
 
-def _domain_sums(
-    own: Prepared, mean: NDArray[np.float64], deviation: NDArray[np.float64], domain_of: Sequence[int]
-) -> Rows:
-    return index.domain_sums(z_scores(own.measured, mean, deviation), domain_of)
+def _z_scores(own: Prepared, mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> Rows:
+    return z_scores(own.measured, mean, deviation)
 
 
-def _rankings(domains: list[Rows], tolerance: float) -> tuple[Ranking, ...]:
-    return tuple(ranking(column, tolerance) for column in np.concatenate(domains).T)
+def _rankings(columns: list[Rows], tolerance: float) -> tuple[Ranking, ...]:
+    return tuple(ranking(column, tolerance) for column in np.concatenate(columns).T)
+
+
+def _percentiles(values: Rows, among: Sequence[Ranking]) -> Rows:
+    columns = [percentile_ranks(column, groups) for column, groups in zip(values.T, among, strict=True)]
+    return np.stack(columns, axis=1)
+
+
+def _averages(sums: Rows, sizes: NDArray[np.int64]) -> Rows:
+    return sums / sizes
+
+
+def _total(sums: Rows) -> Rows:
+    """Return the sum over domains as one column."""
+    return index.domain_sums(sums, (0,) * sums.shape[1])
+
+
+def _weights(own: Block, prepared: Prepared, *, by_people: bool) -> NDArray[np.float64]:
+    """Return each row's weight: nothing for one with a missing value, else one or its people."""
+    complete = np.logical_not(np.isnan(prepared.measured).any(axis=1))
+    people = np.nan_to_num(own.population) if by_people else np.ones(len(complete))
+    return np.where(complete, people, 0.0)
+
+
+def _weighted_sums(own: Prepared, weights: NDArray[np.float64]) -> Sums:
+    counted = weights > 0
+    columns = np.column_stack([np.ones(len(weights)), own.measured])
+    return column_sums(columns[counted] * weights[counted, np.newaxis])
+
+
+def _weighted_mean(parts: list[Sums]) -> NDArray[np.float64]:
+    _, sums = merge_sums(parts)
+    if not sums[0] > 0:
+        raise DefinitionError("no tract has all measures of the definition; expected some complete rows")
+    return np.asarray(sums[1:] / sums[0])
+
+
+def _cross_products(own: Prepared, weights: NDArray[np.float64], mean: NDArray[np.float64]) -> Sums:
+    counted = weights > 0
+    return column_sums(cross_products(own.measured[counted], mean, weights[counted]))
+
+
+def _component(parts: list[Sums], measures: Sequence[str]) -> Rows:
+    """Return loading over spread of each measure: what a centred value is multiplied with."""
+    _, products = merge_sums(parts)
+    correlation, spread = correlations(products, len(measures))
+    flat = [name for name, width in zip(measures, spread, strict=True) if not width > 0]
+    if flat:
+        raise DefinitionError(
+            f"measure without variance over the complete rows: {', '.join(flat)}; expected two values"
+        )
+    return first_component(correlation) / spread
+
+
+def _on_component(own: Prepared, mean: NDArray[np.float64], component: NDArray[np.float64]) -> Rows:
+    return (own.measured - mean) * component
+
+
+def _unit_scale(totals: Rows, extremes: tuple[float, float]) -> NDArray[np.float64]:
+    low, high = extremes
+    return np.asarray((totals[:, 0] - low) / (high - low))
 
 
 def _offer_scores(offer: _Offer, scores: Rows) -> tuple[pd.Index, Rows]:
@@ -244,9 +430,8 @@ def _fill(own: Prepared, scores: Rows, offers: list[tuple[pd.Index, Rows]]) -> R
     return index.fill_holes(scores, own.around.adjacency[own.around.own], around)
 
 
-def _range(scores: Rows) -> tuple[float, float]:
-    deprived = index.deprivation(scores)
-    known = deprived[~np.isnan(deprived)]
+def _range(values: NDArray[np.float64]) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
     return (float(known.min()), float(known.max())) if len(known) else (np.inf, -np.inf)
 
 
@@ -257,38 +442,44 @@ def _extremes(ranges: list[tuple[float, float]]) -> tuple[float, float]:
 def _table(
     own: Block,
     prepared: Prepared,
+    standard: Rows,
     sums: Rows,
     before: Rows,
     scores: Rows,
+    deprived: NDArray[np.float64],
     *,
     extremes: tuple[float, float] | None,
     definition: Definition,
-    mean: NDArray[np.float64] | None = None,
-    deviation: NDArray[np.float64] | None = None,
+    steps: bool,
 ) -> pd.DataFrame:
     """Return the rows of one partition, those that took no part included."""
-    domains = list(definition.domains)
-    deprived = index.deprivation(scores)
+    domains, measures = list(definition.domains), definition.measures
     columns: dict[str, Any] = {name: scores[:, number] for number, name in enumerate(domains)}
     columns["deprivation"] = deprived
-    columns["opportunity"] = index.opportunity(deprived, extremes)
+    columns["opportunity"] = index.opportunity(deprived, extremes, top=definition.parameters.top)
     columns["population_zero"] = own.population == 0
-    columns["imputed_direct"] = _named(prepared.how == imputation.DIRECT, definition.measures)
-    columns["imputed_once_removed"] = _named(prepared.how == imputation.ONCE_REMOVED, definition.measures)
+    columns["imputed_direct"] = _named(prepared.how == imputation.DIRECT, measures)
+    columns["imputed_once_removed"] = _named(prepared.how == imputation.ONCE_REMOVED, measures)
     columns["filled_domains"] = _named(np.isnan(before) & ~np.isnan(scores), domains)
-    columns["reason"] = _reasons(scores, own.population, domains)
-    if mean is not None and deviation is not None:
-        z = z_scores(prepared.measured, mean, deviation)
-        columns |= {f"value_{name}": prepared.measured[:, k] for k, name in enumerate(definition.measures)}
-        columns |= {f"z_{name}": z[:, k] for k, name in enumerate(definition.measures)}
+    columns["reason"] = _reasons(scores, deprived, own.population, domains)
+    if definition.parameters.recipe == "svi":
+        columns["flagged"] = _named(standard >= _FLAGGED, measures)
+    if steps:
+        columns |= {f"value_{name}": prepared.measured[:, k] for k, name in enumerate(measures)}
+        columns |= {f"standard_{name}": standard[:, k] for k, name in enumerate(measures)}
         columns |= {f"sum_{name}": sums[:, k] for k, name in enumerate(domains)}
         columns |= {f"before_{name}": before[:, k] for k, name in enumerate(domains)}
     table = pd.DataFrame(columns, index=own.keys).reindex(own.keys.append(own.left_out.index).sort_values())
     table.loc[own.left_out.index, "reason"] = own.left_out
-    text = ["imputed_direct", "imputed_once_removed", "filled_domains", "reason"]
+    text = [name for name in _TEXT if name in table]
     table[text] = table[text].fillna("").astype("str")
     table["population_zero"] = table["population_zero"].eq(True)
     return table.rename_axis("geoid")
+
+
+_TEXT = ("imputed_direct", "imputed_once_removed", "filled_domains", "reason", "flagged")
+# The Social Vulnerability Index flags tracts in the 90th percentile and above.
+_FLAGGED = 0.9
 
 
 def _named(flags: NDArray[np.bool_], names: Sequence[str]) -> list[str]:
@@ -300,10 +491,12 @@ def _named(flags: NDArray[np.bool_], names: Sequence[str]) -> list[str]:
     return texts
 
 
-def _reasons(scores: Rows, population: NDArray[np.float64], domains: Sequence[str]) -> list[str]:
+def _reasons(
+    scores: Rows, deprived: NDArray[np.float64], population: NDArray[np.float64], domains: Sequence[str]
+) -> list[str]:
     """Say why a tract has no index: which domains have no score."""
     lacking = _named(np.isnan(scores), domains)
     return [
-        (f"{'nobody lives here and ' if empty else ''}no neighbour has a score in: {names}" if names else "")
-        for names, empty in zip(lacking, population == 0, strict=True)
+        f"{'nobody lives here; ' if empty else ''}no score in: {names}" if missing else ""
+        for names, empty, missing in zip(lacking, population == 0, np.isnan(deprived), strict=True)
     ]

@@ -80,7 +80,9 @@ def deprivation(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(scores.mean(axis=1))
 
 
-def opportunity(deprived: NDArray[np.float64], extremes: tuple[float, float] | None = None) -> NDArray[np.float64]:
+def opportunity(
+    deprived: NDArray[np.float64], extremes: tuple[float, float] | None = None, top: float = 100.0
+) -> NDArray[np.float64]:
     """Return the index reversed, so that higher means more opportunity.
 
     Parameters
@@ -88,10 +90,12 @@ def opportunity(deprived: NDArray[np.float64], extremes: tuple[float, float] | N
     deprived : shape (n_tracts,)
     extremes : pair of float, optional
         Smallest and largest deprivation of all tracts: mirrored and stretched over 0…100 between
-        them. Without it, 100 - deprivation. The source says only "reversed".
+        them. Without it, `top` - deprivation. The source says only "reversed".
+    top : float
+        The most deprivation there can be.
     """
     if extremes is None:
-        return 100.0 - deprived
+        return top - deprived
     low, high = extremes
     return 100.0 * (high - deprived) / (high - low)
 

@@ -79,6 +79,31 @@ def scaled_ranks(values: NDArray[np.float64], among: Ranking) -> NDArray[np.floa
     return np.where(np.isnan(values), np.nan, scaled)
 
 
+def percentile_ranks(values: NDArray[np.float64], among: Ranking, decimals: int = 4) -> NDArray[np.float64]:
+    """Return (rank - 1) / (N - 1), tied tracts at their lowest rank, rounded.
+
+    Parameters
+    ----------
+    values : shape (n_tracts,)
+        All of them in `among`; NaN stays NaN.
+
+    References
+    ----------
+    CDC/ATSDR Social Vulnerability Index (2020), documentation: "PERCENTRANK.INC … with 4 significant digits".
+
+    Examples
+    --------
+    >>> scores = np.array([3.0, 1.0, 1.0, np.nan, 2.0])
+    >>> percentile_ranks(scores, ranking(scores))
+    array([1.    , 0.    , 0.    ,    nan, 0.6667])
+    """
+    if not len(among.upto) or among.upto[-1] < 2:
+        return np.full(values.shape, np.nan)
+    below = np.concatenate([[0], among.upto[:-1]])
+    group = np.minimum(np.searchsorted(among.last, values), len(below) - 1)
+    return np.where(np.isnan(values), np.nan, np.round(below[group] / (among.upto[-1] - 1), decimals))
+
+
 def exponential(scaled_rank: NDArray[np.float64], scale: float = 23.0) -> NDArray[np.float64]:
     """Return -s·ln(1 - R·(1 - e^(-100/s))): 0 for rank 0, 100 for rank 1.
 

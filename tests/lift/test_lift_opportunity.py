@@ -76,7 +76,7 @@ def stepwise(measures, edges) -> pd.DataFrame:
 def test_every_step_equals_the_file(stepwise, measures):
     names = list(grid_definition().measures)
     domains = list(grid_definition().domains)
-    assert_close(stepwise[[f"z_{name}" for name in names]], grid_csv("zscores")[names])
+    assert_close(stepwise[[f"standard_{name}" for name in names]], grid_csv("zscores")[names])
     assert_close(stepwise[[f"sum_{name}" for name in domains]], grid_csv("domain_sums")[domains])
     assert_close(stepwise[[f"before_{name}" for name in domains]], grid_csv("domain_scores_before_fill")[domains])
     expected = grid_csv("ooi")

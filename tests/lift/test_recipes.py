@@ -1,0 +1,129 @@
+"""Other indices from the same definition file: CDC's SVI, z-score means, principal components."""
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import rankdata
+
+from geomob_dask.definition import Definition
+from geomob_dask.errors import DefinitionError
+from geomob_dask.lift import opportunity as lift
+from geomob_dask.lift.halo import Edges
+from geomob_dask.lift.tasks import Run
+
+NO_EDGES = Edges(np.zeros(0, dtype=object), np.zeros(0, dtype=object))
+
+
+def definition(recipe: str, **parameters: object) -> Definition:
+    domains = {"one": [{"measure": "a"}, {"measure": "b", "direction": -1}], "two": [{"measure": "c"}]}
+    return Definition(name="t", domains=domains, parameters={"recipe": recipe, **parameters})
+
+
+@pytest.fixture(scope="module")
+def measures() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    n = 120
+    values = rng.normal(size=(n, 3)) @ [[1.0, 0.5, 0.2], [0.0, 1.0, 0.4], [0.0, 0.0, 1.0]]
+    table = pd.DataFrame(values.round(1), columns=list("abc"), index=pd.Index([f"39001{k:06d}" for k in range(n)]))
+    table.iloc[::17, 1] = np.nan
+    return table.assign(population=rng.integers(0, 4, n).astype(float))
+
+
+def compute(measures: pd.DataFrame, chosen: Definition, parts: int = 3) -> pd.DataFrame:
+    run = Run("test")
+    blocks = {
+        str(k): run.task("load", str(k), lift.block, rows.index, rows, NO_EDGES, chosen)
+        for k, rows in measures.groupby(np.arange(len(measures)) % parts)
+    }
+    (tables,) = dask.compute(lift.opportunity(blocks, {}, chosen, run=run, steps=True).results, scheduler="synchronous")
+    return pd.concat(tables.values()).sort_index()
+
+
+def coded(measures: pd.DataFrame) -> pd.DataFrame:
+    """Return the measures, higher worse, of tracts where somebody lives."""
+    return (measures[list("abc")] * [1, -1, 1]).where(measures["population"].ne(0))
+
+
+def percentile(column: pd.Series) -> pd.Series:
+    known = column.dropna()
+    ranks = (rankdata(known.round(10), method="min") - 1) / (len(known) - 1)
+    return pd.Series(ranks.round(4), index=known.index).reindex(column.index)
+
+
+def test_social_vulnerability(measures):
+    found = compute(measures, definition("svi"))
+    ranks = coded(measures).apply(percentile)
+    sums = pd.DataFrame({"one": ranks["a"] + ranks["b"], "two": ranks["c"]})
+    pd.testing.assert_frame_equal(found[["one", "two"]], sums.apply(percentile), check_names=False)
+    overall = percentile(sums["one"] + sums["two"])
+    np.testing.assert_array_equal(found["deprivation"], overall)
+    np.testing.assert_array_equal(found["opportunity"], 1 - overall)
+    assert found["deprivation"].isna().sum() == (coded(measures).isna().any(axis=1)).sum()
+    flagged = (ranks >= 0.9).sum(axis=1)
+    assert (found["flagged"].str.count(";") + (found["flagged"] != "")).tolist() == flagged.tolist()
+    assert flagged.max() >= 2
+
+
+def test_z_score_means(measures):
+    found = compute(measures, definition("z_mean"))
+    z = (coded(measures) - coded(measures).mean()) / coded(measures).std()
+    np.testing.assert_allclose(found["one"], (z["a"] + z["b"]) / 2, atol=1e-12)
+    np.testing.assert_allclose(found["deprivation"], ((z["a"] + z["b"]) / 2 + z["c"]) / 2, atol=1e-12)
+    np.testing.assert_array_equal(found["opportunity"], -found["deprivation"])
+
+
+@pytest.mark.parametrize("recipe", ["principal_component", "weighted_principal_component"])
+def test_principal_component(measures, recipe):
+    found = compute(measures, definition(recipe))
+    rows = coded(measures).dropna()
+    people = measures.loc[rows.index, "population"].to_numpy() if recipe.startswith("weighted") else np.ones(len(rows))
+    centred = rows - np.average(rows, axis=0, weights=people)
+    z = centred / np.sqrt(np.average(centred**2, axis=0, weights=people))
+    # Another route to the same vector: the singular vectors of the weighted table.
+    loadings = np.linalg.svd(z * np.sqrt(people)[:, np.newaxis])[2][0]
+    component = z @ (loadings * np.sign(loadings.sum()))
+    expected = (component - component.min()) / (component.max() - component.min())
+    np.testing.assert_allclose(found.loc[rows.index, "deprivation"], expected, atol=1e-12)
+    assert found["deprivation"].isna().sum() == len(measures) - len(rows)
+
+
+@pytest.mark.parametrize("recipe", ["svi", "z_mean", "principal_component", "weighted_principal_component"])
+def test_same_bits_in_any_partitioning(measures, recipe):
+    one = compute(measures, definition(recipe), parts=1)
+    pd.testing.assert_frame_equal(compute(measures, definition(recipe), parts=11), one, check_exact=True)
+
+
+def test_a_component_needs_complete_rows_and_variance(measures):
+    with pytest.raises(DefinitionError, match="no tract has all measures"):
+        compute(measures.assign(c=np.nan), definition("principal_component"))
+    with pytest.raises(DefinitionError, match="without variance over the complete rows: c"):
+        compute(measures.assign(c=2.0), definition("principal_component"))
+    with pytest.raises(ValueError, match="leaves no holes, expected false"):
+        definition("svi", fill=True)
+
+
+@pytest.mark.real_data
+def test_the_published_deprivation_index_of_2018(real_data):
+    table = pd.read_csv(real_data / "measures/deprivation_2018.csv.gz", dtype={"GEOID": str})
+    key = next(name for name in table.columns if name.lower() in ("geoid", "census_tract_fips"))
+    table = table.set_index(key)
+    names = [
+        "fraction_assisted_income",
+        "fraction_high_school_edu",
+        "median_income",
+        "fraction_no_health_ins",
+        "fraction_poverty",
+        "fraction_vacant_housing",
+    ]
+    better = {"fraction_high_school_edu", "median_income"}
+    domains = {"all": [{"measure": name, "direction": -1 if name in better else 1} for name in names]}
+    chosen = Definition(
+        name="dep", domains=domains, population="everybody", parameters={"recipe": "principal_component"}
+    )
+    # The published index knows no population: every complete row counts.
+    found = compute(table[names].assign(everybody=1.0), chosen, parts=7)
+    published = table["dep_index"].reindex(found.index)
+    assert published.notna().sum() == 72_041
+    np.testing.assert_array_equal(found["deprivation"].isna(), published.isna())
+    np.testing.assert_allclose(found["deprivation"], published, atol=1e-9)
