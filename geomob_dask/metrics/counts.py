@@ -51,15 +51,14 @@ def shares(counts: Floats) -> Floats:
 
 def quotient(part: Floats, whole: Floats) -> Floats:
     """Return part / whole, NaN where the whole is zero: a share of nothing is missing."""
-    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
-    result: Floats = np.divide(part, whole, out=np.full(shape, np.nan), where=np.broadcast_to(whole, shape) != 0)
+    result: Floats = part / np.where(whole != 0, whole, np.nan)
     return result
 
 
 def log_ratio_weighted(share: Floats, reference: Floats) -> Floats:
     """Return share · ln(share / reference), with 0 · ln 0 = 0, elementwise; NaN stays NaN."""
-    shape = np.broadcast_shapes(share.shape, reference.shape)
-    ratio = np.divide(share, reference, out=np.ones(shape), where=np.broadcast_to(share, shape) != 0)
+    # Where the share is 0 the ratio is 1, whose logarithm is 0.
+    ratio = np.where(share != 0, share, 1.0) / np.where(share != 0, reference, 1.0)
     weighted: Floats = share * np.log(ratio)
     return weighted
 

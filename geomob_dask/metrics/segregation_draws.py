@@ -42,7 +42,8 @@ class DrawKey:
     @cached_property
     def _philox_key(self) -> NDArray[np.uint64]:
         name = np.frombuffer(blake2b(self.region.encode(), digest_size=16).digest(), dtype="<u4")
-        return SeedSequence(self.seed, spawn_key=(self.year, *name.tolist())).generate_state(2, np.uint64)
+        sequence = SeedSequence(self.seed, spawn_key=(self.year, *name.tolist()))
+        return sequence.generate_state(2, np.uint64).astype(np.uint64)
 
     def generator(self, draw: int) -> Generator:
         """Return the generator of one draw: the draw is the high word of the counter of 256 bits."""

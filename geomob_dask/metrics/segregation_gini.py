@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from geomob_dask.metrics.counts import Floats, Integers, checked_counts, quotient, shares
+from geomob_dask.metrics.counts import Floats, Integers, checked_counts, quotient
 from geomob_dask.metrics.segregation_sums import RegionSums, ordered_sums
 
 _SHORT_CODES = 1 << 16
@@ -72,17 +72,25 @@ def multigroup_gini(counts: ArrayLike, region: Integers | None = None, n_regions
 def _all_pairs(counts: ArrayLike, region: Integers | None, n_regions: int | None) -> tuple[Floats, RegionSums]:
     """Return ``Σ_(i>j) t_i t_j (p_ik − p_jk)`` over units sorted by p_k, shape (n_regions, n_groups)."""
     table = checked_counts(counts)
-    sums = RegionSums.of(table, region, n_regions, exact=bool((table != np.floor(table)).any()))
-    codes = np.zeros(len(table), dtype=np.int64) if region is None else np.asarray(region, dtype=np.int64)
-    share = np.nan_to_num(shares(table))
-    people = table.sum(axis=1)
-    pairs = [_pairs_of_group(table[:, k], people, share[:, k], codes, len(sums.totals)) for k in range(table.shape[1])]
-    return np.stack(pairs, axis=1), sums
+    whole = bool((table == np.floor(table)).all())
+    sums = RegionSums.of(table, region, n_regions, exact=not whole)
+    codes = sums.units.region
+    people = sums.units.people[:, 0]
+    n_groups = table.shape[1]
+    # Two groups mirror each other: one sort serves both.
+    pairs = [
+        _pairs_of_group(table[:, k], people, codes, len(sums.totals), whole)
+        for k in range(1 if n_groups == 2 else n_groups)
+    ]
+    return np.stack(pairs * 2 if n_groups == 2 else pairs, axis=1), sums
 
 
-def _pairs_of_group(group: Floats, people: Floats, share: Floats, region: Integers, n_regions: int) -> Floats:
-    order = by_region(np.argsort(share, kind="stable"), region, n_regions)
-    x, t, codes = group[order], people[order], region[order]
+def _pairs_of_group(group: Floats, people: Floats, region: Integers, n_regions: int, whole: bool) -> Floats:
+    # Ties may stand in any order where sums are exact; elsewhere their order must be one.
+    share = np.nan_to_num(quotient(group, people))
+    order = by_region(np.argsort(share, kind=None if whole else "stable"), region, n_regions)
+    x, t = group[order], people[order]
+    codes = region[order] if n_regions > 1 else region
     terms = x * sums_before(t, codes) - t * sums_before(x, codes)
     return ordered_sums(terms[:, None], codes, n_regions)[:, 0]
 

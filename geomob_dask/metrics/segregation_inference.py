@@ -51,7 +51,7 @@ def drawn_indices(
     sampler : from `segregation_draws`
     evaluate : from `evaluation`
     key : DrawKey
-    draws : numbers of the draws, such as ``range(1000)``
+    draws : numbers of the draws, at least one, such as ``range(1000)``
         Any part of them gives the same values as in the whole.
     cells : int
         Counts held at a time; it bounds memory and changes no value.
@@ -61,11 +61,14 @@ def drawn_indices(
     dict of name to shape (n_draws, …)
     """
     parts: list[dict[str, Floats]] = []
-    first = sampler(key.generator(draws[0]))
-    batch = max(1, cells // max(first.size, 1))
-    for start in range(0, len(draws), batch):
-        tables = np.stack([sampler(key.generator(draw)) for draw in draws[start : start + batch]])
-        parts.append(evaluate(tables))
+    tables: list[Floats] = []
+    for draw in draws:
+        tables.append(sampler(key.generator(draw)))
+        if (len(tables) + 1) * tables[0].size > cells:
+            parts.append(evaluate(np.stack(tables)))
+            tables = []
+    if tables:
+        parts.append(evaluate(np.stack(tables)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -132,7 +135,8 @@ def bootstrap_corrected(estimate: Floats, draws: Floats) -> Floats:
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, §10.6.
     """
-    return 2.0 * estimate - np.mean(draws, axis=0)
+    corrected: Floats = 2.0 * estimate - np.mean(draws, axis=0)
+    return corrected
 
 
 def mutual_information_bias(

@@ -2,7 +2,8 @@
 
 With c_ij the share of unit i in categories up to j and C_j that of the region, the variation of an
 ordered population is ``v = Σ_j f(C_j) / (J − 1)`` over the J − 1 thresholds, largest where half are in the
-lowest category and half in the highest; segregation is ``Λ = Σ_i t_i (v − v_i) / (T v)``, what the
+lowest category and half in the highest (a category that nobody is in still lies between the others, and
+sets them further apart); segregation is ``Λ = Σ_i t_i (v − v_i) / (T v)``, what the
 units lack of it. Four functions f, each 0 at 0 and 1 and largest at 1/2, give the four indices.
 """
 

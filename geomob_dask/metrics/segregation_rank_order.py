@@ -97,7 +97,8 @@ def variance_weights(order: int) -> Floats:
 def deviation_weights(order: int) -> Floats:
     """δ_m for S^R: ``4 Π_{n=0}^m (2n+1)/(2n+4)``, m = 0 … order."""
     n: Floats = np.arange(order + 1, dtype=np.float64)
-    return 4.0 * np.cumprod((2.0 * n + 1.0) / (2.0 * n + 4.0))
+    products: Floats = np.cumprod((2.0 * n + 1.0) / (2.0 * n + 4.0), dtype=np.float64)
+    return 4.0 * products
 
 
 def _entropy_weight(m: int) -> Fraction:
@@ -129,9 +130,11 @@ def _new_percentiles(totals: Floats) -> NDArray[np.bool_]:
 def _fitted(percentile: Floats, segregation: Floats, weight: Floats, order: int) -> Floats:
     """Return the coefficients β of least squares weighted by `weight`², shape (n_regions, order + 1)."""
     determined = (weight > 0).sum(axis=1) > order
+    coefficients = np.full((len(percentile), order + 1), np.nan)
+    if not determined.any():
+        return coefficients
     powers = percentile[determined, :, None] ** np.arange(order + 1)
     q, r = np.linalg.qr(weight[determined, :, None] * powers)
     right = np.swapaxes(q, 1, 2) @ (weight * segregation)[determined, :, None]
-    coefficients = np.full((len(percentile), order + 1), np.nan)
     coefficients[determined] = np.linalg.solve(r, right)[:, :, 0]
     return coefficients

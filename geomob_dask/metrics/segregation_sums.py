@@ -54,9 +54,9 @@ class Units:
 
     @cached_property
     def share(self) -> Floats:
-        """p_ik, shape (n_units, n_groups); 0 where the unit is empty, since it weighs nothing."""
+        """p_ik, shape (n_units, n_groups); the region's where the unit is empty, since it weighs nothing."""
         own = shares(self.counts) if self.environment is None else self.environment
-        return np.where(self.people > 0, own, 0.0)
+        return np.where(self.people > 0, own, self.region_share)
 
     @cached_property
     def region_share(self) -> Floats:

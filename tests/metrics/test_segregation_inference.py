@@ -1,0 +1,247 @@
+"""Random draws and what is made of them: keys, margins, moments, p-values, bias."""
+
+import numpy as np
+import oracles_segregation as oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.sparse import csr_array
+
+from geomob_dask.errors import CountsError, DefinitionError
+from geomob_dask.metrics.counts import Floats
+from geomob_dask.metrics.segregation_draws import (
+    DrawKey,
+    Sampler,
+    evenness,
+    margin_of_error_draws,
+    permuted_persons,
+    permuted_units,
+    resampled_persons,
+    resampled_units,
+)
+from geomob_dask.metrics.segregation_gini import multigroup_gini
+from geomob_dask.metrics.segregation_inference import (
+    bootstrap_corrected,
+    drawn_indices,
+    evaluation,
+    excess_over_evenness,
+    interval,
+    mutual_information_bias,
+    p_value,
+)
+from geomob_dask.metrics.segregation_multi_group import information_theory, mutual_information
+from geomob_dask.metrics.segregation_spatial import environment, neighborhood_weights, spatial_information_theory
+from geomob_dask.metrics.segregation_sums import RegionSums
+from geomob_dask.metrics.segregation_two_group import dissimilarity
+
+COUNTS = np.array([[30.0, 10, 0], [5, 40, 0], [0, 0, 0], [25, 25, 0]])
+KEY = DrawKey(seed=7, region="31080", year=2023)
+SAMPLERS = {
+    "evenness": evenness,
+    "persons": permuted_persons,
+    "units": permuted_units,
+    "resampled units": resampled_units,
+    "resampled persons": resampled_persons,
+    "normal": lambda counts: margin_of_error_draws(counts, 0.2 * np.asarray(counts)),
+    "gamma": lambda counts: margin_of_error_draws(counts, 0.2 * np.asarray(counts), distribution="gamma"),
+}
+tables = arrays(
+    np.int64,
+    st.tuples(st.integers(1, 5), st.integers(1, 4)),
+    elements=st.one_of(st.just(0), st.integers(0, 30)),
+).map(lambda table: table.astype(float))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS.keys())
+def test_a_draw_is_its_own_whatever_is_drawn_beside_it(sampler) -> None:
+    draw = sampler(COUNTS)
+    evaluate = evaluation({"M": mutual_information, "D": dissimilarity})
+    whole = drawn_indices(draw, evaluate, KEY, range(20))
+    one_by_one = drawn_indices(draw, evaluate, KEY, range(20), cells=1)
+    part = drawn_indices(draw, evaluate, KEY, range(13, 20))
+    for name in whole:
+        np.testing.assert_array_equal(one_by_one[name], whole[name])
+        np.testing.assert_array_equal(part[name], whole[name][13:])
+
+
+def test_seed_region_year_and_draw_name_the_stream() -> None:
+    streams = [
+        DrawKey(seed, region, year).generator(draw).integers(0, 2**62, 4).tolist()
+        for seed in (0, 1, 2**40)
+        for region in ("31080", "31081", "3108")
+        for year in (2022, 2023)
+        for draw in (0, 1, 999)
+    ]
+    assert len({tuple(stream) for stream in streams}) == len(streams)
+    # Pinned: a stored p-value can be made again.
+    assert KEY.generator(3).integers(0, 1000, 5).tolist() == [972, 982, 414, 613, 782]
+
+
+@settings(max_examples=40, deadline=None)
+@given(tables)
+def test_what_each_draw_keeps(counts: Floats) -> None:
+    drawn = {name: sampler(counts)(KEY.generator(0)) for name, sampler in SAMPLERS.items()}
+    people, groups = counts.sum(axis=1), counts.sum(axis=0)
+    for name, table in drawn.items():
+        assert table.shape == counts.shape
+        assert (table >= 0).all()
+        if name not in ("normal", "gamma"):
+            np.testing.assert_array_equal(table, np.floor(table))
+        assert not table[:, groups == 0].any()
+    np.testing.assert_array_equal(drawn["evenness"].sum(axis=1), people)
+    np.testing.assert_array_equal(drawn["persons"].sum(axis=1), people)
+    np.testing.assert_array_equal(drawn["persons"].sum(axis=0), groups)
+    assert sorted(drawn["units"].tolist()) == sorted(counts.tolist())
+    assert all(row in counts.tolist() for row in drawn["resampled units"].tolist())
+    assert drawn["resampled persons"].sum() == counts.sum()
+    assert not drawn["resampled persons"][counts == 0].any()
+    assert not drawn["gamma"][counts == 0].any()
+
+
+def many(sampler: Sampler, draws: int = 4000) -> Floats:
+    return np.stack([sampler(KEY.generator(draw)) for draw in range(draws)])
+
+
+def test_permuted_persons_are_hypergeometric() -> None:
+    drawn = many(permuted_persons(COUNTS))
+    t, N, T = COUNTS.sum(axis=1), COUNTS.sum(axis=0), COUNTS.sum()
+    mean = np.outer(t, N) / T
+    variance = mean * (1 - N / T) * (T - t)[:, None] / (T - 1)
+    np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.25)
+    np.testing.assert_allclose(drawn.var(axis=0), variance, rtol=0.1, atol=0.01)
+
+
+def test_evenness_is_multinomial() -> None:
+    drawn = many(evenness(COUNTS))
+    t, P = COUNTS.sum(axis=1)[:, None], COUNTS.sum(axis=0) / COUNTS.sum()
+    np.testing.assert_allclose(drawn.mean(axis=0), t * P, atol=0.25)
+    np.testing.assert_allclose(drawn.var(axis=0), t * P * (1 - P), rtol=0.1, atol=0.01)
+
+
+def test_resampled_persons_have_the_shares_of_the_cells() -> None:
+    drawn = many(resampled_persons(COUNTS))
+    np.testing.assert_allclose(drawn.mean(axis=0), COUNTS, atol=0.4)
+    np.testing.assert_allclose(drawn.var(axis=0), COUNTS * (1 - COUNTS / COUNTS.sum()), rtol=0.1, atol=0.01)
+
+
+def test_margins_of_error_are_kept_by_the_draws() -> None:
+    errors = np.array([[6.0, 4, 0], [3, 9, 0], [0, 0, 0], [10, 0, 0]])
+    gamma = many(margin_of_error_draws(COUNTS, errors, distribution="gamma"))
+    np.testing.assert_allclose(gamma.mean(axis=0), COUNTS, atol=0.6)
+    np.testing.assert_allclose(gamma.std(axis=0), errors, rtol=0.06)
+    # Far from 0 the normal draws keep them too; a count of 0 with an error is drawn above it.
+    normal = many(margin_of_error_draws(COUNTS + 100, errors))
+    np.testing.assert_allclose(normal.mean(axis=0), COUNTS + 100, atol=0.6)
+    np.testing.assert_allclose(normal.std(axis=0), errors, rtol=0.06)
+    at_zero = many(margin_of_error_draws([[0.0]], [[10.0]]))
+    assert at_zero.mean() == pytest.approx(10 / np.sqrt(2 * np.pi), rel=0.1)
+
+
+def test_spatial_draws_move_environments_with_units() -> None:
+    counts = np.array([[9.0, 1], [8, 2], [1, 9], [2, 8]])
+    weights = neighborhood_weights(csr_array(np.diag(np.ones(3), 1) + np.diag(np.ones(3), -1)), np.zeros(4, dtype=int))
+    indices = {"H": spatial_information_theory}
+    values = drawn_indices(permuted_units(counts), evaluation(indices, weights), KEY, range(12))["H"]
+    for draw in range(12):
+        table = permuted_units(counts)(KEY.generator(draw))
+        alone = spatial_information_theory(RegionSums.of(table, environment=environment(table, weights)))[0]
+        assert values[draw] == pytest.approx(alone, abs=1e-12)
+    assert len(set(values.round(9).tolist())) > 2
+    # Without neighbours a permutation of units changes nothing.
+    plain = drawn_indices(permuted_units(counts), evaluation({"H": information_theory}), KEY, range(5))["H"]
+    np.testing.assert_allclose(plain, np.full(5, information_theory(RegionSums.of(counts))[0]), atol=1e-12)
+
+
+def test_draws_of_a_sorted_index() -> None:
+    def of_draws(sums: RegionSums) -> Floats:
+        return multigroup_gini(sums.units.counts, sums.units.region, len(sums.totals))
+
+    values = drawn_indices(evenness(COUNTS), evaluation({"G": of_draws}), KEY, range(4))["G"]
+    expected = [oracle.multigroup_gini(evenness(COUNTS)(KEY.generator(draw)).tolist()) for draw in range(4)]
+    np.testing.assert_allclose(values, expected, atol=1e-12)
+
+
+def test_p_value_counts_draws_and_itself() -> None:
+    null = np.array([[0.1, 0.5, np.nan], [0.2, 0.6, 0.1], [0.3, 0.7, 0.1]])
+    np.testing.assert_allclose(p_value(np.array([0.25, 0.9, 0.5]), null), [0.5, 0.25, np.nan])
+    assert np.isnan(p_value(np.array(np.nan), np.zeros(3)))
+
+
+def test_segregated_regions_are_told_from_even_ones() -> None:
+    evaluate = evaluation({"M": mutual_information})
+    for counts, low, high in ((np.array([[80, 20], [20, 80]]), 0.0, 0.011), (np.array([[50, 50], [49, 51]]), 0.5, 1.0)):
+        null = drawn_indices(permuted_persons(counts), evaluate, KEY, range(99))["M"]
+        assert low <= p_value(mutual_information(RegionSums.of(counts))[0], null) <= high
+
+
+def test_p_values_under_the_null_are_uniform() -> None:
+    # Each region is itself a draw of evenness; its p-value should fall anywhere.
+    rng = np.random.default_rng(1)
+    p = []
+    for region in range(120):
+        counts = rng.multinomial([20] * 6, [0.5, 0.3, 0.2]).astype(float)
+        null = drawn_indices(
+            permuted_persons(counts), evaluation({"M": mutual_information}), DrawKey(1, str(region), 0), range(39)
+        )
+        p.append(float(p_value(mutual_information(RegionSums.of(counts))[0], null["M"])))
+    assert 0.4 < np.mean(p) < 0.6
+    assert 0.01 < np.mean(np.array(p) <= 0.1) < 0.2
+
+
+def test_interval_and_correction() -> None:
+    draws = np.arange(101.0)[:, None] / 100
+    lower, upper = interval(draws, 0.9)
+    np.testing.assert_allclose([lower[0], upper[0]], [0.05, 0.95])
+    np.testing.assert_allclose(bootstrap_corrected(np.array([0.4]), draws), [0.3])
+
+
+def test_excess_over_evenness() -> None:
+    null = np.array([[0.1, 0.1, 0.1], [0.3, 0.3, 0.3]])
+    np.testing.assert_allclose(excess_over_evenness(np.array([0.6, 0.2, 0.1]), null), [0.5, 0.0, -0.5])
+
+
+@settings(max_examples=40, deadline=None)
+@given(tables, st.booleans())
+def test_bias_is_that_of_loops(counts: Floats, sampled: bool) -> None:
+    errors = np.sqrt(counts) if sampled else 0.3 * counts + 2
+    given_errors = None if sampled else errors
+    expected = oracle.mutual_information_bias(counts.tolist(), (errors**2).tolist())
+    np.testing.assert_allclose(
+        mutual_information_bias(counts, standard_errors=given_errors), expected, rtol=1e-9, atol=1e-12
+    )
+
+
+def test_bias_of_a_random_sample_is_that_of_miller_and_madow() -> None:
+    counts = np.array([[10.0, 20, 30], [5, 5, 5], [40, 2, 3], [7, 7, 8]])
+    np.testing.assert_allclose(mutual_information_bias(counts), (4 - 1) * (3 - 1) / (2 * counts.sum()))
+    padded = np.pad(counts, ((0, 1), (0, 1)))
+    np.testing.assert_allclose(mutual_information_bias(padded), mutual_information_bias(counts))
+
+
+def test_bias_is_what_sampling_adds() -> None:
+    truth = np.array([[300.0, 100, 50], [100, 250, 80], [60, 90, 200]])
+    M = mutual_information(RegionSums.of(truth))[0]
+    evaluate = evaluation({"M": mutual_information})
+    sampled = drawn_indices(resampled_persons(truth), evaluate, KEY, range(6000))["M"].mean() - M
+    assert mutual_information_bias(truth)[0] == pytest.approx(sampled, rel=0.15)
+    errors = np.full(truth.shape, 12.0)
+    noisy = drawn_indices(margin_of_error_draws(truth, errors), evaluate, KEY, range(6000))["M"].mean() - M
+    assert mutual_information_bias(truth, standard_errors=errors)[0] == pytest.approx(noisy, rel=0.25)
+
+
+def test_draws_that_cannot_be_made() -> None:
+    for sampler in (evenness, permuted_persons, resampled_persons):
+        with pytest.raises(CountsError, match=r"unit 0, group 1: found 0\.5, expected a whole number"):
+            sampler([[1, 0.5]])
+    for sampler in (evenness, permuted_persons, resampled_persons, permuted_units, resampled_units):
+        with pytest.raises(CountsError, match="found nan"):
+            sampler([[1, np.nan]])
+    with pytest.raises(CountsError, match=r"standard errors have shape \(1, 1\)"):
+        margin_of_error_draws([[1, 2]], [[1]])
+    with pytest.raises(CountsError, match=r"standard errors have shape \(1, 1\)"):
+        mutual_information_bias([[1, 2]], standard_errors=[[1]])
+    with pytest.raises(CountsError, match="found -1"):
+        margin_of_error_draws([[1, 2]], [[1, -1]])
+    with pytest.raises(DefinitionError, match="'lognormal'"):
+        margin_of_error_draws([[1, 2]], [[1, 1]], distribution="lognormal")
