@@ -1,0 +1,449 @@
+"""Polygons of tracts from files: read, checked, repaired where a repair is safe, refused by name where not.
+
+`load_tracts` reads files and checks what can be told at a glance; `repair_tracts` does the geometry, a state at a time
+if wanted. Every row read is a row returned or counted in a report.
+"""
+
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow.lib
+import pyarrow.parquet as pq
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from geomob_dask.errors import GeometryError, InputError
+from geomob_dask.sources.keys import KeyReport, and_more, key_column, listed, tract_geoids
+
+Geometries = NDArray[np.object_]
+
+_PARQUET = (".parquet", ".geoparquet", ".pq")
+_VECTOR = (".gpkg", ".shp", ".json", ".geojson")
+_EXPECTED = f"expected one of {', '.join((*_PARQUET, *_VECTOR, '.zip'))}"
+_AREAS = {"aland": re.compile("aland(10|20)?", re.IGNORECASE), "awater": re.compile("awater(10|20)?", re.IGNORECASE)}
+_SHOWN = 10
+_COLLECTION = 7
+_POLYGONAL = (3, 6)
+# Parts of one tract touch or lie apart; more common area than this, of the smaller, and they are two versions of it.
+_COMMON_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class TractReport:
+    """What was read and what was done to it; reports of parts add up.
+
+    All tuples but `files` and `crs_given` hold keys of tracts. ``rows == tracts + len(keys.unknown) + len(empty) +
+    len(duplicates) + len(merged)`` in a report of all files and all their parts.
+
+    Parameters
+    ----------
+    files : tuple of str
+        Files, or members of zip files, that were read.
+    crs_given : tuple of str
+        Files that state no coordinate system and were given one.
+    rows : int
+        Rows read.
+    keys : KeyReport
+    empty : tuple of str
+        Tracts without a geometry, left out.
+    tracts : int
+        Tracts after the repair.
+    repaired : tuple of str
+        Tracts whose polygon was invalid.
+    duplicates : tuple of str
+        Rows dropped because another was equal.
+    merged : tuple of str
+        Rows united with another row of their tract.
+    turned : tuple of str
+        Rows whose rings ran in the other direction.
+    flattened : tuple of str
+        Rows whose vertices had a height or measure.
+    """
+
+    files: tuple[str, ...] = ()
+    crs_given: tuple[str, ...] = ()
+    rows: int = 0
+    keys: KeyReport = field(default_factory=KeyReport)
+    empty: tuple[str, ...] = ()
+    tracts: int = 0
+    repaired: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
+    turned: tuple[str, ...] = ()
+    flattened: tuple[str, ...] = ()
+
+    def __add__(self, other: "TractReport") -> "TractReport":
+        return TractReport(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
+
+    def lines(self) -> list[str]:
+        """Return what an analyst should know."""
+        names = [PurePosixPath(file).name for file in self.files]
+        lines = [f"{self.rows:,} rows read from {listed(names)}", *self.keys.lines()]
+        for tracts, what in (
+            (self.crs_given, "files state no coordinate system and were given one"),
+            (self.empty, "tracts left out, without a geometry"),
+            (self.repaired, "invalid polygons repaired"),
+            (self.duplicates, "rows dropped, equal to another row of their tract"),
+            (self.merged, "rows united with another row of their tract"),
+            (self.flattened, "polygons had heights, dropped"),
+        ):
+            if tracts:
+                lines.append(f"{len(tracts):,} {what}: {listed(tracts, _SHOWN)}")
+        if self.turned:
+            lines.append(f"{len(self.turned):,} polygons had rings in the other direction, turned")
+        return lines
+
+
+def read_tracts(
+    files: Sequence[str | Path], *, crs: str | None = None, layer: str | None = None, empty: str = "refuse"
+) -> tuple[gpd.GeoDataFrame, TractReport]:
+    """Read and repair polygons of tracts: `load_tracts`, then `repair_tracts`.
+
+    Returns
+    -------
+    tracts : GeoDataFrame
+        Sorted by its index ``geoid``; ``geometry`` (valid polygons and multipolygons, outer rings counter-clockwise),
+        ``aland`` and ``awater`` (m², NaN where the files do not say). In the coordinate system of the files.
+    report : TractReport
+    """
+    raw, loaded = load_tracts(files, crs=crs, layer=layer, empty=empty)
+    tracts, repaired = repair_tracts(raw)
+    return tracts, loaded + repaired
+
+
+# Loading -----------------------------------------------------------------------------------------
+
+
+def load_tracts(
+    files: Sequence[str | Path], *, crs: str | None = None, layer: str | None = None, empty: str = "refuse"
+) -> tuple[gpd.GeoDataFrame, TractReport]:
+    """Read polygons of tracts as they are.
+
+    Parameters
+    ----------
+    files : sequence of str or Path
+        GeoParquet, GeoPackage, shapefile, GeoJSON, or zip files that hold any of these.
+    crs : str, optional
+        The coordinate system of those files that state none. (A GeoJSON always states one: that of its standard.)
+    layer : str, optional
+        Which layer of a GeoPackage with several.
+    empty : {"refuse", "leave-out"}
+        What to do with tracts that have no geometry.
+
+    Returns
+    -------
+    raw : GeoDataFrame
+        A row a row of the files, indexed by ``geoid``, with ``geometry``, ``aland``, ``awater`` and ``file``; rows of
+        one tract can be apart. Any part of it that holds whole tracts can go to `repair_tracts` by itself.
+    report : TractReport
+        Of what was read; `tracts` is still 0.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, cannot be read, holds no table or no key column, or a key has a wrong form.
+    GeometryError
+        If a file has no coordinate system or another one than the first, or a tract has no geometry or one that is no
+        polygon.
+    """
+    if empty not in ("refuse", "leave-out"):
+        raise InputError(f"empty: found {empty!r}, expected 'refuse' or 'leave-out'")
+    if not files:
+        raise InputError("no file of tracts given")
+    given = None if crs is None else _stated_crs(crs)
+    parts: list[gpd.GeoDataFrame] = []
+    report = TractReport()
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            for frame in _frames(Path(file), str(file), layer, Path(folder)):
+                part, loaded = _checked(frame, given, empty)
+                _refuse_other_crs(part, parts)
+                parts.append(part)
+                report = report + loaded
+    raw = gpd.GeoDataFrame(pd.concat(parts), geometry="geometry", crs=parts[0].crs)
+    if raw.empty:
+        raise GeometryError(f"{listed(report.files)}: none of {report.rows:,} rows has a geometry; expected polygons")
+    return raw, report
+
+
+def _stated_crs(crs: str) -> CRS:
+    try:
+        return CRS.from_user_input(crs)
+    except CRSError as error:
+        raise InputError(f"crs: found {crs!r}, expected a coordinate system such as EPSG:4269") from error
+
+
+def _frames(path: Path, label: str, layer: str | None, folder: Path) -> Iterator[gpd.GeoDataFrame]:
+    """Yield the tables of a file, each as read: ``key``, ``aland``, ``awater``, ``geometry``; its name in attrs."""
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no such file"
+        raise InputError(f"{label}: {what}; expected a file of tract polygons")
+    if suffix == ".zip":
+        yield from _members(path, label, layer, folder)
+        return
+    readers = {**dict.fromkeys(_PARQUET, _read_parquet), **dict.fromkeys(_VECTOR, _read_vector)}
+    if suffix not in readers:
+        raise InputError(f"{label}: suffix {suffix!r}; {_EXPECTED}")
+    try:
+        frame, key = readers[suffix](path, label, layer)
+    # Drivers raise errors of many kinds: RuntimeError from GDAL, shapely's own, ArrowInvalid from parquet, ValueError
+    # from metadata that do not fit.
+    except (RuntimeError, ValueError, OSError, KeyError, TypeError, shapely.errors.ShapelyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{label}: cannot be read as a table of polygons ({_one_line(error)})") from error
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise InputError(f"{label}: a table without geometry; expected polygons of tracts")
+    if frame.empty:
+        raise InputError(f"{label}: no rows; expected polygons of tracts")
+    areas = {name: _area(frame, pattern, label) for name, pattern in _AREAS.items()}
+    table = {"key": frame[key].to_numpy(), **areas, "geometry": frame.geometry.to_numpy()}
+    result = gpd.GeoDataFrame(table, geometry="geometry", crs=frame.crs)
+    result.attrs = {"label": label, "column": key}
+    yield result
+
+
+def _members(path: Path, label: str, layer: str | None, folder: Path) -> Iterator[gpd.GeoDataFrame]:
+    """Unpack the tables of a zip file, with the files that belong to them, and yield each."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in sorted(archive.namelist()) if _is_member(name)]
+            tables = [name for name in names if Path(name).suffix.lower() in (*_PARQUET, *_VECTOR, ".zip")]
+            # A shapefile is several files of one name.
+            stems = {PurePosixPath(name).with_suffix("") for name in tables}
+            target = tempfile.mkdtemp(dir=folder)
+            archive.extractall(target, [name for name in names if PurePosixPath(name).with_suffix("") in stems])
+    except (zipfile.BadZipFile, RuntimeError, OSError, NotImplementedError) as error:
+        raise InputError(f"{label}: cannot be unpacked ({_one_line(error)})") from error
+    if not tables:
+        raise InputError(f"{label}: holds {listed(names) or 'nothing'}; {_EXPECTED}")
+    for name in tables:
+        yield from _frames(Path(target, name), f"{label}/{name}", layer, folder)
+
+
+def _is_member(name: str) -> bool:
+    return not (name.endswith("/") or name.startswith("__MACOSX") or PurePosixPath(name).name.startswith("."))
+
+
+def _read_parquet(path: Path, label: str, layer: str | None) -> tuple[gpd.GeoDataFrame, str]:
+    schema = pq.read_schema(path)
+    key = key_column(schema.names, file=label)
+    geo = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
+    if not geo:
+        raise InputError(f"{label}: a table without geometry; expected GeoParquet")
+    frame = gpd.read_parquet(path, columns=[*_wanted(schema.names, key), geo["primary_column"]])
+    return (frame if key in frame else frame.reset_index()), key
+
+
+def _read_vector(path: Path, label: str, layer: str | None) -> tuple[gpd.GeoDataFrame, str]:
+    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if path.suffix.lower() == ".gpkg" and layer is not None:
+        if layer not in layers:
+            raise InputError(f"{label}: no layer {layer!r} of polygons; expected one of {', '.join(layers)}")
+        layers = [layer]
+    if len(layers) != 1:
+        found = f"{len(layers)} layers ({', '.join(layers)})" if layers else "no layer of geometries"
+        raise InputError(f"{label}: {found}; expected one, or the name of the layer to read")
+    names = [str(name) for name in pyogrio.read_info(path, layer=layers[0])["fields"]]
+    key = key_column(names, file=label)
+    # A geometry that cannot be built comes out as None: it is refused below, with its tract's name.
+    frame = pyogrio.read_dataframe(path, layer=layers[0], columns=_wanted(names, key), on_invalid="ignore")
+    return frame, key
+
+
+def _wanted(names: Sequence[str], key: str) -> list[str]:
+    areas = [name for name in names if any(pattern.fullmatch(name) for pattern in _AREAS.values())]
+    return list(dict.fromkeys([key, *areas]))
+
+
+def _area(frame: pd.DataFrame, pattern: "re.Pattern[str]", label: str) -> NDArray[np.float64]:
+    """Return the area of the column whose name fits, m²; NaN where there is no such column."""
+    names = [name for name in frame.columns if pattern.fullmatch(str(name))]
+    if not names:
+        return np.full(len(frame), np.nan)
+    values: NDArray[np.float64] = pd.to_numeric(frame[names[0]], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    wrong = np.flatnonzero(np.isnan(values) & frame[names[0]].notna().to_numpy())
+    if wrong.size:
+        found = frame[names[0]].iloc[wrong[0]]
+        raise InputError(f"{label}: column {names[0]}, row {wrong[0] + 1}: found {found!r}, expected a number of m²")
+    return values
+
+
+def _checked(frame: gpd.GeoDataFrame, given: CRS | None, empty: str) -> tuple[gpd.GeoDataFrame, TractReport]:
+    label = frame.attrs["label"]
+    if frame.crs is None and given is None:
+        raise GeometryError(f"{label}: no coordinate system; expected one in the file, or one given for it")
+    keys, key_report = tract_geoids(frame["key"], file=label, column=frame.attrs["column"])
+    part = gpd.GeoDataFrame(
+        {"geometry": frame.geometry.to_numpy(), "aland": frame["aland"], "awater": frame["awater"], "file": label},
+        geometry="geometry",
+        crs=given if frame.crs is None else frame.crs,
+    )
+    part.index = pd.Index(keys, name="geoid")
+    part = part[keys.notna().to_numpy()]
+    nothing = shapely.is_missing(_shapes(part)) | shapely.is_empty(_shapes(part))
+    if nothing.any() and empty == "refuse":
+        raise GeometryError(
+            f"{label}: {nothing.sum():,} tracts without a geometry: {listed(list(part.index[nothing]))}; "
+            f"expected polygons (or leave these tracts out)"
+        )
+    _refuse_other_types(part[~nothing], label)
+    given_to = (label,) if frame.crs is None else ()
+    return part[~nothing], TractReport(
+        files=(label,), crs_given=given_to, rows=len(frame), keys=key_report, empty=tuple(part.index[nothing])
+    )
+
+
+def _refuse_other_types(part: gpd.GeoDataFrame, label: str) -> None:
+    # A collection may hold polygons: that is seen when it is repaired.
+    other = ~np.isin(shapely.get_type_id(_shapes(part)), (*_POLYGONAL, _COLLECTION))
+    if other.any():
+        kind = part.geometry[other].iloc[0].geom_type
+        raise GeometryError(
+            f"{label}: tract {part.index[other][0]}: found a {kind}, expected a Polygon or MultiPolygon"
+            f"{and_more(other.sum())}"
+        )
+
+
+def _refuse_other_crs(part: gpd.GeoDataFrame, parts: Sequence[gpd.GeoDataFrame]) -> None:
+    # Coordinates are in the order x, y here, whatever order a system defines.
+    if parts and not parts[0].crs.equals(part.crs, ignore_axis_order=True):
+        raise GeometryError(
+            f"{part['file'].iloc[0]}: coordinate system {_crs_name(part.crs)}, but {parts[0]['file'].iloc[0]} has "
+            f"{_crs_name(parts[0].crs)}; expected the same in all files"
+        )
+
+
+def _crs_name(crs: CRS) -> str:
+    authority = crs.to_authority()
+    return ":".join(authority) if authority else crs.name
+
+
+# Repair ------------------------------------------------------------------------------------------
+
+
+def repair_tracts(raw: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, TractReport]:
+    """Make one valid polygon or multipolygon of each tract.
+
+    Heights are dropped; an invalid polygon is made valid by the rule of even and odd (`shapely.make_valid`), by which
+    a shell inside a shell is a hole: so it is where another tract lies there; rings are turned to run counter-clockwise
+    outside and clockwise in holes; equal rows of a tract become one; different rows are united where they can be its
+    parts.
+
+    Parameters
+    ----------
+    raw : GeoDataFrame
+        From `load_tracts`, or a part of it with all rows of its tracts.
+
+    Returns
+    -------
+    tracts : GeoDataFrame
+        As `read_tracts` returns it.
+    report : TractReport
+        Of the repair alone; `rows` is 0.
+
+    Raises
+    ------
+    GeometryError
+        If nothing with an area is left of a polygon, a coordinate is no number, or rows of a tract contradict each
+        other.
+    """
+    frame = raw.copy()
+    shapes = _shapes(frame)
+    thick = shapely.has_z(shapes) | shapely.has_m(shapes)
+    shapes[thick] = shapely.force_2d(shapes[thick])
+    _refuse_no_numbers(frame, shapes)
+    broken = ~shapely.is_valid(shapes) | (shapely.get_type_id(shapes) == _COLLECTION)
+    for row in np.flatnonzero(broken):
+        shapes[row] = _made_valid(shapes[row], f"{frame['file'].iloc[row]}: tract {frame.index[row]}")
+    turned = ~shapely.equals_identical(shapes, shapely.orient_polygons(shapes)) & ~broken
+    frame.geometry = shapely.orient_polygons(shapes)
+    tracts, duplicates, merged = _one_row_a_tract(frame)
+    report = TractReport(
+        tracts=len(tracts),
+        repaired=tuple(frame.index[broken]),
+        duplicates=duplicates,
+        merged=merged,
+        turned=tuple(frame.index[turned]),
+        flattened=tuple(frame.index[thick]),
+    )
+    return tracts.drop(columns="file").sort_index(), report
+
+
+def _refuse_no_numbers(frame: gpd.GeoDataFrame, shapes: Geometries) -> None:
+    vertices, row = shapely.get_coordinates(shapes, return_index=True)
+    wrong = row[~np.isfinite(vertices).all(axis=1)]
+    if wrong.size:
+        raise GeometryError(
+            f"{frame['file'].iloc[wrong[0]]}: tract {frame.index[wrong[0]]}: a coordinate that is no number; "
+            f"expected finite coordinates{and_more(np.unique(wrong).size)}"
+        )
+
+
+def _made_valid(shape: Any, where: str) -> Any:
+    polygons = [part for part in _parts(shapely.make_valid(shape)) if part.geom_type == "Polygon"]
+    if not polygons:
+        reason = shapely.is_valid_reason(shape)
+        raise GeometryError(f"{where}: invalid ({reason}), and no area is left when repaired; expected a polygon")
+    return shapely.union_all(polygons) if len(polygons) > 1 else polygons[0]
+
+
+def _parts(shape: Any) -> list[Any]:
+    if not hasattr(shape, "geoms"):
+        return [shape]
+    return [part for inner in shape.geoms for part in _parts(inner)]
+
+
+def _one_row_a_tract(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, tuple[str, ...], tuple[str, ...]]:
+    """Return a row a tract, and the keys of rows dropped and of rows united with another."""
+    several = frame.index.duplicated(keep=False)
+    if not several.any():
+        return frame, (), ()
+    rows = frame[several]
+    # Equal whatever vertex their rings begin at.
+    same = pd.DataFrame({"shape": shapely.to_wkb(shapely.normalize(_shapes(rows)))}, index=rows.index)
+    same[["aland", "awater"]] = rows[["aland", "awater"]]
+    equal = same.reset_index().duplicated().to_numpy()
+    left = rows[~equal]
+    apart = left.index.duplicated(keep=False)
+    united = [_united(tract, parts) for tract, parts in left[apart].groupby(level=0)]
+    tracts = gpd.GeoDataFrame(pd.concat([frame[~several], left[~apart], *united]), geometry="geometry", crs=frame.crs)
+    return tracts, tuple(rows.index[equal]), tuple(left.index[left.index.duplicated()])
+
+
+def _united(tract: str, parts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    where = f"{listed(list(parts['file'].unique()))}: tract {tract} has {len(parts)} different rows"
+    for column in ("aland", "awater"):
+        found = parts[column].unique()
+        if len(found) > 1:
+            raise GeometryError(f"{where}, with {column} {found[0]} and {found[1]}; expected parts of one tract")
+    whole = shapely.union_all(_shapes(parts))
+    areas = shapely.area(_shapes(parts))
+    if areas.sum() - whole.area > _COMMON_SHARE * areas.min():
+        raise GeometryError(f"{where}, which overlap; expected parts of one tract")
+    row = parts.iloc[:1].copy()
+    row.geometry = [shapely.orient_polygons(whole)]
+    return row
+
+
+def _shapes(frame: gpd.GeoDataFrame) -> Geometries:
+    return np.array(frame.geometry.array, dtype=object)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, pyarrow.lib.ArrowException) or not isinstance(error, OSError):
+        return " ".join(str(error).split()) or type(error).__name__
+    return error.strerror or " ".join(str(error).split())
