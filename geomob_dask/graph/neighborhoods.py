@@ -1,0 +1,121 @@
+"""Neighbourhoods of a graph: adjacency, neighbours once removed, nearest cells of an island."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from geomob_dask.errors import InputError
+
+Ints = NDArray[np.int64]
+
+
+def adjacency(focal: Ints, neighbor: Ints, n: int) -> csr_array:
+    """Return the adjacency matrix of a graph from its edges.
+
+    Parameters
+    ----------
+    focal, neighbor : shape (n_edges,)
+        Rows of the tracts at both ends; both directions are given, in any order, repeated or not.
+    n : int
+        Number of tracts.
+
+    Returns
+    -------
+    csr_array, shape (n, n), float
+        One where two tracts are neighbours; indices sorted in each row.
+
+    Raises
+    ------
+    InputError
+        If an edge leads from a tract to itself or comes in one direction only.
+
+    Examples
+    --------
+    Three tracts in a row:
+
+    >>> adjacency(np.array([0, 1, 1, 2]), np.array([1, 0, 2, 1]), 3).toarray()
+    array([[0., 1., 0.],
+           [1., 0., 1.],
+           [0., 1., 0.]])
+    """
+    loops = np.flatnonzero(focal == neighbor)
+    if len(loops):
+        raise InputError(f"edges: row {focal[loops[0]]} is its own neighbour; expected two different tracts")
+    matrix = _pattern(csr_array((np.ones(len(focal)), (focal, neighbor)), shape=(n, n)))
+    one_way = (matrix != matrix.T).tocoo()
+    if one_way.nnz:
+        i, j = one_way.row[0], one_way.col[0]
+        raise InputError(f"edges: rows {i} and {j} are joined in one direction; expected both")
+    return matrix
+
+
+def once_removed(neighbors: csr_array) -> csr_array:
+    """Return the tracts reached by a walk of two steps: where A·A is not zero.
+
+    A tract with a neighbour reaches itself, and those of its neighbours that share a neighbour with it.
+
+    Parameters
+    ----------
+    neighbors : csr_array, shape (n, n)
+        Adjacency A.
+
+    Returns
+    -------
+    csr_array, shape (n, n), float
+        One where a walk of two steps leads; indices sorted in each row.
+
+    References
+    ----------
+    Ohio opportunity index, imputation by the neighbours' neighbours (METHODS §1, step 1).
+
+    Examples
+    --------
+    >>> row = adjacency(np.array([0, 1, 1, 2]), np.array([1, 0, 2, 1]), 3)
+    >>> once_removed(row).toarray()
+    array([[1., 0., 1.],
+           [0., 1., 0.],
+           [1., 0., 1.]])
+    """
+    return _pattern(neighbors @ neighbors)
+
+
+def _pattern(matrix: csr_array) -> csr_array:
+    matrix.sum_duplicates()
+    matrix.sort_indices()
+    matrix.data[:] = 1
+    return matrix
+
+
+def nearest(centroids: NDArray[np.float64], islands: Ints, k: int) -> Ints:
+    """Return the nearest `k` tracts of each island by centroid; the first row wins a tie.
+
+    Parameters
+    ----------
+    centroids : shape (n, 2), map units
+        Centroids of all tracts, in the order in which ties are settled; NaN is never a neighbour.
+    islands : shape (m,)
+        Rows of the islands.
+    k : int
+        How many; all others where there are fewer.
+
+    Returns
+    -------
+    shape (m, min(k, n − 1))
+        Rows of the nearest tracts, nearest first; −1 where fewer have a centroid, or the island has none.
+
+    Examples
+    --------
+    Two tracts are equally far from the first:
+
+    >>> nearest(np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [5.0, 0.0]]), np.array([0]), 2)
+    array([[1, 2]])
+    """
+    k = min(k, len(centroids) - 1)
+    found = np.full((len(islands), k), -1, np.int64)
+    for row, island in enumerate(islands):
+        distance = np.hypot(*(centroids - centroids[island]).T)
+        distance[island] = np.nan
+        known = np.flatnonzero(np.isfinite(distance))
+        chosen = known[np.argsort(distance[known], kind="stable")[:k]]
+        found[row, : len(chosen)] = chosen
+    return found
