@@ -43,6 +43,37 @@ def checked_counts(counts: ArrayLike, *, whole: bool = False) -> Floats:
     return table
 
 
+def checked_regions(region: ArrayLike | None, n_units: int, n_regions: int | None = None) -> tuple[Integers, int]:
+    """Return the region of each unit and the number of regions.
+
+    Parameters
+    ----------
+    region : shape (n_units,), integers from 0, optional
+        By default all units are one region.
+    n_units : int
+    n_regions : int, optional
+        By default one more than the largest code.
+
+    Raises
+    ------
+    CountsError
+        If there is not one code for each unit, or a code is no integer or out of range.
+    """
+    if region is None:
+        return np.zeros(n_units, dtype=np.int64), 1 if n_regions is None else n_regions
+    codes = np.asarray(region)
+    if codes.shape != (n_units,):
+        raise CountsError(f"found {codes.size} regions for {n_units} units, expected one for each")
+    if codes.dtype.kind not in "iu":
+        raise CountsError(f"found regions of type {codes.dtype}, expected integer codes")
+    number = int(codes.max(initial=-1)) + 1 if n_regions is None else n_regions
+    outside = np.flatnonzero((codes < 0) | (codes >= number))
+    if outside.size:
+        unit = outside[0]
+        raise CountsError(f"unit {unit}: found the region {codes[unit]}, expected one of 0 to {number - 1}")
+    return codes.astype(np.int64), number
+
+
 def shares(counts: Floats) -> Floats:
     """Return each unit's shares of its groups, shape (n_units, n_groups); NaN where a unit is empty."""
     total = counts.sum(axis=-1, keepdims=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from geomob_dask.errors import CountsError, DefinitionError
-from geomob_dask.metrics.counts import Floats, Integers, checked_counts, quotient
+from geomob_dask.metrics.counts import Floats, Integers, checked_counts, checked_regions, quotient
 from geomob_dask.metrics.segregation_multi_group import information_theory, mutual_information
 from geomob_dask.metrics.segregation_sums import RegionSums, ordered_sums
 
@@ -101,8 +101,7 @@ def segregation_change(
     years = checked_counts(first), checked_counts(second)
     if years[0].shape != years[1].shape:
         raise CountsError(f"the second year has shape {years[1].shape}, expected {years[0].shape} as the first")
-    codes = np.zeros(len(years[0]), dtype=np.int64) if region is None else np.asarray(region, dtype=np.int64)
-    number = int(codes.max(initial=-1)) + 1 if n_regions is None else n_regions
+    codes, number = checked_regions(region, len(years[0]), n_regions)
 
     def value(table: Floats) -> Floats:
         return index(RegionSums.of(table, codes, number))

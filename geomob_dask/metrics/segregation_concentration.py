@@ -140,5 +140,5 @@ def _with_land(
     bad = np.flatnonzero(~((land >= 0) & np.isfinite(land)))
     if bad.size:
         raise DefinitionError(f"unit {bad[0]}: found the area {land[bad[0]]}, expected 0 or more")
-    codes = np.zeros(len(table), dtype=np.int64) if region is None else np.asarray(region, dtype=np.int64)
-    return table, land, codes, RegionSums.of(table, codes, n_regions)
+    sums = RegionSums.of(table, region, n_regions)
+    return table, land, sums.units.region, sums

@@ -20,8 +20,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from geomob_dask.errors import CountsError, DefinitionError
-from geomob_dask.metrics.counts import Floats, Integers, checked_counts, log_ratio_weighted, shares
+from geomob_dask.errors import DefinitionError
+from geomob_dask.metrics.counts import Floats, Integers, checked_counts, checked_regions, log_ratio_weighted, shares
 from geomob_dask.metrics.entropy import entropy_of_shares
 from geomob_dask.transforms.exact_sums import ExactSums, region_sums
 
@@ -140,13 +140,10 @@ class RegionSums:
         Raises
         ------
         CountsError
-            If a count is missing or negative: it names the unit and the group.
+            If a count is missing or negative, or a region is no code: it names the unit.
         """
         table = checked_counts(counts)
-        codes = np.zeros(len(table), dtype=np.int64) if region is None else np.asarray(region, dtype=np.int64)
-        if codes.shape != table.shape[:1]:
-            raise CountsError(f"found {codes.size} regions for {len(table)} units, expected one for each")
-        number = int(codes.max(initial=-1)) + 1 if n_regions is None else n_regions
+        codes, number = checked_regions(region, len(table), n_regions)
         add_up = region_sums if exact else ordered_sums
         totals = add_up(table, codes, number)
         return cls(totals, units=Units(table, codes, totals, environment), exact=exact)

@@ -17,6 +17,7 @@ from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.metrics.counts import Floats, Integers
 from geomob_dask.metrics.divergence import divergence
 from geomob_dask.metrics.segregation_catalog import INDICES, SegregationIndex, chosen, terms_of
+from geomob_dask.metrics.segregation_curve import segregation_curve
 from geomob_dask.metrics.segregation_gini import gini, multigroup_gini, sums_before
 from geomob_dask.metrics.segregation_local import group_mutual_information
 from geomob_dask.metrics.segregation_multi_group import (
@@ -311,8 +312,41 @@ def test_missing_counts_are_never_zero() -> None:
             nested_mutual_information(counts, np.array([[0, 0], [0, 1]]))
     with pytest.raises(CountsError, match="unit 1, group 0: found -2"):
         RegionSums.of([[1, 1], [-2, 3]])
-    with pytest.raises(CountsError, match="1 regions for 2 units"):
-        RegionSums.of([[1, 1], [2, 3]], np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("region", "message"),
+    [
+        ([0], "1 regions for 2 units"),
+        ([0, -1], "unit 1: found the region -1"),
+        ([0, 3], "unit 1: found the region 3, expected one of 0 to 2"),
+        ([0.0, np.nan], "type float64, expected integer codes"),
+    ],
+)
+def test_regions_that_do_not_fit(region: list[float], message: str) -> None:
+    for index in (RegionSums.of, gini, multigroup_gini):
+        with pytest.raises(CountsError, match=message):
+            index([[1, 1], [2, 3]], np.array(region), 3)
+
+
+def test_a_group_that_nobody_is_in_leaves_multigroup_indices_defined() -> None:
+    sums = RegionSums.of([[5, 0, 3], [1, 0, 9]])
+    assert information_theory(sums)[0] == pytest.approx(oracle.information_theory([[5, 3], [1, 9]]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(regions())
+def test_gini_and_dissimilarity_lie_under_the_curve(data: tuple[Floats, Integers]) -> None:
+    counts = data[0]
+    G, D = gini(counts)[0], dissimilarity(RegionSums.of(counts))[0]
+    for k in range(counts.shape[1]):
+        others, members = segregation_curve(counts, k)
+        if np.isnan(G[k]):
+            assert np.isnan(others[1:]).all() or np.isnan(members[1:]).all()
+            continue
+        assert (others[0], members[0], others[-1], members[-1]) == (0, 0, 1, 1)
+        np.testing.assert_allclose(1 - 2 * np.trapezoid(members, others), G[k], atol=1e-12)
+        np.testing.assert_allclose((others - members).max(), D[k], atol=1e-12)
 
 
 def test_names_and_sums_that_are_not_there() -> None:
