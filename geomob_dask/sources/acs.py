@@ -27,9 +27,11 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from geomob_dask.errors import DefinitionError, InputError, RunError, SettingsError
+from geomob_dask.errors import DefinitionError, InputError, RunError
 from geomob_dask.sources.census_codes import Role, decode_table
 from geomob_dask.sources.download import Downloader, IncompleteAnswerError, Politeness
+from geomob_dask.sources.keys import tract_geoids
+from geomob_dask.sources.states import state_codes
 
 KEY_VARIABLE = "CENSUS_API_KEY"
 
@@ -37,7 +39,7 @@ KEY_VARIABLE = "CENSUS_API_KEY"
 _LAST_STATE = "56"
 # The API takes 50 variables at a time.
 _MOST_VARIABLES = 50
-_GEO_ID_OF_TRACT = re.compile(r"1400000US([0-9]{11})")
+_GEO_ID_OF_TRACT = r"(140[0-9A-Z]{0,6}US[0-9]{11})"
 _NUMBER_COLUMN = re.compile(r"[A-Z][A-Z0-9]*_[0-9]{3,4}(E|M|N)")
 
 
@@ -196,7 +198,7 @@ def fetch(
     year : int
         Release: the last of its five years.
     states : sequence of str
-        Two-digit codes.
+        Codes or letters.
     landing : Landing
         Keeps the answers under ``acs/YEAR/TABLE/``.
     by : {"state", "county"}
@@ -205,23 +207,22 @@ def fetch(
         Of the API or of a mirror.
     politeness : Politeness, optional
     downloader : Downloader, optional
-        In place of one made from `politeness` and the key in ``CENSUS_API_KEY``.
+        In place of one made from `politeness` and the key in ``CENSUS_API_KEY``; its `secret` is sent as the key.
 
     Raises
     ------
     DefinitionError, SettingsError
-        If table, year, states or key will not do.
+        If table or year are not known, or the key is refused.
     InputError
-        If the server knows no such thing, or an answer holds no tracts or those of another state.
+        If a state is unknown, the server knows no such thing, or an answer holds no tracts or those of another state.
     RunError
         If it gives up: it names the state or county. Answers that came are kept.
     """
     asked = query(table, year)
     politeness = politeness or Politeness()
-    key = os.environ.get(KEY_VARIABLE, "")
-    client = downloader or Downloader(politeness, secret=key)
-    source = _Api(client, (base_url or registry().base_url).rstrip("/"), key, asked, landing)
-    parts = [part for state in _state_codes(states) for part in source.parts(state, by)]
+    client = downloader or Downloader(politeness, secret=os.environ.get(KEY_VARIABLE, ""))
+    source = _Api(client, (base_url or registry().base_url).rstrip("/"), asked, landing)
+    parts = [part for state in state_codes(",".join(states)) for part in source.parts(state, by)]
     answers = _all_of(source, parts, politeness.concurrency)
     frames = [_tract_frame(answer, asked.variables, part.what) for part, answer in zip(parts, answers, strict=True)]
     return _finish(pd.concat(frames, ignore_index=True), f"{base_url or 'Census API'}, {table} {year}")
@@ -248,7 +249,6 @@ class _Part:
 class _Api:
     client: Downloader
     base_url: str
-    key: str
     asked: Query
     landing: Landing
 
@@ -286,7 +286,7 @@ class _Api:
             about = json.loads(self.landing.get(f"{key}.about"))
             if about == _about(question, body):
                 return read_answer(body, columns, what, level)
-        fields = {**place, "key": self.key} if self.key else place
+        fields = {**place, "key": self.client.secret} if self.client.secret else place
 
         def whole(body: bytes) -> bytes:
             read_answer(body, columns, what, level)
@@ -400,13 +400,6 @@ def _about(question: str, body: bytes) -> dict[str, Any]:
     return {"question": question, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
-def _state_codes(states: Sequence[str]) -> list[str]:
-    wrong = [state for state in states if not re.fullmatch(r"[0-9]{2}", state)]
-    if wrong or not states:
-        raise SettingsError(f"states: found {', '.join(wrong) or 'none'}, expected two-digit codes such as 39")
-    return sorted(set(states))
-
-
 def _within(year: int, years: tuple[int, int | None]) -> bool:
     first, last = years
     return first <= year and (last is None or year <= last)
@@ -467,19 +460,20 @@ def _csv_rows(body: bytes, name: str) -> pd.DataFrame:
 def _with_geoid(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Put the tract's key first: from GEO_ID, or from state, county and tract, padded."""
     if "GEO_ID" in rows:
-        keys = rows["GEO_ID"].str.extract(_GEO_ID_OF_TRACT.pattern, expand=False)
+        keys = rows["GEO_ID"].str.extract(f"^{_GEO_ID_OF_TRACT}$", expand=False)
     elif {"state", "county", "tract"} <= set(rows):
         parts = [
             rows[column].astype(str).str.zfill(width) for column, width in (("state", 2), ("county", 3), ("tract", 6))
         ]
         keys = parts[0] + parts[1] + parts[2]
-        keys = keys.where(keys.str.fullmatch(r"[0-9]{11}"))
         rows = rows.assign(GEO_ID="1400000US" + keys)
     else:
         raise InputError(f"{name}: found the columns {', '.join(rows)}, expected GEO_ID, or state, county and tract")
     if keys.notna().sum() == 0:
         found = ", ".join(map(str, rows["GEO_ID"].head(3)))
         raise InputError(f"{name}: found no tract among {len(rows)} rows ({found}), expected 1400000US and 11 digits")
+    known = keys.notna()
+    keys[known] = tract_geoids(keys[known], file=name, column="GEO_ID")[0].to_numpy()
     return rows.assign(geoid=keys)
 
 

@@ -88,7 +88,7 @@ class Downloader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.politeness = politeness or Politeness()
-        self._secret = secret
+        self.secret = secret
         self._sleep = sleep
         self._clock = clock
         self._lock = threading.Lock()
@@ -183,7 +183,7 @@ class Downloader:
             self._sleep(wait)
 
     def _redacted(self, text: str) -> str:
-        return text.replace(self._secret, "…") if self._secret else text
+        return text.replace(self.secret, "…") if self.secret else text
 
 
 def _reason(error: Exception) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import GeometryError, InputError
+from geomob_dask.sources.keys import tract_geoids
 from geomob_dask.transforms.crosswalk import Links, area_links, check_links
 
 COLUMNS = ("geoid", "region", "afact", "afact2")
@@ -93,7 +94,7 @@ def read_crosswalk(
     path : str or Path
         csv or csv.gz.
     source, target : str
-        Columns of tracts (11 digits, leading zeros added) and of regions.
+        Columns of tracts (in any form that `keys.tract_geoids` reads) and of regions.
     share, share_of_target : str
         Columns of ``afact`` and, where there is one, ``afact2``.
     complete : bool
@@ -111,7 +112,7 @@ def read_crosswalk(
     return _checked(
         pd.DataFrame(
             {
-                "geoid": rows[source].str.zfill(11),
+                "geoid": tract_geoids(rows[source], file=str(path), column=source)[0],
                 "region": rows[target],
                 "afact": _shares(rows, share, path),
                 "afact2": _shares(rows, share_of_target, path) if share_of_target else np.nan,
@@ -214,7 +215,7 @@ def link_tracts(crosswalk: pd.DataFrame, tracts: pd.Series | np.ndarray) -> tupl
 def _checked(table: pd.DataFrame, source: str, complete: bool) -> pd.DataFrame:
     if table.empty:
         raise InputError(f"{source}: found no rows, expected a crosswalk")
-    odd = ~table["geoid"].str.fullmatch(r"[0-9]{5}|[0-9]{11}")
+    odd = ~table["geoid"].str.fullmatch(r"[0-9]{5}|[0-9]{11}").fillna(False).astype(bool)
     if odd.any():
         raise InputError(
             f"{source}: found {table['geoid'][odd].iloc[0]!r}, expected a county of 5 or a tract of 11 digits"
@@ -267,6 +268,8 @@ def _without_labels(rows: pd.DataFrame, path: str | Path) -> tuple[pd.DataFrame,
         raise InputError(f"{path}: found the columns {', '.join(rows)}, expected afact")
     labelled = rows["afact"].str.contains(_LABELLED)
     labels = dict(rows[labelled].iloc[0]) if labelled.any() else {}
+    if labelled.all():
+        raise InputError(f"{path}: found {len(rows)} rows of labels and none of shares, expected a crosswalk")
     return rows[~labelled].reset_index(drop=True), labels
 
 

@@ -53,8 +53,9 @@ def remainder(total: Floats, total_moe: Floats, counts: Floats, moes: Floats) ->
     Returns
     -------
     count, moe : shape (n_tracts,)
-        The margin is that of the difference with independent errors: an upper bound, as the total's error is
-        mostly that of its parts. A quality flag made from it can be too severe and never too kind.
+        The margin is that of the difference with independent errors. As a total's error is mostly that of its parts,
+        it is far too wide (of 127 published county flags it makes 100 more severe), except where the total is
+        controlled (one is too kind). Take the parts themselves where a table has them.
 
     Examples
     --------

@@ -101,7 +101,7 @@ def sum_moe(estimates: ArrayLike, moes: ArrayLike) -> Floats:
 def difference_moe(*moes: ArrayLike) -> Floats:
     """Return the margin of a sum or difference of estimates, none of them a zero of its kind: √(Σ MOE²).
 
-    For the remainder of a total after its parts it is an upper bound: the total's error is taken as independent of
+    For the remainder of a total after its parts it is mostly too wide: the total's error is taken as independent of
     the parts', though it is largely theirs.
 
     Examples

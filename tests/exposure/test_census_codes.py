@@ -17,7 +17,9 @@ def test_every_code_of_the_api_is_in_the_table_once():
 @pytest.mark.parametrize("column", [CODES, [str(code) for code in CODES], [float(code) for code in CODES]])
 def test_only_a_controlled_estimates_margin_is_a_number(column):
     margins, reasons = decode(column, "moe", "M")
-    assert margins.tolist() == [pytest.approx(np.nan, nan_ok=True)] * 2 + [0.0] + [pytest.approx(np.nan, nan_ok=True)] * 3
+    assert (
+        margins.tolist() == [pytest.approx(np.nan, nan_ok=True)] * 2 + [0.0] + [pytest.approx(np.nan, nan_ok=True)] * 3
+    )
     estimates, same = decode(column, "estimate", "E")
     assert np.isnan(estimates).all()
     assert reasons.tolist() == same.tolist()

@@ -142,7 +142,8 @@ def test_groups_that_do_not_sum_to_the_people_are_named():
         ("[1, 2", r"not YAML"),
         ("name: x", r"title: Field required; subgroup_type: Field required; editions: Field required"),
         (
-            "{name: x, title: t, subgroup_type: s, editions: [{total: [a, b], groups: [{name: p, label: P, parts: [[c, d]]}]}]}",
+            "{name: x, title: t, subgroup_type: s, editions: [{total: [a, b], groups: "
+            "[{name: p, label: P, parts: [[c, d]]}]}]}",
             r"groups p: expected two or more",
         ),
         (
