@@ -47,4 +47,5 @@ def segregation_curve(counts: ArrayLike, group: int) -> tuple[Floats, Floats]:
 
 
 def _cumulative(people: Floats) -> Floats:
-    return np.r_[0.0, quotient(np.cumsum(people), people.sum())]
+    curve: Floats = np.r_[0.0, quotient(np.cumsum(people), people.sum())]
+    return curve

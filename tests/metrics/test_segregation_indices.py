@@ -294,6 +294,17 @@ def test_gini_of_many_units_needs_no_pairs() -> None:
     assert gini(counts)[0, 0] == pytest.approx(2 / 3, abs=1e-5)
 
 
+def test_gini_of_fractions_is_the_same_beside_other_regions() -> None:
+    # Few distinct shares among many units: ties, whose order fractions would show in the last bits.
+    rng = np.random.default_rng(11)
+    people = rng.random(400)[:, None]
+    share = rng.integers(1, 4, 400)[:, None] / 4
+    counts, region = np.hstack([people * share, people * (1 - share)]), rng.integers(0, 3, 400)
+    together = gini(counts, region, 3)
+    for r in range(3):
+        np.testing.assert_array_equal(gini(counts[region == r])[0], together[r])
+
+
 def test_running_sums_restart_in_each_region() -> None:
     region = np.array([0, 0, 0, 2, 2])
     for scale in (1.0, 0.1):
