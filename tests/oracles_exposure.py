@@ -25,7 +25,9 @@ def exposure(counts, total, share, rows, group):
     if people == 0:
         return math.nan
     return math.fsum(
-        share[row] * counts[row][group] / people * (1 - counts[row][group] / total[row]) for row in rows if total[row] > 0
+        share[row] * counts[row][group] / people * (1 - counts[row][group] / total[row])
+        for row in rows
+        if total[row] > 0
     )
 
 
