@@ -278,7 +278,7 @@ def _numbers_of_text(values: pa.ChunkedArray, where: str, geoids: pd.Series) -> 
         also = ", an annotation of the Census Bureau" if found in _ANNOTATIONS else ""
         raise InputError(
             f"{where}, tract {geoids.iloc[row]}: found {found!r}{also}, expected a number "
-            f"in this column or other columns to read{and_more(other.sum())}"
+            f"(or other columns to read){and_more(other.sum())}"
         )
     plain = pc.utf8_ltrim(texts, characters="+")
     numbers = _floats(pc.if_else(is_value, plain, pa.scalar(None, texts.type)).cast(pa.float64()))
@@ -309,7 +309,7 @@ def _finite(numbers: Floats, where: str, geoids: pd.Series, infinite: str) -> tu
     """Return numbers without infinite ones, and how many were made missing."""
     wrong = np.isinf(numbers)
     if infinite == "refuse":
-        _refuse_where(wrong, numbers, where, geoids, "a finite number, or infinite ones read as missing")
+        _refuse_where(wrong, numbers, where, geoids, "a finite number (or infinite values read as missing)")
     return np.where(wrong, np.nan, numbers), int(wrong.sum())
 
 

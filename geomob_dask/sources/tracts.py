@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -165,11 +165,14 @@ def load_tracts(
     given = None if crs is None else _stated_crs(crs)
     parts: list[gpd.GeoDataFrame] = []
     report = TractReport()
+    first: tuple[str, CRS] | None = None
     with tempfile.TemporaryDirectory() as folder:
         for file in files:
-            for frame in _frames(Path(file), str(file), layer, Path(folder)):
-                part, loaded = _checked(frame, given, empty)
-                _refuse_other_crs(part, parts)
+            for table in _tables(Path(file), str(file), layer, Path(folder)):
+                own = _crs_of(table, given)
+                first = first or (table.label, own)
+                _refuse_other_crs(table.label, own, *first)
+                part, loaded = _checked(table, first[1], empty)
                 parts.append(part)
                 report = report + loaded
     raw = gpd.GeoDataFrame(pd.concat(parts), geometry="geometry", crs=parts[0].crs)
@@ -185,8 +188,16 @@ def _stated_crs(crs: str) -> CRS:
         raise InputError(f"crs: found {crs!r}, expected a coordinate system such as EPSG:4269") from error
 
 
-def _frames(path: Path, label: str, layer: str | None, folder: Path) -> Iterator[gpd.GeoDataFrame]:
-    """Yield the tables of a file, each as read: ``key``, ``aland``, ``awater``, ``geometry``; its name in attrs."""
+class _Table(NamedTuple):
+    """A file's table as read: ``key``, ``aland``, ``awater``, ``geometry``; its column of keys had the name `key`."""
+
+    label: str
+    key: str
+    frame: gpd.GeoDataFrame
+
+
+def _tables(path: Path, label: str, layer: str | None, folder: Path) -> Iterator[_Table]:
+    """Yield the tables of a file: several if it is a zip file."""
     suffix = path.suffix.lower()
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
@@ -210,13 +221,11 @@ def _frames(path: Path, label: str, layer: str | None, folder: Path) -> Iterator
     if frame.empty:
         raise InputError(f"{label}: no rows; expected polygons of tracts")
     areas = {name: _area(frame, pattern, label) for name, pattern in _AREAS.items()}
-    table = {"key": frame[key].to_numpy(), **areas, "geometry": frame.geometry.to_numpy()}
-    result = gpd.GeoDataFrame(table, geometry="geometry", crs=frame.crs)
-    result.attrs = {"label": label, "column": key}
-    yield result
+    columns = {"key": frame[key].to_numpy(), **areas, "geometry": frame.geometry.to_numpy()}
+    yield _Table(label, key, gpd.GeoDataFrame(columns, geometry="geometry", crs=frame.crs))
 
 
-def _members(path: Path, label: str, layer: str | None, folder: Path) -> Iterator[gpd.GeoDataFrame]:
+def _members(path: Path, label: str, layer: str | None, folder: Path) -> Iterator[_Table]:
     """Unpack the tables of a zip file, with the files that belong to them, and yield each."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -231,7 +240,7 @@ def _members(path: Path, label: str, layer: str | None, folder: Path) -> Iterato
     if not tables:
         raise InputError(f"{label}: holds {listed(names) or 'nothing'}; {_EXPECTED}")
     for name in tables:
-        yield from _frames(Path(target, name), f"{label}/{name}", layer, folder)
+        yield from _tables(Path(target, name), f"{label}/{name}", layer, folder)
 
 
 def _is_member(name: str) -> bool:
@@ -282,15 +291,34 @@ def _area(frame: pd.DataFrame, pattern: "re.Pattern[str]", label: str) -> NDArra
     return values
 
 
-def _checked(frame: gpd.GeoDataFrame, given: CRS | None, empty: str) -> tuple[gpd.GeoDataFrame, TractReport]:
-    label = frame.attrs["label"]
-    if frame.crs is None and given is None:
-        raise GeometryError(f"{label}: no coordinate system; expected one in the file, or one given for it")
-    keys, key_report = tract_geoids(frame["key"], file=label, column=frame.attrs["column"])
+def _crs_of(table: _Table, given: CRS | None) -> CRS:
+    crs = table.frame.crs or given
+    if crs is None:
+        raise GeometryError(f"{table.label}: no coordinate system; expected one in the file, or one given for it")
+    return crs
+
+
+def _refuse_other_crs(label: str, crs: CRS, first_label: str, first_crs: CRS) -> None:
+    # Coordinates are in the order x, y here, whatever order a system defines.
+    if not first_crs.equals(crs, ignore_axis_order=True):
+        raise GeometryError(
+            f"{label}: coordinate system {_crs_name(crs)}, but {first_label} has {_crs_name(first_crs)}; "
+            "expected the same in all files"
+        )
+
+
+def _crs_name(crs: CRS) -> str:
+    authority = crs.to_authority()
+    return ":".join(authority) if authority else crs.name
+
+
+def _checked(table: _Table, crs: CRS, empty: str) -> tuple[gpd.GeoDataFrame, TractReport]:
+    label, frame = table.label, table.frame
+    keys, key_report = tract_geoids(frame["key"], file=label, column=table.key)
     part = gpd.GeoDataFrame(
         {"geometry": frame.geometry.to_numpy(), "aland": frame["aland"], "awater": frame["awater"], "file": label},
         geometry="geometry",
-        crs=given if frame.crs is None else frame.crs,
+        crs=crs,
     )
     part.index = pd.Index(keys, name="geoid")
     part = part[keys.notna().to_numpy()]
@@ -316,20 +344,6 @@ def _refuse_other_types(part: gpd.GeoDataFrame, label: str) -> None:
             f"{label}: tract {part.index[other][0]}: found a {kind}, expected a Polygon or MultiPolygon"
             f"{and_more(other.sum())}"
         )
-
-
-def _refuse_other_crs(part: gpd.GeoDataFrame, parts: Sequence[gpd.GeoDataFrame]) -> None:
-    # Coordinates are in the order x, y here, whatever order a system defines.
-    if parts and not parts[0].crs.equals(part.crs, ignore_axis_order=True):
-        raise GeometryError(
-            f"{part['file'].iloc[0]}: coordinate system {_crs_name(part.crs)}, but {parts[0]['file'].iloc[0]} has "
-            f"{_crs_name(parts[0].crs)}; expected the same in all files"
-        )
-
-
-def _crs_name(crs: CRS) -> str:
-    authority = crs.to_authority()
-    return ":".join(authority) if authority else crs.name
 
 
 # Repair ------------------------------------------------------------------------------------------
