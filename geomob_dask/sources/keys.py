@@ -40,6 +40,7 @@ def _odd(last: int) -> frozenset[int]:
     return frozenset(range(1, last + 1, 2))
 
 
+_MANY, _FEW = 50, 3
 # Counties, past and present, of the states whose code begins with a zero: they tell a key that lost it
 # (1001020100, Autauga County) from one that was cut short (1812701010 would lie in county 812 of Alabama).
 _COUNTIES = {
@@ -126,7 +127,8 @@ def tract_geoids(values: object, *, file: str, column: str) -> tuple[pd.Series, 
     values : one-dimensional array, Series or sequence
         Text (blanks, quotes, a byte order mark around it, a prefix such as ``1400000US`` before it), integers, or
         floats that are whole. Ten digits are taken for a key that lost its leading zero where no key of the column
-        begins with one and the county that results can exist.
+        begins with one, the county that results can exist, and it is not one of less than 3 keys of its state beside
+        50 or more of 11 digits.
     file, column : str
         For messages.
 
@@ -203,8 +205,12 @@ def _lost_zeros(keys: pd.Series, short: pd.Series, found: pd.Series, where: str)
     possible = pd.Series(False, index=keys.index)
     for state, counties in _COUNTIES.items():
         possible |= (padded.str[:2] == state) & county.isin(list(counties))
-    # A column that went through a number has lost every leading zero, not some.
+    # A column that went through a number has lost every leading zero, not some, and states of a table have more than
+    # a few tracts: one short key among hundreds is a mistake (8001030100 was 18001030100, not a tract of Colorado).
     kept = keys.str.startswith("0") & ~short
+    if (~short).sum() >= _MANY:
+        state = padded[short].str[:2]
+        possible &= ~padded.str[:2].isin(list(state.value_counts().loc[lambda count: count < _FEW].index))
     _refuse(
         short & (~possible | kept.any()),
         found,

@@ -53,6 +53,16 @@ def test_keys_that_lost_their_zero_are_reported() -> None:
     assert "2 keys had lost their leading zero" in report.lines()[0]
 
 
+def test_a_short_key_among_many_whole_ones_is_a_mistake() -> None:
+    whole = [f"1800103{number:04d}" for number in range(50)]
+    with pytest.raises(InputError, match=r"row 51: found '8001030100', 10 digits; expected the 11 .*\(and 1 more\)"):
+        read([*whole, "8001030100", "8001030200"])
+    for cut in (whole[0][1:], whole[0][:-1]):
+        with pytest.raises(InputError, match=rf"row 51: found '{cut}', 10 digits"):
+            read([*whole, cut])
+    assert len(read([*whole, "8001030100", "8001030200", "8001030300"])[1].padded) == 3
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from([code for code in STATES if code > "09"]), st.integers(0, 10**9 - 1)), min_size=1
