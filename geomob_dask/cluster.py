@@ -38,7 +38,7 @@ def _local(section: LocalSection) -> Iterator[distributed.Client]:
             memory_limit=section.memory_limit,
             local_directory=section.scratch,
             dashboard_address=section.dashboard,
-            silence_logs="ERROR",
+            silence_logs="CRITICAL",
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -3,14 +3,14 @@
 from typing import Annotated
 
 import typer
-from geomob_dask.outputs.neighbors import summary_lines
-from geomob_dask.sources.states import state_codes
 
 from geomob_dask import cli
 from geomob_dask.errors import SettingsError
 from geomob_dask.outputs import tables
+from geomob_dask.outputs.neighbors import summary_lines
 from geomob_dask.runs.neighbors import Request, edges, execute, make_plan
 from geomob_dask.settings import load_settings
+from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
 
 app = cli.application(

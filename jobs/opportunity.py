@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from geomob_dask.sources.states import state_codes
 
 from geomob_dask import cli
 from geomob_dask.definition import read_definition
@@ -11,6 +10,7 @@ from geomob_dask.outputs.opportunity import export_result, map_result, summary_l
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.runs.opportunity import Request, execute, make_plan
 from geomob_dask.settings import load_settings
+from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
 
 app = cli.application(

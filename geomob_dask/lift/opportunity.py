@@ -469,10 +469,11 @@ def _table(
         columns |= {f"standard_{name}": standard[:, k] for k, name in enumerate(measures)}
         columns |= {f"sum_{name}": sums[:, k] for k, name in enumerate(domains)}
         columns |= {f"before_{name}": before[:, k] for k, name in enumerate(domains)}
-    table = pd.DataFrame(columns, index=own.keys).reindex(own.keys.append(own.left_out.index).sort_values())
+    text = dict.fromkeys((name for name in _TEXT if name in columns), "str")
+    table = pd.DataFrame(columns, index=own.keys).astype(text)
+    table = table.reindex(own.keys.append(own.left_out.index).sort_values())
     table.loc[own.left_out.index, "reason"] = own.left_out
-    text = [name for name in _TEXT if name in table]
-    table[text] = table[text].fillna("").astype("str")
+    table[list(text)] = table[list(text)].fillna("")
     table["population_zero"] = table["population_zero"].eq(True)
     return table.rename_axis("geoid")
 

@@ -1,13 +1,18 @@
 """What a user sees of an opportunity index: the summary, the exported table, the map."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import distributed
 import geopandas as gpd
 import pandas as pd
 from rich.console import Console
 
-from geomob_dask.outputs import tables
+from geomob_dask.definition import Definition
+from geomob_dask.lift.display import simplified
+from geomob_dask.lift.tasks import Run
+from geomob_dask.outputs import maps, tables
+from geomob_dask.runs.execute import compute
 from geomob_dask.runs.opportunity import Request, Summary, summaries
 from geomob_dask.runs.plan import Plan
 from geomob_dask.sources.states import state_name
@@ -22,9 +27,9 @@ def summary_lines(store: Store, request: Request, plan: Plan) -> list[str]:
     every = list(by_state.values())
     total = sum(item.tracts for item in every)
     computed = sum(item.computed for item in every)
-    title = request.definition.title or f"Opportunity index {request.definition.name}"
     lines = [
-        f"{title}, {request.dataset} {request.year}, norm {request.norm}: {computed:,} of {total:,} tracts have an index",
+        f"{_title(request)}, {request.dataset} {request.year}, norm {request.norm}: "
+        f"{computed:,} of {total:,} tracts have an index",
         f"  imputed cells: {sum(item.imputed_direct for item in every):,} from direct neighbours, "
         f"{sum(item.imputed_once_removed for item in every):,} from those once removed",
         f"  tracts where nobody lives: {sum(item.empty for item in every):,}; "
@@ -41,6 +46,10 @@ def summary_lines(store: Store, request: Request, plan: Plan) -> list[str]:
     return [*lines, f"  in {store.url}/{plan.collection}"]
 
 
+def _title(request: Request) -> str:
+    return request.definition.title or f"Opportunity index {request.definition.name}"
+
+
 def _reason_lines(every: list[Summary]) -> list[str]:
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
@@ -48,10 +57,11 @@ def _reason_lines(every: list[Summary]) -> list[str]:
         for reason, (count, first) in item.reasons.items():
             counts[reason] += count
             examples.setdefault(reason, []).extend(first)
-    return [
-        f"  no index: {count:,} tracts, {reason} ({', '.join(examples[reason][:3])}{', …' if count > 3 else ''})"
-        for reason, count in counts.most_common()
-    ]
+    lines = []
+    for reason, count in counts.most_common():
+        named = ", ".join(examples[reason][:3]) + (", …" if count > 3 else "")
+        lines.append(f"  no index: {count:,} {'tract' if count == 1 else 'tracts'}, {reason} ({named})")
+    return lines
 
 
 def result(store: Store, request: Request) -> pd.DataFrame:
@@ -73,4 +83,58 @@ def export_result(store: Store, request: Request, file: str) -> None:
 
 
 def map_result(store: Store, request: Request, file: str, client: distributed.Client | None, console: Console) -> None:
-    """Write the interactive map of a result."""
+    """Write the interactive map of a result: the index, then each domain."""
+    table = result(store, request)
+    snapshot = store.snapshot(request.collection())
+    tracts = store.snapshot(f"tracts/{snapshot.attributes['vintage']}")
+    states = [state for state in snapshot.parts if state in tracts.parts]
+    run = Run("map")
+    frame = store.frame(tracts.collection, states=states, columns=["geometry"])
+    parts = compute(simplified(frame, states, run), client, console, token=run.token)
+    polygons = pd.concat([parts[state] for state in states])
+    definition = request.definition
+    page = maps.index_map(
+        polygons,
+        table,
+        _layers(table, definition),
+        title=_title(request),
+        subtitle=f"{request.dataset} {request.year}, tracts of vintage {snapshot.attributes['vintage']}, "
+        f"definition {definition.name}, norm {request.norm}",
+        missing_note="tracts have no value; the pointer says why",
+        details={
+            "filled_domains": "Filled from neighbours",
+            "imputed_direct": "Imputed from neighbours",
+            "imputed_once_removed": "Imputed from neighbours once removed",
+            "reason": "No index because",
+        },
+        tolerance=0,
+    )
+    maps.write_map(file, page)
+
+
+def _layers(table: pd.DataFrame, definition: Definition) -> list[maps.Layer]:
+    unit = _UNITS[definition.parameters.recipe]
+
+    def layer(column: str, label: str, explanation: str, palette: Sequence[str]) -> maps.Layer:
+        low, high = maps.spread(table[column], step=definition.parameters.top / 20 or 0.1)
+        return maps.Layer(column, label, unit, palette, low, high, explanation)
+
+    more = maps.DEPRIVATION_PALETTE
+    overall = [
+        layer("opportunity", "Opportunity", "higher: more opportunity", maps.OPPORTUNITY_PALETTE),
+        layer("deprivation", "Deprivation", "higher: more deprivation", more),
+    ]
+    domains = [
+        layer(name, name, f"deprivation in {', '.join(item.measure for item in items)}", more)
+        for name, items in definition.domains.items()
+    ]
+    return overall + domains
+
+
+_UNITS = {
+    "opportunity": "0 to 100",
+    "svi": "percentile rank, 0 to 1",
+    "z_mean": "standard deviations",
+    "principal_component": "0 to 1",
+    "weighted_principal_component": "0 to 1",
+}

@@ -12,6 +12,7 @@ import dask
 import distributed
 from dask.callbacks import Callback
 from dask.delayed import Delayed
+from distributed.comm import CommClosedError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -63,7 +64,7 @@ def compute(
                 f"(last on {error.last_worker.address}); expected a worker with more memory "
                 "(memory_limit in cluster.yaml), or fewer threads a worker"
             ) from error
-        except (distributed.CommClosedError, TimeoutError) as error:
+        except (CommClosedError, TimeoutError) as error:
             raise RunError(f"lost the connection to the scheduler: {error}; the store is as it was before") from error
     return dict(zip(names, results, strict=True))
 

@@ -41,6 +41,11 @@ class Request:
         """Return where the graph goes."""
         return f"neighbors/{self.vintage}"
 
+    @property
+    def differences(self) -> str:
+        """Return where the pairs go on which the rules differ."""
+        return f"differences/{self.vintage}"
+
 
 def make_plan(store: Store, request: Request) -> Plan:
     """Return what a run would read and write; nothing is computed."""
@@ -69,25 +74,45 @@ def execute(store: Store, request: Request, plan: Plan, client: distributed.Clie
         state: run.task("write", state, _write, store, plan.collection, state, edges)
         for state, edges in graph.edges.items()
     }
-    with store.all_or_nothing(plan.collection):
+    tasks["differences"] = run.task(
+        "write-differences", "all", _write_differences, store, request.differences, graph.differences
+    )
+    with store.all_or_nothing(plan.collection, request.differences):
         written = compute({**tasks, "report": graph.report}, client, console, token=run.token)
-        report = written.pop("report")
+        report, differences = written.pop("report"), written.pop("differences")
         reach: dict[str, list[str]] = {state: [] for state in tracts.parts}
         for one, other in sorted(set().union(*(contacts for _, contacts in written.values()))):
             reach[one].append(other)
         attributes = {"tracts": tracts.checksum(), "reach": reach, "crs": tracts.attributes["crs"]}
         provenance = replace(plan.provenance, report=asdict(report))
+        store.commit(request.differences, {"all": differences}, plan.provenance)
         store.commit(plan.collection, {state: part for state, (part, _) in written.items()}, provenance, attributes)
 
 
 def _write(store: Store, collection: str, state: str, edges: pd.DataFrame) -> tuple[Part, set[tuple[str, str]]]:
     focal, neighbor = edges["focal"].to_numpy(object), edges["neighbor"].to_numpy(object)
     contacts = partition_contacts(focal, _states(focal), _states(neighbor))
-    return store.put(collection, state, edges.set_index("focal")), contacts
+    return store.put(collection, state, edges.astype({"rule": "str"}).set_index("focal")), contacts
+
+
+def _write_differences(store: Store, collection: str, pairs: pd.DataFrame) -> Part:
+    return store.put(collection, "all", pairs.astype({"rule": "str"}).set_index("focal"))
 
 
 def _states(keys: np.ndarray) -> np.ndarray:
     return np.array([key[:2] for key in keys], dtype=object)
+
+
+def report(store: Store, request: Request) -> dict[str, Any]:
+    """Return what was found when the graph in the store was built: the fields of `graph.contiguity.Report`."""
+    snapshot = store.snapshot(request.collection)
+    (run,) = {part.run for part in snapshot.parts.values()}
+    return dict(snapshot.runs[run]["report"])
+
+
+def differences(store: Store, request: Request) -> pd.DataFrame:
+    """Return the pairs that only one rule finds, that overlap, or that just miss each other."""
+    return store.read(store.snapshot(request.differences).parts["all"])
 
 
 def edges(store: Store, vintage: str, *, states: Sequence[str] | None = None, rook: bool = False) -> pd.DataFrame:
