@@ -369,7 +369,7 @@ def _arrange(tracts: gpd.GeoDataFrame) -> tuple[Geometry, list[_Inset], list[str
         to = np.array([inset.left + inset.right, inset.bottom + inset.top]) / 2
         middle = np.array([left + right, bottom + top]) / 2
         geometry[rows_of[area]] = shapely.transform(own, lambda xy, a=scale, b=to - scale * middle: a * xy + b)
-        scales.append(f"{area.name} ({'at the same scale' if scale == 1 else f'{scale:.0%} of the scale'})")
+        scales.append(f"{area.name} ({'at the same scale' if scale > 0.995 else f'{scale:.0%} of the scale'})")
     notes = [f"Moved beside the rest: {', '.join(scales)}."] if scales else []
     if HAWAII in present:
         notes.append("Hawaii is drawn without the Northwestern Hawaiian Islands.")
@@ -550,7 +550,8 @@ def _figure(layers: Sequence[Layer], details: Sequence[str], insets: Sequence[_I
             dimensional=MetricLength(exclude=["Mm", "dm", "hm"]),
             bar_length=0.1,
             location="bottom_right",
-            background_fill_alpha=0,
+            background_fill_color=SEA_COLOR,
+            background_fill_alpha=0.8,
             border_line_color=None,
         )
     )
