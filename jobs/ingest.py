@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from geomob_dask import cli
+from geomob_dask.outputs.exposure_ingest import regions_lines
 from geomob_dask.outputs.ingest import ingested_lines
 from geomob_dask.runs import ingest
+from geomob_dask.runs.regions import ingest_regions
 from geomob_dask.settings import load_settings
+from geomob_dask.sources.regions import RegionColumns
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
 
@@ -19,6 +22,7 @@ app = cli.application(
     python jobs/ingest.py tracts cb_2018_39_tract_500k.zip cb_2018_18_tract_500k.zip --vintage 2010
     python jobs/ingest.py measures measures.csv.gz --dataset acs --year 2018 --vintage 2010
     python jobs/ingest.py tracts tracts.parquet --vintage 2020 --store s3://bucket/prefix
+    python jobs/ingest.py regions county-to-cbsa.json --name cbsa --vintage 2020
     """,
 )
 
@@ -62,6 +66,29 @@ def measures(
         where, file, dataset, year, vintage, columns=names, infinite=infinite, dry_run=dry_run
     )
     cli.say(ingested_lines(done, where, dry_run))
+
+
+@app.command()
+def regions(
+    file: Annotated[
+        str, typer.Argument(help="A crosswalk of Geocorr, any .csv with a row a tract or county, or JSON.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the regions, such as cbsa or place: --by NAME of other jobs.")],
+    vintage: VintageOption,
+    key_column: Annotated[str | None, typer.Option(help="Column of tracts or counties, in a csv.")] = None,
+    region_column: Annotated[str | None, typer.Option(help="Column of regions. [default: the name given]")] = None,
+    region_name_column: Annotated[str | None, typer.Option(help="Column of the regions' names.")] = None,
+    afact_column: Annotated[str | None, typer.Option(help="Column of the key's share in the region.")] = None,
+    afact2_column: Annotated[str | None, typer.Option(help="Column of the region's share in the key.")] = None,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Ingest which region each tract or county lies in, whole or by shares."""
+    where = Store(load_settings(config, store=store).store)
+    columns = RegionColumns(key_column, region_column, region_name_column, afact_column, afact2_column)
+    done = ingest_regions(where, file, name, vintage, columns=columns, dry_run=dry_run)
+    cli.say(regions_lines(done, where, dry_run))
 
 
 @app.command()

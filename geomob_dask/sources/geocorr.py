@@ -26,10 +26,13 @@ EQUAL_AREA = "EPSG:5070"
 _NO_REGION = {"99999", ""}
 _COUNTY_COLUMNS = ("county", "countyfip", "ctregion")
 _PLACE_COLUMNS = ("place", "placefp")
+_NAME_COLUMNS = ("placenm", "placename")
 _LABELLED = re.compile(r"[a-z].*[a-z]", re.IGNORECASE)
 
 
-def read_geocorr(path: str | Path, *, target: str = "place", complete: bool = False) -> pd.DataFrame:
+def read_geocorr(
+    path: str | Path, *, target: str = "place", complete: bool = False, names: bool = False
+) -> pd.DataFrame:
     """Return a crosswalk from a file of the Missouri Census Data Center's Geocorr.
 
     Parameters
@@ -40,6 +43,8 @@ def read_geocorr(path: str | Path, *, target: str = "place", complete: bool = Fa
         The column of regions; ``place`` is found under either of Geocorr's names and gets its state's code in front.
     complete : bool
         Whether the shares of every tract must sum to 1, rows of no region among them.
+    names : bool
+        Whether to return the names of regions too, as ``region_name`` (empty where the file has none).
 
     Raises
     ------
@@ -47,7 +52,7 @@ def read_geocorr(path: str | Path, *, target: str = "place", complete: bool = Fa
         Naming the file and what is wrong: no such columns, shares outside 0 to 1, summing to more than 1 or, if they
         are `complete`, to less; a place in two states; a link given twice.
     """
-    rows, labels = _without_labels(_read_texts(path), path)
+    rows, labels = _without_labels(read_texts(path), path)
     county = _one_of(rows, _COUNTY_COLUMNS, path)
     counties = rows[county].str.zfill(5)
     if "tract" in rows:
@@ -64,18 +69,18 @@ def read_geocorr(path: str | Path, *, target: str = "place", complete: bool = Fa
         states = rows["state"].str.zfill(2) if "state" in rows else counties.str[:2]
         regions = (states + regions.str.zfill(5)).where(~regions.isin(_NO_REGION), "")
     _check_direction(labels, column, path)
-    return _checked(
-        pd.DataFrame(
-            {
-                "geoid": sources,
-                "region": regions.where(~regions.isin(_NO_REGION), ""),
-                "afact": _shares(rows, "afact", path),
-                "afact2": _shares(rows, "afact2", path) if "afact2" in rows else np.nan,
-            }
-        ),
-        str(path),
-        complete,
+    table = pd.DataFrame(
+        {
+            "geoid": sources,
+            "region": regions.where(~regions.isin(_NO_REGION), ""),
+            "afact": shares(rows, "afact", path),
+            "afact2": shares(rows, "afact2", path) if "afact2" in rows else np.nan,
+        }
     )
+    if names:
+        named = next((name for name in (*_NAME_COLUMNS, f"{column}name") if name in rows), None)
+        table["region_name"] = "" if named is None else rows[named].where(table["region"] != "", "")
+    return check_crosswalk(table, str(path), complete=complete)
 
 
 def read_crosswalk(
@@ -105,21 +110,21 @@ def read_crosswalk(
     InputError
         As `read_geocorr`.
     """
-    rows = _read_texts(path)
+    rows = read_texts(path)
     for column in (source, target, share, *([share_of_target] if share_of_target else [])):
         if column not in rows:
             raise InputError(f"{path}: found the columns {', '.join(rows)}, expected {column}")
-    return _checked(
+    return check_crosswalk(
         pd.DataFrame(
             {
                 "geoid": tract_geoids(rows[source], file=str(path), column=source)[0],
                 "region": rows[target],
-                "afact": _shares(rows, share, path),
-                "afact2": _shares(rows, share_of_target, path) if share_of_target else np.nan,
+                "afact": shares(rows, share, path),
+                "afact2": shares(rows, share_of_target, path) if share_of_target else np.nan,
             }
         ),
         str(path),
-        complete,
+        complete=complete,
     )
 
 
@@ -212,7 +217,23 @@ def link_tracts(crosswalk: pd.DataFrame, tracts: pd.Series | np.ndarray) -> tupl
     return links, list(regions), linked["afact2"].to_numpy(float)
 
 
-def _checked(table: pd.DataFrame, source: str, complete: bool) -> pd.DataFrame:
+def check_crosswalk(table: pd.DataFrame, source: str, *, complete: bool = False) -> pd.DataFrame:
+    """Return a crosswalk sorted by tract and region, once it is found to add up.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The columns of `COLUMNS`, and others.
+    source : str
+        For messages.
+    complete : bool
+        Whether the shares of every tract must sum to 1.
+
+    Raises
+    ------
+    InputError
+        As `read_geocorr`.
+    """
     if table.empty:
         raise InputError(f"{source}: found no rows, expected a crosswalk")
     odd = ~table["geoid"].str.fullmatch(r"[0-9]{5}|[0-9]{11}").fillna(False).astype(bool)
@@ -233,7 +254,8 @@ def _checked(table: pd.DataFrame, source: str, complete: bool) -> pd.DataFrame:
             check_links(links, list(names), complete=complete and column == "afact")
         except InputError as error:
             raise InputError(f"{source}, column {column}: {error}") from error
-    return table.sort_values(["geoid", "region"], ignore_index=True)[list(COLUMNS)]
+    others = [column for column in table if column not in COLUMNS]
+    return table.sort_values(["geoid", "region"], ignore_index=True)[[*COLUMNS, *others]]
 
 
 def _check_one_state(table: pd.DataFrame, source: str) -> None:
@@ -245,7 +267,14 @@ def _check_one_state(table: pd.DataFrame, source: str) -> None:
         raise InputError(f"{source}: place {region} is linked to {geoid}, which lies in another state")
 
 
-def _read_texts(path: str | Path) -> pd.DataFrame:
+def read_texts(path: str | Path) -> pd.DataFrame:
+    """Return a csv as text without blanks around it; UTF-8, else Latin-1.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
     try:
         rows = _read_csv(path)
     except (OSError, EOFError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -289,12 +318,19 @@ def _one_of(rows: pd.DataFrame, names: tuple[str, ...], path: str | Path) -> str
     raise InputError(f"{path}: found the columns {', '.join(rows)}, expected {' or '.join(names)}")
 
 
-def _shares(rows: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
-    shares = pd.to_numeric(rows[column], errors="coerce")
-    if shares.isna().any():
-        row = int(np.argmax(shares.isna()))
+def shares(rows: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
+    """Return a column of text as numbers.
+
+    Raises
+    ------
+    InputError
+        Naming the row that holds none.
+    """
+    found = pd.to_numeric(rows[column], errors="coerce")
+    if found.isna().any():
+        row = int(np.argmax(found.isna()))
         raise InputError(f"{path}, column {column}, row {row}: found {rows[column].iloc[row]!r}, expected a share")
-    return shares
+    return found
 
 
 def _projected(layer: gpd.GeoDataFrame, what: str) -> gpd.GeoDataFrame:

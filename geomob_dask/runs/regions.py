@@ -1,0 +1,209 @@
+"""Regions of tracts: tables of them into the store, and which region each tract of a state lies in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from geomob_dask.errors import InputError
+from geomob_dask.runs.ingest import Ingested, file_checksums
+from geomob_dask.sources.geocorr import check_years_agree
+from geomob_dask.sources.keys import listed
+from geomob_dask.sources.regions import COLUMNS, RegionColumns, read_regions
+from geomob_dask.sources.states import state_name
+from geomob_dask.store import Part, Provenance, Store
+
+PREFIX = "regions"
+# Tracts nest in these: no table is needed.
+_BY_KEY = {"county": 5, "state": 2}
+# Of the tracts of a table that a crosswalk of the same tracts may lack, and the other way round.
+_STRANGERS = 0.01
+_WHOLE = 1e-3
+
+
+def ingest_regions(
+    store: Store,
+    file: str,
+    name: str,
+    vintage: str,
+    *,
+    columns: RegionColumns | None = None,
+    dry_run: bool = False,
+) -> Ingested:
+    """Read and store a table of regions; states that are not in this file stay as they are.
+
+    Parameters
+    ----------
+    file : str
+        See `sources.regions.read_regions`.
+    name, vintage : str
+        Under which jobs find it: ``--by NAME`` for measures of this vintage.
+    """
+    if name in _BY_KEY:
+        raise InputError(f"--name {name}: is known from every tract's key; expected another name")
+    table = read_regions(file, name, columns)
+    collection = f"{PREFIX}/{name}/{vintage}"
+    by_state = {str(state): rows for state, rows in table.rows.groupby(table.rows.index.str[:2])}
+    if not dry_run:
+        provenance = Provenance("ingest", file_checksums([file]), {"name": name, "vintage": vintage})
+        with store.all_or_nothing(collection):
+            parts = {state: store.put(collection, state, rows) for state, rows in by_state.items()}
+            store.commit(collection, parts, provenance, {"key": table.key}, keep_others=True)
+    return Ingested(collection, {state: len(rows) for state, rows in by_state.items()}, table.lines)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What tells the region of a tract; small plain data that travels to workers.
+
+    Attributes
+    ----------
+    by : str
+    key : {"county", "tract"}, optional
+        Of the table; None: no table is needed.
+    parts : mapping of state to Part
+        Of the table; empty where none is needed.
+    collection, checksum : str
+        Of the table, as an input; empty where none is needed.
+    """
+
+    by: str
+    key: str | None
+    parts: dict[str, Part]
+    collection: str = ""
+    checksum: str = ""
+
+    @property
+    def nested(self) -> bool:
+        """Tell whether tracts are known to lie whole in a region, without looking at shares."""
+        return self.key is None
+
+    def of(self, store: Store, state: str, measures: pd.DataFrame) -> pd.DataFrame:
+        """Return the regions of the tracts of one state; see `regions_of`."""
+        tracts = measures.index
+        if self.by in _BY_KEY:
+            codes = tracts.str[: _BY_KEY[self.by]].to_numpy()
+            return _nested(tracts, codes, state_name(state) if self.by == "state" else "")
+        if self.key is None:
+            return _of_column(measures[self.by])
+        if state not in self.parts:
+            return _nested(tracts[:0], np.array([], dtype=object), "")
+        table = store.read(self.parts[state])
+        return _of_counties(table, tracts, self.by) if self.key == "county" else _of_tracts(table, tracts, self.by)
+
+
+def find_regions(
+    store: Store, by: str, vintage: str, columns: Collection[str], states: Sequence[str] | None = None
+) -> Regions:
+    """Return where the regions come from.
+
+    Parameters
+    ----------
+    by : str
+        ``county``, ``state``, a table of regions in the store, or a column of the measures.
+    vintage : str
+        Of the measures' tracts.
+    columns : of the measures
+    states : sequence of str, optional
+        Whose tables count as an input.
+
+    Raises
+    ------
+    InputError
+        If there is no such thing: it names what there is.
+    """
+    if by in _BY_KEY:
+        return Regions(by, None, {})
+    found = store.find(f"{PREFIX}/{by}/{vintage}") if by.isprintable() and "/" not in by and by else None
+    if found is not None:
+        return Regions(by, found.attributes["key"], dict(found.parts), found.collection, found.checksum(states))
+    if by in columns:
+        return Regions(by, None, {})
+    there = [collection.removeprefix(f"{PREFIX}/") for collection in store.collections(PREFIX)]
+    raise InputError(
+        f"--by {by}: expected county, state, a column of the measures ({listed(sorted(columns), 8)}), or regions of "
+        f"vintage {vintage} in the store ({', '.join(there) or 'none yet'}): "
+        f"jobs/ingest.py regions FILE --name {by} --vintage {vintage}"
+    )
+
+
+def regions_of(store: Store, by: str, vintage: str, state: str, measures: pd.DataFrame) -> pd.DataFrame:
+    """Return the regions of the tracts of one state.
+
+    Parameters
+    ----------
+    by, vintage : str
+        See `find_regions`.
+    state : str
+    measures : DataFrame
+        Index ``geoid``: the tracts.
+
+    Returns
+    -------
+    DataFrame
+        Index ``geoid``, sorted: a row for each part of a tract that lies in a region, none for a tract in no region.
+        Columns ``region``, ``region_name`` (empty where it is not known), ``afact`` (share of the tract in the region)
+        and ``afact2`` (share of the region in the tract; NaN where it is not known).
+
+    Raises
+    ------
+    InputError
+        If there are no such regions, the table is of other tracts than the measures, or it says which share of a
+        county lies in a region, which does not tell where its tracts lie.
+    """
+    return find_regions(store, by, vintage, list(measures.columns)).of(store, state, measures)
+
+
+def _nested(tracts: pd.Index, regions: np.ndarray, names: np.ndarray | str) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {"region": regions, "region_name": names, "afact": 1.0, "afact2": np.nan},
+        index=pd.Index(tracts, name="geoid", dtype="str"),
+    )
+    return table.astype({"region": "str", "region_name": "str"})
+
+
+def _of_column(column: pd.Series) -> pd.DataFrame:
+    given = column[column.notna()]
+    if pd.api.types.is_numeric_dtype(given):
+        # Codes read as numbers: 35620.0 is region 35620.
+        whole = given == given.round()
+        if not whole.all():
+            row = int(np.argmax(~whole))
+            raise InputError(
+                f"--by {column.name}, tract {given.index[row]}: found {given.iloc[row]:g}, expected codes of regions"
+            )
+        given = given.astype(np.int64)
+    regions = given.astype("str")
+    regions = regions[regions != ""]
+    return _nested(regions.index, regions.to_numpy(), "")
+
+
+def _of_counties(table: pd.DataFrame, tracts: pd.Index, by: str) -> pd.DataFrame:
+    linked = table[table["region"] != ""]
+    parted = linked["afact"] < 1 - _WHOLE
+    if parted.any():
+        county = linked.index[int(np.argmax(parted))]
+        raise InputError(
+            f"regions {by}: {linked['afact'][parted].iloc[0]:g} of county {county} lies in region "
+            f"{linked['region'][parted].iloc[0]}; which of its tracts, a table of counties does not say: expected one "
+            "of tracts (from Geocorr, or jobs/ingest.py places)"
+        )
+    counties = pd.Series(tracts.str[:5], index=tracts)
+    in_one = counties[counties.isin(linked.index)]
+    rows = linked.loc[in_one.to_numpy(), list(COLUMNS)].set_index(pd.Index(in_one.index, name="geoid"))
+    # A share of a county's people is none of its tracts'.
+    return rows.assign(afact=1.0, afact2=np.nan)
+
+
+def _of_tracts(table: pd.DataFrame, tracts: pd.Index, by: str) -> pd.DataFrame:
+    listed_tracts = table.index.unique()
+    unlisted = len(tracts.difference(listed_tracts))
+    # A table may leave out tracts in no region, and measures tracts of few people; both at once are other tracts.
+    if unlisted > _STRANGERS * len(tracts):
+        crosswalk = pd.DataFrame({"geoid": listed_tracts})
+        check_years_agree(crosswalk, tracts.to_numpy(), f"regions {by} and the measures", tolerance=_STRANGERS)
+    rows = table[(table["region"] != "") & table.index.isin(tracts)]
+    return rows[list(COLUMNS)].sort_index(kind="stable")
