@@ -9,6 +9,7 @@ from geomob_dask import cli
 from geomob_dask.outputs.exposure_ingest import regions_lines
 from geomob_dask.outputs.ingest import ingested_lines
 from geomob_dask.runs import ingest
+from geomob_dask.runs.income import ingest_brackets
 from geomob_dask.runs.regions import ingest_regions
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.regions import RegionColumns
@@ -21,6 +22,7 @@ app = cli.application(
     python jobs/ingest.py sample
     python jobs/ingest.py tracts cb_2018_39_tract_500k.zip cb_2018_18_tract_500k.zip --vintage 2010
     python jobs/ingest.py measures measures.csv.gz --dataset acs --year 2018 --vintage 2010
+    python jobs/ingest.py brackets B19001_2023_by_cbsa_json.zip --dataset income --year 2023 --vintage 2020
     python jobs/ingest.py tracts tracts.parquet --vintage 2020 --store s3://bucket/prefix
     python jobs/ingest.py regions county-to-cbsa.json --name cbsa --vintage 2020
     """,
@@ -89,6 +91,21 @@ def regions(
     columns = RegionColumns(key_column, region_column, region_name_column, afact_column, afact2_column)
     done = ingest_regions(where, file, name, vintage, columns=columns, dry_run=dry_run)
     cli.say(regions_lines(done, where, dry_run))
+
+
+@app.command()
+def brackets(
+    file: Annotated[str, typer.Argument(help="A .zip of income brackets, a .json or .csv an area.")],
+    dataset: Annotated[str, typer.Option(help="Name of the dataset.")],
+    year: Annotated[int, typer.Option(help="Year of the brackets.")],
+    vintage: VintageOption,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Ingest household income brackets (B19001) of areas, with a column that names each tract's area."""
+    where = Store(load_settings(config, store=store).store)
+    cli.say(ingested_lines(ingest_brackets(where, file, dataset, year, vintage, dry_run=dry_run), where, dry_run))
 
 
 @app.command()

@@ -1,0 +1,541 @@
+"""Categories of people as data: ordered brackets and lists of groups, and the columns that hold their counts.
+
+A definition is a YAML file: those shipped lie in ``definitions/brackets``, a user's may lie anywhere. Brackets are
+ordered; groups are not. Groupings of ACS tables (`sources.groups`) are read here too: a job takes any of the three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from geomob_dask.errors import CountsError, DefinitionError
+from geomob_dask.metrics.brackets import bracket_positions, equal_classes, merge_brackets
+from geomob_dask.metrics.composition import THREE_TENTHS_OF_EACH_END
+from geomob_dask.settings import explain
+from geomob_dask.sources.groups import Grouping, find_edition, group_counts, load_grouping, shipped_groupings
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Merge = Annotated[int, Field(ge=2)] | tuple[int, ...]
+# A margin of error is half the width of a 90 % interval.
+_STANDARD_ERRORS_A_MARGIN = 1.645
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class People:
+    """Counts of people by tract and category.
+
+    Attributes
+    ----------
+    names, labels : of the categories, in order
+    counts : shape (n_tracts, n_categories)
+    standard_errors : shape (n_tracts, n_categories), optional
+        From margins of error.
+    leaves : shape (n_tracts, n_leaves, n_categories), optional
+        The counts of the finest parts of each tract, which add up to `counts`.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    counts: Floats
+    standard_errors: Floats | None = None
+    leaves: Floats | None = None
+
+
+class Bracket(_Frozen):
+    """One bracket.
+
+    Parameters
+    ----------
+    column : str
+        Holds its counts.
+    moe : str, optional
+        Holds their margins of error.
+    lower, upper : float, optional
+        ``from`` and ``to`` in the file: where the bracket begins and ends; it is open where one is left out.
+    position : float, optional
+        Where its people are taken to be; its middle by default.
+    label : str, optional
+    """
+
+    column: str
+    moe: str | None = None
+    lower: float | None = Field(None, alias="from")
+    upper: float | None = Field(None, alias="to")
+    position: float | None = None
+    label: str | None = None
+
+    @property
+    def place(self) -> float | None:
+        """Return its position, else its middle; None where it is open and has no position."""
+        if self.position is not None or self.lower is None or self.upper is None:
+            return self.position
+        return (self.lower + self.upper) / 2
+
+    @property
+    def text(self) -> str:
+        """Return its label, else its bounds, else its column."""
+        if self.label is not None:
+            return self.label
+        if self.lower is None and self.upper is None:
+            return self.column
+        if self.upper is None:
+            return f"{self.lower:,g} and more"
+        return f"under {self.upper:,g}" if self.lower is None else f"{self.lower:,g} to {self.upper:,g}"
+
+
+class Leaf(_Frozen):
+    """One of the finest parts of a tract: a dwelling type, or a building of one.
+
+    Parameters
+    ----------
+    path : sequence of str
+        The parts it lies in, from the widest to itself, such as ``[apartments, tower_a]``.
+    columns : sequence of str
+        Its counts, a column a bracket, in the order of the brackets.
+    """
+
+    path: Annotated[tuple[str, ...], Field(min_length=1)]
+    columns: tuple[str, ...]
+
+
+class Brackets(_Frozen):
+    """Ordered brackets, from low to high.
+
+    Parameters
+    ----------
+    name, title : str
+    brackets : sequence of Bracket
+        At least two. Where they have bounds, each begins where the one before ends.
+    total : str, optional
+        Column of all people of a tract; the brackets must add up to it.
+    parts : sequence of Leaf
+        Parts of a tract whose counts add up to the brackets' (optional): D has a part for each level of their paths.
+    merges : mapping of str to rule
+        Named rules for merging brackets: a number of equal classes, or the class of each bracket.
+    cuts : two or more rising numbers between 0 and 1
+        Quantiles of a region between low, middle and high.
+    """
+
+    name: Name
+    title: str
+    brackets: tuple[Bracket, ...]
+    total: str | None = None
+    parts: tuple[Leaf, ...] = ()
+    merges: dict[str, Merge] = Field(default_factory=dict)
+    cuts: tuple[float, float] = THREE_TENTHS_OF_EACH_END
+
+    @model_validator(mode="after")
+    def _fits_itself(self) -> Brackets:
+        columns = [bracket.column for bracket in self.brackets]
+        if len(columns) < 2:
+            raise ValueError(f"found {len(columns)} bracket, expected two or more")
+        _refuse_repeated(columns, "brackets")
+        for bracket in self.brackets:
+            if bracket.lower is not None and bracket.upper is not None and not bracket.lower < bracket.upper:
+                raise ValueError(f"bracket {bracket.column}: from {bracket.lower:g} to {bracket.upper:g} is not rising")
+        for before, after in pairwise(self.brackets):
+            _check_neighbors(before, after)
+        places = [place for place in (bracket.place for bracket in self.brackets) if place is not None]
+        if any(not low < high for low, high in pairwise(places)):
+            raise ValueError(f"positions {', '.join(f'{place:g}' for place in places)}: expected rising numbers")
+        if not 0 < self.cuts[0] < self.cuts[1] < 1:
+            raise ValueError(f"cuts {self.cuts}: expected two numbers rising between 0 and 1")
+        for leaf in self.parts:
+            if len(leaf.columns) != len(columns):
+                raise ValueError(f"part {'/'.join(leaf.path)}: {len(leaf.columns)} columns, expected {len(columns)}")
+        _refuse_repeated([column for leaf in self.parts for column in leaf.columns], "parts")
+        _refuse_repeated(["/".join(leaf.path) for leaf in self.parts], "parts")
+        return self
+
+    ordered: ClassVar[bool] = True
+
+    def columns(self, available: Collection[str], year: int, *, margins: bool = False) -> list[str]:
+        """Return the columns to read.
+
+        Parameters
+        ----------
+        available : of the table
+        year : int
+        margins : bool
+            Whether margins of error are needed.
+
+        Raises
+        ------
+        DefinitionError
+            If one is not there.
+        """
+        needed = [column for leaf in self.parts for column in leaf.columns]
+        needed = needed or [bracket.column for bracket in self.brackets]
+        needed += [self.total] if self.total in available and self.total is not None else []
+        if margins:
+            needed += _margin_columns(self.name, {bracket.column: bracket.moe for bracket in self.brackets})
+        return _present(self.name, needed, available)
+
+    def people(self, table: pd.DataFrame, year: int, *, margins: bool = False) -> People:
+        """Return the counts of a table's tracts.
+
+        Raises
+        ------
+        CountsError
+            If a count is missing, negative or infinite, or the brackets do not add up to the total: it names the
+            tract and the column.
+        """
+        names = tuple(bracket.column for bracket in self.brackets)
+        labels = tuple(bracket.text for bracket in self.brackets)
+        leaves = None
+        if self.parts:
+            leaves = np.stack([_counts(table, leaf.columns, self.name) for leaf in self.parts], axis=1)
+            counts: Floats = leaves.sum(axis=1)
+        else:
+            counts = _counts(table, names, self.name)
+        if self.total is not None and self.total in table.columns:
+            _check_total(counts, table, self.total, self.name)
+        errors = None
+        if margins:
+            moes = [bracket.moe for bracket in self.brackets if bracket.moe is not None]
+            errors = _counts(table, moes, self.name) / _STANDARD_ERRORS_A_MARGIN
+        return People(names, labels, counts, errors, leaves)
+
+    def classes(self, rule: str | None) -> Integers | None:
+        """Return the class of each bracket under a rule.
+
+        Parameters
+        ----------
+        rule : str, optional
+            The name of one of `merges`, a number of equal classes, or the class of each bracket, such as ``0,0,1,1``.
+
+        Raises
+        ------
+        DefinitionError
+            If it is none of them, or does not fit the brackets.
+        """
+        if rule is None:
+            return None
+        n_brackets = len(self.brackets)
+        given = self.merges.get(rule)
+        if given is None:
+            numbers = _numbers(
+                rule, f"merge {rule!r}", f"one of {', '.join(self.merges) or '(none named)'}, or numbers"
+            )
+            if any(number != int(number) for number in numbers):
+                raise DefinitionError(f"merge {rule!r}: expected whole numbers")
+            given = int(numbers[0]) if len(numbers) == 1 else tuple(int(number) for number in numbers)
+        classes = equal_classes(n_brackets, given) if isinstance(given, int) else np.array(given)
+        merge_brackets(np.zeros((1, n_brackets)), classes)
+        if classes[-1] == 0:
+            raise DefinitionError(f"merge {rule!r}: leaves one bracket, expected two or more")
+        return classes
+
+    def positions(self, given: str, n_brackets: int | None = None) -> Floats | None:
+        """Return where the brackets lie; None: neighbours are 1 apart.
+
+        Parameters
+        ----------
+        given : str
+            ``unit``, ``middle`` (those of the definition), or rising numbers separated by commas.
+        n_brackets : int, optional
+            As many as are left after merging.
+
+        Raises
+        ------
+        DefinitionError
+            If there are not as many positions as brackets, or they do not rise.
+        """
+        number = len(self.brackets) if n_brackets is None else n_brackets
+        if given == "unit":
+            return None
+        if given != "middle":
+            return bracket_positions(number, _numbers(given, f"positions {given!r}", "unit, middle or numbers"))
+        if number != len(self.brackets):
+            raise DefinitionError(f"positions 'middle': brackets are merged into {number}, expected numbers for these")
+        places = [bracket.place for bracket in self.brackets]
+        middles = [place for place in places if place is not None]
+        if len(middles) < number:
+            lacking = self.brackets[places.index(None)].column
+            raise DefinitionError(
+                f"brackets {self.name}: {lacking} has neither both ends nor a position, expected one for 'middle'"
+            )
+        return bracket_positions(number, middles)
+
+
+class ListedGroup(_Frozen):
+    """One group of a list.
+
+    Parameters
+    ----------
+    name : str
+    columns : sequence of str
+        Detailed groups that are added up.
+    label : str, optional
+    """
+
+    name: Name
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    label: str | None = None
+
+
+class GroupList(_Frozen):
+    """Groups in no order, which must not overlap.
+
+    Parameters
+    ----------
+    name, title : str
+    groups : sequence of ListedGroup
+        At least two.
+    """
+
+    name: Name
+    title: str = ""
+    groups: tuple[ListedGroup, ...]
+
+    ordered: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _is_a_partition(self) -> GroupList:
+        names = [group.name for group in self.groups]
+        if len(names) < 2:
+            raise ValueError(f"found {len(names)} group, expected two or more")
+        _refuse_repeated(names, "groups")
+        _refuse_repeated([column for group in self.groups for column in group.columns], "groups")
+        return self
+
+    def columns(self, available: Collection[str], year: int, *, margins: bool = False) -> list[str]:
+        """Return the columns to read; see `Brackets.columns`."""
+        if margins:
+            raise DefinitionError(f"groups {self.name}: a list has no margins of error, expected ACS groups")
+        return _present(self.name, [column for group in self.groups for column in group.columns], available)
+
+    def people(self, table: pd.DataFrame, year: int, *, margins: bool = False) -> People:
+        """Return the counts of a table's tracts; see `Brackets.people`."""
+        counts = [_counts(table, group.columns, self.name).sum(axis=1) for group in self.groups]
+        labels = tuple(group.label or group.name for group in self.groups)
+        return People(tuple(group.name for group in self.groups), labels, np.stack(counts, axis=1))
+
+
+@dataclass(frozen=True)
+class AcsGroups:
+    """The groups of an ACS table, with their margins of error."""
+
+    grouping: Grouping
+
+    ordered: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """Return the grouping's name."""
+        return self.grouping.name
+
+    @property
+    def title(self) -> str:
+        """Return the grouping's title."""
+        return self.grouping.title
+
+    def columns(self, available: Collection[str], year: int, *, margins: bool = False) -> list[str]:
+        """Return the columns to read; see `Brackets.columns`."""
+        return find_edition(self.grouping, available, year).columns
+
+    def people(self, table: pd.DataFrame, year: int, *, margins: bool = False) -> People:
+        """Return the counts of a table's tracts; see `Brackets.people`."""
+        edition = find_edition(self.grouping, list(table.columns), year)
+        groups = group_counts(table, edition, list(table.index))
+        _refuse_unknown(groups.counts, groups.names, table, self.name)
+        errors = groups.moes / _STANDARD_ERRORS_A_MARGIN if margins else None
+        if errors is not None:
+            _refuse_unknown(errors, [f"margin of {name}" for name in groups.names], table, self.name)
+        return People(groups.names, groups.labels, groups.counts, errors)
+
+    def model_dump(self, mode: str = "json") -> dict[str, Any]:
+        """Return plain data."""
+        return self.grouping.model_dump(mode=mode)
+
+
+Categories = Brackets | GroupList | AcsGroups
+
+
+def shipped_brackets() -> list[str]:
+    """Return the names of the brackets that come with the package."""
+    folder = resources.files("geomob_dask").joinpath("definitions", "brackets")
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_brackets(name_or_file: str) -> Brackets:
+    """Return brackets by the name of those that are shipped, or from a YAML file.
+
+    Raises
+    ------
+    DefinitionError
+        If there is no such name or file, or the file holds no brackets: it names the file, the key and what was found.
+
+    Examples
+    --------
+    >>> len(load_brackets("b19001").brackets)
+    16
+    """
+    found = load_categories(name_or_file)
+    if not isinstance(found, Brackets):
+        raise DefinitionError(f"brackets {name_or_file!r}: holds groups without an order, expected `brackets:`")
+    return found
+
+
+def load_categories(text: str) -> Categories:
+    """Return brackets or groups.
+
+    Parameters
+    ----------
+    text : str
+        The name of brackets or of a grouping that is shipped, a YAML file of either or with a list of groups, or
+        columns separated by commas, a group each.
+
+    Raises
+    ------
+    DefinitionError
+        As `load_brackets`.
+
+    Examples
+    --------
+    >>> [group.name for group in load_categories("owners,renters").groups]
+    ['owners', 'renters']
+    """
+    if text in shipped_brackets():
+        entry = resources.files("geomob_dask").joinpath("definitions", "brackets", f"{text}.yaml")
+        return _parsed(Brackets, yaml.safe_load(entry.read_text(encoding="utf-8")), text)
+    if text in shipped_groupings():
+        return AcsGroups(load_grouping(text))
+    path = Path(text)
+    if not path.is_file():
+        if "," in text:
+            return _inline(text)
+        raise DefinitionError(
+            f"{text!r}: neither a file, nor columns separated by commas, nor one of those shipped: "
+            f"{', '.join([*shipped_brackets(), *shipped_groupings()])}"
+        )
+    plain = _read(path)
+    if "brackets" in plain:
+        return _parsed(Brackets, plain, text)
+    if "groups" in plain:
+        return _parsed(GroupList, plain, text)
+    return AcsGroups(load_grouping(text))
+
+
+def _inline(text: str) -> GroupList:
+    columns = [column.strip() for column in text.split(",")]
+    groups = [{"name": _as_name(column), "columns": [column], "label": column} for column in columns]
+    return _parsed(GroupList, {"name": "listed", "title": ", ".join(columns), "groups": groups}, text)
+
+
+def _as_name(column: str) -> str:
+    plain = "".join(letter if letter.isalnum() else "_" for letter in column.lower())
+    return plain if plain[:1].isalpha() else f"group_{plain}"
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"{path}: cannot be read ({error}); expected a YAML file") from error
+    except yaml.YAMLError as error:
+        raise DefinitionError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(plain, dict):
+        raise DefinitionError(f"{path}: found a {type(plain).__name__}, expected keys name, title, brackets or groups")
+    return plain
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _parsed(model: type[_Model], plain: Mapping[str, Any], where: str) -> _Model:
+    try:
+        return model.model_validate(plain)
+    except ValidationError as error:
+        raise DefinitionError(f"{where}: {explain(error)}") from error
+
+
+def _check_neighbors(before: Bracket, after: Bracket) -> None:
+    if before.upper is None and before.lower is not None and after.lower is not None:
+        raise ValueError(f"bracket {before.column} is open at the top, expected that of the last one only")
+    if before.upper is None or after.lower is None:
+        return
+    if after.lower < before.upper:
+        raise ValueError(
+            f"bracket {after.column} begins at {after.lower:g}, before {before.column} ends at {before.upper:g}: "
+            "expected brackets from low to high that do not overlap"
+        )
+    if after.lower > before.upper:
+        raise ValueError(f"nothing covers {before.upper:g} to {after.lower:g}, expected brackets without gaps")
+
+
+def _refuse_repeated(names: Sequence[str], what: str) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} used twice; {what} must not overlap")
+
+
+def _numbers(text: str, what: str, expected: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise DefinitionError(f"{what}: expected {expected} separated by commas") from error
+
+
+def _margin_columns(name: str, moes: Mapping[str, str | None]) -> list[str]:
+    lacking = [column for column, moe in moes.items() if moe is None]
+    if lacking:
+        raise DefinitionError(f"brackets {name}: {lacking[0]} names no column of margins of error (`moe`)")
+    return [moe for moe in moes.values() if moe is not None]
+
+
+def _present(name: str, needed: Sequence[str], available: Collection[str]) -> list[str]:
+    absent = [column for column in needed if column not in available]
+    if absent:
+        raise DefinitionError(
+            f"{name}: the measures have no column {', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}; "
+            f"found {', '.join(sorted(available)[:20])}"
+        )
+    return list(dict.fromkeys(needed))
+
+
+def _counts(table: pd.DataFrame, columns: Sequence[str], name: str) -> Floats:
+    text = [column for column in columns if not pd.api.types.is_numeric_dtype(table[column])]
+    if text:
+        raise DefinitionError(f"{name}: column {text[0]} holds text, expected counts")
+    counts: Floats = table[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan)
+    _refuse_unknown(counts, columns, table, name)
+    return counts
+
+
+def _refuse_unknown(counts: Floats, columns: Sequence[str], table: pd.DataFrame, name: str) -> None:
+    bad = ~((counts >= 0) & (counts < np.inf))
+    if bad.any():
+        row, place = np.argwhere(bad)[0]
+        raise CountsError(
+            f"{name}: tract {table.index[row]}, column {columns[place]}: found {counts[row, place]:g}, "
+            "expected a count of 0 or more"
+        )
+
+
+def _check_total(counts: Floats, table: pd.DataFrame, total: str, name: str) -> None:
+    given, found = _counts(table, [total], name)[:, 0], counts.sum(axis=1)
+    off = np.abs(found - given) > 1e-6 * np.maximum(given, 1.0)
+    if off.any():
+        row = int(np.argmax(off))
+        raise CountsError(
+            f"{name}: tract {table.index[row]}: the brackets add up to {found[row]:g}, "
+            f"expected {given[row]:g} ({total})"
+        )

@@ -1,0 +1,197 @@
+"""Household income brackets (ACS table B19001) of areas, from archives that hold a file an area.
+
+Two forms are known: JSON files named by the code of a metropolitan or micropolitan area, whose rows are
+``[GEOID, total, b1, …, b16]``; and CSV files named ``<Metro>census_summ_<year>.csv`` with a column of keys, one of
+households ``hh_YY`` and sixteen ``I_<upper end>_YY``. Both become the columns of the Bureau, ``B19001_001E`` (all
+households) to ``B19001_017E``, and a column of the area.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geomob_dask.errors import CountsError, InputError
+from geomob_dask.sources.brackets import load_brackets
+from geomob_dask.sources.keys import key_column, tract_geoids
+
+Floats = NDArray[np.float64]
+
+_AREA_FILE = re.compile(r"^([0-9]{5})\.json$")
+_METRO_FILE = re.compile(r"^(.+)census_summ_([0-9]{4})\.csv$")
+_BRACKET = re.compile(r"^I_([0-9]+)_([0-9]{2})$")
+# The last bracket is open: these files name it by 201000.
+_OPEN_TOP = 201_000
+
+
+@dataclass(frozen=True)
+class IncomeTable:
+    """Households by bracket.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Index ``geoid``, sorted; the columns of the Bureau (float) and the column of the area (text).
+    area : str
+        Name of the column of the area: ``cbsa`` or ``metro``.
+    lines : tuple of str
+        What was found, for the terminal.
+    """
+
+    rows: pd.DataFrame
+    area: str
+    lines: tuple[str, ...]
+
+
+def read_income(file: str | Path, year: int) -> IncomeTable:
+    """Read an archive of income brackets.
+
+    Parameters
+    ----------
+    file : str or Path
+        A .zip of one of the two forms of this module.
+    year : int
+        Of the tables; an archive of several years is read for this one.
+
+    Raises
+    ------
+    InputError
+        If the file is no such archive or has nothing of the year, a row has another form, or a tract is in two areas.
+    CountsError
+        If a count is missing, negative or fractional, or the brackets do not add up to all households.
+    """
+    label = str(file)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            areas = [name for name in names if _AREA_FILE.match(PurePosixPath(name).name)]
+            metros = [name for name in names if _METRO_FILE.match(PurePosixPath(name).name)]
+            if areas:
+                return _gathered(label, "cbsa", [_area(archive, name, label) for name in sorted(areas)])
+            if metros:
+                chosen = _of_year(metros, year, label)
+                return _gathered(label, "metro", [_metro(archive, name, label, year) for name in chosen])
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{label}: cannot be read ({error}); expected a .zip of income brackets") from error
+    raise InputError(
+        f"{label}: found {', '.join(names[:5]) or 'no file'}; expected files named 31080.json or "
+        "Bostoncensus_summ_2018.csv"
+    )
+
+
+@dataclass(frozen=True)
+class _Area:
+    name: str
+    key: str
+    keys: list[object]
+    households: Floats
+
+
+@lru_cache(maxsize=1)
+def _columns() -> list[str]:
+    brackets = load_brackets("b19001")
+    return [str(brackets.total), *(bracket.column for bracket in brackets.brackets)]
+
+
+def _area(archive: zipfile.ZipFile, name: str, label: str) -> _Area:
+    where = f"{label}/{name}"
+    width = len(_columns()) + 1
+    try:
+        rows = json.loads(archive.read(name))
+    except ValueError as error:
+        raise InputError(f"{where}: not JSON ({error}); expected rows [GEOID, total, b1, …, b16]") from error
+    for number, row in enumerate(rows if isinstance(rows, list) else [rows], start=1):
+        if not isinstance(row, list) or len(row) != width:
+            found = f"{len(row)} values" if isinstance(row, list) else type(row).__name__
+            raise InputError(f"{where}, row {number}: found {found}, expected {width}: GEOID, total, b1, …, b16")
+    return _checked(PurePosixPath(name).stem, [row[0] for row in rows], [row[1:] for row in rows], where, "GEOID")
+
+
+def _of_year(names: Sequence[str], year: int, label: str) -> list[str]:
+    years = {name: int(_matched(_METRO_FILE, PurePosixPath(name).name)[1]) for name in names}
+    chosen = sorted(name for name, of in years.items() if of == year)
+    if not chosen:
+        there = ", ".join(str(number) for number in sorted(set(years.values())))
+        raise InputError(f"{label}: no file of {year}; expected one of the years {there}")
+    return chosen
+
+
+def _matched(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
+    found = pattern.match(text)
+    return tuple(found.groups()) if found else ()
+
+
+def _metro(archive: zipfile.ZipFile, name: str, label: str, year: int) -> _Area:
+    where = f"{label}/{name}"
+    with archive.open(name) as stream:
+        table = pd.read_csv(stream)
+    suffix = f"{year % 100:02d}"
+    uppers = {
+        int(end): column for column in table for end, of in [_matched(_BRACKET, column) or ("0", "")] if of == suffix
+    }
+    closed = [bracket.upper for bracket in load_brackets("b19001").brackets if bracket.upper is not None]
+    expected = [*(int(end) for end in closed), _OPEN_TOP]
+    if sorted(uppers) != expected or f"hh_{suffix}" not in table:
+        raise InputError(
+            f"{where}: found brackets up to {sorted(uppers)}, expected hh_{suffix} and I_<upper end>_{suffix} "
+            f"up to {expected}"
+        )
+    # Some of the files have a GEO_ID besides: all keys must be of one column.
+    key = "FIPS" if "FIPS" in table else key_column(list(table.columns), file=where)
+    households = table[[f"hh_{suffix}", *(uppers[end] for end in expected)]]
+    metro = _matched(_METRO_FILE, PurePosixPath(name).name)[0]
+    return _checked(metro, table[key].tolist(), households.to_numpy().tolist(), where, key)
+
+
+def _checked(name: str, keys: Sequence[object], counts: list[list[object]], where: str, column: str) -> _Area:
+    try:
+        households = np.array(counts, dtype=np.float64).reshape(len(keys), len(_columns()))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: found values that are no numbers ({error}), expected households") from error
+    bad = ~((households >= 0) & (households == np.floor(households)) & (households < np.inf))
+    if bad.any():
+        row, place = np.argwhere(bad)[0]
+        raise CountsError(
+            f"{where}, tract {keys[row]}, {_columns()[place]}: found {households[row, place]:g}, "
+            "expected a whole number of households"
+        )
+    off = households[:, 1:].sum(axis=1) != households[:, 0]
+    if off.any():
+        row = int(np.argmax(off))
+        raise CountsError(
+            f"{where}, tract {keys[row]}: the brackets add up to {households[row, 1:].sum():g} households, "
+            f"expected the {households[row, 0]:g} of the total"
+        )
+    return _Area(name, column, list(keys), households)
+
+
+def _gathered(label: str, column: str, areas: Sequence[_Area]) -> IncomeTable:
+    # All keys at once: whether a short one has lost its zero is seen from the others.
+    keys = [key for area in areas for key in area.keys]
+    geoids, report = tract_geoids(keys, file=label, column=areas[0].key)
+    rows = pd.DataFrame(np.concatenate([area.households for area in areas]), columns=_columns())
+    rows[column] = pd.Series(np.repeat([area.name for area in areas], [len(area.keys) for area in areas]), dtype="str")
+    rows.index = pd.Index(geoids, dtype="str", name="geoid")
+    rows = rows[geoids.notna().to_numpy()].sort_index()
+    twice = rows.index[rows.index.duplicated()]
+    if len(twice):
+        there = " and ".join(rows.loc[twice[0], column])
+        raise InputError(f"{label}: tract {twice[0]} is in {column} {there}, expected it in one")
+    states = pd.DataFrame({"state": rows.index.str[:2], "area": rows[column].to_numpy()}).drop_duplicates()
+    lines = (
+        f"{len(rows):,} tracts of {len(areas):,} areas read from {Path(label).name}, "
+        f"{rows[_columns()[0]].sum():,.0f} households",
+        f"areas that cross state lines: {int((states['area'].value_counts() > 1).sum())}; "
+        f"the column {column} names the area (--by {column})",
+        *report.lines(),
+    )
+    return IncomeTable(rows, column, lines)
