@@ -4,35 +4,41 @@ Two cells are neighbours (*queen*) where one of these rules finds them:
 
 - ``vertex``: a vertex of one lies within `snap` of a vertex of the other;
 - ``intersects``: the closed polygons have a point in common;
-- ``gap``: neither, but they lie within `gap` of each other across an edge that nobody shares.
+- ``gap``: neither, but they lie within `gap` of each other, and one of them has an open edge (see below):
+  across a gap, not across a narrow third cell.
 
-*Rook* neighbours have a line or an area in common, or (snapped) an edge whose two ends match.
+*Rook* neighbours have a line or an area in common, or edges longer than `snap` with their ends within `snap`.
 Islands, which no rule joins to anything, may be joined to their nearest tracts (``nearest``).
 
-The graph is built by partition, in five steps, each a pure function here: `match` the vertices inside
-a partition, `join` the vertices that are still open over all partitions, `travel` the open cells to
-the partitions they reach, `check` them there with geometric predicates, `settle` what crosses
-partitions, and write the `edges`. `examine` runs them on one machine; `geomob_dask.lift.contiguity` on Dask.
+The graph is built by partition, in steps that are pure functions here: `match` the vertices inside a
+partition, `join` the vertices that are still open over all partitions, let the open cells `travel` to
+the partitions they reach, `check` them there with geometric predicates, `settle` what crosses partitions,
+and write the `edges`. `examine` runs them on one machine, `geomob_dask.lift.contiguity` on Dask.
 
-Why matching vertices and checking the open cells is complete. Call an edge *closed* if exactly one
-other cell has it, on its other side, and a vertex *open* if an edge at one of its occurrences is not
-closed. Suppose cells A and B meet at a point x and share no vertex. Not both have x inside an area
-that closed edges fill without a break: around x, A and the partners across its closed edges cover
-everything once, and B must overlap them. If B's edges near x are closed too, two complete layers lie
-over each other at x; otherwise B has an open edge where it meets A, so B is open and is checked against
-all cells that its bounds reach. Cells that meet in a corner only, all edges at it closed, have that
-vertex in common, and equality of grid squares is transitive: they are found without being adjacent.
-Two vertices within `snap` of each other but in two grid squares (a strip narrower than `snap` between
-two cells) are open as well, and so are vertices that match without being equal: they are looked at again.
+Why this finds every pair. An edge is *closed* if exactly one other cell has it, on its other side, and
+*open* otherwise; a vertex is open if, in any cell, an edge at it is open; so is a cell with an open vertex.
 
-The one exception: two layers that are each complete and lie over each other (one coverage given
-twice, say). Pairs deep inside both, without a vertex in common, have no open edge and are missed; and if
-the two layers lie in different partitions, so are their shared vertices. The outlines of the layers are
-open, so such a frame does not go unnoticed: the report counts the pairs that overlap.
+1. Around a closed vertex cells follow each other across closed edges, and all of them have that vertex.
+   They are found by it, corner contacts too: to have equal vertices (grid squares) is transitive.
+2. Let A and B have a point in common but no vertex, and let x be such a point on the boundary of one.
+   If A's edges at x are closed, A and its partners there cover all around x, and B lies over one of
+   them. The same holds for B. If both are closed, two complete layers lie over each other at x: the
+   exception below. Otherwise A or B has an open edge there, so the cell is open, and it is
+   checked against all cells that its bounds reach.
+3. Vertices within `snap` of each other may fall into two grid squares; then one of them is open, or
+   there is a strip narrower than `snap` between two cells. Such strips are looked for (`crowded`) and their
+   vertices taken for open. So are vertices that match without being equal: their cells may overlap or gap.
+4. Two cells found by a vertex can overlap, or share a line that is no matched edge, only near an open
+   edge of one of them, for the reason of step 2.
+
+The exception: two layers, each complete, that lie over each other, such as one coverage given twice. Pairs deep
+inside both without a vertex in common are missed; and if the layers lie in different partitions, those
+with a vertex in common too. The outlines of the layers are open, so this does not go unnoticed: the report
+counts the pairs that overlap.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import geopandas as gpd
@@ -56,7 +62,7 @@ from geomob_dask.graph.pairs import (
     differences,
     table,
 )
-from geomob_dask.graph.vertices import Meetings, as_complex, crowded, group, meet, radix_argsort, rings, snapped
+from geomob_dask.graph.vertices import Meetings, Vertices, as_floats, meet, radix_argsort, share_edge, vertices
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -131,24 +137,16 @@ class Halo:
         Number of cells.
     bounds : shape (4,)
         Bounds of all cells; NaN where there is none.
-    xy, ahead, behind : shape (n_open, 2)
-        Open vertices, by cell, and both ring neighbours of each.
-    cell : shape (n_open,)
-        Cell of each, numbered within the partition.
-    crowded : shape (n_open,)
-        Whether the vertex has another one near it in the partition, in another grid square.
+    vertices : Vertices
+        Open vertices, all occurrences of each; cells are numbered within the partition.
     geoid : pd.Series
-        Geoid of each cell here, by its number.
+        Geoid of each cell in `vertices`, by its number.
     """
 
     names: tuple[str, ...]
     size: int
     bounds: Floats
-    xy: Floats
-    ahead: Floats
-    behind: Floats
-    cell: Ints
-    crowded: Bools
+    vertices: Vertices
     geoid: "pd.Series[str]"
 
 
@@ -182,43 +180,25 @@ def match(geoms: Geometries, geoid: pd.Index, snap: float) -> Matched:
         If the tolerance is as large as the cells.
     """
     _check_geoids(geoid)
-    ring = rings(geoms)
-    squares = group(snapped(ring.xy, snap))
-    vertex = squares.label
-    met = meet(squares, vertex, vertex[ring.ahead], vertex[ring.behind], ring.cell)
-    exact = np.ones(len(met.first), bool)
-    open_vertex = squares.any(met.open_)
-    if snap > 0:
-        unequal = squares.differing(ring.xy)
-        if unequal.any():
-            exact = _equal(ring.xy, met)
-        open_vertex |= unequal
-        # Vertices within `snap` of each other may each stand up to `snap` from the one that stands for
-        # their square, and so may the far side of a strip that the next partition has matched: 4 in all.
-        near = crowded(ring.xy[squares.order[squares.start]], 4 * snap)
-        open_vertex |= near
-    else:
-        near = np.zeros(len(squares.start), bool)
-    rows = np.flatnonzero(open_vertex[vertex])
-    cells = np.unique(ring.cell[rows])
+    met = meet(vertices(geoms), snap)
+    halo = met.vertices.pick(np.flatnonzero(met.is_open))
+    cells = np.unique(halo.cell)
+    names = (str(geoid[0]), str(geoid[-1])) if len(geoid) else ()
     return Matched(
-        _pairs_met(met, ring.cell, exact),
-        Halo(
-            (str(geoid[0]), str(geoid[-1])) if len(geoid) else (),
-            len(geoid),
-            shapely.total_bounds(geoms),
-            ring.xy[rows],
-            ring.xy[ring.ahead[rows]],
-            ring.xy[ring.behind[rows]],
-            ring.cell[rows],
-            near[vertex[rows]],
-            _names(geoid[cells], cells),
-        ),
+        _pairs_met(met, np.ones(len(met.first), bool)),
+        Halo(names, len(geoid), _total_bounds(geoms), halo, _names(geoid[cells], cells)),
     )
 
 
 def _names(geoid: pd.Index, cell: Ints) -> "pd.Series[str]":
     return pd.Series(geoid.astype("str").array, index=cell)
+
+
+def _total_bounds(geoms: Geometries) -> Floats:
+    bounds = shapely.bounds(geoms[~(shapely.is_missing(geoms) | shapely.is_empty(geoms))])
+    if not len(bounds):
+        return np.full(4, np.nan)
+    return np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)])
 
 
 def _check_geoids(geoid: pd.Index) -> None:
@@ -229,22 +209,16 @@ def _check_geoids(geoid: pd.Index) -> None:
         raise InputError(f"tracts {geoid[0]} … {geoid[-1]} are not sorted; expected ascending geoids")
 
 
-def _equal(xy: Floats, met: Meetings) -> Bools:
-    equal: Bools = (xy[met.first] == xy[met.second]).all(axis=1)
-    return equal
-
-
-def _pairs_met(met: Meetings, cell: Ints, exact: Bools) -> Pairs:
-    low, high = cell[met.first], cell[met.second]
-    low, high = np.minimum(low, high), np.maximum(low, high)
+def _pairs_met(met: Meetings, which: Bools) -> Pairs:
+    first, second = met.vertices.cell[met.first[which]], met.vertices.cell[met.second[which]]
+    low, high = np.minimum(first, second), np.maximum(first, second)
     # Two cells meet at many vertices: one sort of small numbers drops nearly all of these meetings.
     n = int(high.max(initial=0)) + 1
-    meeting = (low * n + high) * 4 + met.edge * 2 + exact
+    meeting = (low * n + high) * 4 + met.edge[which] * 2 + met.exact[which]
     meeting = meeting[radix_argsort(meeting, range((4 * n * n).bit_length()))]
     meeting = meeting[np.diff(meeting, prepend=-1) > 0]
     low, high = np.divmod(meeting >> 2, n)
-    edge, exact = meeting & 2 > 0, meeting & 1 > 0
-    flags = VERTEX | np.where(exact, INTERSECTS, NOTHING) | np.where(edge, ROOK, NOTHING)
+    flags = VERTEX | np.where(meeting & 2, ROOK, NOTHING) | np.where(meeting & 1, INTERSECTS, NOTHING)
     return Pairs.of(low, high, flags)
 
 
@@ -264,6 +238,8 @@ class Joined:
         Cells with a vertex that is still open, ascending.
     open_bounds : shape (n_open, 4)
         Bounds of the open part of each.
+    open_uneven : shape (n_open,)
+        Whether a vertex of theirs lies near another one without being equal to it.
     geoid : pd.Series
         Geoid of the cells in `pairs`, by number.
     """
@@ -273,6 +249,7 @@ class Joined:
     pairs: Pairs
     open_cells: Ints
     open_bounds: Floats
+    open_uneven: Bools
     geoid: "pd.Series[str]"
 
     def open_here(self, partition: int) -> Ints:
@@ -282,17 +259,22 @@ class Joined:
 
     def open_part(self, cell: Ints) -> Floats:
         """Return the bounds of the open part of each cell; NaN where nothing of it is open."""
+        return np.vstack([self.open_bounds, np.full(4, np.nan)])[self._place(cell)]
+
+    def is_uneven(self, cell: Ints) -> Bools:
+        """Return which cells have a vertex near another one."""
+        return np.append(self.open_uneven, False)[self._place(cell)]
+
+    def _place(self, cell: Ints) -> Ints:
         place = np.searchsorted(self.open_cells, cell)
-        found = np.append(self.open_cells, -1)[place] == cell
-        bounds = np.vstack([self.open_bounds, np.full(4, np.nan)])
-        return np.where(found[:, None], bounds[place], np.nan)
+        return np.where(np.append(self.open_cells, -1)[place] == cell, place, len(self.open_cells))
 
 
 def join(halos: Sequence[Halo], snap: float) -> Joined:
     """Match the open vertices of all partitions: pairs across them, and the cells that stay open.
 
-    A vertex that is open in a partition comes with all its occurrences there, so edges are counted
-    anew, and what is open in the end does not depend on where the partitions were cut.
+    A vertex that is open in a partition comes with all its occurrences there, so its edges are counted
+    anew over all partitions: what is open in the end is open wherever the partitions are cut.
 
     Raises
     ------
@@ -301,29 +283,30 @@ def join(halos: Sequence[Halo], snap: float) -> Joined:
     """
     _check_order(halos)
     offset = np.cumsum([0, *(halo.size for halo in halos)])
-    partition = np.repeat(np.arange(len(halos)), [len(halo.cell) for halo in halos])
-    cell = np.concatenate([halo.cell for halo in halos]) + offset[partition]
-    xy = np.concatenate([halo.xy for halo in halos])
-    square = snapped(xy, snap)
-    ahead = snapped(np.concatenate([halo.ahead for halo in halos]), snap)
-    behind = snapped(np.concatenate([halo.behind for halo in halos]), snap)
-    squares = group(square)
-    met = meet(squares, as_complex(square), as_complex(ahead), as_complex(behind), cell)
+    partition = np.repeat(np.arange(len(halos)), [len(halo.vertices.cell) for halo in halos])
+    corners = Vertices.concatenate([halo.vertices for halo in halos])
+    met = meet(replace(corners, cell=corners.cell + offset[partition]), snap)
 
-    doubtful = met.open_ | np.concatenate([halo.crowded for halo in halos])
-    is_open = squares.spread(squares.any(doubtful) | squares.differing(xy))
-    open_cell, open_xy = cell[is_open], xy[is_open]
-    start = np.flatnonzero(np.diff(open_cell, prepend=-1))
-    corners = np.zeros((0, 4))
+    still = met.vertices.pick(np.flatnonzero(met.is_open))
+    start = np.flatnonzero(np.diff(still.cell, prepend=-1))
+    xy = as_floats(still.at)
+    bounds, uneven = np.zeros((0, 4)), np.zeros(0, bool)
     if len(start):
-        corners = np.hstack([np.minimum.reduceat(open_xy, start), np.maximum.reduceat(open_xy, start)])
+        bounds = np.hstack([np.minimum.reduceat(xy, start), np.maximum.reduceat(xy, start)])
+        uneven = np.logical_or.reduceat(still.uneven, start)
 
-    across = partition[met.first] != partition[met.second]
-    met = Meetings(met.first[across], met.second[across], met.edge[across], met.open_)
-    pairs = _pairs_met(met, cell, _equal(xy, met))
-    names = pd.concat([halo.geoid.set_axis(halo.geoid.index + at) for halo, at in zip(halos, offset, strict=False)])
+    pairs = _pairs_met(met, partition[met.first] != partition[met.second])
+    names = [halo.geoid.set_axis(halo.geoid.index + at) for halo, at in zip(halos, offset, strict=False)]
     ends = np.union1d(pairs.low, pairs.high)
-    return Joined(offset, np.stack([halo.bounds for halo in halos]), pairs, open_cell[start], corners, names.loc[ends])
+    return Joined(
+        offset,
+        np.stack([halo.bounds for halo in halos]),
+        pairs,
+        still.cell[start],
+        bounds,
+        uneven,
+        pd.concat(names).loc[ends],
+    )
 
 
 def _check_order(halos: Sequence[Halo]) -> None:
@@ -409,7 +392,9 @@ def bounds_meet(bounds: Floats, others: Floats, reach: float) -> Any:
     return np.all((low <= others[..., 2:] + reach) & (high >= others[..., :2] - reach), axis=-1)
 
 
-def contact(first: Geometries, second: Geometries, known: Flags, near_open: Bools, snap: float, gap: float) -> Flags:
+def contact(
+    first: Geometries, second: Geometries, known: Flags, near_open: Bools, uneven: Bools, snap: float, gap: float
+) -> Flags:
     """Tell by which rules pairs of polygons are neighbours, and what kind of contact they have.
 
     Parameters
@@ -420,7 +405,10 @@ def contact(first: Geometries, second: Geometries, known: Flags, near_open: Bool
         Flags of the pairs that the vertices have found; 0 for others.
     near_open : shape (n_pairs,)
         Whether an open part of one comes near the other. Pairs found by vertices can overlap, or share a
-        line that their vertices do not, only there; elsewhere what is known of them is all.
+        line that is no matched edge, only there; elsewhere what is known of them is all.
+    uneven : shape (n_pairs,)
+        Whether both have a vertex near another one without being equal to it. Only then can two cells have
+        edges whose ends match in the tolerance but not in the grid.
     snap, gap : float, map units
         Tolerances.
 
@@ -430,14 +418,18 @@ def contact(first: Geometries, second: Geometries, known: Flags, near_open: Bool
         Flags; 0 where the polygons lie apart.
     """
     flags = known.copy()
-    new = np.flatnonzero(known == 0)
+    new = np.flatnonzero(known == NOTHING)
     reach = max(snap, gap)
     near = shapely.dwithin(first[new], second[new], reach) if reach else shapely.intersects(first[new], second[new])
     new = new[near]
     related = np.concatenate([new, np.flatnonzero((known > 0) & near_open)])
     flags[related] |= _relation(first[related], second[related])
-    matching = shapely.dwithin(_corners(first[new]), _corners(second[new]), snap)
-    flags[new[matching]] |= VERTEX
+    matching = new[shapely.dwithin(_corners(first[new]), _corners(second[new]), snap)]
+    flags[matching] |= VERTEX
+    maybe = np.concatenate([matching, np.flatnonzero((known > 0) & uneven)])
+    for pair in maybe[flags[maybe] & ROOK == 0]:
+        if share_edge(first[pair], second[pair], snap):
+            flags[pair] |= ROOK
 
     apart = new[flags[new] == NOTHING]
     flags[apart] = NEAR_MISS
@@ -525,43 +517,49 @@ def check(
     foreign = Travellers.reaching(joined.bounds[partition], reach, travellers)
     visitor = np.concatenate([home, foreign.cell])
     polygon = np.concatenate([geoms[home - offset], foreign.polygon])
-
     box, bounds = shapely.bounds(polygon), shapely.bounds(geoms)
     k, row = shapely.STRtree(geoms).query(shapely.box(*(box + reach * np.array([-1, -1, 1, 1])).T))
-    # Two open cells visit each other: once is enough, by the lower, wherever the partitions end.
+    # Two open cells visit each other: once is enough, the lower the higher, wherever the partitions end.
     one, other = visitor[k], row + offset
     once = (one < other) | ((one > other) & ~np.isin(other, home))
     k, row, one, other = k[once], row[once], one[once], other[once]
+
     known = matched.known(one, other) | joined.pairs.known(one, other)
+    near_open = bounds_meet(joined.open_part(one), bounds[row], reach)
+    near_open |= bounds_meet(joined.open_part(other), box[k], reach)
+    uneven = joined.is_uneven(one) & joined.is_uneven(other)
     # Copies, because they are prepared: another thread may be using the polygons of the frame.
     asked = np.unique(k[known == NOTHING])
     polygon[asked] = shapely.force_2d(polygon[asked])
     shapely.prepare(polygon[asked])
-    near_open = bounds_meet(joined.open_part(one), bounds[row], reach) | bounds_meet(
-        joined.open_part(other), box[k], reach
-    )
-    flags = contact(polygon[k], geoms[row], known, near_open, snap, gap)
-    found = Pairs.of(one, other, flags)
+    found = Pairs.of(one, other, contact(polygon[k], geoms[row], known, near_open, uneven, snap, gap))
     found = found.where(found.flags > 0)
     is_inside = (found.low >= offset) & (found.high < offset + len(geoid))
-    inside, across = found.where(is_inside), found.where(~is_inside)
+    everyone = pd.concat([_names(geoid, offset + np.arange(len(geoid))), foreign.geoid])
+    return _checked(geoid, offset, matched, found.where(is_inside), found.where(~is_inside), everyone)
 
-    complete = Pairs.union(matched, inside).neighbors()
-    own = _names(geoid, offset + np.arange(len(geoid)))
-    everyone = pd.concat([own, foreign.geoid])
+
+def _checked(
+    geoid: pd.Index, offset: int, matched: Pairs, inside: Pairs, across: Pairs, names: "pd.Series[str]"
+) -> Checked:
+    """Sum up one partition; `names` begins with its own cells."""
+    pairs = Pairs.union(matched, inside)
+    joined = pairs.neighbors()
     state = pd.factorize(geoid.str[:2])[0]
+    alone = np.ones(len(geoid), bool)
+    alone[joined.low - offset] = alone[joined.high - offset] = False
     return Checked(
         inside,
         across,
         {
             "tracts": len(geoid),
-            "queen": len(complete.code),
-            "rook": int(complete.has(ROOK).sum()),
-            "interstate": int((state[complete.low - offset] != state[complete.high - offset]).sum()),
+            "queen": len(joined.code),
+            "rook": int(joined.has(ROOK).sum()),
+            "interstate": int((state[joined.low - offset] != state[joined.high - offset]).sum()),
         },
-        differences(Pairs.union(matched, inside), own),
-        own.drop(np.union1d(complete.low, complete.high)),
-        everyone.loc[np.union1d(across.low, across.high)],
+        differences(pairs, names),
+        names.iloc[np.flatnonzero(alone)],
+        names.loc[np.union1d(across.low, across.high)],
     )
 
 
@@ -738,7 +736,7 @@ def edges(partition: int, geoid: pd.Index, matched: Pairs, checked: Checked, set
     flags = np.concatenate([pairs.flags, pairs.flags])
     here = np.flatnonzero((first <= focal) & (focal < last))
     # Cells are numbered in the order of their geoids.
-    here = here[np.argsort(focal[here] << 32 | neighbor[here])]
+    here = here[np.argsort(focal[here] << 32 | neighbor[here], kind="stable")]
     own = _names(geoid, np.arange(first, last))
     foreign = settled.geoid[(settled.geoid.index < first) | (settled.geoid.index >= last)]
     return table(focal[here], neighbor[here], flags[here], pd.concat([own, foreign]))
@@ -759,7 +757,7 @@ def examine(
     snap: float | None = None,
     gap: float = 0.0,
     islands: str = "none",
-    block: int = 2000,
+    block: int = 2500,
 ) -> Examined:
     """Find the neighbours of all tracts of a frame on one machine.
 

@@ -110,7 +110,7 @@ def nearest(centroids: NDArray[np.float64], islands: Ints, k: int) -> Ints:
     >>> nearest(np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [5.0, 0.0]]), np.array([0]), 2)
     array([[1, 2]])
     """
-    k = min(k, len(centroids) - 1)
+    k = min(k, max(len(centroids) - 1, 0))
     found = np.full((len(islands), k), -1, np.int64)
     for row, island in enumerate(islands):
         distance = np.hypot(*(centroids - centroids[island]).T)

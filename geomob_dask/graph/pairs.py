@@ -63,7 +63,8 @@ class Pairs:
 
     @classmethod
     def _distinct(cls, code: Ints, flags: Flags) -> "Pairs":
-        order = np.argsort(code)
+        # Runs of sorted codes, which the stable sort merges.
+        order = np.argsort(code, kind="stable")
         code, flags = code[order], flags[order]
         start = np.flatnonzero(np.diff(code, prepend=-1))
         return cls(code[start], np.bitwise_or.reduceat(flags, start) if len(start) else flags)

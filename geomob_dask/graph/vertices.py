@@ -2,10 +2,11 @@
 
 In a coverage of polygons nearly every vertex belongs to two cells or more. One sort brings equal
 vertices together and finds, without a geometric predicate, which cells meet, along which edges, and
-which edges nobody shares.
+which edges nobody shares. Points are complex numbers here: one number to pick, to compare, to measure from.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import count
 from typing import Any
 
@@ -19,6 +20,7 @@ from geomob_dask.errors import GeometryError, SettingsError
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Points = NDArray[np.complex128]
 
 # Two points of one grid square of this side (in units of the tolerance) lie within the tolerance:
 # a little under 1/sqrt(2), so that rounding cannot carry them beyond it.
@@ -28,27 +30,49 @@ _MOST_PER_SQUARE = 4096
 
 
 @dataclass(frozen=True)
-class Rings:
-    """Ring vertices of cells, closing vertices left out; walking ahead has the cell's inside on the left.
+class Vertices:
+    """Vertices of cells, one row for each ring that has it; the closing vertex of a ring is left out.
 
     Parameters
     ----------
-    xy : shape (n_vertices, 2), map units
-        Coordinates, ring after ring.
+    at : shape (n_vertices,), map units
+        The point.
+    ahead, behind : shape (n_vertices,), map units
+        The next and the last point of the ring, walked with the inside of the cell on the left.
     cell : shape (n_vertices,)
-        Row of the cell each vertex belongs to.
-    ahead, behind : shape (n_vertices,)
-        Row of the next and of the last vertex of the same ring.
+        Number of the cell.
+    uneven : shape (n_vertices,)
+        Whether another vertex lies near this one without being equal to it, as far as is known.
     """
 
-    xy: Floats
+    at: Points
+    ahead: Points
+    behind: Points
     cell: Ints
-    ahead: Ints
-    behind: Ints
+    uneven: Bools
+
+    def pick(self, rows: Ints) -> "Vertices":
+        """Return some of the rows."""
+        return Vertices(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Vertices"]) -> "Vertices":
+        """Return the rows of all parts."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
-def rings(geoms: NDArray[np.object_]) -> Rings:
-    """Return the ring vertices of polygons and multipolygons, whatever the orientation of their rings.
+def as_floats(points: Points) -> Floats:
+    """Return points as rows of x and y."""
+    return np.ascontiguousarray(points).view(np.float64).reshape(-1, 2)
+
+
+def as_points(xy: Floats) -> Points:
+    """Return rows of x and y as points."""
+    return np.ascontiguousarray(xy).view(np.complex128).reshape(-1)
+
+
+def vertices(geoms: NDArray[np.object_]) -> Vertices:
+    """Return the vertices of polygons and multipolygons, whatever the orientation of their rings.
 
     Parameters
     ----------
@@ -64,9 +88,9 @@ def rings(geoms: NDArray[np.object_]) -> Rings:
     --------
     A triangle that goes round clockwise is walked the other way:
 
-    >>> triangle = rings(shapely.polygons([[[0, 0], [0, 1], [1, 0], [0, 0]]]))
-    >>> triangle.xy[triangle.ahead[0]]
-    array([1., 0.])
+    >>> triangle = vertices(shapely.polygons([[[0, 0], [0, 1], [1, 0], [0, 0]]]))
+    >>> triangle.at[:1], triangle.ahead[:1]
+    (array([0.+0.j]), array([1.+0.j]))
     """
     kind = shapely.get_type_id(geoms)
     areal = (kind == shapely.GeometryType.POLYGON) | (kind == shapely.GeometryType.MULTIPOLYGON)
@@ -75,8 +99,8 @@ def rings(geoms: NDArray[np.object_]) -> Rings:
         found = geoms[wrong[0]].geom_type
         raise GeometryError(f"row {wrong[0]} of the cells is a {found}; expected Polygon or MultiPolygon")
     if not areal.any():
-        none = np.zeros(0, np.int64)
-        return Rings(np.zeros((0, 2)), none, none, none)
+        nowhere = np.zeros(0, complex)
+        return Vertices(nowhere, nowhere, nowhere, np.zeros(0, np.int64), np.zeros(0, bool))
     _, xy, offsets = shapely.to_ragged_array(geoms, include_z=False)
     ring_end, polygon_end = offsets[0].astype(np.int64), offsets[1].astype(np.int64)
     polygons_of_cell = np.diff(offsets[2]) if len(offsets) == 3 else np.ones(len(geoms), np.int64)
@@ -85,50 +109,53 @@ def rings(geoms: NDArray[np.object_]) -> Rings:
     is_hole = np.ones(len(cell_of_ring), bool)
     is_hole[polygon_end[:-1][np.diff(polygon_end) > 0]] = False
 
-    length = np.diff(ring_end) - 1
     closing = np.zeros(len(xy), bool)
     closing[ring_end[1:] - 1] = True
-    xy = xy[~closing]
+    at = as_points(xy)[~closing]
+    length = np.diff(ring_end) - 1
     end = np.cumsum(length)
     start = end - length
-    following = np.arange(1, len(xy) + 1)
-    following[end - 1] = start
-    preceding = np.arange(-1, len(xy) - 1)
-    preceding[start] = end - 1
+    following, preceding = np.empty_like(at), np.empty_like(at)
+    following[:-1], following[end - 1] = at[1:], at[start]
+    preceding[1:], preceding[start] = at[:-1], at[end - 1]
 
-    clockwise = _signed_area(xy, following, start, length) < 0
+    clockwise = _signed_area(at, following, start, length) < 0
     turned = np.repeat(clockwise != is_hole, length)
-    return Rings(
-        xy,
-        np.repeat(cell_of_ring, length),
+    return Vertices(
+        at,
         np.where(turned, preceding, following),
         np.where(turned, following, preceding),
+        np.repeat(cell_of_ring, length),
+        np.zeros(len(at), bool),
     )
 
 
-def _signed_area(xy: Floats, following: Ints, start: Ints, length: Ints) -> Floats:
+def _signed_area(at: Points, following: Points, start: Ints, length: Ints) -> Floats:
     # Relative to a vertex of the ring: far from the origin the plain products lose every digit.
-    x, y = (xy - np.repeat(xy[start], length, axis=0)).T
-    twice: Floats = np.add.reduceat(x * y[following] - x[following] * y, start)
+    origin = np.repeat(at[start], length)
+    twice: Floats = np.add.reduceat(((at - origin).conj() * (following - origin)).imag, start)
     return twice / 2
 
 
-def snapped(xy: Floats, snap: float) -> Floats:
+def snapped(points: Points, snap: float) -> Points:
     """Return the grid square of each point; points of one square lie within `snap` of each other.
 
     Parameters
     ----------
-    xy : shape (n, 2), map units
+    points : shape (n,), map units
     snap : float, map units
         Zero keeps the coordinates: only equal points share a square.
     """
+    xy = as_floats(points)
+    if snap > 0:
+        xy = np.rint(xy / (_SIDE * snap))
     # Adding zero makes one of the two zeros, whose bits differ.
-    return (np.rint(xy / (_SIDE * snap)) if snap > 0 else xy) + 0.0
+    return as_points(xy + 0.0)
 
 
-def mix(points: Floats, salt: int) -> NDArray[np.uint64]:
+def mix(points: Points, salt: int) -> NDArray[np.uint64]:
     """Return a 64-bit hash of each point's two coordinates."""
-    bits = points.view(np.uint64)
+    bits = as_floats(points).view(np.uint64)
     odd = np.uint64((0x9E3779B97F4A7C15 + 2 * salt * 0xD1342543DE82EF95) % 2**64)
     key: NDArray[np.uint64] = bits[:, 0] * odd
     key ^= key >> np.uint64(29)
@@ -158,9 +185,9 @@ class Groups:
         return np.diff(self.start, append=len(self.order))
 
     @property
-    def label(self) -> Ints:
-        """Group of each point."""
-        return self.spread(np.arange(len(self.start)))
+    def first(self) -> Ints:
+        """Row of one point of each group."""
+        return self.order[self.start]
 
     def spread(self, of_group: NDArray[Any]) -> NDArray[Any]:
         """Return for each point the value of its group."""
@@ -170,21 +197,21 @@ class Groups:
 
     def any(self, flag: Bools) -> Bools:
         """Return for each group whether `flag` holds for one of its points."""
-        found = np.zeros(len(self.start), bool)
-        rows = np.flatnonzero(flag[self.order])
-        found[np.searchsorted(self.start, rows, side="right") - 1] = True
-        return found
+        return self._at(np.flatnonzero(flag[self.order]))
 
-    def differing(self, points: Floats) -> Bools:
+    def differing(self, points: Points) -> Bools:
         """Return for each group whether its members differ in `points`."""
         moved = _moves(points, self.order)
         moved[self.start] = False
+        return self._at(np.flatnonzero(moved))
+
+    def _at(self, places: Ints) -> Bools:
         found = np.zeros(len(self.start), bool)
-        found[np.searchsorted(self.start, np.flatnonzero(moved), side="right") - 1] = True
+        found[np.searchsorted(self.start, places, side="right") - 1] = True
         return found
 
 
-def group(points: Floats) -> Groups:
+def group(points: Points) -> Groups:
     """Bring equal points together by one sort of their hashes.
 
     Different points of equal hash would come out as one group or as a torn one, so they are looked
@@ -213,85 +240,102 @@ def radix_argsort(key: NDArray[np.integer[Any]], bits: range) -> Ints:
     return order
 
 
-def _moves(points: Floats, order: Ints) -> Bools:
+def _moves(points: Points, order: Ints) -> Bools:
     """Return where the next point in `order` is another one than the last; the first always is."""
-    ordered = as_complex(points)[order]
+    ordered = points[order]
     moved = np.ones(len(order), bool)
     np.not_equal(ordered[1:], ordered[:-1], out=moved[1:])
     return moved
 
 
-def as_complex(points: Floats) -> NDArray[np.complex128]:
-    """Return points as one number each, which is quicker to pick and to compare."""
-    return np.ascontiguousarray(points).view(np.complex128)[:, 0]
-
-
 @dataclass(frozen=True)
 class Meetings:
-    """Every two occurrences of a vertex in different cells, and what that makes of its edges.
+    """Every two occurrences of a vertex in different cells, and what that makes of the vertices.
 
     Parameters
     ----------
     first, second : shape (n_meetings,)
         Rows of the two occurrences.
+    exact : shape (n_meetings,)
+        Whether they are one point, not only one grid square.
     edge : shape (n_meetings,)
-        Whether the two cells also share an edge at this vertex.
-    open_ : shape (n_vertices,)
-        Whether an edge at this occurrence is open: not shared with exactly one cell on its other side.
+        Whether the two cells also share an edge there.
+    vertices : Vertices
+        All vertices, with what is known now of those that are uneven.
+    is_open : shape (n_vertices,)
+        Whether in some cell an edge at this vertex is not shared with exactly one cell on its other
+        side, or the vertex is uneven.
     """
 
     first: Ints
     second: Ints
+    exact: Bools
     edge: Bools
-    open_: Bools
+    vertices: Vertices
+    is_open: Bools
 
 
-def meet(groups: Groups, vertex: NDArray[Any], ahead: NDArray[Any], behind: NDArray[Any], cell: Ints) -> Meetings:
-    """Match occurrences of the same vertex, and the edges that leave it, over different cells.
+def meet(corners: Vertices, snap: float) -> Meetings:
+    """Match the vertices of different cells, and the edges between them.
 
     Parameters
     ----------
-    groups : Groups
-        Occurrences that are the same vertex.
-    vertex, ahead, behind : shape (n_vertices,)
-        Identity of each occurrence's vertex and of its ring neighbours: equal where they match.
-    cell : shape (n_vertices,)
-        Cell of each occurrence.
+    corners : Vertices
+        All occurrences of the vertices in question.
+    snap : float, map units
+        Tolerance within which two vertices are one.
 
     Raises
     ------
     SettingsError
         If thousands of vertices are one: the snapping tolerance is as large as the cells.
     """
-    crowd = groups.size.max(initial=0)
+    at, ahead, behind = (snapped(points, snap) for points in (corners.at, corners.ahead, corners.behind))
+    squares = group(at)
+    crowd = squares.size.max(initial=0)
     if crowd > _MOST_PER_SQUARE:
         raise SettingsError(
             f"snap: {crowd} vertices fall into one square of the snap grid; "
             f"expected a tolerance far smaller than a cell (at most {_MOST_PER_SQUARE} in a square)"
         )
-    first, second = _every_two(groups)
-    apart = cell[first] != cell[second]
+    first, second = _every_two(squares)
+    apart = corners.cell[first] != corners.cell[second]
     first, second = first[apart], second[apart]
 
-    n, at = len(vertex), vertex[first]
+    # An edge no longer than the tolerance is a point at that tolerance: NaN, it matches nothing.
+    ahead[_short(corners.at, corners.ahead, snap)] = np.nan
+    behind[_short(corners.at, corners.behind, snap)] = np.nan
     ahead_1, behind_1, ahead_2, behind_2 = ahead[first], behind[first], ahead[second], behind[second]
-    # An edge shorter than a grid square begins and ends at one vertex. It matches nothing.
-    long_ahead, long_behind = ahead_1 != at, behind_1 != at
     # With the inside always on the left, a cell on the other side of an edge walks it the other way.
-    out_in, in_out = (ahead_1 == behind_2) & long_ahead, (behind_1 == ahead_2) & long_behind
-    out_out, in_in = (ahead_1 == ahead_2) & long_ahead, (behind_1 == behind_2) & long_behind
+    out_in, in_out = ahead_1 == behind_2, behind_1 == ahead_2
+    out_out, in_in = ahead_1 == ahead_2, behind_1 == behind_2
 
-    def partners(*which: Ints) -> Ints:
-        return sum((np.bincount(rows, minlength=n) for rows in which), np.zeros(n, np.int64))
-
-    edge_ahead = partners(first[out_in], second[in_out])
-    edge_behind = partners(first[in_out], second[out_in])
-    shut = (edge_ahead == 1) & (edge_behind == 1)
+    partners_ahead = np.bincount(np.concatenate([first[out_in], second[in_out]]), minlength=len(at))
+    partners_behind = np.bincount(np.concatenate([first[in_out], second[out_in]]), minlength=len(at))
+    is_open = (partners_ahead != 1) | (partners_behind != 1)
     # Two cells on one side of an edge overlap.
     for same_side in (out_out, in_in):
-        shut[first[same_side]] = False
-        shut[second[same_side]] = False
-    return Meetings(first, second, out_in | in_out | out_out | in_in, ~shut)
+        is_open[first[same_side]] = True
+        is_open[second[same_side]] = True
+
+    # Vertices within `snap` of each other may each stand up to `snap` from the one that stands for their
+    # square here, and so may the far side of a strip that another partition has matched: 4 in all.
+    uneven = squares.any(corners.uneven) | squares.differing(corners.at)
+    uneven |= crowded(corners.at[squares.first], 4 * snap)
+    return Meetings(
+        first,
+        second,
+        corners.at[first] == corners.at[second],
+        out_in | in_out | out_out | in_in,
+        replace(corners, uneven=squares.spread(uneven)),
+        squares.spread(squares.any(is_open) | uneven),
+    )
+
+
+def _short(start: Points, end: Points, snap: float) -> Bools:
+    step = end - start
+    short: Bools = step.real**2 + step.imag**2 <= snap**2
+    return short
 
 
 def _every_two(groups: Groups) -> tuple[Ints, Ints]:
@@ -308,7 +352,7 @@ def _every_two(groups: Groups) -> tuple[Ints, Ints]:
     return np.concatenate(first), np.concatenate(second)
 
 
-def crowded(points: Floats, radius: float) -> Bools:
+def crowded(points: Points, radius: float) -> Bools:
     """Return which of the distinct `points` have another one within `radius`.
 
     Points near each other are near on any line: one sort of their places on a line leaves a handful
@@ -317,13 +361,38 @@ def crowded(points: Floats, radius: float) -> Bools:
     near = np.zeros(len(points), bool)
     if radius == 0 or len(points) < 2:
         return near
-    place = 0.8191520442889918 * points[:, 0] + 0.573576436351046 * points[:, 1]
+    place = (points * (0.8191520442889918 - 0.573576436351046j)).real
     scale = (2**32 - 1) / max(np.ptp(place), radius)
     step = ((place - place.min()) * scale).astype(np.int64)
     order = radix_argsort(step, range(32))
     close = np.diff(step[order]) <= radius * scale + 2
     candidates = order[np.append(close, False) | np.append(False, close)]
     if len(candidates):
-        distance, _ = KDTree(points[candidates]).query(points[candidates], k=2, distance_upper_bound=1.001 * radius)
+        xy = as_floats(points[candidates])
+        distance, _ = KDTree(xy).query(xy, k=2, distance_upper_bound=1.001 * radius)
         near[candidates[np.isfinite(distance[:, 1])]] = True
     return near
+
+
+def share_edge(one: Any, two: Any, snap: float) -> bool:
+    """Return whether an edge of each, longer than `snap`, has its ends within `snap` of the other's.
+
+    Examples
+    --------
+    >>> share_edge(shapely.box(0, 0, 1, 1), shapely.box(1.01, 0, 2, 1), 0.02)
+    True
+    >>> share_edge(shapely.box(0, 0, 1, 1), shapely.box(1.01, 1, 2, 2), 0.02)
+    False
+    """
+    (start_1, end_1), (start_2, end_2) = _long_edges(one, snap), _long_edges(two, snap)
+    start_2, end_2 = np.concatenate([start_2, end_2]), np.concatenate([end_2, start_2])
+    if not len(start_1) or not len(start_2):
+        return False
+    near = KDTree(as_floats(start_1)).sparse_distance_matrix(KDTree(as_floats(start_2)), snap, output_type="ndarray")
+    return bool(_short(end_1[near["i"]], end_2[near["j"]], snap).any())
+
+
+def _long_edges(polygon: Any, snap: float) -> tuple[Points, Points]:
+    corners = vertices(np.array([polygon], dtype=object))
+    long = ~_short(corners.at, corners.ahead, snap)
+    return corners.at[long], corners.ahead[long]
