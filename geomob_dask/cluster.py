@@ -4,6 +4,7 @@ A further kind of cluster is a section class in `settings` and a function in `_O
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ def connect(settings: Settings) -> Iterator[distributed.Client | None]:
 
 @contextlib.contextmanager
 def _local(section: LocalSection) -> Iterator[distributed.Client]:
+    # Another cluster on this machine has the port: the dashboard moves to a free one, and its link is printed.
+    warnings.filterwarnings("ignore", message=r"(?s)Port \d+ is already in use", category=UserWarning)
     memory = {
         f"distributed.worker.memory.{name}": getattr(section, name)
         for name in ("target", "spill", "pause", "terminate")

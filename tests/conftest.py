@@ -1,12 +1,17 @@
 """Fixtures shared by all tests: real data, a real cluster, a bucket."""
 
 import os
+import runpy
 import socket
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+JOBS = Path(__file__).parents[1] / "jobs"
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +79,35 @@ def client(s3_endpoint: str) -> Iterator[object]:
 
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="2GiB"
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit="2GiB"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a job ended: exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run a job's script in this process, as the shell would."""
+
+    def run(name: str, *arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", [f"jobs/{name}.py", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(JOBS / f"{name}.py"), run_name="__main__")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        printed = capsys.readouterr()
+        return Done(code, printed.out, printed.err)
+
+    return run

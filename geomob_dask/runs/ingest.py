@@ -4,11 +4,11 @@ Files are read where the command runs, on its threads: a cluster's workers need 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import geopandas as gpd
 import pandas as pd
 from pyproj import CRS
 from rich.console import Console
@@ -16,7 +16,7 @@ from rich.console import Console
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
 from geomob_dask.sources.measures import match_keys, read_measures
-from geomob_dask.sources.tracts import TractReport, load_tracts, repair_tracts
+from geomob_dask.sources.tracts import load_tracts, repair_tracts
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 
 
@@ -61,27 +61,30 @@ def ingest_tracts(
     collection = f"tracts/{vintage}"
     run = Run("ingest")
     tasks = {
-        str(state): run.task(
-            "repair", str(state), _repair_and_put, None if dry_run else store, collection, str(state), part
-        )
+        str(state): run.task("repair", str(state), repair_tracts, part)
         for state, part in raw.groupby(raw.index.str[:2])
     }
-    with store.all_or_nothing(*([] if dry_run else [collection])):
-        written = compute(tasks, None, console, token=run.token, scheduler="threads")
-        for _, _, repaired in written.values():
-            report = report + repaired
-        if not dry_run:
-            provenance = Provenance("ingest", file_checksums(files), {"vintage": vintage, "crs": crs})
-            parts = {state: part for state, (part, _, _) in written.items()}
+    repaired = compute(tasks, None, console, token=run.token, scheduler="threads")
+    for _, what in repaired.values():
+        report = report + what
+    frames = {state: frame for state, (frame, _) in repaired.items()}
+    if not dry_run:
+        provenance = Provenance("ingest", file_checksums(files), {"vintage": vintage, "crs": crs})
+        with store.all_or_nothing(collection):
+            parts = put_all(store, collection, frames)
             store.commit(collection, parts, provenance, {"crs": crs_name(raw.crs)}, keep_others=True)
-    return Ingested(collection, {state: rows for state, (_, rows, _) in written.items()}, tuple(report.lines()))
+    return Ingested(collection, {state: len(frame) for state, frame in frames.items()}, tuple(report.lines()))
 
 
-def _repair_and_put(
-    store: Store | None, collection: str, state: str, raw: gpd.GeoDataFrame
-) -> tuple[Part | None, int, TractReport]:
-    frame, report = repair_tracts(raw)
-    return None if store is None else store.put(collection, state, frame), len(frame), report
+def put_all(store: Store, collection: str, frames: Mapping[str, pd.DataFrame]) -> dict[str, Part]:
+    """Write one part a state, several at a time; return when none is under way any more, also after a failure."""
+    with ThreadPoolExecutor(_UPLOADS) as pool:
+        parts = pool.map(lambda state: store.put(collection, state, frames[state]), frames)
+        return dict(zip(frames, parts, strict=True))
+
+
+# Storage far away answers slowly but many at a time.
+_UPLOADS = 8
 
 
 def crs_name(crs: CRS) -> str:
@@ -111,7 +114,7 @@ def ingest_measures(
             "ingest", file_checksums([file]), {"dataset": dataset, "year": year, "vintage": vintage}
         )
         with store.all_or_nothing(collection):
-            parts = {state: store.put(collection, state, part) for state, part in by_state.items()}
+            parts = put_all(store, collection, by_state)
             store.commit(collection, parts, provenance, {"vintage": vintage}, keep_others=True)
     return Ingested(collection, {state: len(part) for state, part in by_state.items()}, tuple(lines))
 

@@ -1,0 +1,278 @@
+"""The main line on real clusters, folders and buckets: always the same bytes."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import dask
+import distributed
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from stores import DEFINITION, QUIET, REQUEST, build_graph, build_index, contents, ingest_sample
+
+from geomob_dask.definition import read_definition
+from geomob_dask.errors import InputError, RunError
+from geomob_dask.lift.tasks import Run
+from geomob_dask.runs import ingest, neighbors, opportunity
+from geomob_dask.runs.execute import compute
+from geomob_dask.store import Store
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory) -> dict[str, str]:
+    """Return the bytes of a store that was filled in one process, one task after the other."""
+    folder = tmp_path_factory.mktemp("expected")
+    store = ingest_sample(str(folder / "store"), folder)
+    build_graph(store)
+    build_index(store)
+    found = contents(store)
+    assert len(found) > 30
+    return found
+
+
+def test_same_bytes_in_a_folder_on_a_cluster(expected, client, tmp_path):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store, client)
+    build_index(store, client)
+    assert contents(store) == expected
+
+
+def test_same_bytes_in_a_bucket_on_a_cluster(expected, client, bucket, tmp_path):
+    store = ingest_sample(bucket, tmp_path)
+    build_graph(store, client)
+    build_index(store, client)
+    assert contents(store) == expected
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_same_bytes_from_any_number_of_workers(expected, workers, s3_endpoint, bucket, tmp_path):
+    with (
+        distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        store = ingest_sample(bucket, tmp_path)
+        build_graph(store, client)
+        build_index(store, client)
+        assert contents(store) == expected
+
+
+def test_same_bytes_after_a_worker_is_killed_half_way(expected, tmp_path):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        for build, stage in ((build_graph, "neighbors-check"), (build_index, "opportunity-score")):
+            killer = _KillWhen(client, cluster, stage)
+            killer.start()
+            build(store, client)
+            killer.join()
+            assert killer.killed, f"no worker was killed at {stage}"
+    assert contents(store) == expected
+
+
+class _KillWhen(threading.Thread):
+    """Kill a worker with SIGKILL as soon as a task of some stage has run on it."""
+
+    def __init__(self, client, cluster, stage: str) -> None:
+        super().__init__()
+        self.client, self.cluster, self.stage, self.killed = client, cluster, stage, False
+
+    def run(self) -> None:
+        deadline = time.monotonic() + 60
+        while not self.killed and time.monotonic() < deadline:
+            address = self.client.run_on_scheduler(_where, stage=self.stage)
+            if address:
+                os.kill(self.client.run(os.getpid, workers=[address])[address], signal.SIGKILL)
+                self.killed = True
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _where(dask_scheduler, stage: str) -> str | None:
+    for key, task in dask_scheduler.tasks.items():
+        if isinstance(key, tuple) and str(key[0]).startswith(stage) and task.who_has:
+            return next(iter(task.who_has)).address
+    return None
+
+
+def test_a_task_that_kills_its_worker_is_named(tmp_path):
+    run = Run("test")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        distributed.Client(cluster) as client,
+        pytest.raises(RunError, match="test-crash of 39: the worker died with this task several times"),
+    ):
+        compute({"39": run.task("crash", "39", _die)}, client, QUIET, token=run.token)
+
+
+def test_what_is_up_to_date_is_not_computed_again(tmp_path):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store)
+    assert not opportunity.make_plan(store, REQUEST).done
+    build_index(store)
+    assert opportunity.make_plan(store, REQUEST).done
+    assert neighbors.make_plan(store, neighbors.Request("sample")).done
+    assert not neighbors.make_plan(store, neighbors.Request("sample", snap=1.0)).done
+    other = REQUEST.definition.model_copy(
+        update={"parameters": DEFINITION.parameters.model_copy(update={"scale": 30.0})}
+    )
+    assert not opportunity.make_plan(store, replace(REQUEST, definition=other)).done
+
+
+def test_each_state_by_itself_equals_that_state_alone(tmp_path, client):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store, client)
+    by_itself = replace(REQUEST, norm="state")
+    build_index(store, client, by_itself)
+    alone = replace(REQUEST, states=("93",))
+    build_index(store, client, alone)
+    found = store.frame(by_itself.collection(), states=["93"]).compute()
+    pd.testing.assert_frame_equal(found, store.frame(alone.collection()).compute(), check_exact=True)
+    together = replace(REQUEST, states=("92", "93"))
+    build_index(store, client, together)
+    assert not found["opportunity"].equals(store.frame(together.collection(), states=["93"]).compute()["opportunity"])
+
+
+def test_norms_of_the_nation_and_of_a_frozen_year(tmp_path, client):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store, client)
+    build_index(store, client)
+    everything = store.frame(REQUEST.collection()).compute()
+    nation = replace(REQUEST, states=("93", "96"), norm="nation")
+    build_index(store, client, nation)
+    found = store.frame(nation.collection()).compute()
+    pd.testing.assert_frame_equal(found, everything[everything.index.str[:2].isin(["93", "96"])], check_exact=True)
+
+    measures = store.frame("measures/sample/2020").compute()
+    later = tmp_path / "later.csv"
+    measures.assign(poverty_pct=measures["poverty_pct"] + 5).to_csv(later)
+    ingest.ingest_measures(store, str(later), "sample", 2021, "sample")
+    own, frozen = replace(REQUEST, year=2021), replace(REQUEST, year=2021, norm="frozen:2020")
+    build_index(store, client, own)
+    build_index(store, client, frozen)
+    own_table, frozen_table = (store.frame(request.collection()).compute() for request in (own, frozen))
+    # Everybody is five points poorer: nobody moves among the others of 2021, everybody does against 2020.
+    np.testing.assert_allclose(own_table["income"], everything["income"], atol=1e-6)
+    assert (frozen_table["income"] >= everything["income"] - 1e-9)[everything["income"].notna()].all()
+    assert frozen_table["income"].mean() > everything["income"].mean() + 2
+    again = replace(REQUEST, norm="frozen:2020")
+    build_index(store, client, again)
+    pd.testing.assert_frame_equal(store.frame(again.collection()).compute(), everything, check_exact=True)
+
+
+def test_frozen_norms_of_another_definition_are_refused(tmp_path):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store)
+    build_index(store)
+    other = DEFINITION.model_copy(update={"population": "preschool_people"})
+    with pytest.raises(InputError, match=r"another definition of the same name \(it differs in population\)"):
+        build_index(store, request=replace(REQUEST, definition=other, norm="frozen:2020"))
+    with pytest.raises(InputError, match="no norms/opportunity/sample/sample/1990/all-selected"):
+        opportunity.make_plan(store, replace(REQUEST, norm="frozen:1990"))
+
+
+# Real data ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nation(real_data, client, tmp_path_factory) -> Store:
+    """Return a store with all polygons of 2010 at hand, their graph and the measures of 2018."""
+    store = Store(str(tmp_path_factory.mktemp("nation")))
+    ingest.ingest_tracts(store, [str(real_data / "tracts/cb500k_2010_vintage.parquet")], "2010", QUIET)
+    ingest.ingest_measures(store, str(real_data / "opportunity_2018/measures.csv.gz"), "acs", 2018, "2010")
+    build_graph(store, client, "2010")
+    return store
+
+
+@pytest.fixture(scope="module")
+def request_2018(real_data) -> opportunity.Request:
+    return opportunity.Request(read_definition(str(real_data / "opportunity_2018/definition.csv")), "acs", 2018)
+
+
+@pytest.mark.real_data
+def test_the_national_graph_is_that_of_one_tree(nation, real_data):
+    frame = gpd.read_parquet(real_data / "tracts/cb500k_2010_vintage.parquet")
+    polygons, keys = frame.geometry.to_numpy(), frame["GEOID"].to_numpy(object)
+    one, other = shapely.STRtree(polygons).query(polygons, predicate="intersects")
+    tree = {(a, b) for a, b in zip(keys[one], keys[other], strict=True) if a != b}
+    edges = neighbors.edges(nation, "2010")
+    found = set(zip(edges["focal"], edges["neighbor"], strict=True))
+    assert len(found) == len(edges)
+    # Two corners on the line of New Mexico and Texas lie 3e-15 degrees apart: the snap grid joins
+    # them, `intersects` does not, and the report says so. Without the grid, the graphs are equal.
+    across_a_gap = {("35013001701", "48141001301"), ("48141001301", "35013001701")}
+    assert found - tree == across_a_gap
+    assert tree <= found
+    report = neighbors.report(nation, neighbors.Request("2010"))
+    assert report["only_vertex"] == {"count": 1, "sample": [["35013001701", "48141001301"]]}
+    assert len(report["islands"]) == 23
+    assert (report["queen"], report["interstate"]) == (217_739, 3_383)
+
+
+@pytest.mark.real_data
+def test_indiana_alone_equals_the_independent_program(nation, real_data, client, request_2018):
+    request = replace(request_2018, states=("18",))
+    build_index(nation, client, request)
+    found = nation.frame(request.collection()).compute()
+    path = real_data / "opportunity_2018/expected_indiana.csv.gz"
+    expected = pd.read_csv(path, dtype={"GEOID": str}).set_index("GEOID").sort_index()
+    columns = dict.fromkeys(request.definition.domains) | {"deprivation": "DI", "opportunity": "OOI"}
+    for ours, theirs in columns.items():
+        np.testing.assert_allclose(found.loc[expected.index, ours], expected[theirs or ours], rtol=0, atol=1e-9)
+    left = found.drop(expected.index)
+    assert left["reason"].to_dict() == dict.fromkeys(
+        ["18089990000", "18091990000", "18127990000"], "no polygon in this vintage"
+    )
+
+
+@pytest.mark.real_data
+def test_ohio_with_its_neighbours(nation, client, request_2018):
+    request = replace(request_2018, states=("18", "21", "26", "39", "54"))
+    build_index(nation, client, request)
+    found = nation.frame(request.collection(), states=["39"]).compute()
+    assert found["opportunity"].notna().sum() == 2_948
+    assert (found.loc[found["opportunity"].isna(), "reason"] != "").all()
+    # Imputation reaches across the state's line: alone, Ohio comes out otherwise.
+    alone = replace(request_2018, states=("39",))
+    build_index(nation, client, alone)
+    assert not nation.frame(alone.collection()).compute()["opportunity"].equals(found["opportunity"])
+
+
+@pytest.mark.real_data
+def test_the_whole_nation_equals_one_array(nation, client, request_2018):
+    from geomob_dask.graph.neighborhoods import adjacency
+    from geomob_dask.transforms.opportunity import opportunity_index
+
+    build_index(nation, client, request_2018)
+    found = nation.frame(request_2018.collection()).compute()
+    polygons = set(nation.frame("tracts/2010", columns=["aland"]).compute().index)
+    measures = nation.frame("measures/acs/2018").compute()
+    assert set(found.index) == polygons | set(measures.index)
+    assert found["reason"].value_counts()[["no polygon in this vintage", "no row in the measures"]].tolist() == [
+        3_559,
+        1_037,
+    ]
+    keys = measures.index[measures.index.isin(polygons)]
+    edges = neighbors.edges(nation, "2010")
+    focal, neighbor = keys.get_indexer(edges["focal"]), keys.get_indexer(edges["neighbor"])
+    known = (focal >= 0) & (neighbor >= 0)
+    definition = request_2018.definition
+    rows = measures.loc[keys]
+    steps = opportunity_index(
+        rows[list(definition.measures)].to_numpy() * np.array(definition.directions),
+        rows["population"].to_numpy(),
+        adjacency(focal[known], neighbor[known], len(keys)),
+        measures=definition.measures,
+        domain_of=definition.domain_of,
+    )
+    np.testing.assert_array_equal(found.loc[keys, list(definition.domains)], steps.scores)
+    np.testing.assert_array_equal(found.loc[keys, "opportunity"], steps.opportunity)

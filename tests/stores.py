@@ -1,0 +1,46 @@
+"""Stores for tests: the sample country ingested, and the bytes of everything in a store."""
+
+import hashlib
+
+from rich.console import Console
+
+from geomob_dask.definition import read_definition
+from geomob_dask.runs import ingest, neighbors, opportunity
+from geomob_dask.sources.sample import write_sample
+from geomob_dask.store import Store
+
+QUIET = Console(quiet=True)
+DEFINITION = read_definition("sample")
+REQUEST = opportunity.Request(DEFINITION, "sample", 2020)
+
+
+def ingest_sample(url: str, folder) -> Store:
+    """Bring the sample country into a store."""
+    store = Store(url)
+    paths = write_sample(folder)
+    ingest.ingest_tracts(store, [str(paths.tracts)], "sample", QUIET)
+    ingest.ingest_measures(store, str(paths.measures), "sample", 2020, "sample")
+    return store
+
+
+def build_graph(store: Store, client=None, vintage: str = "sample", **options) -> None:
+    """Build the neighbour graph of a vintage."""
+    request = neighbors.Request(vintage, **options)
+    neighbors.execute(store, request, neighbors.make_plan(store, request), client, QUIET)
+
+
+def build_index(store: Store, client=None, request: opportunity.Request = REQUEST) -> None:
+    """Compute an index."""
+    opportunity.execute(store, request, opportunity.make_plan(store, request), client, QUIET)
+
+
+def contents(store: Store, prefix: str = "") -> dict[str, str]:
+    """Return the checksum of every object below a prefix, by key."""
+    found = {}
+    for name in store.objects.names(prefix):
+        key = f"{prefix}/{name}" if prefix else name
+        if "." in name:
+            found[key] = hashlib.sha256(store.objects.get(key)).hexdigest()
+        else:
+            found |= contents(store, key)
+    return found
