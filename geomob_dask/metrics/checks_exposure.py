@@ -50,7 +50,10 @@ def check_exposures(
 
 
 def check_shares_sum_to_one(shares: Floats, regions: Sequence[str], groups: Sequence[str]) -> None:
-    """Check that a group's shares over the tracts of a region sum to 1, where there is anybody of it."""
+    """Check that a group's shares over the tracts of a region sum to 1, where there is anybody of it.
+
+    A tract that is in the region's count and not in its exposure, or the other way round, is found here.
+    """
     _refuse(
         np.abs(shares - 1) > _ROUNDING,
         shares,

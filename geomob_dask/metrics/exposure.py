@@ -94,7 +94,8 @@ class Exposures:
     isolation : shape (n_regions, n_groups)
         1 − exposure, computed by itself; its standard error is that of the exposure.
     shares : shape (n_regions, n_groups)
-        Sum over tracts of the shares of the group; 1 but for rounding, NaN where the group is absent.
+        Sum over tracts of the shares of the group: the people whose tracts entered the exposure (met and unmet, added
+        up) per person of `count`, which is added up by itself. 1 but for rounding, NaN where the group is absent.
     quality : shape (n_regions, n_groups)
         1, 2 or 3; NaN where the value or the count's error is missing.
     reason : shape (n_regions, n_groups), uint8
@@ -291,7 +292,9 @@ def exposure_from_sums(sums: Floats, n_groups: int, *, threshold: float = SUPPRE
     region, group, contact = np.split(sums, [len(_REGION_TERMS), len(_REGION_TERMS) + n_group_terms], axis=1)
     tracts, people, overlap = region.T
     groups = dict(zip(_GROUP_TERMS, np.moveaxis(group.reshape(-1, n_groups, len(_GROUP_TERMS)), 2, 0), strict=True))
-    met, unmet, se, missing_moes = _contacts(contact.reshape(-1, n_groups, len(_CONTACT_TERMS)))
+    by_group = contact.reshape(-1, n_groups, len(_CONTACT_TERMS))
+    people_met, people_unmet = by_group[..., 0], by_group[..., 1]
+    met, unmet, se, missing_moes = _contacts(by_group)
     count = np.where(groups["missing_counts"] > 0, np.nan, groups["count"])
     unknown = (groups["missing_counts"] > 0) | (groups["missing_moes"] > 0)
     count_se = np.where(unknown, np.nan, np.sqrt(groups["count_variance"]))
@@ -311,7 +314,7 @@ def exposure_from_sums(sums: Floats, n_groups: int, *, threshold: float = SUPPRE
         lower=lower,
         upper=upper,
         isolation=np.where(is_missing(reason), np.nan, unmet),
-        shares=met + unmet,
+        shares=_per(people_met + people_unmet, groups["count"], np.nan),
         quality=quality_flag(cv, value),
         reason=reason,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -58,18 +58,17 @@ def exposure_table(found: Exposures, region: str, regions: Sequence[str], groups
 
 
 def long_table(
-    found: Exposures, region: str, regions: Sequence[str], labels: Sequence[str], *, year: int, subgroup_type: str
+    table: pd.DataFrame, region: str, groups: Mapping[str, str], *, year: int, subgroup_type: str
 ) -> pd.DataFrame:
     """Return the published long form: one row a region and group.
 
     Parameters
     ----------
-    found : Exposures
+    table : DataFrame, index: regions
+        Codes that begin with the state's two digits; columns as those of `exposure_table`.
     region : str
         ``county`` or ``place``: codes are split into ``state`` and the rest, as published.
-    regions : sequence of str
-        Codes that begin with the state's two digits.
-    labels : sequence of str
+    groups : mapping of name to label
         What the groups are called.
     year : int
     subgroup_type : str
@@ -86,22 +85,25 @@ def long_table(
         If a region is neither a county nor a place.
     """
     width = {"county": 5, "place": 7}.get(region)
-    wrong = [code for code in regions if width is None or len(code) != width]
+    wrong = [code for code in table.index if width is None or len(code) != width]
     if width is None or wrong:
         found_text = wrong[0] if wrong else region
         raise InputError(f"long form by {region}: found {found_text!r}, expected counties of 5 or places of 7 digits")
-    n_groups = len(labels)
-    codes = pd.Series(np.repeat(np.asarray(regions, dtype=object), n_groups), dtype="str")
+    codes = pd.Series(np.repeat(table.index.to_numpy(object), len(groups)), dtype="str")
+
+    def values(column: str) -> np.ndarray:
+        return np.asarray(table[[f"{group}_{column}" for group in groups]].to_numpy(np.float64).ravel())
+
     return pd.DataFrame(
         {
             "year": year,
             "state": codes.str[:2],
             region: codes.str[2:],
             "subgroup_type": subgroup_type,
-            "subgroup": np.tile(np.asarray(labels, dtype=object), len(regions)),
-            "value": found.value.ravel(),
-            "value_lb": found.lower.ravel(),
-            "value_ub": found.upper.ravel(),
-            "value_quality": found.quality.ravel(),
+            "subgroup": np.tile(np.asarray(list(groups.values()), dtype=object), len(table)),
+            "value": values("exposure"),
+            "value_lb": values("exposure_lb"),
+            "value_ub": values("exposure_ub"),
+            "value_quality": values("exposure_quality"),
         }
     )

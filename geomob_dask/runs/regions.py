@@ -77,9 +77,9 @@ class Regions:
     checksum: str = ""
 
     @property
-    def nested(self) -> bool:
-        """Tell whether tracts are known to lie whole in a region, without looking at shares."""
-        return self.key is None
+    def of_column(self) -> bool:
+        """Tell whether a column of the measures says it."""
+        return self.key is None and self.by not in _BY_KEY
 
     def of(self, store: Store, state: str, measures: pd.DataFrame) -> pd.DataFrame:
         """Return the regions of the tracts of one state; see `regions_of`."""

@@ -63,7 +63,9 @@ def test_wide_table_has_a_row_a_region(found):
 
 
 def test_long_table_is_the_published_form(found):
-    table = long_table(found, "county", REGIONS, ["Black", "White"], year=2018, subgroup_type="race-ethnicity")
+    wide = exposure_table(found, "county", REGIONS, GROUPS).set_index("county")
+    labels = dict(zip(GROUPS, ["Black", "White"], strict=True))
+    table = long_table(wide, "county", labels, year=2018, subgroup_type="race-ethnicity")
     assert list(table) == ["year", "state", "county", *LONG_COLUMNS]
     assert table[["state", "county", "subgroup"]].to_numpy().tolist() == [
         ["39", "001", "Black"],
@@ -74,4 +76,4 @@ def test_long_table_is_the_published_form(found):
     np.testing.assert_array_equal(table["value"], found.value.ravel())
     assert pd.isna(table["value_quality"]).tolist() == [False, False, True, False]
     with pytest.raises(InputError, match=r"long form by cbsa: found '39001'"):
-        long_table(found, "cbsa", REGIONS, ["Black", "White"], year=2018, subgroup_type="race-ethnicity")
+        long_table(wide, "cbsa", labels, year=2018, subgroup_type="race-ethnicity")

@@ -1,0 +1,351 @@
+"""Exposure by regions, of one or more years of a dataset, from the store to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import distributed
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from geomob_dask.errors import InputError
+from geomob_dask.lift import exposure as lift
+from geomob_dask.lift.tasks import Run
+from geomob_dask.metrics.checks_exposure import check_reported_totals
+from geomob_dask.metrics.exposure import Interactions
+from geomob_dask.metrics.quality import Reason
+from geomob_dask.outputs.exposure_tables import exposure_table
+from geomob_dask.runs.execute import compute
+from geomob_dask.runs.plan import Output, Plan
+from geomob_dask.runs.regions import Regions, find_regions
+from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, group_counts, load_grouping
+from geomob_dask.store import Part, Provenance, Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: one table.
+
+    Parameters
+    ----------
+    dataset, year : str, int
+        The measures.
+    by : str
+        ``county``, ``state``, regions in the store, or a column of the measures.
+    states : tuple of str, optional
+        State codes; all of the dataset by default.
+    groups : str, optional
+        A shipped grouping or a file; found from the dataset's columns by default.
+    options : Options
+    """
+
+    dataset: str
+    year: int
+    by: str
+    states: tuple[str, ...] | None = None
+    groups: str | None = None
+    options: lift.Options = field(default_factory=lift.Options)
+
+    def collection(self, grouping: Grouping, product: str = "exposure") -> str:
+        """Return where the result goes."""
+        states = "-".join(self.states) if self.states else "all"
+        name = f"{states}-{self.by}-{self.options.mode}-{self.options.threshold:g}"
+        return f"results/{product}/{grouping.name}/{self.dataset}/{self.year}/{name}"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request and all that it needs, found in the store.
+
+    Attributes
+    ----------
+    request : Request
+    grouping : Grouping
+    edition : Edition
+        The columns that the groups are made of in that year.
+    regions : Regions
+    measures : mapping of state to Part
+    vintage : str
+        Of the measures' tracts.
+    plan : Plan
+    """
+
+    request: Request
+    grouping: Grouping
+    edition: Edition
+    regions: Regions
+    measures: dict[str, Part]
+    vintage: str
+    plan: Plan
+
+    @property
+    def interactions(self) -> str:
+        """Return where the interactions go."""
+        return self.request.collection(self.grouping, "interaction")
+
+
+def prepare(store: Store, request: Request) -> Prepared:
+    """Return what a run would read and write; nothing is computed.
+
+    Raises
+    ------
+    InputError
+        If the dataset, year, states or regions are not there.
+    DefinitionError
+        If no grouping fits the dataset's columns.
+    """
+    name = f"measures/{request.dataset}/{request.year}"
+    measures = store.snapshot(name)
+    parts = store.chosen(measures, request.states)
+    columns = list(store.frame(name, states=list(parts)).columns)
+    if request.groups is None:
+        grouping, edition = find_grouping(columns, request.year)
+    else:
+        grouping = load_grouping(request.groups)
+        edition = find_edition(grouping, columns, request.year)
+    vintage = measures.attributes["vintage"]
+    regions = find_regions(store, request.by, vintage, columns, list(parts))
+    inputs = {measures.collection: measures.checksum(list(parts))}
+    if regions.collection:
+        inputs[regions.collection] = regions.checksum
+    options = {
+        "dataset": request.dataset,
+        "year": request.year,
+        "by": request.by,
+        "states": list(request.states or ()) or "all",
+        "grouping": grouping.name,
+        "edition": edition.model_dump(mode="json"),
+        "mode": str(request.options.mode),
+        "threshold": request.options.threshold,
+    }
+    provenance = Provenance("exposure", inputs, options)
+    collection = request.collection(grouping)
+    wanted = [collection]
+    if request.options.interactions:
+        wanted.append(request.collection(grouping, "interaction"))
+    done = all(_runs(store, result) == {provenance.identity} for result in wanted)
+    outputs = tuple(_output(state, part, regions) for state, part in parts.items())
+    plan = Plan(collection, outputs, provenance, done)
+    return Prepared(request, grouping, edition, regions, parts, vintage, plan)
+
+
+def _runs(store: Store, collection: str) -> set[str]:
+    found = store.find(collection)
+    return {part.run for part in found.parts.values()} if found else set()
+
+
+def _output(state: str, part: Part, regions: Regions) -> Output:
+    read = [part, *([regions.parts[state]] if state in regions.parts else [])]
+    return Output(state, tuple(one.key for one in read), sum(one.size for one in read))
+
+
+@dataclass(frozen=True)
+class Reported:
+    """Totals reported for the regions themselves.
+
+    Parameters
+    ----------
+    people : Series
+        By region.
+    tolerance : float
+        Largest relative difference of interpolated totals.
+    least : float
+        Regions with fewer reported people are not compared.
+    """
+
+    people: pd.Series
+    tolerance: float = 0.05
+    least: float = 0.0
+
+    def check(self, interpolated: pd.Series) -> None:
+        """Compare the people of regions with those reported.
+
+        Raises
+        ------
+        RunError
+            Naming the region that is farthest off.
+        InputError
+            If no total is of any of the regions.
+        """
+        reported = self.people.reindex(interpolated.index)
+        if reported.notna().sum() == 0:
+            raise InputError(
+                f"reported totals: none of their regions ({', '.join(self.people.index[:3])}, …) is among "
+                f"{', '.join(interpolated.index[:3])}, …; expected the same codes"
+            )
+        check_reported_totals(
+            interpolated.to_numpy(np.float64),
+            reported.to_numpy(np.float64),
+            list(interpolated.index),
+            tolerance=self.tolerance,
+            least=self.least,
+        )
+
+
+def execute(
+    store: Store,
+    prepared: Sequence[Prepared],
+    client: distributed.Client | None,
+    console: Console,
+    *,
+    reported: Reported | None = None,
+) -> None:
+    """Compute, check and commit exposures: one task a year and state reads, groups and adds for all kinds of regions.
+
+    A failed check fails the run, and nothing of it is visible in the store.
+
+    Parameters
+    ----------
+    prepared : sequence of Prepared
+        Any years and regions of any datasets.
+    reported : Reported, optional
+        Totals to compare with.
+    """
+    run = Run("exposure")
+    writes = {}
+    for items in _sharing_measures(prepared):
+        first = items[0]
+        largest_first = sorted(first.measures, key=lambda state: (-first.measures[state].size, state))
+        partials = [
+            run.task(
+                "sums",
+                f"{first.request.dataset}-{first.request.year}-{state}",
+                _partials,
+                store,
+                state,
+                first.measures[state],
+                first.edition,
+                tuple((item.regions, item.request.options) for item in items),
+            )
+            for state in largest_first
+        ]
+        for number, item in enumerate(items):
+            collection = item.plan.collection
+            writes[collection] = run.task("write", collection, _write, store, item, number, partials)
+    collections = [item.plan.collection for item in prepared]
+    collections += [item.interactions for item in prepared if item.request.options.interactions]
+    with store.all_or_nothing(*collections):
+        written = compute(writes, client, console, token=run.token)
+        if reported is not None:
+            for one in written.values():
+                reported.check(one.people)
+        for item in prepared:
+            one = written[item.plan.collection]
+            attributes = {"vintage": item.vintage, "by": item.request.by, "mode": str(item.request.options.mode)}
+            if one.interactions is not None:
+                store.commit(item.interactions, {"all": one.interactions}, item.plan.provenance, attributes)
+            provenance = replace(item.plan.provenance, report=one.report)
+            store.commit(item.plan.collection, {"all": one.exposures}, provenance, attributes)
+
+
+def _sharing_measures(prepared: Sequence[Prepared]) -> list[list[Prepared]]:
+    """Return requests together that read the same columns of the same measures."""
+    together: dict[tuple[Any, ...], list[Prepared]] = {}
+    for item in prepared:
+        parts = tuple((state, part.sha256) for state, part in item.measures.items())
+        together.setdefault((item.request.dataset, item.request.year, item.edition, parts), []).append(item)
+    return list(together.values())
+
+
+def _partials(
+    store: Store,
+    state: str,
+    measures: Part,
+    edition: Edition,
+    kinds: Sequence[tuple[Regions, lift.Options]],
+) -> list[lift.Partial]:
+    """Read one state and add its tracts up by every kind of region."""
+    by_column = [regions.by for regions, _ in kinds if regions.of_column]
+    table = store.read(measures, list(dict.fromkeys([*edition.columns, *by_column])))
+    groups = group_counts(table, edition, table.index)
+    return [lift.partial(groups, table.index, regions.of(store, state, table), options) for regions, options in kinds]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the task that writes a result tells: parts to commit, people by region, and what was found."""
+
+    exposures: Part
+    interactions: Part | None
+    people: pd.Series
+    report: Mapping[str, Any]
+
+
+def _write(store: Store, item: Prepared, number: int, partials: Sequence[Sequence[lift.Partial]]) -> _Written:
+    groups = tuple(group.name for group in item.edition.groups)
+    found = lift.combine([by_state[number] for by_state in partials], groups, item.request.options)
+    table = result_table(found, item.request.options)
+    exposures = store.put(item.plan.collection, "all", table)
+    interactions = None
+    if found.interactions is not None:
+        pairs = interaction_table(found.interactions, found.names.index, groups)
+        interactions = store.put(item.interactions, "all", pairs)
+    return _Written(exposures, interactions, table["people_count"], report(found))
+
+
+def result_table(found: lift.Found, options: lift.Options) -> pd.DataFrame:
+    """Return exposures as they are stored: index ``region``, its name, the mode, and the columns of each group."""
+    table = exposure_table(found.exposures, "region", list(found.names.index), found.groups).set_index("region")
+    table.insert(0, "region_name", found.names.to_numpy())
+    table.insert(1, "mode", str(options.mode))
+    return table.astype({"region_name": "str", "mode": "str"})
+
+
+def interaction_table(found: Interactions, regions: Sequence[str], groups: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each region and ordered pair: the share of ``other`` around the average person of ``group``."""
+    n_groups = len(groups)
+    index = pd.Index(np.repeat(np.asarray(regions, dtype=object), n_groups**2), dtype="str", name="region")
+    columns = {
+        "group": np.tile(np.repeat(np.asarray(groups, dtype=object), n_groups), len(regions)),
+        "other": np.tile(np.asarray(groups, dtype=object), len(regions) * n_groups),
+        "interaction": found.value.ravel(),
+        "interaction_se": found.se.ravel(),
+        "interaction_lb": found.lower.ravel(),
+        "interaction_ub": found.upper.ravel(),
+    }
+    return pd.DataFrame(columns, index=index).astype({"group": "str", "other": "str"})
+
+
+def report(found: lift.Found) -> dict[str, Any]:
+    """Return what an analyst wants to know of a result."""
+    exposures = found.exposures
+    by_group = {}
+    for place, group in enumerate(found.groups):
+        value, quality, reason = (column[:, place] for column in (exposures.value, exposures.quality, exposures.reason))
+        known = value[~np.isnan(value)]
+        by_group[group] = {
+            "known": len(known),
+            "quartiles": np.quantile(known, [0.25, 0.5, 0.75]).tolist() if len(known) else None,
+            "quality": [int((quality == grade).sum()) for grade in (1, 2, 3)],
+            "reasons": {
+                Reason(code).words: [int(count), found.names.index[reason == code][:3].tolist()]
+                for code, count in zip(*np.unique(reason[reason > 0], return_counts=True), strict=True)
+            },
+        }
+    return {
+        "regions": len(found.names),
+        "tracts": found.tracts,
+        "tracts_outside": found.tracts_outside,
+        "people": found.people,
+        "people_outside": found.outside,
+        "groups": by_group,
+    }
+
+
+def result(store: Store, item: Prepared) -> pd.DataFrame:
+    """Return a result in the store, index ``region``."""
+    return store.read(store.snapshot(item.plan.collection).parts["all"])
+
+
+def interactions(store: Store, item: Prepared) -> pd.DataFrame:
+    """Return interactions in the store, index ``region``."""
+    return store.read(store.snapshot(item.interactions).parts["all"])
+
+
+def stored_report(store: Store, item: Prepared) -> dict[str, Any]:
+    """Return what was found when a result in the store was computed; see `report`."""
+    snapshot = store.snapshot(item.plan.collection)
+    return dict(snapshot.runs[snapshot.parts["all"].run]["report"])

@@ -1,0 +1,53 @@
+"""Totals reported for regions themselves, to compare interpolated ones with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from geomob_dask.errors import InputError
+from geomob_dask.sources.geocorr import read_texts, shares
+
+_PEOPLE = ("population", "people", "people_count", "reported")
+
+
+def read_reported(path: str | Path, by: str, year: int | None = None) -> pd.Series:
+    """Return reported people by region.
+
+    Parameters
+    ----------
+    path : str or Path
+        csv or csv.gz with a column of regions (named as `by`, or ``region``; codes of places or counties without their
+        state's beside a column ``state``) and one of people (``population``, ``people``, ``people_count`` or
+        ``reported``).
+    by : str
+        What the regions are.
+    year : int, optional
+        Which rows count, where there is a column ``year``.
+
+    Raises
+    ------
+    InputError
+        If there are no such columns, or a region is there twice.
+    """
+    rows = read_texts(path)
+    if "year" in rows and year is not None:
+        years = sorted(rows["year"].unique())
+        rows = rows[rows["year"] == str(year)].reset_index(drop=True)
+        if rows.empty:
+            raise InputError(f"{path}: no rows of {year}; found {', '.join(years)}")
+    region = next((name for name in (by, "region") if name in rows), None)
+    people = next((name for name in _PEOPLE if name in rows), None)
+    if region is None or people is None:
+        raise InputError(
+            f"{path}: found the columns {', '.join(rows)}, expected {by} or region, and one of {', '.join(_PEOPLE)}"
+        )
+    codes = rows[region]
+    width = {"place": 5, "county": 3}.get(by)
+    if "state" in rows and width is not None and codes.str.len().max() <= width:
+        codes = rows["state"].str.zfill(2) + codes.str.zfill(width)
+    twice = codes.duplicated()
+    if twice.any():
+        raise InputError(f"{path}: region {codes[twice].iloc[0]} is there twice, expected one row a region")
+    return pd.Series(shares(rows, people, path).to_numpy(float), index=pd.Index(codes, name="region"), name="people")
