@@ -1,19 +1,22 @@
 """Files into the store; `python jobs/ingest.py --help` shows examples."""
 
 import tempfile
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from geomob_dask import cli
 from geomob_dask.outputs.exposure_ingest import regions_lines
 from geomob_dask.outputs.ingest import ingested_lines
+from geomob_dask.runs import acs as acs_run
 from geomob_dask.runs import ingest
 from geomob_dask.runs.income import ingest_brackets
 from geomob_dask.runs.regions import ingest_regions
 from geomob_dask.settings import load_settings
+from geomob_dask.sources.download import Politeness
 from geomob_dask.sources.regions import RegionColumns
 from geomob_dask.sources.sample import write_sample
+from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
 
 app = cli.application(
@@ -24,6 +27,8 @@ app = cli.application(
     python jobs/ingest.py measures measures.csv.gz --dataset acs --year 2018 --vintage 2010
     python jobs/ingest.py brackets B19001_2023_by_cbsa_json.zip --dataset income --year 2023 --vintage 2020
     python jobs/ingest.py tracts tracts.parquet --vintage 2020 --store s3://bucket/prefix
+    python jobs/ingest.py acs --year 2023 --table B19001 --states OH
+    python jobs/ingest.py acs --year 2018 --file ACSDT5Y2018.B02001.zip
     python jobs/ingest.py regions county-to-cbsa.json --name cbsa --vintage 2020
     """,
 )
@@ -106,6 +111,48 @@ def brackets(
     """Ingest household income brackets (B19001) of areas, with a column that names each tract's area."""
     where = Store(load_settings(config, store=store).store)
     cli.say(ingested_lines(ingest_brackets(where, file, dataset, year, vintage, dry_run=dry_run), where, dry_run))
+
+
+@app.command()
+def acs(
+    year: Annotated[int, typer.Option(help="Release: the last of its five years.")],
+    table: Annotated[str | None, typer.Option(help="Such as B03002 or DP05. [default: found in a file]")] = None,
+    states: cli.StatesOption = None,
+    file: Annotated[
+        str | None, typer.Option(help="A .csv, .zip or .json of the Bureau, in place of the Census API.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the dataset. [default: acs5_ and the table]")] = None,
+    vintage: Annotated[
+        str | None, typer.Option(help="Of its tracts. [default: 2000, 2010 or 2020 by the year]")
+    ] = None,
+    county_wise: Annotated[
+        bool, typer.Option("--county-wise", help="Ask county by county, where states are too much for the server.")
+    ] = False,
+    base_url: Annotated[str | None, typer.Option(envvar="GEOMOB_CENSUS_URL", help="Of the API or of a mirror.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Requests at a time.")] = Politeness.concurrency,
+    attempts: Annotated[int, typer.Option(help="Of one request.")] = Politeness.attempts,
+    budget: Annotated[float, typer.Option(help="Seconds to spend waiting for a busy server.")] = Politeness.budget,
+    timeout: Annotated[float, typer.Option(help="Seconds without an answer.")] = Politeness.timeout,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Ingest an ACS 5-year table by tract; the API's key, if any, comes from CENSUS_API_KEY.
+
+    Answers are kept in the store: a run that was stopped asks only for what has not come.
+    """
+    where = Store(load_settings(config, store=store).store)
+    request = acs_run.Request(year, table, None if states is None else state_codes(states), dataset, vintage)
+    if file is not None:
+        done = acs_run.ingest_file(where, file, request, dry_run=dry_run)
+    elif dry_run:
+        return cli.say(acs_run.planned_lines(where, request))
+    else:
+        polite = Politeness(concurrency=concurrency, attempts=attempts, budget=budget, timeout=timeout)
+        by: Literal["state", "county"] = "county" if county_wise else "state"
+        done = acs_run.ingest_api(where, request, by=by, base_url=base_url, politeness=polite)
+    cli.say(ingested_lines(done, where, dry_run))
+    return None
 
 
 @app.command()

@@ -38,12 +38,13 @@ def summary_lines(store: Store, item: Prepared) -> list[str]:
         f"{found['people']:,.0f} people",
         "  exposure to everybody else: first quartile, median, third quartile of regions; regions by quality 1, 2, 3",
     ]
+    width = max(map(len, labels(item).values()))
     for name, label in labels(item).items():
         group = found["groups"][name]
         quartiles = group["quartiles"]
         spread = "  ".join(f"{value:5.3f}" for value in quartiles) if quartiles else "no region has a value"
         grades = " / ".join(f"{count:,}" for count in group["quality"])
-        lines.append(f"    {label:<32} {spread}   {grades}")
+        lines.append(f"    {label:<{width}} {spread}   {grades}")
         for words, (count, first) in group["reasons"].items():
             more = ", …" if count > len(first) else ""
             lines.append(f"      {count:,} {'region' if count == 1 else 'regions'}: {words} ({', '.join(first)}{more})")

@@ -124,8 +124,8 @@ def report_page(
         _section(
             "Coefficient of variation against the group's count",
             "Standard error of the region's count in units of the count. Lines at "
-            f"{GOOD_CV:g} and {FAIR_CV:g} part the three quality flags; what lies above {_HIGHEST_CV:g} is drawn there. "
-            "Groups that are suppressed have no value, hence no point.",
+            f"{GOOD_CV:g} and {FAIR_CV:g} part the three quality flags; what lies above {_HIGHEST_CV:g} is drawn "
+            "there. Groups that are suppressed have no value, hence no point.",
             f'<p class="keys">{keys}</p>{row("cv")}',
         ),
         _section(
