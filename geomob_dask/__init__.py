@@ -2,4 +2,10 @@
 
 from importlib.metadata import version
 
+from geomob_dask.api import neighbors, opportunity
+from geomob_dask.definition import Definition, read_definition
+from geomob_dask.store import Store
+
 __version__ = version("geomob-dask")
+
+__all__ = ["Definition", "Store", "neighbors", "opportunity", "read_definition"]

@@ -478,6 +478,29 @@ def _table(
     return table.rename_axis("geoid")
 
 
+def no_rows(definition: Definition, *, steps: bool = False) -> pd.DataFrame:
+    """Return a result without rows: its columns and their types."""
+    keys, nobody = pd.Index([], dtype="str"), np.zeros(0, dtype=object)
+    measured, domains = np.zeros((0, len(definition.measures))), np.zeros((0, len(definition.domains)))
+    edges = Edges(nobody, nobody)
+    empty = Block(
+        keys, measured, np.zeros(0), edges, definition.parameters.imputes, pd.Series(dtype=object, index=keys)
+    )
+    prepared = Prepared(neighborhood(keys, edges, []), measured, measured.astype(np.uint8))
+    return _table(
+        empty,
+        prepared,
+        measured,
+        domains,
+        domains,
+        domains,
+        np.zeros(0),
+        extremes=None,
+        definition=definition,
+        steps=steps,
+    )
+
+
 _TEXT = ("imputed_direct", "imputed_once_removed", "filled_domains", "reason", "flagged")
 # The Social Vulnerability Index flags tracts in the 90th percentile and above.
 _FLAGGED = 0.9
