@@ -152,8 +152,7 @@ def _contacts(pairs: pd.DataFrame, cuts: Sequence[str]) -> set[tuple[str, str]]:
 
 
 def _edges(pairs: pd.DataFrame) -> Edges:
-    neighbor = pairs["neighbor"] if "neighbor" in pairs else pairs.index
-    return Edges(pairs.index.to_numpy(object), neighbor.to_numpy(object))
+    return Edges(pairs.index.to_numpy(object), pairs.get("neighbor", pairs.index).to_numpy(object))
 
 
 def _block(

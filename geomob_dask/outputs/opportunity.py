@@ -99,8 +99,8 @@ def map_result(store: Store, request: Request, file: str, client: distributed.Cl
         _layers(table, definition),
         title=_title(request),
         subtitle=f"{request.dataset} {request.year}, tracts of vintage {snapshot.attributes['vintage']}, "
-        f"definition {definition.name}, norm {request.norm}",
-        missing_note="tracts have no value; the pointer says why",
+        f"definition “{definition.name}”, norm: {request.norm}",
+        missing_note="have no value; the pointer says why",
         details={
             "filled_domains": "Filled from neighbours",
             "imputed_direct": "Imputed from neighbours",
