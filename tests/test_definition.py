@@ -2,6 +2,7 @@ import pytest
 
 from geomob_dask.definition import read_definition, shipped_definitions
 from geomob_dask.errors import DefinitionError
+from geomob_dask.sources.sample import sample_definition
 
 GOOD = """
 name: test
@@ -44,6 +45,10 @@ def test_shipped_definitions_can_be_read():
     assert "sample" in shipped_definitions()
     for name in shipped_definitions():
         assert read_definition(name).name == name
+
+
+def test_the_sample_country_is_defined_once():
+    assert shipped_definitions()["sample"].read_text(encoding="utf-8") == sample_definition()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import geopandas as gpd
 from dask.delayed import Delayed
 
 from geomob_dask.lift.tasks import Run
-from geomob_dask.outputs.maps import CRS, display_tolerance, for_display
+from geomob_dask.transforms.display import CRS, display_tolerance, for_display
 
 
 def simplified(tracts: dask_geopandas.GeoDataFrame, partitions: Sequence[str], run: Run) -> dict[str, Delayed]:

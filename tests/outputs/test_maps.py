@@ -20,13 +20,11 @@ from geomob_dask.outputs.maps import (
     DEPRIVATION_PALETTE,
     OPPORTUNITY_PALETTE,
     Layer,
-    display_tolerance,
-    for_display,
     index_map,
-    simplify_for_display,
     write_map,
 )
 from geomob_dask.sources.sample import sample_country
+from geomob_dask.transforms.display import display_tolerance, for_display, simplify_for_display
 
 INDEX = Layer("opportunity", "Opportunity index", "0 to 100", OPPORTUNITY_PALETTE, 0, 100, "More is better.")
 INCOME = Layer("income", "Income", "deprivation", DEPRIVATION_PALETTE, 0, 80)

@@ -1,0 +1,81 @@
+"""Polygons made ready for a map: projected, and simplified as far as nobody can see it."""
+
+from collections.abc import Sequence
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+Geometry = NDArray[np.object_]
+
+CRS = "EPSG:5070"
+POLYGONAL = (3, 6)  # polygon, multipolygon
+# A map as wide as a screen shows its extent on about 1,200 pixels: half a pixel at eight times that.
+STEPS_ACROSS = 20_000
+WIDEST = 4_700_000.0  # metres: the contiguous states; areas outside them are moved, not shown where they lie
+
+
+def display_tolerance(bounds: Sequence[float]) -> float:
+    """Return how far a line may move on a map of some bounds without being seen to, in metres.
+
+    Parameters
+    ----------
+    bounds : left, bottom, right, top
+        In metres of EPSG:5070.
+
+    Examples
+    --------
+    >>> display_tolerance((0, 0, 400_000, 300_000))
+    20.0
+    """
+    left, bottom, right, top = bounds
+    return float(min(max(right - left, top - bottom), WIDEST) / STEPS_ACROSS)
+
+
+def simplify_for_display(geometry: Geometry, tolerance: float) -> Geometry:
+    """Return polygons with fewer points, whose shared borders stay shared.
+
+    Parameters
+    ----------
+    geometry : shape (n_tracts,), polygons
+        Any part of a coverage, such as a state; None or empty where there is none. The outline of the part is
+        simplified too: two parts simplified apart may differ there, by less than the tolerance.
+    tolerance : float
+        In the units of the geometry: a corner goes where it spans less than the tolerance squared.
+
+    Returns
+    -------
+    shape (n_tracts,), polygons
+        Overlapping or invalid input comes out simplified all the same, and as invalid as it went in.
+
+    Examples
+    --------
+    A corner that both squares share goes from both:
+
+    >>> left = shapely.Polygon([(0, 0), (1, 0), (1.01, 0.5), (1, 1), (0, 1)])
+    >>> right = shapely.Polygon([(1, 0), (2, 0), (2, 1), (1, 1), (1.01, 0.5)])
+    >>> [part.area for part in simplify_for_display(np.array([left, right]), 0.1)]
+    [1.0, 1.0]
+    """
+    geometry = np.asarray(geometry, dtype=object).copy()
+    there = np.isin(shapely.get_type_id(geometry), POLYGONAL) & ~shapely.is_empty(geometry)
+    if there.any():
+        geometry[there] = shapely.coverage_simplify(geometry[there], tolerance)
+    return geometry
+
+
+def for_display(tracts: gpd.GeoDataFrame, tolerance: float) -> gpd.GeoDataFrame:
+    """Return tracts (all, or one partition) in EPSG:5070 and simplified, ready for `index_map` with tolerance 0.
+
+    Parameters
+    ----------
+    tracts : GeoDataFrame
+        In any coordinate system.
+    tolerance : float, metres
+        See `display_tolerance`.
+    """
+    projected = tracts.to_crs(CRS)
+    return projected.set_geometry(
+        gpd.GeoSeries(simplify_for_display(projected.geometry.to_numpy(), tolerance), projected.index, crs=CRS)
+    )
