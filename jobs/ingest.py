@@ -11,7 +11,7 @@ from geomob_dask.outputs.ingest import ingested_lines
 from geomob_dask.runs import acs as acs_run
 from geomob_dask.runs import ingest
 from geomob_dask.runs.income import ingest_brackets
-from geomob_dask.runs.regions import ingest_regions
+from geomob_dask.runs.regions import ingest_areas, ingest_regions
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.download import Politeness
 from geomob_dask.sources.regions import RegionColumns
@@ -30,6 +30,7 @@ app = cli.application(
     python jobs/ingest.py acs --year 2023 --table B19001 --states OH
     python jobs/ingest.py acs --year 2018 --file ACSDT5Y2018.B02001.zip
     python jobs/ingest.py regions county-to-cbsa.json --name cbsa --vintage 2020
+    python jobs/ingest.py places tl_2019_39_place.zip tl_2019_53_place.zip --vintage 2010
     """,
 )
 
@@ -111,6 +112,40 @@ def brackets(
     """Ingest household income brackets (B19001) of areas, with a column that names each tract's area."""
     where = Store(load_settings(config, store=store).store)
     cli.say(ingested_lines(ingest_brackets(where, file, dataset, year, vintage, dry_run=dry_run), where, dry_run))
+
+
+@app.command()
+def places(
+    files: Annotated[
+        list[str], typer.Argument(help="Polygons of regions: shapefile, GeoPackage, GeoJSON, GeoParquet.")
+    ],
+    vintage: VintageOption,
+    name: Annotated[str, typer.Option(help="Name of the regions: --by NAME of other jobs.")] = "place",
+    key_column: Annotated[str | None, typer.Option(help="Column of their codes. [default: GEOID]")] = None,
+    crs: Annotated[str | None, typer.Option(help="Coordinate system of files that do not state theirs.")] = None,
+    least: Annotated[float, typer.Option(help="Leave out links with a smaller share of the tract: slivers.")] = 0.0,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    cluster: cli.ClusterOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Make a table of regions from polygons, by area, where no crosswalk by population is at hand."""
+    settings = load_settings(config, store=store, cluster=cluster)
+    where = Store(settings.store)
+    with cli.cluster(settings) as client:
+        done = ingest_areas(
+            where,
+            files,
+            name,
+            vintage,
+            client,
+            cli.console,
+            key=key_column,
+            crs=crs,
+            least=least,
+            dry_run=dry_run,
+        )
+    cli.say(regions_lines(done, where, dry_run))
 
 
 @app.command()

@@ -281,7 +281,7 @@ def _quality_bars(found: dict[str, Any], groups: dict[str, str]) -> figure:
 
 def _figure(label: str, x: str, y: str, **options: str) -> figure:
     plot = figure(
-        title=label or None,
+        title=label,
         height=300,
         sizing_mode="stretch_width",
         tools="pan,wheel_zoom,box_zoom,reset",

@@ -149,7 +149,8 @@ def crosswalk_by_area(
         If a layer does not say its coordinate system, or a polygon is missing or invalid, or regions overlap.
     """
     projected = [_projected(layer, what) for layer, what in ((tracts, "tracts"), (regions, "regions"))]
-    links = area_links(*(layer.geometry.to_numpy() for layer in projected))
+    sources, targets = (layer.geometry.to_numpy() for layer in projected)
+    links = area_links(sources, targets, source_names=tracts[key].tolist())
     table = pd.DataFrame(
         {
             "geoid": tracts[key].to_numpy()[links.source],

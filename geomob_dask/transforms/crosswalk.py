@@ -316,7 +316,7 @@ class AreaLinks(Links):
     share_of_target: Floats
 
 
-def area_links(sources: Geometries, targets: Geometries) -> AreaLinks:
+def area_links(sources: Geometries, targets: Geometries, *, source_names: Sequence[str] | None = None) -> AreaLinks:
     """Link polygons by the area of their intersections.
 
     Any block of sources may be linked by itself, with all targets: its links do not depend on other sources.
@@ -325,6 +325,8 @@ def area_links(sources: Geometries, targets: Geometries) -> AreaLinks:
     ----------
     sources, targets : arrays of valid polygons
         In one equal-area system, in metres (for the United States EPSG:5070).
+    source_names : sequence of str, optional
+        For messages; their rows by default.
 
     Returns
     -------
@@ -356,8 +358,9 @@ def area_links(sources: Geometries, targets: Geometries) -> AreaLinks:
     given = region_sums(share, source, len(sources))
     if (given > 1 + PUBLISHED_ROUNDING).any():
         row = int(np.argmax(given))
+        name = row if source_names is None else source_names[row]
         raise GeometryError(
-            f"source {row}: targets cover {given[row]:.4f} of its area, expected 1 at most (they overlap)"
+            f"source {name}: targets cover {given[row]:.4f} of its area, expected 1 at most (they overlap)"
         )
     # Rounding in the overlay, or slivers between digitised outlines, must not create people.
     share = np.minimum(share / np.maximum(given, 1.0)[source], 1.0)
