@@ -17,7 +17,8 @@ def summary_lines(store: Store, request: Request) -> list[str]:
     universe = request.universe
     table, found = result(store, request), stored_report(store, request)
     lines = [
-        f"{universe.categories.title or universe.categories.name}, {universe.dataset} {universe.year}, by {universe.by}: "
+        f"{universe.categories.title or universe.categories.name}, {universe.dataset} {universe.year}, "
+        f"by {universe.by}: "
         f"{len(table):,} regions, {int(table['units'].sum()):,} tracts, {table['people'].sum():,.0f} counted"
     ]
     if found["nowhere"]:

@@ -18,7 +18,7 @@ from geomob_dask.lift.tasks import Run
 from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.segregation_catalog import INDICES, SegregationIndex, chosen
 from geomob_dask.runs.execute import compute
-from geomob_dask.runs.people import Found, Loaded, Seen, Universe, check_regions, find, load, look
+from geomob_dask.runs.people import Found, Seen, Universe, check_regions, find, load, look
 from geomob_dask.runs.plan import Output, Plan
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 from geomob_dask.store.provenance import canonical_json, sha256
@@ -631,13 +631,11 @@ def stored_report(store: Store, request: Request) -> dict[str, Any]:
     return dict(snapshot.runs[snapshot.parts["all"].run]["report"])
 
 
-def curves(store: Store, request: Request, regions: Sequence[str]) -> dict[str, Loaded]:
-    """Return the units of some regions, by region, for their segregation curves."""
-    universe = replace(request.universe, regions=tuple(regions), margins=False)
-    found = find(store, universe)
-    loaded = [load(store, found, state) for state in found.states]
-    whole = lift.joined([one.block for one in loaded])
-    return {region: replace(loaded[0], block=lift.select(whole, [region])) for region in regions}
+def units_of(store: Store, request: Request, regions: Sequence[str]) -> dict[str, Floats]:
+    """Return the counts of the units of some regions, by region: for their segregation curves."""
+    found = find(store, replace(request.universe, regions=tuple(regions), margins=False))
+    whole = lift.joined([load(store, found, state).block for state in found.states])
+    return {region: lift.select(whole, [region]).counts for region in regions}
 
 
 def has_local(store: Store, prepared: Prepared) -> bool:

@@ -243,6 +243,17 @@ class Brackets(_Frozen):
             raise DefinitionError(f"merge {rule!r}: leaves one bracket, expected two or more")
         return classes
 
+    def class_labels(self, classes: Integers) -> tuple[str, ...]:
+        """Return what merged brackets are called, from their first and their last bracket."""
+        labels = []
+        for number in range(int(classes[-1]) + 1):
+            own = [bracket for bracket, one in zip(self.brackets, classes, strict=True) if one == number]
+            first, last = own[0], own[-1]
+            whole = Bracket.model_construct(column=first.column, lower=first.lower, upper=last.upper, label=None)
+            bounded = first.lower is not None or last.upper is not None
+            labels.append(whole.text if bounded or len(own) == 1 else f"{first.text} … {last.text}")
+        return tuple(labels)
+
     def positions(self, given: str, n_brackets: int | None = None) -> Floats | None:
         """Return where the brackets lie; None: neighbours are 1 apart.
 
