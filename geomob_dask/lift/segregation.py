@@ -599,6 +599,7 @@ def infer(
     Parameters
     ----------
     null, around : draws of the null, and of the interval (either may be empty), in parts
+        The interval of 90 % is the basic one, ``2 · estimate − quantile`` (Davison & Hinkley 1997, §5.2).
     kind : of the null
     """
     observed = _observed(gathered, indices)
@@ -613,7 +614,9 @@ def infer(
                 columns["excess"] = excess_over_evenness(value, drawn)
         if around:
             drawn = np.concatenate([part[index.name] for part in around])
-            columns["lower"], columns["upper"] = interval(drawn)
+            # Draws lie around the estimate as it does around what it estimates: their bias is turned round too.
+            low, high = interval(drawn)
+            columns["lower"], columns["upper"] = 2 * value - high, 2 * value - low
             columns["corrected"] = bootstrap_corrected(value, drawn)
         found[index.name] = columns
     return found

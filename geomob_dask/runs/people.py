@@ -210,7 +210,11 @@ def load(store: Store, found: Found, state: str) -> Loaded:
     if universe.missing == "leave-out":
         unknown = tuple(table.index[lacking])
         table = table[~lacking]
-    people = _merged(universe.categories.people(table, universe.year, margins=universe.margins), universe.classes)
+    people = _merged(
+        universe.categories.people(table, universe.year, margins=universe.margins),
+        universe.classes,
+        universe.categories,
+    )
     where = _regions_of(store, found, state, table)
     nowhere = tuple(table.index.difference(where.index))
     if universe.regions is not None:
@@ -290,15 +294,11 @@ def slug(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z0-9_]{1,24}", text) else sha256(text.encode())[:8]
 
 
-def _merged(people: People, classes: Integers | None) -> People:
-    if classes is None:
+def _merged(people: People, classes: Integers | None, categories: Categories) -> People:
+    if classes is None or not isinstance(categories, Brackets):
         return people
     firsts = np.flatnonzero(np.r_[True, np.diff(classes) > 0])
-    names = tuple(f"{people.names[first]}_and_on" for first in firsts)
-    groups = [
-        [label for label, one in zip(people.labels, classes, strict=True) if one == k] for k in range(len(firsts))
-    ]
-    labels = tuple(" + ".join((group[0], group[-1])) if len(group) > 1 else group[0] for group in groups)
+    names = tuple(f"class_{number}" for number in range(1, len(firsts) + 1))
     leaves = people.leaves
     if leaves is not None:
         flat = merge_brackets(leaves.reshape(-1, leaves.shape[2]), classes)
@@ -306,7 +306,7 @@ def _merged(people: People, classes: Integers | None) -> People:
     errors = people.standard_errors
     if errors is not None:
         errors = np.sqrt(merge_brackets(errors**2, classes))
-    return People(names, labels, merge_brackets(people.counts, classes), errors, leaves)
+    return People(names, categories.class_labels(classes), merge_brackets(people.counts, classes), errors, leaves)
 
 
 def _regions_of(store: Store, found: Found, state: str, table: pd.DataFrame) -> pd.DataFrame:
