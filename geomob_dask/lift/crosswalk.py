@@ -102,8 +102,8 @@ def block_crosswalk(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, least: 
     nowhere = pd.DataFrame({"geoid": rest.index, "region": "", "afact": rest.to_numpy(), "afact2": np.nan})
     table = pd.concat([links, nowhere]) if len(links) else nowhere
     table = table.sort_values(["geoid", "region"]).set_index("geoid")
-    names = near["region_name"] if "region_name" in near else pd.Series("", index=near.index)
-    table.insert(1, "region_name", table["region"].map(names.to_dict()).fillna(""))
+    names = near["region_name"].to_dict() if "region_name" in near else {}
+    table.insert(1, "region_name", [names.get(region, "") for region in table["region"]])
     table.index = table.index.astype("str")
     return table.astype({"region": "str", "region_name": "str", "afact": "float64", "afact2": "float64"})
 

@@ -92,6 +92,8 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
     if (lengths != lengths.iloc[0]).any():
         raise InputError(f"{source}: found counties (5 digits) and tracts (11) among the keys, expected one of the two")
     known = table["geoid"].str[:2].isin(list(STATES))
+    if not known.any():
+        raise InputError(f"{source}: no key of a known state; found {listed(list(table['geoid']))}")
     if not known.all():
         unknown = sorted(table["geoid"][~known])
         lines.append(f"{len(unknown):,} rows left out, their state is unknown: {listed(unknown)}")
