@@ -370,9 +370,10 @@ def check_whole_country(table: AcsTable, column: str, *, tolerance: float = 0.0)
     InputError
         With both totals.
     """
-    country = table.others.loc[table.others["GEO_ID"] == "0100000US", column]
-    if country.empty:
+    rows = table.others["GEO_ID"] == "0100000US"
+    if not rows.any():
         return
+    country = table.others.loc[rows, column]
     in_it = table.tracts["geoid"].str[:2] <= _LAST_STATE
     expected, found = float(country.iloc[0]), float(table.tracts.loc[in_it, column].sum())
     if abs(found - expected) > tolerance:

@@ -1,0 +1,352 @@
+"""The command lines of exposure and of what it needs, as a user runs them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from census_server import broken_json, serving, status
+from exposure_sample import metro_json, race_table, saved
+from stores import contents
+
+from geomob_dask.store import Store
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def url(tmp_path, monkeypatch, job):
+    """Return a store with the made-up counts of 2018; tasks run in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GEOMOB_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("GEOMOB_CLUSTER", "serial")
+    file = saved(race_table(), tmp_path / "race.csv")
+    assert job("ingest", "measures", file, "--dataset", "race", "--year", 2018, "--vintage", "2010").code == 0
+    return str(tmp_path / "store")
+
+
+def test_from_files_to_tables_and_report(url, job, tmp_path):
+    Path("metro.json").write_text(json.dumps(metro_json()))
+    done = job("ingest", "regions", "metro.json", "--name", "cbsa", "--vintage", "2010")
+    assert done.code == 0, done.err
+    assert "4 links of a county to 3 regions" in done.out
+    arguments = ["exposure", "--dataset", "race", "--year", 2018, "--by", "county"]
+    done = job(
+        *arguments,
+        *("--export", "c.csv", "--long", "l.csv", "--interactions", "i.parquet", "--report", "r.html"),
+        *("--as", "published"),
+    )
+    assert done.code == 0, done.err
+    assert "12 regions from 144 tracts, groups b03002_four, mode published" in done.out
+    wide = pd.read_csv("c.csv", dtype={"county": str})
+    assert wide.columns[:6].tolist() == ["county", "region_name", "mode", "tracts", "people_count", "overlap"]
+    for suffix in ("exposure", "exposure_lb", "exposure_ub", "exposure_quality", "exposure_reason", "count_se"):
+        assert f"hispanic_{suffix}" in wide
+    assert set(wide["mode"]) == {"published"}
+    long = pd.read_csv("l.csv", dtype={"state": str, "county": str})
+    columns = "year state county subgroup_type subgroup value value_lb value_ub value_quality"
+    assert list(long) == columns.split()
+    assert (long["state"] + long["county"])[::4].tolist() == wide["county"].tolist()
+    black = long[long["subgroup"] == "Black, Non-Hispanic"]["value"]
+    np.testing.assert_allclose(black, wide["black_nh_exposure"])
+    pairs = pd.read_parquet("i.parquet")
+    others = pairs[pairs["group"] != pairs["other"]].groupby(["county", "group"])["interaction"].sum()
+    np.testing.assert_allclose(others.xs("hispanic", level="group"), wide["hispanic_exposure"])
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert "Exposure by county, race 2018" in page
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", page)
+    again = job(*arguments, "--as", "published", "--dry-run", "--interactions", "i.csv")
+    assert "up to date, nothing to do" in again.out
+
+
+def test_several_years_and_regions_are_one_table(url, job):
+    file = saved(race_table(1), Path("more.csv"))
+    job("ingest", "measures", file, "--dataset", "race", "--year", 2019, "--vintage", "2010")
+    done = job(
+        *("exposure", "--dataset", "race", "--year", "2018-2019", "--by", "county,state", "--export", "t.csv"),
+    )
+    assert done.code == 0, done.err
+    table = pd.read_csv("t.csv", dtype={"region": str})
+    assert table.groupby(["year", "by"]).size().to_dict() == {
+        (2018, "county"): 12,
+        (2018, "state"): 3,
+        (2019, "county"): 12,
+        (2019, "state"): 3,
+    }
+
+
+def test_a_grouping_of_the_users_own(url, job, tmp_path):
+    Path("mine.yaml").write_text(
+        """
+        name: two
+        title: Hispanic and others
+        subgroup_type: origin
+        editions:
+          - total: [B03002_001E, B03002_001M]
+            groups:
+              - {name: hispanic, label: Hispanic, parts: [[B03002_012E, B03002_012M]]}
+              - {name: others, label: Others, remainder: true}
+        """
+    )
+    arguments = ["exposure", "--dataset", "race", "--year", 2018, "--by", "state"]
+    done = job(*arguments, "--groups", "mine.yaml", "--export", "two.csv")
+    assert done.code == 0, done.err
+    job(*arguments, "--export", "four.csv")
+    two, four = pd.read_csv("two.csv"), pd.read_csv("four.csv")
+    np.testing.assert_array_equal(two["hispanic_exposure"], four["hispanic_exposure"])
+    assert "black_nh_exposure" not in two
+
+
+def test_reported_people_are_compared_and_drawn(url, job):
+    people = race_table()["B03002_001E"]
+    by_state = people.groupby(people.index.str[:2]).sum().rename_axis("state")
+    by_state.rename("population").to_csv("reported.csv")
+    arguments = ["exposure", "--dataset", "race", "--year", 2018, "--by", "state"]
+    done = job(*arguments, "--reported", "reported.csv", "--report", "r.html")
+    assert done.code == 0, done.err
+    assert "Interpolated against reported people" in Path("r.html").read_text(encoding="utf-8")
+    (by_state * 1.2).rename("population").to_csv("reported.csv")
+    # The result is there already: the comparison fails the run all the same.
+    done = job(*arguments, "--reported", "reported.csv")
+    assert done.code == 1
+    assert "interpolated people" in done.err
+
+
+RUN = ("exposure", "--dataset", "race", "--year", "2018", "--by", "county")
+BAD_RUNS = {
+    "no such dataset": (
+        ("exposure", "--dataset", "rice", "--year", "2018", "--by", "county"),
+        r"no measures/rice/2018",
+    ),
+    "no such year": (("exposure", "--dataset", "race", "--year", "1999", "--by", "county"), r"no measures/race/1999"),
+    "no year at all": (
+        ("exposure", "--dataset", "race", "--year", "20x8", "--by", "county"),
+        r"found '20x8', expected a",
+    ),
+    "years backwards": (
+        ("exposure", "--dataset", "race", "--year", "2019-2018", "--by", "county"),
+        r"found '2019-2018'",
+    ),
+    "no such regions": (
+        ("exposure", "--dataset", "race", "--year", "2018", "--by", "place"),
+        r"--by place: expected county",
+    ),
+    "no such state": ((*RUN, "--states", "OH"), r"no state 39; expected one of: 91, 92, 93"),
+    "no such mode": ((*RUN, "--as", "published-1999"), r"mode 'published-1999': expected one of published-2023"),
+    "threshold below zero": ((*RUN, "--threshold=-1"), r"--threshold -1.0: expected zero or more"),
+    "no such grouping": ((*RUN, "--groups", "mine.yaml"), r"groups 'mine.yaml': neither a file nor one"),
+    "grouping of another table": ((*RUN, "--groups", "dp05_four"), r"groups dp05_four: the table has no column DP05"),
+    "grouping that overlaps": ((*RUN, "--groups", "overlap.yaml"), r"overlap.yaml.*B03002_012E.* are used twice"),
+    "long form of states": ((*RUN[:-1], "state", "--long", "l.csv"), r"--long l.csv: found --by state"),
+    "report of two": ((*RUN[:-1], "county,state", "--report", "r.html"), r"--report r.html: found 2 results"),
+    "report to nowhere": ((*RUN, "--report", "no/where.html"), r"--report no/where.html: no folder"),
+    "export of no kind": ((*RUN, "--export", "t.xls"), r"found the suffix '.xls'"),
+    "reported without codes": ((*RUN, "--reported", "race.csv"), r"race.csv: found the columns .*, expected county or"),
+    "reported of none": ((*RUN, "--reported", "elsewhere.csv"), r"none of their regions \(39001"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_RUNS)
+def test_bad_usage_is_named_and_the_store_is_untouched(url, job, case):
+    arguments, message = BAD_RUNS[case]
+    Path("overlap.yaml").write_text(
+        """
+        {name: twice, title: t, subgroup_type: s, editions: [{total: [B03002_001E, B03002_001M], groups: [
+        {name: a, label: a, parts: [[B03002_012E, B03002_012M]]},
+        {name: b, label: b, parts: [[B03002_012E, B03002_012M]]}]}]}
+        """
+    )
+    Path("elsewhere.csv").write_text("county,population\n39001,5\n")
+    _refused(url, job, arguments, message)
+
+
+def _refused(url, job, arguments, message, code=2):
+    before = contents(Store(url))
+    done = job(*arguments)
+    assert done.code == code, done.out + done.err
+    assert done.err.startswith("error: ")
+    assert pd.Series([done.err]).str.contains(message, regex=True)[0], done.err
+    assert contents(Store(url)) == before
+
+
+def _table(change):
+    table = race_table()
+    change(table)
+    return table
+
+
+TRACT = "92003000300"
+BAD_COUNTS = {
+    "negative count": (
+        lambda t: t.__setitem__("B03002_012E", -t["B03002_012E"]),
+        r"B03002_012E: found -\d+, expected zero",
+    ),
+    "group above its total": (
+        lambda t: t.loc.__setitem__((TRACT, "B03002_003E"), 99999.0),
+        rf"tract {TRACT}, column B03002_003E: found 99999 people, expected no more than",
+    ),
+    "groups that do not add up": (
+        lambda t: t.loc.__setitem__((TRACT, "B03002_001E"), t.loc[TRACT, "B03002_001E"] + 7),
+        rf"tract {TRACT}: groups .* sum to",
+    ),
+    "negative margin": (
+        lambda t: t.loc.__setitem__((TRACT, "B03002_003M"), -3.0),
+        rf"{TRACT}, column B03002_003M: found -3",
+    ),
+    "margin column missing": (lambda t: t.pop("B03002_003M"), r"no grouping fits the columns"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_COUNTS)
+def test_counts_that_cannot_be_are_named_and_the_store_is_untouched(url, job, case):
+    change, message = BAD_COUNTS[case]
+    saved(_table(change), Path("bad.csv"))
+    assert job("ingest", "measures", "bad.csv", "--dataset", "bad", "--year", 2018, "--vintage", "2010").code == 0
+    _refused(url, job, ("exposure", "--dataset", "bad", "--year", 2018, "--by", "county"), message)
+
+
+def test_a_margin_that_is_missing_leaves_the_value_and_takes_its_error(url, job):
+    saved(_table(lambda t: t.loc.__setitem__((TRACT, "B03002_012M"), np.nan)), Path("gap.csv"))
+    job("ingest", "measures", "gap.csv", "--dataset", "gap", "--year", 2018, "--vintage", "2010")
+    done = job("exposure", "--dataset", "gap", "--year", 2018, "--by", "county", "--export", "g.csv")
+    assert done.code == 0
+    row = pd.read_csv("g.csv", dtype={"county": str}).set_index("county").loc["92003"]
+    assert 0 < row["hispanic_exposure"] < 1
+    assert np.isnan(row["hispanic_exposure_se"])
+    assert np.isnan(row["hispanic_exposure_quality"])
+    assert row["hispanic_exposure_reason"].startswith("value given; a tract's margin of error is missing")
+
+
+def test_jam_values_are_for_the_door_of_the_survey(url, job):
+    saved(_table(lambda t: t.loc.__setitem__((TRACT, "B03002_012M"), -555555555)), Path("jam.csv"))
+    measures = ("ingest", "measures", "jam.csv", "--dataset", "jam", "--year", 2018, "--vintage", "2010")
+    _refused(url, job, measures, rf"column 'B03002_012M', tract {TRACT}: found -555555555")
+    table = race_table().rename_axis("GEO_ID")
+    table.index = "1400000US" + table.index
+    table.loc[f"1400000US{TRACT}", "B03002_012M"] = -555555555
+    table.to_csv("acs.csv")
+    done = job("ingest", "acs", "--file", "acs.csv", "--year", 2018, "--dataset", "jam")
+    assert done.code == 0, done.err
+    assert "1 numbers: controlled estimate: no sampling error" in done.out
+    assert job("exposure", "--dataset", "jam", "--year", 2018, "--by", "county").code == 0
+
+
+GEOCORR = "county,tract,state,placefp,placenm,afact,afact2\n"
+BAD_REGIONS = {
+    "share above one": (
+        GEOCORR + "91001,0001.00,91,00100,Town,1.2,1\n",
+        r"found the share 1.2, expected one from 0 to 1",
+    ),
+    "shares that do not add up": (
+        GEOCORR + "91001,0001.00,91,00100,Town,0.8,1\n91001,0001.00,91,00200,Else,0.7,1\n",
+        r"shares sum to 1.5, expected 1 at most",
+    ),
+    "place in two states": (
+        GEOCORR + "92001,0001.00,91,00100,Town,1,1\n",
+        r"place 9100100 is linked to .* another state",
+    ),
+    "shares the other way round": (
+        GEOCORR + "c,t,s,p,n,placefp to tract allocation factor,x\n91001,0001.00,91,00100,Town,1,1\n",
+        r"afact is labelled 'placefp to tract allocation factor'",
+    ),
+    "no regions column": ("GEOID,zone\n91001000100,1\n", r"expected one of place, region, code"),
+    "no file": (None, r"bad.csv: cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_REGIONS)
+def test_crosswalks_that_cannot_be_are_named_and_the_store_is_untouched(url, job, case):
+    text, message = BAD_REGIONS[case]
+    if text is not None:
+        Path("bad.csv").write_text(text)
+    _refused(url, job, ("ingest", "regions", "bad.csv", "--name", "place", "--vintage", "2010"), message)
+
+
+def test_a_wrong_years_crosswalk_fails_and_a_tract_in_no_place_does_not(url, job):
+    tracts = race_table().index
+    rows = [f"{g[:5]},{g[5:9]}.{g[9:]},{g[:2]},00100,Town,0.5,0.01\n" for g in tracts[5:]]
+    Path("place.csv").write_text(GEOCORR + "".join(rows))
+    assert job("ingest", "regions", "place.csv", "--name", "place", "--vintage", "2010").code == 0
+    done = job("exposure", "--dataset", "race", "--year", 2018, "--by", "place")
+    assert done.code == 0, done.err
+    assert "in no region: 5 tracts whole" in done.out
+    Path("place.csv").write_text((GEOCORR + "".join(rows)).replace("00.00", "00.50"))
+    job("ingest", "regions", "place.csv", "--name", "other", "--vintage", "2010")
+    Path("place.csv").write_text(GEOCORR + "".join(row.replace(".00,", ".55,") for row in rows))
+    job("ingest", "regions", "place.csv", "--name", "wrong", "--vintage", "2010")
+    wrong = ("exposure", "--dataset", "race", "--year", 2018, "--by", "wrong")
+    _refused(url, job, wrong, r"of the crosswalk are not in the table")
+
+
+# The Census API ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def census(url, monkeypatch):
+    monkeypatch.delenv("CENSUS_API_KEY", raising=False)
+    with serving() as server:
+        monkeypatch.setenv("GEOMOB_CENSUS_URL", server.url)
+        yield server
+
+
+ACS = ("ingest", "acs", "--year", "2020", "--table", "B01003", "--states", "39,53", "--budget", "0", "--timeout", "1")
+
+
+def test_a_table_of_the_api_goes_on_where_it_stopped(census, url, job):
+    plan = job(*ACS, "--dry-run")
+    assert plan.code == 0
+    assert "to be asked for: 39, 53" in plan.out
+    census.failures = {"53": [broken_json] * 9}
+    done = job(*ACS)
+    assert done.code == 1
+    assert "B01003 2020, state 53: found text that is not JSON or breaks off" in done.err
+    assert Store(url).find("measures/acs5_b01003/2020") is None
+    assert "to be asked for: 53" in job(*ACS, "--dry-run").out
+    census.failures, census.asked = {}, []
+    done = job(*ACS)
+    assert done.code == 0, done.err
+    assert [place for _, place, _ in census.asked] == ["53"]
+    assert "4 tracts in 2 states are in" in done.out
+    store = Store(url)
+    table = store.frame("measures/acs5_b01003/2020").compute()
+    assert table["B01003_001M"].tolist() == [0.0] * 4
+    reasons = store.frame("reasons/acs5_b01003/2020").compute()
+    assert set(reasons["reason"]) == {"controlled estimate: no sampling error"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "failure", "message"),
+    [
+        ((), status(400, b"error: unknown variable"), r"status 400: error: unknown variable"),
+        ((), status(403, b"no"), r"the server refuses the key"),
+        (("--table", "B99999"), None, r"table 'B99999': expected one of"),
+        (("--year", "2008"), None, r"no variables are listed for 2008"),
+        (("--states", "97"), None, r"unknown state '97'"),
+        (("--concurrency", "0"), None, r"found concurrency 0"),
+    ],
+)
+def test_what_the_api_does_not_know_is_named(census, url, job, arguments, failure, message):
+    census.failures = {"39": [failure]} if failure else {}
+    # The last of two values of one option counts.
+    done = job(*ACS, *arguments)
+    assert done.code == 2, done.err
+    assert pd.Series([done.err]).str.contains(message, regex=True)[0], done.err
+    assert Store(url).find("measures/acs5_b01003/2020") is None
+
+
+def test_a_half_downloaded_file_is_refused(url, job):
+    Path("half.zip").write_bytes(b"PK\x03\x04half of it")
+    _refused(url, job, ("ingest", "acs", "--file", "half.zip", "--year", 2018), r"half.zip: cannot be read")
+    Path("page.json").write_text("<html>busy</html>")
+    _refused(url, job, ("ingest", "acs", "--file", "page.json", "--year", 2018), r"page.json: found a web page")
+
+
+def test_the_shell_sees_the_exit_code(url, tmp_path):
+    command = [sys.executable, str(ROOT / "jobs" / "exposure.py"), *RUN[1:], "--as", "x", "--store", url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: mode 'x'")
