@@ -94,7 +94,7 @@ class Objects:
             except FileExistsError:
                 return False
             except OSError as error:
-                if "PreconditionFailed" in repr(error) or "At least one of the pre-conditions" in str(error):
+                if _status(error) in _SOMEBODY_WAS_FIRST:
                     return False
                 raise
             return True
@@ -163,12 +163,26 @@ _S3_CONFIG: dict[str, Any] = {
 }
 
 
+# 412: the object is there. 409: another conditional put is under way; the caller looks again.
+_SOMEBODY_WAS_FIRST = (409, 412)
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Return the HTTP status behind an error of s3fs, which hands on what botocore said as the cause."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        error = error.__cause__
+    return None
+
+
 def _link(temporary: str, target: str) -> None:
     os.link(temporary, target)
 
 
 def _reason(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = getattr(error, "strerror", None) or str(error.__cause__ or error) or type(error).__name__
     return " ".join(str(reason).split())
 
 
