@@ -46,7 +46,9 @@ def relative_composition(
     """
     own = shares(checked_counts(counts))
     parts = np.nan_to_num(quantile_classes(region_counts, cuts))
-    composition: Floats = np.einsum("iq,iqc->ic", own, parts[region])
+    # Class by class: a product over all would round by the rows that stand together.
+    columns = [np.ascontiguousarray(own * parts[region, :, k]).sum(axis=1) for k in range(parts.shape[2])]
+    composition: Floats = np.stack(columns, axis=1)
     return composition
 
 

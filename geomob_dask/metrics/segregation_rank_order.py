@@ -118,7 +118,9 @@ def _rank_order(
     percentile = cumulative_shares(sums.totals)
     weight = np.where(_new_percentiles(sums.totals), variation(percentile), 0.0)
     segregation = 1.0 - np.nan_to_num(quotient(quotient(sums[term], sums.people), weight))
-    return _fitted(percentile, segregation, weight, order) @ weights(order)
+    # Not a matrix product: its last bits would depend on which regions stand together.
+    index: Floats = (_fitted(percentile, segregation, weight, order) * weights(order)).sum(axis=1)
+    return index
 
 
 def _new_percentiles(totals: Floats) -> NDArray[np.bool_]:

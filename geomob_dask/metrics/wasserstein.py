@@ -56,7 +56,7 @@ def wasserstein(counts: ArrayLike, region_counts: ArrayLike, positions: ArrayLik
     own, region = _both(counts, region_counts)
     steps = np.diff(bracket_positions(own.shape[1], positions))
     gaps = np.cumsum(shares(own) - shares(region), axis=1)[:, :-1]
-    return _kept_missing(np.abs(gaps) @ steps, own, region)
+    return _kept_missing(_weighted(np.abs(gaps), steps), own, region)
 
 
 def wasserstein_sign(counts: ArrayLike, region_counts: ArrayLike, positions: ArrayLike | None = None) -> Floats:
@@ -70,7 +70,7 @@ def wasserstein_sign(counts: ArrayLike, region_counts: ArrayLike, positions: Arr
     # Distances from the first position keep the numbers small, so that equal means compare equal.
     distance = places - places[0]
     span = distance[-1] if distance.size else 0.0
-    shift = (shares(own) - shares(region)) @ distance
+    shift = _weighted(shares(own) - shares(region), distance)
     sign = np.where(np.abs(shift) <= _SAME_MEAN * span, 0.0, np.sign(shift))
     return _kept_missing(sign, own, region)
 
@@ -117,6 +117,12 @@ def _both(counts: ArrayLike, region_counts: ArrayLike) -> tuple[Floats, Floats]:
     own, region = checked_counts(counts), np.asarray(region_counts, dtype=np.float64)
     region = checked_counts(region[None] if region.ndim == 1 else region)
     return own, np.broadcast_to(region, own.shape)
+
+
+def _weighted(rows: Floats, weights: Floats) -> Floats:
+    """Return the weighted sum of each row: as a matrix product its last bits would depend on the rows around it."""
+    sums: Floats = np.ascontiguousarray(rows * weights).sum(axis=1)
+    return sums
 
 
 def _kept_missing(values: Floats, own: Floats, region: Floats) -> Floats:

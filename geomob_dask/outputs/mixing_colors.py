@@ -35,7 +35,7 @@ def composition_colors(composition: Floats, region: Floats) -> list[str]:
     Examples
     --------
     >>> composition_colors(np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.3, 0.4, 0.3]]), np.array([0.3, 0.4, 0.3]))
-    ['#ec4238', '#91d264', '#0067c4', '#ebebeb']
+    ['#e54a3d', '#8fc56a', '#0066b3', '#ebebeb']
     """
     weights = _centered(composition, region)
     strength = 1.5 * (weights.max(axis=1) - 1 / 3)

@@ -226,7 +226,7 @@ def load(store: Store, found: Found, state: str) -> Loaded:
     block = Block(
         geoids=geoids,
         region=where["region"].to_numpy(dtype=object),
-        counts=people.counts[rows] * share,
+        counts=np.ascontiguousarray(people.counts[rows] * share),
         standard_errors=None if people.standard_errors is None else people.standard_errors[rows] * share,
         leaves=None if people.leaves is None else people.leaves[rows] * share[..., None],
     )

@@ -234,7 +234,7 @@ class Brackets(_Frozen):
             numbers = _numbers(
                 rule, f"merge {rule!r}", f"one of {', '.join(self.merges) or '(none named)'}, or numbers"
             )
-            if any(number != int(number) for number in numbers):
+            if not all(number.is_integer() for number in numbers):
                 raise DefinitionError(f"merge {rule!r}: expected whole numbers")
             given = int(numbers[0]) if len(numbers) == 1 else tuple(int(number) for number in numbers)
         classes = equal_classes(n_brackets, given) if isinstance(given, int) else np.array(given)
@@ -526,7 +526,8 @@ def _counts(table: pd.DataFrame, columns: Sequence[str], name: str) -> Floats:
     text = [column for column in columns if not pd.api.types.is_numeric_dtype(table[column])]
     if text:
         raise DefinitionError(f"{name}: column {text[0]} holds text, expected counts")
-    counts: Floats = table[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan)
+    # One layout in memory: sums along a row then run in one order.
+    counts: Floats = np.ascontiguousarray(table[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan))
     _refuse_unknown(counts, columns, table, name)
     return counts
 
