@@ -2,6 +2,9 @@
 
 from itertools import combinations, pairwise, product
 
+import dask
+import dask.dataframe
+import dask_geopandas
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -136,3 +139,19 @@ def country(seed, rows, columns, faults=0, noise=0.0):
     cells = [shapely.force_3d(cell, 7.0) if rng.random() < 0.2 else cell for cell in cells]
     rng.shuffle(cells)
     return frame([cell for cell in cells if cell.is_valid])
+
+
+def partitioned(tracts, cuts):
+    """Return the frame cut before the rows `cuts`."""
+    bounds = [0, *cuts, len(tracts)]
+    parts = [dask.delayed(tracts.iloc[a:b]) for a, b in pairwise(bounds)]
+    return dask_geopandas.from_dask_dataframe(
+        dask.dataframe.from_delayed(parts, meta=tracts.iloc[:0]), geometry="geometry"
+    )
+
+
+def computed(graph, **how):
+    parts, differences, report = dask.compute(graph.edges, graph.differences, graph.report, **how)
+    for name, edges in parts.items():
+        assert edges.dtypes.astype(str).tolist() == ["str", "str", "bool", "bool", "category"], name
+    return pd.concat(list(parts.values()), ignore_index=True), differences, report

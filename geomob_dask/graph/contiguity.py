@@ -38,7 +38,7 @@ counts the pairs that overlap.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import geopandas as gpd
@@ -185,7 +185,7 @@ def match(geoms: Geometries, geoid: pd.Index, snap: float) -> Matched:
     cells = np.unique(halo.cell)
     names = (str(geoid[0]), str(geoid[-1])) if len(geoid) else ()
     return Matched(
-        _pairs_met(met, np.ones(len(met.first), bool)),
+        _pairs_met(met),
         Halo(names, len(geoid), _total_bounds(geoms), halo, _names(geoid[cells], cells)),
     )
 
@@ -209,12 +209,11 @@ def _check_geoids(geoid: pd.Index) -> None:
         raise InputError(f"tracts {geoid[0]} … {geoid[-1]} are not sorted; expected ascending geoids")
 
 
-def _pairs_met(met: Meetings, which: Bools) -> Pairs:
-    first, second = met.vertices.cell[met.first[which]], met.vertices.cell[met.second[which]]
-    low, high = np.minimum(first, second), np.maximum(first, second)
+def _pairs_met(met: Meetings, which: Bools | slice = slice(None)) -> Pairs:
+    low, high = np.minimum(met.first_cell, met.second_cell), np.maximum(met.first_cell, met.second_cell)
     # Two cells meet at many vertices: one sort of small numbers drops nearly all of these meetings.
     n = int(high.max(initial=0)) + 1
-    meeting = (low * n + high) * 4 + met.edge[which] * 2 + met.exact[which]
+    meeting = ((low * n + high) * 4 + met.edge * 2 + met.exact)[which]
     meeting = meeting[radix_argsort(meeting, range((4 * n * n).bit_length()))]
     meeting = meeting[np.diff(meeting, prepend=-1) > 0]
     low, high = np.divmod(meeting >> 2, n)
@@ -326,8 +325,8 @@ class Travellers:
     ----------
     cell : shape (n_cells,)
         Their numbers.
-    geoid : pd.Series
-        Their geoids, by number.
+    geoid : shape (n_cells,)
+        Their geoids.
     bounds : shape (n_cells, 4)
         Their bounds.
     polygon : shape (n_cells,)
@@ -335,25 +334,19 @@ class Travellers:
     """
 
     cell: Ints
-    geoid: "pd.Series[str]"
+    geoid: NDArray[np.object_]
     bounds: Floats
     polygon: Geometries
 
     @classmethod
     def reaching(cls, bounds: Floats, reach: float, parts: Sequence["Travellers"]) -> "Travellers":
         """Return those of all `parts` that come within `reach` of `bounds`."""
-        none = np.zeros(0, np.int64)
-        found = [cls(none, pd.Series(index=none, dtype="str"), np.zeros((0, 4)), np.zeros(0, object))]
+        found = [cls(np.zeros(0, np.int64), np.zeros(0, object), np.zeros((0, 4)), np.zeros(0, object))]
         for part in parts:
             near = bounds_meet(part.bounds, bounds, reach)
             if near.any():
                 found.append(cls(part.cell[near], part.geoid[near], part.bounds[near], part.polygon[near]))
-        return cls(
-            np.concatenate([some.cell for some in found]),
-            pd.concat([some.geoid for some in found]),
-            np.concatenate([some.bounds for some in found]),
-            np.concatenate([some.polygon for some in found]),
-        )
+        return cls(*(np.concatenate([getattr(some, field.name) for some in found]) for field in fields(cls)))
 
 
 def travel(partition: int, geoms: Geometries, geoid: pd.Index, joined: Joined, reach: float) -> Travellers:
@@ -372,12 +365,11 @@ def travel(partition: int, geoms: Geometries, geoid: pd.Index, joined: Joined, r
     """
     cell = joined.open_here(partition)
     bounds = shapely.bounds(geoms[cell - joined.offset[partition]])
-    leaves = np.zeros(len(cell), bool)
-    for other in np.delete(joined.bounds, partition, axis=0):
-        leaves |= bounds_meet(bounds, other, reach)
+    others = np.delete(joined.bounds, partition, axis=0)
+    leaves = bounds_meet(bounds[:, None], others[None], reach).any(axis=1)
     cell = cell[leaves]
     row = cell - joined.offset[partition]
-    return Travellers(cell, _names(geoid[row], cell), bounds[leaves], geoms[row])
+    return Travellers(cell, geoid[row].to_numpy(object), bounds[leaves], geoms[row])
 
 
 def bounds_meet(bounds: Floats, others: Floats, reach: float) -> Any:
@@ -535,31 +527,31 @@ def check(
     found = Pairs.of(one, other, contact(polygon[k], geoms[row], known, near_open, uneven, snap, gap))
     found = found.where(found.flags > 0)
     is_inside = (found.low >= offset) & (found.high < offset + len(geoid))
-    everyone = pd.concat([_names(geoid, offset + np.arange(len(geoid))), foreign.geoid])
-    return _checked(geoid, offset, matched, found.where(is_inside), found.where(~is_inside), everyone)
+    own = _names(geoid, offset + np.arange(len(geoid)))
+    everyone = pd.concat([own, pd.Series(foreign.geoid, index=foreign.cell, dtype="str")])
+    across = found.where(~is_inside)
+    return _checked(own, matched, found.where(is_inside), across, everyone.loc[np.union1d(across.low, across.high)])
 
 
-def _checked(
-    geoid: pd.Index, offset: int, matched: Pairs, inside: Pairs, across: Pairs, names: "pd.Series[str]"
-) -> Checked:
-    """Sum up one partition; `names` begins with its own cells."""
+def _checked(own: "pd.Series[str]", matched: Pairs, inside: Pairs, across: Pairs, geoid: "pd.Series[str]") -> Checked:
     pairs = Pairs.union(matched, inside)
     joined = pairs.neighbors()
-    state = pd.factorize(geoid.str[:2])[0]
-    alone = np.ones(len(geoid), bool)
+    offset = own.index[0] if len(own) else 0
+    alone = np.ones(len(own), bool)
     alone[joined.low - offset] = alone[joined.high - offset] = False
+    state = pd.factorize(own.str[:2])[0]
     return Checked(
         inside,
         across,
         {
-            "tracts": len(geoid),
+            "tracts": len(own),
             "queen": len(joined.code),
             "rook": int(joined.has(ROOK).sum()),
             "interstate": int((state[joined.low - offset] != state[joined.high - offset]).sum()),
         },
-        differences(pairs, names),
-        names.iloc[np.flatnonzero(alone)],
-        names.loc[np.union1d(across.low, across.high)],
+        differences(pairs, own),
+        own[alone],
+        geoid,
     )
 
 
@@ -635,7 +627,7 @@ class Settled:
     pairs : Pairs
         Pairs across partitions, and those of islands with their nearest tracts.
     geoid : pd.Series
-        Geoid of the cells in `pairs`, by number.
+        Geoid of the cells in `pairs`, by number, in ascending order.
     differences : pd.DataFrame
         Pairs on which the rules differ; see `differences`.
     report : Report
@@ -671,8 +663,7 @@ def settle(
     centroids : sequence of Centroids
         By partition; read only if islands are joined to their nearest tracts.
     """
-    geoid = pd.concat([joined.geoid, *(one.geoid for one in checked)])
-    geoid = geoid[~geoid.index.duplicated()]
+    geoid = _all_names([joined.geoid, *(one.geoid for one in checked)])
     across = Pairs.union(joined.pairs, *(one.across for one in checked))
     pairs = across.neighbors()
     alone = pd.concat([one.alone for one in checked])
@@ -700,9 +691,13 @@ def settle(
     if k := nearest_count(islands):
         to_nearest, names = _join_islands(alone.index.to_numpy(), k, centroids)
         pairs = Pairs.union(pairs, to_nearest)
-        geoid = pd.concat([geoid, names])
-        geoid = geoid[~geoid.index.duplicated()]
+        geoid = _all_names([geoid, names])
     return Settled(joined.offset, pairs, geoid, differing, report)
+
+
+def _all_names(parts: Sequence["pd.Series[str]"]) -> "pd.Series[str]":
+    names = pd.concat(parts)
+    return names[~names.index.duplicated()].sort_index()
 
 
 def _finding(differing: pd.DataFrame, which: "pd.Series[bool]") -> Finding:
@@ -737,9 +732,10 @@ def edges(partition: int, geoid: pd.Index, matched: Pairs, checked: Checked, set
     here = np.flatnonzero((first <= focal) & (focal < last))
     # Cells are numbered in the order of their geoids.
     here = here[np.argsort(focal[here] << 32 | neighbor[here], kind="stable")]
+    before, after = np.searchsorted(settled.geoid.index, [first, last])
     own = _names(geoid, np.arange(first, last))
-    foreign = settled.geoid[(settled.geoid.index < first) | (settled.geoid.index >= last)]
-    return table(focal[here], neighbor[here], flags[here], pd.concat([own, foreign]))
+    everyone = pd.concat([settled.geoid.iloc[:before], own, settled.geoid.iloc[after:]])
+    return table(focal[here], neighbor[here], flags[here], everyone)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def table(first: Ints, second: Ints, flags: Flags, geoid: "pd.Series[str]") -> p
     flags : shape (n_pairs,)
         Rules and kind of contact.
     geoid : pd.Series
-        Geoid of at least these cells, by number.
+        Geoid of at least these cells, by number, in ascending order.
 
     Returns
     -------
@@ -122,11 +122,11 @@ def table(first: Ints, second: Ints, flags: Flags, geoid: "pd.Series[str]") -> p
     """
     place = np.full(int(_ANY_RULE) + 1, -1)
     place[list(_RULE_NAMES)] = np.arange(len(_RULE_NAMES))
-    names, row = geoid.array, geoid.index
+    names, number = geoid.array, geoid.index.to_numpy()
     return pd.DataFrame(
         {
-            "focal": names.take(row.get_indexer(first)),
-            "neighbor": names.take(row.get_indexer(second)),
+            "focal": names.take(np.searchsorted(number, first)),
+            "neighbor": names.take(np.searchsorted(number, second)),
             "rook": (flags & ROOK) > 0,
             "overlap": (flags & OVERLAP) > 0,
             "rule": pd.Categorical.from_codes(place[flags & _ANY_RULE], dtype=RULE),
@@ -145,7 +145,7 @@ def differences(pairs: Pairs, geoid: "pd.Series[str]") -> pd.DataFrame:
     pairs : Pairs
         All pairs.
     geoid : pd.Series
-        Geoid of at least these cells, by number.
+        Geoid of at least these cells, by number, in ascending order.
 
     Returns
     -------

@@ -233,9 +233,9 @@ def radix_argsort(key: NDArray[np.integer[Any]], bits: range) -> Ints:
 
     NumPy sorts 16-bit numbers in linear time, so this takes 16 bits after 16 bits, the lowest first.
     """
-    order = np.arange(len(key))
-    for shift in bits[::16]:
-        digit = (key >> key.dtype.type(shift)).astype(np.uint16)
+    digits = [(key >> key.dtype.type(shift)).astype(np.uint16) for shift in bits[::16]]
+    order = np.argsort(digits[0], kind="stable")
+    for digit in digits[1:]:
         order = order[np.argsort(digit[order], kind="stable")]
     return order
 
@@ -256,6 +256,8 @@ class Meetings:
     ----------
     first, second : shape (n_meetings,)
         Rows of the two occurrences.
+    first_cell, second_cell : shape (n_meetings,)
+        Their cells.
     exact : shape (n_meetings,)
         Whether they are one point, not only one grid square.
     edge : shape (n_meetings,)
@@ -269,6 +271,8 @@ class Meetings:
 
     first: Ints
     second: Ints
+    first_cell: Ints
+    second_cell: Ints
     exact: Bools
     edge: Bools
     vertices: Vertices
@@ -299,8 +303,10 @@ def meet(corners: Vertices, snap: float) -> Meetings:
             f"expected a tolerance far smaller than a cell (at most {_MOST_PER_SQUARE} in a square)"
         )
     first, second = _every_two(squares)
-    apart = corners.cell[first] != corners.cell[second]
-    first, second = first[apart], second[apart]
+    first_cell, second_cell = corners.cell[first], corners.cell[second]
+    apart = first_cell != second_cell
+    if not apart.all():
+        first, second, first_cell, second_cell = (x[apart] for x in (first, second, first_cell, second_cell))
 
     # An edge no longer than the tolerance is a point at that tolerance: NaN, it matches nothing.
     ahead[_short(corners.at, corners.ahead, snap)] = np.nan
@@ -318,17 +324,21 @@ def meet(corners: Vertices, snap: float) -> Meetings:
         is_open[first[same_side]] = True
         is_open[second[same_side]] = True
 
+    uneven, unequal = squares.any(corners.uneven), squares.differing(corners.at)
+    exact = corners.at[first] == corners.at[second] if unequal.any() else np.ones(len(first), bool)
     # Vertices within `snap` of each other may each stand up to `snap` from the one that stands for their
     # square here, and so may the far side of a strip that another partition has matched: 4 in all.
-    uneven = squares.any(corners.uneven) | squares.differing(corners.at)
-    uneven |= crowded(corners.at[squares.first], 4 * snap)
+    uneven |= unequal | crowded(corners.at[squares.first], 4 * snap)
+    state = squares.spread(squares.any(is_open) + 2 * uneven)
     return Meetings(
         first,
         second,
-        corners.at[first] == corners.at[second],
+        first_cell,
+        second_cell,
+        exact,
         out_in | in_out | out_out | in_in,
-        replace(corners, uneven=squares.spread(uneven)),
-        squares.spread(squares.any(is_open) | uneven),
+        replace(corners, uneven=state >= 2),
+        state > 0,
     )
 
 

@@ -1,0 +1,136 @@
+"""The national graphs, pair for pair, against predicates on the whole frame."""
+
+import dask
+import geopandas as gpd
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import shapely
+from oracles_contiguity import computed, partitioned
+from scipy.spatial import KDTree
+
+from geomob_dask.graph.contiguity import examine
+from geomob_dask.lift.contiguity import contiguity
+
+pytestmark = pytest.mark.real_data
+
+
+def read(file):
+    tracts = gpd.read_parquet(file, columns=["GEOID", "geometry"]).set_index("GEOID").sort_index()
+    invalid = ~tracts.is_valid
+    tracts.loc[invalid, "geometry"] = tracts.geometry[invalid].make_valid()
+    return tracts
+
+
+@pytest.fixture(scope="module")
+def nation(real_data):
+    return read(real_data / "tracts" / "cb500k_2010_vintage.parquet")
+
+
+@pytest.fixture(scope="module")
+def simplified(real_data):
+    return read(real_data / "tracts" / "simplified_2010_all_states.parquet")
+
+
+def by_query(tracts, predicate, **options):
+    """Return codes of pairs i < j by a query of the whole frame."""
+    polygons = np.asarray(tracts.geometry.array)
+    i, j = shapely.STRtree(polygons).query(polygons, predicate=predicate, **options)
+    return np.sort((i * len(tracts) + j)[i < j])
+
+
+def by_edges(tracts, edges):
+    i, j = (tracts.index.get_indexer(edges[end]) for end in ("focal", "neighbor"))
+    return np.sort((i * len(tracts) + j)[i < j])
+
+
+def states(tracts):
+    state = tracts.index.str[:2]
+    return np.flatnonzero(state[1:] != state[:-1]) + 1
+
+
+@pytest.fixture(scope="module")
+def intersecting(nation):
+    return by_query(nation, "intersects")
+
+
+@pytest.fixture(scope="module")
+def overlapping(nation, intersecting):
+    i, j = np.divmod(intersecting, len(nation))
+    polygons = np.asarray(nation.geometry.array)
+    return intersecting[~shapely.touches(polygons[i], polygons[j])]
+
+
+@pytest.mark.parametrize("n_partitions", [1, 2, 50])
+def test_nation_equals_intersects_pair_for_pair(nation, intersecting, overlapping, n_partitions):
+    cuts = np.linspace(0, len(nation), n_partitions + 1).astype(int)[1:-1]
+    edges, differences, report = computed(contiguity(partitioned(nation, cuts), snap=0.0), scheduler="sync")
+    assert np.array_equal(by_edges(nation, edges), intersecting)
+    assert (report.queen, report.interstate, len(report.islands)) == (217_738, 3_382, 23)
+    assert np.array_equal(by_edges(nation, edges[edges["overlap"]]), overlapping)
+    assert differences["overlap"].sum() == report.overlapping.count == len(overlapping)
+
+
+def test_nation_by_state_adds_the_one_pair_across_a_gap_of_rounding(nation, intersecting):
+    frame = partitioned(nation, states(nation))
+    frame.calculate_spatial_partitions()
+    edges, _, report = computed(contiguity(frame), scheduler="sync")
+    assert report.queen == 217_739
+    assert report.only_vertex.sample == (("35013001701", "48141001301"),)
+    assert np.array_equal(by_edges(nation, edges[edges["rule"] != "vertex"]), intersecting)
+    assert np.array_equal(by_edges(nation, edges), by_query(nation, "dwithin", distance=1e-10))
+
+
+def test_rook_equals_the_relation_of_every_pair(nation):
+    ohio = nation[nation.index.str[:2].isin(["39", "18"])]
+    edges = examine(ohio).edges
+    polygons = np.asarray(ohio.geometry.array)
+    i, j = np.divmod(by_query(ohio, "intersects"), len(ohio))
+    matrix = shapely.relate(polygons[i], polygons[j]).astype("S9").view("S1").reshape(-1, 9)
+    rook = (matrix[:, 0] == b"2") | (matrix[:, 4] == b"1")
+    assert np.array_equal(by_edges(ohio, edges[edges["rook"]]), (i * len(ohio) + j)[rook])
+
+
+def by_vertices(tracts, snap):
+    """Return codes of pairs with vertices within `snap`, from a tree of all vertices."""
+    xy, cell = shapely.get_coordinates(np.asarray(tracts.geometry.array), return_index=True)
+    distinct, row = np.unique(xy, axis=0, return_inverse=True)
+    has = sp.csr_array((np.ones(len(cell), np.int32), (cell, row)), shape=(len(tracts), len(distinct)))
+    one, other = KDTree(distinct).query_pairs(snap, output_type="ndarray").T
+    near = sp.csr_array((np.ones(len(one), np.int32), (one, other)), shape=(len(distinct),) * 2)
+    near = near + near.T + sp.eye_array(len(distinct), dtype=np.int32)
+    pairs = (has @ near @ has.T).tocoo()
+    above = pairs.row < pairs.col
+    return np.sort(pairs.row[above].astype(np.int64) * len(tracts) + pairs.col[above])
+
+
+def interstate(tracts, codes):
+    state = tracts.index.str[:2]
+    i, j = np.divmod(codes, len(tracts))
+    return int((state[i] != state[j]).sum())
+
+
+def test_simplified_states_touches_loses_interstate_neighbours_and_tolerances_recover_them(simplified):
+    intersects = by_query(simplified, "intersects")
+    assert interstate(simplified, by_query(simplified, "touches")) == 267
+    assert interstate(simplified, intersects) == 3_330
+    for snap, expected in ((1e-4, 3_330), (1.0, 3_422), (10.0, 3_523)):
+        found = examine(simplified, snap=snap)
+        pairs = np.union1d(intersects, by_vertices(simplified, snap))
+        assert np.array_equal(by_edges(simplified, found.edges), pairs)
+        assert found.report.interstate == interstate(simplified, pairs) == expected
+    for gap, expected in ((1.0, 3_621), (10.0, 3_888)):
+        found = examine(simplified, gap=gap)
+        within = by_query(simplified, "dwithin", distance=gap)
+        assert found.report.interstate == interstate(simplified, within) == expected
+        # The others of `within` are corners of one state that do not meet, with a third tract between them.
+        assert np.isin(by_edges(simplified, found.edges), within).all()
+
+
+def test_workers_do_not_change_the_graph(client, nation):
+    some = nation[nation.index.str[:2].isin(["18", "21", "26", "39", "54"])]
+    graph = contiguity(partitioned(some, states(some)), partitions=["18", "21", "26", "39", "54"])
+    on_cluster = dask.compute(graph.edges, graph.report, scheduler=client)
+    alone = dask.compute(graph.edges, graph.report, scheduler="sync")
+    assert on_cluster[1] == alone[1]
+    assert all(on_cluster[0][name].equals(alone[0][name]) for name in alone[0])
