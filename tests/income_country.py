@@ -57,7 +57,7 @@ def fill(
     for year in years:
         file = folder / f"counts_{year}.parquet"
         counts(per_state, seed=year - 2020).reset_index().to_parquet(file)
-        names = list(counts(1).columns)
+        names = list(counts(2).columns)
         ingest.ingest_measures(store, str(file), "made", year, "toy", columns=names)
     if polygons:
         file = folder / "squares.parquet"

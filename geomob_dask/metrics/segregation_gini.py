@@ -8,6 +8,8 @@ the order of units nor of ties matters; G itself is rounded once.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -15,6 +17,8 @@ from geomob_dask.metrics.counts import Floats, Integers, checked_counts, quotien
 from geomob_dask.metrics.segregation_sums import RegionSums, ordered_sums
 
 _SHORT_CODES = 1 << 16
+# Whole numbers up to here are exact; terms are at most twice the people and the group of a region.
+_EXACT = 2.0**52
 
 
 def gini(counts: ArrayLike, region: Integers | None = None, n_regions: int | None = None) -> Floats:
@@ -77,22 +81,46 @@ def _all_pairs(counts: ArrayLike, region: Integers | None, n_regions: int | None
     codes = sums.units.region
     people = sums.units.people[:, 0]
     n_groups = table.shape[1]
+    exact = whole and bool((sums.totals * sums.people < _EXACT).all())
+    of_group = _whole_pairs_of_group if exact else _pairs_of_group
+    columns = np.ascontiguousarray(table.T)
     # Two groups mirror each other: one sort serves both.
-    pairs = [
-        _pairs_of_group(table[:, k], people, codes, len(sums.totals), whole)
-        for k in range(1 if n_groups == 2 else n_groups)
-    ]
+    pairs = [of_group(columns[k], people, codes, len(sums.totals)) for k in range(1 if n_groups == 2 else n_groups)]
     return np.stack(pairs * 2 if n_groups == 2 else pairs, axis=1), sums
 
 
-def _pairs_of_group(group: Floats, people: Floats, region: Integers, n_regions: int, whole: bool) -> Floats:
-    # Ties may stand in any order where sums are exact; elsewhere their order must be one.
-    share = np.nan_to_num(quotient(group, people))
-    order = by_region(np.argsort(share, kind=None if whole else "stable"), region, n_regions)
-    x, t = group[order], people[order]
-    codes = region[order] if n_regions > 1 else region
+def _pairs_of_group(group: Floats, people: Floats, region: Integers, n_regions: int) -> Floats:
+    # The order of ties must be one: sums of fractions would show another in their last bits.
+    x, t, codes = _sorted_by_share(group, people, region, n_regions, kind="stable")
     terms = x * sums_before(t, codes) - t * sums_before(x, codes)
     return ordered_sums(terms[:, None], codes, n_regions)[:, 0]
+
+
+def _whole_pairs_of_group(group: Floats, people: Floats, region: Integers, n_regions: int) -> Floats:
+    """Return the same with one running sum: ``Σ_i t_i X_(<i) = X T − Σ_i x_i (T_(<i) + t_i)``.
+
+    All of it is whole and below 2**53, hence exact, and ties may stand in any order.
+    """
+    x, t, codes = _sorted_by_share(group, people, region, n_regions, kind=None)
+    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else codes
+    running = np.cumsum(t)
+    before_region = np.r_[0.0, running][starts]
+    sizes = np.diff(np.r_[starts, len(codes)])
+    terms = x * (2.0 * (running - np.repeat(before_region, sizes)) - t)
+    sums = np.zeros((3, n_regions))
+    if len(codes):
+        sums[:, codes[starts]] = [np.add.reduceat(values, starts) for values in (terms, x, t)]
+    pairs: Floats = sums[0] - sums[1] * sums[2]
+    return pairs
+
+
+def _sorted_by_share(
+    group: Floats, people: Floats, region: Integers, n_regions: int, kind: Literal["stable"] | None
+) -> tuple[Floats, Floats, Integers]:
+    """Return the group, all people and the region of the units by region and, within it, rising share."""
+    share = group / np.where(people > 0, people, 1.0)
+    order = by_region(np.argsort(share, kind=kind), region, n_regions)
+    return group[order], people[order], region[order] if n_regions > 1 else region
 
 
 def by_region(order: Integers, region: Integers, n_regions: int) -> Integers:

@@ -91,7 +91,7 @@ def _regions(table: pd.DataFrame, shapes: gpd.GeoSeries, request: Request) -> di
     for region in sizes.index:
         rows = table[table["region"] == region]
         geometry = _upright(degrees.reindex(rows.index).to_numpy())
-        found[f"{region} · {request.universe.year}"] = {
+        found[f"{region}, {request.universe.year}"] = {
             "geoid": rows.index.tolist(),
             "color": composition_colors(rows[["low", "middle", "high"]].to_numpy(), own),
             **_packed_polygons(geometry),

@@ -159,9 +159,8 @@ def result(store: Store, request: Request) -> pd.DataFrame:
 
 
 def _totals(seen: Sequence[Seen], universe: Universe) -> lift.Totals:
-    totals = lift.merge_tallies([one.tally for one in seen])
-    check_regions(totals, universe)
-    return totals
+    check_regions(seen, universe)
+    return lift.merge_tallies([one.tally for one in seen])
 
 
 def _table(loaded: Loaded, totals: lift.Totals, asked: lift.Mixture) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import shapely
 
 from geomob_dask.errors import DefinitionError, InputError
 from geomob_dask.lift.halo import Edges
-from geomob_dask.lift.segregation import Block, Tally, Totals, tally
+from geomob_dask.lift.segregation import Block, Tally, tally
 from geomob_dask.metrics.brackets import merge_brackets
 from geomob_dask.metrics.counts import Floats, Integers
 from geomob_dask.runs.regions import Regions, find_regions
@@ -263,9 +263,10 @@ def look(loaded: Loaded) -> Seen:
     )
 
 
-def check_regions(totals: Totals, universe: Universe) -> None:
+def check_regions(seen: Sequence[Seen], universe: Universe) -> None:
     """Raise InputError if a region that was asked for has no units."""
-    absent = sorted(set(universe.regions or ()) - set(totals.regions.tolist()))
+    there = {region for one in seen for region in one.tally.regions.tolist()}
+    absent = sorted(set(universe.regions or ()) - there)
     if absent:
         raise InputError(
             f"--regions: no tract of {universe.dataset} {universe.year} lies in {universe.by} {listed(absent)}; "

@@ -272,8 +272,8 @@ def execute(
     """
     request, found = prepared.request, prepared.found
     seen = _look(store, found, client, console)
+    check_regions(list(seen.values()), request.universe)
     totals = lift.merge_tallies([one.tally for one in seen.values()])
-    check_regions(totals, request.universe)
     here = {state: one.tally for state, one in seen.items() if len(one.tally.regions)}
     if any(index.needs == "environment" for index in prepared.indices):
         _refuse_shared(seen, request.universe)

@@ -146,13 +146,15 @@ _MASK = np.int64((1 << _BITS) - 1)
 
 def _digit_range(columns: Floats) -> tuple[int, int]:
     """Return the lowest and the highest digit that a bit of any value falls in."""
-    magnitudes = np.abs(columns[columns != 0])
-    if magnitudes.size == 0:
+    magnitudes = np.abs(columns)
+    largest = magnitudes.max(initial=0.0)
+    if largest == 0:
         return 0, 0
     # frexp: magnitude = m · 2**e with 1/2 <= m < 1, so its bits lie in [e − 53, e − 1].
-    highest_bit = int(np.frexp(magnitudes.max())[1]) - 1
+    highest_bit = int(np.frexp(largest)[1]) - 1
     whole = (magnitudes == np.floor(magnitudes)).all()
-    lowest_bit = 0 if whole else int(np.frexp(magnitudes.min())[1]) - 53
+    smallest = magnitudes.min(where=magnitudes > 0, initial=np.inf)
+    lowest_bit = 0 if whole else int(np.frexp(smallest)[1]) - 53
     return max(lowest_bit // _BITS, _LOWEST_DIGIT), min(highest_bit // _BITS, _HIGHEST_DIGIT)
 
 
