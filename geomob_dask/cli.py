@@ -19,6 +19,9 @@ StoreOption = Annotated[
 ClusterOption = Annotated[
     str | None, typer.Option("--cluster", help="A section of cluster.yaml. [default: GEOMOB_CLUSTER, local]")
 ]
+HereOption = Annotated[
+    str | None, typer.Option("--cluster", help="As elsewhere, but not used: files are read where the command runs.")
+]
 ConfigOption = Annotated[str | None, typer.Option("--config", help="The cluster file. [default: ./cluster.yaml]")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, compute and write nothing.")]
 ExportOption = Annotated[
@@ -40,6 +43,9 @@ def application(help_text: str, examples: str) -> typer.Typer:
 
 def main(app: typer.Typer) -> None:
     """Run a job; exit with 0, 1 (the run failed) or 2 (bad usage or input), saying why on standard error."""
+    if len(app.registered_commands) == 1:
+        # Typer shows a lone command's own help and examples only.
+        app.registered_commands[0].epilog = app.info.epilog
     try:
         app()
     except GeomobError as error:

@@ -128,9 +128,13 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
         "cluster": cluster or os.environ.get("GEOMOB_CLUSTER"),
     }
     plain |= {key: value for key, value in chosen.items() if value}
-    address = os.environ.get("GEOMOB_ADDRESS")
-    if address:
-        plain.setdefault("clusters", {})["address"] = {"kind": "address", "address": address}
+    # A file adds sections to those that are built in, and may change them.
+    built_in = {name: {"kind": name} for name in _default_clusters()}
+    if isinstance(plain.get("clusters", {}), dict):
+        plain["clusters"] = built_in | (plain.get("clusters") or {})
+        address = os.environ.get("GEOMOB_ADDRESS")
+        if address:
+            plain["clusters"]["address"] = {"kind": "address", "address": address}
     try:
         settings = Settings.model_validate(plain)
     except ValidationError as error:

@@ -7,7 +7,8 @@ import typer
 
 from geomob_dask import cli
 from geomob_dask.outputs.exposure_ingest import regions_lines
-from geomob_dask.outputs.ingest import ingested_lines
+from geomob_dask.outputs.ingest import export_collection, ingested_lines
+from geomob_dask.outputs.tables import check_export
 from geomob_dask.runs import acs as acs_run
 from geomob_dask.runs import ingest
 from geomob_dask.runs.income import ingest_brackets
@@ -42,17 +43,22 @@ def tracts(
     files: Annotated[list[str], typer.Argument(help="GeoParquet, GeoPackage, shapefile or GeoJSON, zipped too.")],
     vintage: VintageOption,
     crs: Annotated[str | None, typer.Option(help="Coordinate system of files that do not state theirs.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of a file that has several.")] = None,
+    empty: Annotated[str, typer.Option(help="Rows without a polygon: refuse, or leave-out.")] = "refuse",
+    export: cli.ExportOption = None,
     dry_run: cli.DryRunOption = False,
     store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
     """Ingest tract polygons: checked, repaired where that is safe, one file a state."""
-    where = Store(load_settings(config, store=store).store)
-    cli.say(
-        ingested_lines(
-            ingest.ingest_tracts(where, files, vintage, cli.console, crs=crs, dry_run=dry_run), where, dry_run
-        )
-    )
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    if export:
+        check_export(export)
+    done = ingest.ingest_tracts(where, files, vintage, cli.console, crs=crs, layer=layer, empty=empty, dry_run=dry_run)
+    cli.say(ingested_lines(done, where, dry_run))
+    if export and not dry_run:
+        export_collection(where, done, export)
 
 
 @app.command()
@@ -63,17 +69,23 @@ def measures(
     vintage: VintageOption,
     columns: Annotated[str | None, typer.Option(help="Only these, separated by commas. [default: all numbers]")] = None,
     infinite: Annotated[str, typer.Option(help="Infinite values: refuse, or missing.")] = "refuse",
+    export: cli.ExportOption = None,
     dry_run: cli.DryRunOption = False,
     store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
     """Ingest a table of measures, and compare its keys with the vintage's polygons."""
-    where = Store(load_settings(config, store=store).store)
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    if export:
+        check_export(export)
     names = None if columns is None else [name.strip() for name in columns.split(",")]
     done = ingest.ingest_measures(
         where, file, dataset, year, vintage, columns=names, infinite=infinite, dry_run=dry_run
     )
     cli.say(ingested_lines(done, where, dry_run))
+    if export and not dry_run:
+        export_collection(where, done, export)
 
 
 @app.command()
@@ -191,9 +203,14 @@ def acs(
 
 
 @app.command()
-def sample(dry_run: cli.DryRunOption = False, store: cli.StoreOption = None, config: cli.ConfigOption = None) -> None:
+def sample(
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
     """Ingest the made-up sample country: vintage sample, dataset sample, year 2020."""
-    where = Store(load_settings(config, store=store).store)
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_sample(folder)
         done = [

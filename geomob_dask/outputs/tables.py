@@ -63,7 +63,7 @@ def export(table: pd.DataFrame, file: str, geometry: Callable[[], gpd.GeoSeries]
                 raise InputError(f"--export {file}: this table has no polygons, expected .csv or .parquet")
             frame = gpd.GeoDataFrame(table.reset_index(), geometry=geometry().reindex(table.index).to_numpy())
             frame = frame.set_crs(geometry().crs)
-            frame.to_file(temporary, driver="GPKG" if suffix == ".gpkg" else "GeoJSON")
+            frame.to_file(temporary, driver="GPKG" if suffix == ".gpkg" else "GeoJSON", layer="result")
         elif suffix == ".parquet":
             table.to_parquet(temporary)
         else:

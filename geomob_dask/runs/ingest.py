@@ -54,10 +54,12 @@ def ingest_tracts(
     console: Console,
     *,
     crs: str | None = None,
+    layer: str | None = None,
+    empty: str = "refuse",
     dry_run: bool = False,
 ) -> Ingested:
     """Read, repair and store tract polygons; states that are not in these files stay as they are."""
-    raw, report = load_tracts(files, crs=crs)
+    raw, report = load_tracts(files, crs=crs, layer=layer, empty=empty)
     collection = f"tracts/{vintage}"
     run = Run("ingest")
     tasks = {
@@ -69,7 +71,9 @@ def ingest_tracts(
         report = report + what
     frames = {state: frame for state, (frame, _) in repaired.items()}
     if not dry_run:
-        provenance = Provenance("ingest", file_checksums(files), {"vintage": vintage, "crs": crs})
+        provenance = Provenance(
+            "ingest", file_checksums(files), {"vintage": vintage, "crs": crs, "layer": layer, "empty": empty}
+        )
         with store.all_or_nothing(collection):
             parts = put_all(store, collection, frames)
             store.commit(collection, parts, provenance, {"crs": crs_name(raw.crs)}, keep_others=True)
