@@ -9,9 +9,10 @@ from exposure_sample import race_table
 from geomob_dask.errors import CountsError, InputError, RunError, SettingsError
 from geomob_dask.lift import crosswalk as lift_crosswalk
 from geomob_dask.lift import exposure as lift
-from geomob_dask.metrics.exposure import Mode, exposure_by_region, interactions_by_region
+from geomob_dask.metrics.exposure import Mode, exposure_by_region, interactions_by_region, plain_sums
 from geomob_dask.sources.groups import find_grouping, group_counts
 from geomob_dask.transforms.crosswalk import Links, interpolate_extensive
+from geomob_dask.transforms.exact_sums import region_sums
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +161,13 @@ def test_shares_above_one_are_refused(table, links):
     more = links.assign(afact=0.8)
     with pytest.raises(InputError, match=r"crosswalk, 91001000100: shares sum to 1.6"):
         lift_crosswalk.interpolate(partitioned(table, 2), more, extensive={"B03002_001E": None})
+
+
+def test_plain_sums_differ_in_the_last_bits_only(table, edition, links):
+    groups = group_counts(table, edition, table.index)
+    rows = table.index.get_indexer(links.index)
+    codes, names = pd.factorize(links["region"], sort=True)
+    given = (groups.counts[rows], groups.moes[rows], groups.total[rows], codes, len(names))
+    exact, plain = (exposure_by_region(*given, add=add) for add in (region_sums, plain_sums))
+    for field in ("value", "se", "count", "count_se", "people"):
+        np.testing.assert_allclose(getattr(plain, field), getattr(exact, field), rtol=1e-9)
