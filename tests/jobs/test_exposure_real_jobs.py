@@ -1,0 +1,84 @@
+"""The jobs on real tables against published values; skipped by name without GEOMOB_DATA."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from stores import contents
+
+from geomob_dask.lift.exposure import Options
+from geomob_dask.metrics.exposure import Mode
+from geomob_dask.runs import acs
+from geomob_dask.runs.exposure import Request, execute, prepare, result, stored_report
+from geomob_dask.runs.ingest import ingest_measures, ingest_tracts
+from geomob_dask.runs.regions import ingest_areas, ingest_regions
+from geomob_dask.store import Store
+
+pytestmark = pytest.mark.real_data
+QUIET = Console(quiet=True)
+PLACE_STATES = ("08", "39", "53")
+
+
+@pytest.fixture(scope="module")
+def store(real_data, tmp_path_factory):
+    store = Store(str(tmp_path_factory.mktemp("real") / "store"))
+    ingest_measures(store, str(real_data / "exposure" / "acs5_2018_race_10_states.csv.gz"), "race", 2018, "2010")
+    return store
+
+
+def test_counties_of_the_job_are_the_published_ones(real_data, store, client):
+    prepared = prepare(store, Request("race", 2018, "county"))
+    execute(store, [prepared], client, QUIET)
+    found = result(store, prepared)
+    assert len(found) == 711
+    file = real_data / "exposure" / "published_county_exposure_2018_OH_WA.csv"
+    published = pd.read_csv(file, dtype={"state": str, "county": str})
+    rows = found.loc[published["state"] + published["county"]]
+    for group in ("black_nh", "hispanic", "other_nh", "white_nh"):
+        value = published[f"share_{group}_exposure"].to_numpy()
+        # A NaN equals a NaN only: missing exactly where suppressed.
+        np.testing.assert_allclose(rows[f"{group}_exposure"], value, rtol=0, atol=1e-9)
+        if group != "other_nh":
+            quality = published[f"share_{group}_exposure_quality"].to_numpy()
+            np.testing.assert_array_equal(rows[f"{group}_exposure_quality"], quality)
+
+
+def test_places_by_area_in_three_modes(real_data, store, client, tmp_path):
+    tracts = gpd.read_parquet(real_data / "tracts" / "cb500k_2010_vintage.parquet")
+    tracts[tracts["GEOID"].str[:2].isin(PLACE_STATES)].to_parquet(tmp_path / "tracts.parquet")
+    ingest_tracts(store, [str(tmp_path / "tracts.parquet")], "2010", QUIET)
+    files = [str(real_data / "places" / f"tl_2019_{state}_place.zip") for state in PLACE_STATES]
+    done = ingest_areas(store, files, "place", "2010", client, QUIET)
+    assert set(done.rows) == set(PLACE_STATES)
+    requests = [Request("race", 2018, "place", states=PLACE_STATES, options=Options(mode)) for mode in Mode]
+    prepared = [prepare(store, request) for request in requests]
+    # Totals are balanced to the last person by the run itself.
+    execute(store, prepared, client, QUIET)
+    whole, published, corrected = (result(store, item) for item in prepared)
+    assert len(corrected) == 2299
+    np.testing.assert_array_equal(published["hispanic_exposure"], corrected["hispanic_exposure"])
+    assert (corrected["hispanic_count_se"] <= published["hispanic_count_se"] + 1e-9).all()
+    assert whole["people_count"].sum() > 1.5 * corrected["people_count"].sum()
+    assert 0.7 < corrected.loc["3918000", "overlap"] <= 1
+    report = stored_report(store, prepared[2])
+    assert corrected["people_count"].sum() + report["people_outside"] == pytest.approx(report["people"], abs=1e-4)
+
+
+def test_the_whole_country_by_county_metro_and_state_in_one_run(real_data, client, tmp_path):
+    file = str(real_data / "exposure" / "acs5_2018_B02001_all_states.zip")
+    store = Store(str(tmp_path / "store"))
+    done = acs.ingest_file(store, file, acs.Request(2018))
+    assert sum(done.rows.values()) == 74_001
+    ingest_regions(store, str(real_data / "income" / "county-to-cbsa_2023.json"), "cbsa", "2010")
+    prepared = [prepare(store, Request("acs5_b02001", 2018, by)) for by in ("county", "cbsa", "state")]
+    execute(store, prepared, client, QUIET)
+    kept = contents(store, "results")
+    # Other bytes would be other parts, and another snapshot beside the first.
+    execute(store, prepared, None, QUIET)
+    assert contents(store, "results") == kept
+    county, metro, state = (result(store, item) for item in prepared)
+    assert (len(county), len(state)) == (3220, 52)
+    assert county["people_count"].sum() == state["people_count"].sum() == 326_289_971
+    # New York's area lies in several states.
+    assert 19_000_000 < metro.loc["35620", "people_count"] < 21_000_000
