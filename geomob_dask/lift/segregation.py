@@ -31,6 +31,7 @@ from geomob_dask.metrics.segregation_inference import (
     evaluation,
     excess_over_evenness,
     interval,
+    mean_of_draws,
     mutual_information_bias,
     p_value,
 )
@@ -609,7 +610,7 @@ def infer(
         if null:
             drawn = np.concatenate([part[index.name] for part in null])
             columns["p"] = p_value(value - _TIE, drawn)
-            columns["null"] = drawn.mean(axis=0)
+            columns["null"] = mean_of_draws(drawn)
             if kind == "evenness" and index.bounds == (0.0, 1.0):
                 columns["excess"] = excess_over_evenness(value, drawn)
         if around:

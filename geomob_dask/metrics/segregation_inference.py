@@ -101,6 +101,13 @@ def interval(draws: Floats, level: float = 0.9) -> tuple[Floats, Floats]:
     return lower, upper
 
 
+def mean_of_draws(draws: Floats) -> Floats:
+    """Return the mean along the first axis, added up draw by draw whatever regions stand beside each other."""
+    by_value = np.ascontiguousarray(np.moveaxis(np.asarray(draws, dtype=np.float64), 0, -1))
+    mean: Floats = by_value.mean(axis=-1)
+    return mean
+
+
 def excess_over_evenness(observed: Floats, null: Floats) -> Floats:
     """Index beyond what chance gives: ``(D − D*) / (1 − D*)``, or ``(D − D*) / D*`` where D is below D*.
 
@@ -114,7 +121,7 @@ def excess_over_evenness(observed: Floats, null: Floats) -> Floats:
     ----------
     Carrington & Troske (1997), "On measuring segregation in samples with small units".
     """
-    expected = np.mean(null, axis=0)
+    expected = mean_of_draws(null)
     return np.where(
         observed >= expected,
         quotient(observed - expected, 1.0 - expected),
@@ -135,7 +142,7 @@ def bootstrap_corrected(estimate: Floats, draws: Floats) -> Floats:
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, §10.6.
     """
-    corrected: Floats = 2.0 * estimate - np.mean(draws, axis=0)
+    corrected: Floats = 2.0 * estimate - mean_of_draws(draws)
     return corrected
 
 
