@@ -13,11 +13,14 @@ from geomob_dask.runs import acs as acs_run
 from geomob_dask.runs import ingest
 from geomob_dask.runs.income import ingest_brackets
 from geomob_dask.runs.regions import ingest_areas, ingest_regions
+from geomob_dask.runs.tiger import Request as TigerRequest
+from geomob_dask.runs.tiger import fetch_polygons
 from geomob_dask.settings import load_settings
-from geomob_dask.sources.download import Politeness
+from geomob_dask.sources.download import Downloader, Politeness
 from geomob_dask.sources.regions import RegionColumns
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.sources.states import state_codes
+from geomob_dask.sources.tiger import BASE_URL
 from geomob_dask.store import Store
 
 app = cli.application(
@@ -31,6 +34,7 @@ app = cli.application(
     python jobs/ingest.py acs --year 2023 --table B19001 --states OH
     python jobs/ingest.py acs --year 2018 --file ACSDT5Y2018.B02001.zip
     python jobs/ingest.py regions county-to-cbsa.json --name cbsa --vintage 2020
+    python jobs/ingest.py tiger --year 2018 --states OH,IN --folder polygons
     python jobs/ingest.py places tl_2019_39_place.zip tl_2019_53_place.zip --vintage 2010
     """,
 )
@@ -124,6 +128,33 @@ def brackets(
     """Ingest household income brackets (B19001) of areas, with a column that names each tract's area."""
     where = Store(load_settings(config, store=store).store)
     cli.say(ingested_lines(ingest_brackets(where, file, dataset, year, vintage, dry_run=dry_run), where, dry_run))
+
+
+@app.command()
+def tiger(
+    year: Annotated[int, typer.Option(help="Of the files.")],
+    states: Annotated[str, typer.Option("--states", help="Codes or letters, such as 18,39 or IN,OH.")],
+    folder: Annotated[str, typer.Option(help="Where the zipped shapefiles go, for `tracts` and `places`.")],
+    layer: Annotated[str, typer.Option(help="tract or place.")] = "tract",
+    kind: Annotated[
+        str, typer.Option(help="cartographic (1:500,000, from 2014) or tiger (from 2011).")
+    ] = "cartographic",
+    base_url: Annotated[str, typer.Option(envvar="GEOMOB_TIGER_URL", help="Of the server or of a mirror.")] = BASE_URL,
+    concurrency: Annotated[int, typer.Option(help="Requests at a time.")] = Politeness.concurrency,
+    attempts: Annotated[int, typer.Option(help="Of one request.")] = Politeness.attempts,
+    budget: Annotated[float, typer.Option(help="Seconds to spend waiting for a busy server.")] = Politeness.budget,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Fetch polygons of tracts or places from the Census Bureau; what came is kept in the store."""
+    where = Store(load_settings(config, store=store).store)
+    request = TigerRequest(layer, kind, year, state_codes(states))
+    if dry_run:
+        return cli.say([f"tiger: {base_url}/{path}" for path in request.paths()])
+    polite = Politeness(concurrency=concurrency, attempts=attempts, budget=budget)
+    cli.say(fetch_polygons(where, request, folder, Downloader(polite), base_url=base_url))
+    return None
 
 
 @app.command()

@@ -1,0 +1,107 @@
+"""Polygons from a local server that answers, and fails, as the Bureau's does; then into the store."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import geopandas as gpd
+import pytest
+import shapely
+from rich.console import Console
+
+from geomob_dask.errors import InputError, RunError
+from geomob_dask.runs.ingest import ingest_tracts
+from geomob_dask.runs.tiger import Request, fetch_polygons
+from geomob_dask.sources.download import Downloader, Politeness
+from geomob_dask.store import Store
+
+PATH = "/GENZ2018/shp/cb_2018_{}_tract_500k.zip"
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serve zipped shapefiles by path, after any answers scripted for a path."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            script = self.server.script.get(self.path, [])
+            code, body = script.pop(0) if script else self.server.files.get(self.path, (404, b"<title>no</title>"))
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.script, server.files = [], {}, {}
+    for state in ("39", "53"):
+        layer = gpd.GeoDataFrame(
+            {"GEOID": [f"{state}001000100"], "ALAND": [1], "AWATER": [0]},
+            geometry=[shapely.box(-83, 40, -82, 41)],
+            crs="EPSG:4269",
+        )
+        layer.to_file(tmp_path / f"{state}.shp.zip", driver="ESRI Shapefile")
+        server.files[PATH.format(state)] = (200, (tmp_path / f"{state}.shp.zip").read_bytes())
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def ask(server, tmp_path):
+    store = Store(str(tmp_path / "store"))
+    (tmp_path / "polygons").mkdir()
+
+    def ask(*states, **request):
+        client = Downloader(Politeness(concurrency=1, attempts=3), sleep=lambda _: None)
+        wanted = Request(**{"layer": "tract", "kind": "cartographic", "year": 2018, "states": states, **request})
+        url = f"http://127.0.0.1:{server.server_port}"
+        return fetch_polygons(store, wanted, str(tmp_path / "polygons"), client, base_url=url)
+
+    ask.store = store
+    return ask
+
+
+def test_files_come_once_and_go_into_the_store(ask, server, tmp_path):
+    assert ask("39", "53")[0].startswith("2 files of cartographic tract polygons of 2018")
+    files = sorted(str(file) for file in (tmp_path / "polygons").iterdir())
+    done = ingest_tracts(ask.store, files, "2010", Console(quiet=True))
+    assert done.rows == {"39": 1, "53": 1}
+    server.asked.clear()
+    ask("39", "53")
+    assert server.asked == []
+
+
+def test_a_half_downloaded_file_is_asked_for_again(ask, server):
+    whole = server.files[PATH.format("39")][1]
+    server.script[PATH.format("39")] = [(200, whole[:-40]), (503, b"")]
+    ask("39")
+    assert len(server.asked) == 3
+
+
+def test_it_goes_on_at_the_state_that_failed(ask, server):
+    server.script[PATH.format("53")] = [(200, b"<html>busy</html>")] * 3
+    with pytest.raises(RunError, match=r"cb_2018_53_tract_500k.zip: found 17 bytes that are no zip or break off, 3"):
+        ask("39", "53")
+    server.asked.clear()
+    ask("39", "53")
+    assert server.asked == [PATH.format("53")]
+
+
+@pytest.mark.parametrize(
+    ("states", "request_", "message"),
+    [
+        (("40",), {}, r"cb_2018_40_tract_500k.zip: the server knows no such thing \(status 404"),
+        (("39",), {"year": 2009}, r"cartographic tract polygons of 2009: expected 2014 or later"),
+        (("39",), {"layer": "block"}, r"--layer block: expected tract or place"),
+        (("39",), {"kind": "rough"}, r"--kind rough: expected cartographic or tiger"),
+    ],
+)
+def test_what_is_not_there_is_named(ask, states, request_, message):
+    with pytest.raises(InputError, match=message):
+        ask(*states, **request_)
