@@ -49,7 +49,7 @@ def adjacency(focal: Ints, neighbor: Ints, n: int) -> csr_array:
     return matrix
 
 
-def once_removed(neighbors: csr_array) -> csr_array:
+def once_removed(neighbors: csr_array, rows: Ints | None = None) -> csr_array:
     """Return the tracts reached by a walk of two steps: where A·A is not zero.
 
     A tract with a neighbour reaches itself, and those of its neighbours that share a neighbour with it.
@@ -58,10 +58,12 @@ def once_removed(neighbors: csr_array) -> csr_array:
     ----------
     neighbors : csr_array, shape (n, n)
         Adjacency A.
+    rows : shape (n_rows,), optional
+        The tracts asked for; all by default.
 
     Returns
     -------
-    csr_array, shape (n, n), float
+    csr_array, shape (n_rows, n), float
         One where a walk of two steps leads; indices sorted in each row.
 
     References
@@ -76,7 +78,7 @@ def once_removed(neighbors: csr_array) -> csr_array:
            [0., 1., 0.],
            [1., 0., 1.]])
     """
-    return _pattern(neighbors @ neighbors)
+    return _pattern((neighbors if rows is None else neighbors[rows]) @ neighbors)
 
 
 def _pattern(matrix: csr_array) -> csr_array:

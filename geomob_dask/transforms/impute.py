@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from geomob_dask.graph.neighborhoods import once_removed
+
 OBSERVED, DIRECT, ONCE_REMOVED, MISSING = 0, 1, 2, 3
 
 
@@ -63,17 +65,9 @@ def impute(
         rows = np.flatnonzero((how == MISSING).any(axis=1))
         if not len(rows):
             break
-        around = adjacency[own[rows]]
-        if flag == ONCE_REMOVED:
-            around = _pattern(around @ adjacency)
+        around = adjacency[own[rows]] if flag == DIRECT else once_removed(adjacency, own[rows])
         means = neighbor_mean(around, values)
         found = (how[rows] == MISSING) & ~np.isnan(means)
         filled[rows] = np.where(found, means, filled[rows])
         how[rows] = np.where(found, np.uint8(flag), how[rows])
     return filled, how
-
-
-def _pattern(product: sparse.csr_array) -> sparse.csr_array:
-    product.sort_indices()
-    product.data = np.ones_like(product.data)
-    return product
