@@ -1,4 +1,4 @@
-"""Exposure and its errors again, in plain loops over tracts and groups, from the source document and METHODS."""
+"""Exposure and its errors again, in plain loops over tracts and groups, from the source document and the delta method."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def interaction(counts, total, share, rows, group, met):
 
 
 def exposure_se(counts, moes, total, share, rows, group):
-    """METHODS §2, in two passes: X⁻² Σ a²[(2p − p² − P)² Var x + p⁴ Var y]."""
+    """In two passes: X⁻² Σ a²[(2p − p² − P)² Var x + p⁴ Var y]."""
     people = math.fsum(share[row] * counts[row][group] for row in rows)
     if people == 0:
         return math.nan

@@ -68,7 +68,7 @@ def once_removed(neighbors: csr_array, rows: Ints | None = None) -> csr_array:
 
     References
     ----------
-    Ohio opportunity index, imputation by the neighbours' neighbours (METHODS §1, step 1).
+    Ohio opportunity index, imputation by the neighbours' neighbours.
 
     Examples
     --------
