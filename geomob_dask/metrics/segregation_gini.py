@@ -8,6 +8,7 @@ the order of units nor of ties matters; G itself is rounded once.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -82,16 +83,19 @@ def _all_pairs(counts: ArrayLike, region: Integers | None, n_regions: int | None
     people = sums.units.people[:, 0]
     n_groups = table.shape[1]
     exact = whole and bool((sums.totals * sums.people < _EXACT).all())
-    of_group = _whole_pairs_of_group if exact else _pairs_of_group
+    # Ties among whole numbers may stand in any order; with fractions, sums would show another in their last bits.
+    kind: Literal["stable"] | None = None if whole else "stable"
+    of_group = _whole_pairs_of_group if exact else partial(_pairs_of_group, kind=kind)
     columns = np.ascontiguousarray(table.T)
     # Two groups mirror each other: one sort serves both.
     pairs = [of_group(columns[k], people, codes, len(sums.totals)) for k in range(1 if n_groups == 2 else n_groups)]
     return np.stack(pairs * 2 if n_groups == 2 else pairs, axis=1), sums
 
 
-def _pairs_of_group(group: Floats, people: Floats, region: Integers, n_regions: int) -> Floats:
-    # The order of ties must be one: sums of fractions would show another in their last bits.
-    x, t, codes = _sorted_by_share(group, people, region, n_regions, kind="stable")
+def _pairs_of_group(
+    group: Floats, people: Floats, region: Integers, n_regions: int, kind: Literal["stable"] | None
+) -> Floats:
+    x, t, codes = _sorted_by_share(group, people, region, n_regions, kind=kind)
     terms = x * sums_before(t, codes) - t * sums_before(x, codes)
     return ordered_sums(terms[:, None], codes, n_regions)[:, 0]
 
@@ -102,6 +106,8 @@ def _whole_pairs_of_group(group: Floats, people: Floats, region: Integers, n_reg
     All of it is whole and below 2**53, hence exact, and ties may stand in any order.
     """
     x, t, codes = _sorted_by_share(group, people, region, n_regions, kind=None)
+    if n_regions == 1:
+        return np.array([x @ (2.0 * np.cumsum(t) - t) - x.sum() * t.sum()])
     starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else codes
     running = np.cumsum(t)
     before_region = np.r_[0.0, running][starts]
