@@ -21,8 +21,7 @@ app = cli.application(
     """
     python jobs/segregation.py --dataset income --year 2023 --by cbsa --groups b19001 --export segregation.csv
     python jobs/segregation.py --dataset acs5_b03002 --year 2018 --by county --groups b03002_four --report page.html
-    python jobs/segregation.py --dataset acs5_b03002 --year 2018 --by cbsa --groups b03002_four
-    --indices information_theory,multigroup_gini --draws 1000 --null evenness --seed 7
+    python jobs/segregation.py --dataset income --year 2023 --groups b19001 --indices multigroup_gini --draws 1000
     python jobs/segregation.py --dataset metros --year 2017,2018 --by metro --groups b19001 --change --export years.csv
     """,
 )
