@@ -10,6 +10,7 @@ from geomob_dask.lift.exposure import Options
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.outputs import exposure as outputs
+from geomob_dask.outputs.exposure_map import map_result
 from geomob_dask.outputs.exposure_report import write_report
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.runs.exposure import Reported, Request, execute, prepare, result
@@ -58,6 +59,9 @@ def exposure(
     interactions: Annotated[
         str | None, typer.Option(help="Also write the share of each group around each other.")
     ] = None,
+    map_file: Annotated[
+        str | None, typer.Option("--map", help="Also write an interactive map (.html), offline.")
+    ] = None,
     report: Annotated[str | None, typer.Option(help="Also write a one-page report (.html), for offline use.")] = None,
     export: cli.ExportOption = None,
     force: Annotated[bool, typer.Option("--force", help="Compute even if the store holds just this result.")] = False,
@@ -71,8 +75,9 @@ def exposure(
     for file in (export, interactions):
         if file:
             check_export(file)
-    if report:
-        check_folder("--report", report)
+    for option, page in (("--report", report), ("--map", map_file)):
+        if page:
+            check_folder(option, page)
     options = Options(Mode.of(mode), threshold, interactions is not None)
     chosen = None if states is None else state_codes(states)
     kinds = [name.strip() for name in by.split(",")]
@@ -81,8 +86,9 @@ def exposure(
     prepared = [prepare(where, Request(dataset, one, kind, chosen, groups, options)) for one in years for kind in kinds]
     if long:
         outputs.check_long(long, prepared)
-    if report and len(prepared) > 1:
-        raise InputError(f"--report {report}: found {len(prepared)} results, expected one year and kind of region")
+    if (report or map_file) and len(prepared) > 1:
+        option = f"--report {report}" if report else f"--map {map_file}"
+        raise InputError(f"{option}: found {len(prepared)} results, expected one year and kind of region")
     totals = None
     if reported:
         if len(prepared) > 1:
@@ -91,10 +97,13 @@ def exposure(
     if dry_run:
         return cli.say([line for item in prepared for line in item.plan.lines()])
     todo = [item for item in prepared if force or not item.plan.done]
-    if todo:
+    if todo or map_file:
         with cli.cluster(settings) as client:
-            execute(where, todo, client, cli.console, reported=totals)
-    elif totals is not None:
+            if todo:
+                execute(where, todo, client, cli.console, reported=totals)
+            if map_file:
+                map_result(where, prepared[0], map_file, client, cli.console)
+    if totals is not None and not todo:
         totals.check(result(where, prepared[0])["people_count"])
     for item in prepared:
         cli.say(outputs.summary_lines(where, item))

@@ -9,10 +9,8 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.definition import Definition
-from geomob_dask.lift.display import simplified
-from geomob_dask.lift.tasks import Run
 from geomob_dask.outputs import maps, tables
-from geomob_dask.runs.execute import compute
+from geomob_dask.runs.display import display_polygons
 from geomob_dask.runs.opportunity import Request, Summary, summaries
 from geomob_dask.runs.plan import Plan
 from geomob_dask.sources.states import state_name
@@ -86,12 +84,7 @@ def map_result(store: Store, request: Request, file: str, client: distributed.Cl
     """Write the interactive map of a result: the index, then each domain."""
     table = result(store, request)
     snapshot = store.snapshot(request.collection())
-    tracts = store.snapshot(f"tracts/{snapshot.attributes['vintage']}")
-    states = [state for state in snapshot.parts if state in tracts.parts]
-    run = Run("map")
-    frame = store.frame(tracts.collection, states=states, columns=["geometry"])
-    parts = compute(simplified(frame, states, run), client, console, token=run.token)
-    polygons = pd.concat([parts[state] for state in states])
+    polygons = display_polygons(store, snapshot.attributes["vintage"], list(snapshot.parts), client, console)
     definition = request.definition
     page = maps.index_map(
         polygons,
