@@ -139,7 +139,9 @@ def measure_on_dask(source: str, workers: int) -> dict[str, float]:
     import dask_geopandas
     import distributed
 
+    from geomob_dask.cluster import connect
     from geomob_dask.lift.contiguity import contiguity
+    from geomob_dask.settings import LocalSection, Settings
 
     tracts = load(source)
     part = tracts.index.str[:2]
@@ -149,12 +151,8 @@ def measure_on_dask(source: str, workers: int) -> dict[str, float]:
             tracts[part == name].to_parquet(f"{folder}/{name}.parquet")
         cells = len(tracts)
         del tracts
-        with (
-            distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
+        settings = Settings(clusters={"local": LocalSection(workers=workers, dashboard=":0")})
+        with connect(settings) as client:
             frame = dask_geopandas.read_parquet([f"{folder}/{name}.parquet" for name in names])
             known = frame.spatial_partitions
             frame = frame.persist()

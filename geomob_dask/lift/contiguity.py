@@ -1,8 +1,9 @@
 """The neighbour graph over partitions: the steps of `geomob_dask.graph.contiguity` as Dask tasks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
+from typing import Any
 
 import dask_geopandas
 import geopandas as gpd
@@ -10,10 +11,12 @@ import numpy as np
 import pandas as pd
 import shapely
 from dask.delayed import Delayed
+from dask.sizeof import sizeof
 
 from geomob_dask.errors import InputError
 from geomob_dask.graph import contiguity as graph
-from geomob_dask.graph.vertices import Floats
+from geomob_dask.graph.pairs import Pairs
+from geomob_dask.graph.vertices import Floats, Vertices
 from geomob_dask.lift.tasks import Run
 
 
@@ -175,3 +178,26 @@ def _edges(
     p: int, part: gpd.GeoSeries, matched: graph.Matched, checked: graph.Checked, settled: graph.Settled
 ) -> pd.DataFrame:
     return graph.edges(p, part.index, matched.pairs, checked, settled)
+
+
+def _size_of_polygons(polygons: gpd.GeoSeries) -> int:
+    vertices = shapely.get_num_coordinates(_polygons(polygons)).sum()
+    return int(16 * vertices + 200 * len(polygons) + sizeof(polygons.index))
+
+
+def _size_of_tracts(tracts: gpd.GeoDataFrame) -> int:
+    others = pd.DataFrame(tracts.drop(columns=tracts.active_geometry_name))
+    return int(_size_of_polygons(tracts.geometry) + sizeof(others))
+
+
+def _size_of_fields(value: Any) -> int:
+    return int(sum(sizeof(getattr(value, field.name)) for field in fields(value)))
+
+
+# Dask counts a polygon as a pointer and a dataclass as nothing: it would hold polygons for cheap to send, move
+# partitions between workers without need, and not see where their memory goes.
+sizeof.register(gpd.GeoSeries, _size_of_polygons)
+sizeof.register(gpd.GeoDataFrame, _size_of_tracts)
+_RESULTS = (graph.Matched, graph.Halo, graph.Joined, graph.Travellers, graph.Checked, graph.Centroids, graph.Settled)
+for _kind in (Pairs, Vertices, *_RESULTS):
+    sizeof.register(_kind, _size_of_fields)

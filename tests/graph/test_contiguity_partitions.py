@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from dask.sizeof import sizeof
 from oracles_contiguity import computed, country, frame, partitioned
 
 from geomob_dask.errors import GeometryError, InputError, SettingsError
-from geomob_dask.graph.contiguity import examine
+from geomob_dask.graph.contiguity import examine, match
 from geomob_dask.lift.contiguity import contiguity
 from geomob_dask.lift.tasks import Run
 
@@ -86,6 +87,14 @@ def test_nothing_is_computed_until_asked(tracts):
     graph = contiguity(lazy)
     with pytest.raises(AssertionError, match="computed"):
         graph.report.compute(scheduler="sync")
+
+
+def test_dask_knows_what_polygons_and_the_results_of_tasks_weigh(tracts):
+    vertices = 16 * shapely.get_num_coordinates(np.asarray(tracts.geometry.array)).sum()
+    assert vertices < sizeof(tracts.geometry) < sizeof(tracts.assign(area=1.0)) < 3 * vertices
+    matched = match(np.asarray(tracts.geometry.array), tracts.index, 1e-4)
+    arrays = [matched.pairs.code, matched.halo.vertices.at, matched.halo.vertices.ahead, matched.halo.vertices.behind]
+    assert sizeof(matched) > sum(array.nbytes for array in arrays)
 
 
 def test_only_open_cells_whose_bounds_reach_a_partition_travel_to_it(monkeypatch):
