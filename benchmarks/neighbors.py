@@ -135,8 +135,8 @@ def peak() -> int:
 
 def measure_on_dask(source: str, workers: int) -> dict[str, float]:
     """Run the lifted graph on a cluster of `workers` processes, one thread each."""
-    import dask
-    import dask_geopandas
+    import dask.dataframe
+    import dask_geopandas  # noqa: F401  (frames of polygons)
     import distributed
 
     from geomob_dask.cluster import connect
@@ -150,12 +150,13 @@ def measure_on_dask(source: str, workers: int) -> dict[str, float]:
         for name in names:
             tracts[part == name].to_parquet(f"{folder}/{name}.parquet")
         cells = len(tracts)
+        known = gpd.GeoSeries([shapely.box(*tracts[part == name].total_bounds) for name in names], crs=tracts.crs)
+        empty = tracts.iloc[:0]
         del tracts
         settings = Settings(clusters={"local": LocalSection(workers=workers, dashboard=":0")})
         with connect(settings) as client:
-            frame = dask_geopandas.read_parquet([f"{folder}/{name}.parquet" for name in names])
-            known = frame.spatial_partitions
-            frame = frame.persist()
+            paths = [f"{folder}/{name}.parquet" for name in names]
+            frame = dask.dataframe.from_map(gpd.read_parquet, paths, meta=empty).persist()
             frame.spatial_partitions = known
             distributed.wait(frame)
             client.run(warm_up)
