@@ -1,4 +1,4 @@
-"""Exposure and its errors again, in plain loops over tracts and groups, from the source document and the delta method."""
+"""Exposure and its errors again, in plain loops over tracts and groups, by the delta method."""
 
 from __future__ import annotations
 
