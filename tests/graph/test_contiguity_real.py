@@ -71,6 +71,8 @@ def test_nation_equals_intersects_pair_for_pair(nation, intersecting, overlappin
     assert differences["overlap"].sum() == report.overlapping.count == len(overlapping)
 
 
+# The frame is in memory here; a store's is read by the workers.
+@pytest.mark.filterwarnings("ignore:Sending large graph")
 def test_nation_by_state_adds_the_one_pair_across_a_gap_of_rounding(nation, intersecting):
     frame = partitioned(nation, states(nation))
     frame.calculate_spatial_partitions()
