@@ -180,6 +180,7 @@ def match(geoms: Geometries, geoid: pd.Index, snap: float) -> Matched:
         If the tolerance is as large as the cells.
     """
     _check_geoids(geoid)
+    _check_areal(geoms, geoid)
     met = meet(vertices(geoms), snap)
     halo = met.vertices.pick(np.flatnonzero(met.is_open))
     cells = np.unique(halo.cell)
@@ -207,6 +208,14 @@ def _check_geoids(geoid: pd.Index) -> None:
         raise InputError(f"tract {repeated[0]} comes twice; expected one polygon a tract")
     if not geoid.is_monotonic_increasing:
         raise InputError(f"tracts {geoid[0]} … {geoid[-1]} are not sorted; expected ascending geoids")
+
+
+def _check_areal(geoms: Geometries, geoid: pd.Index) -> None:
+    areal = (shapely.GeometryType.MISSING, shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+    wrong = np.flatnonzero(~np.isin(shapely.get_type_id(geoms), areal))
+    if len(wrong):
+        found = geoms[wrong[0]].geom_type
+        raise GeometryError(f"tract {geoid[wrong[0]]} is a {found}; expected a Polygon or MultiPolygon")
 
 
 def _pairs_met(met: Meetings, which: Bools | slice = slice(None)) -> Pairs:
@@ -273,7 +282,8 @@ def join(halos: Sequence[Halo], snap: float) -> Joined:
     """Match the open vertices of all partitions: pairs across them, and the cells that stay open.
 
     A vertex that is open in a partition comes with all its occurrences there, so its edges are counted
-    anew over all partitions: what is open in the end is open wherever the partitions are cut.
+    anew over all partitions: what is open in the end is open wherever the partitions are cut. (A cell that
+    lies over closed vertices of another partition has open edges itself.)
 
     Raises
     ------
@@ -794,16 +804,18 @@ def examine(
 
     matched = [match(geoms[p], geoid[p], snap) for p in parts]
     joined = join([one.halo for one in matched], snap)
+    pairs = [one.pairs for one in matched]
+    del matched  # the halos, which are large
     reach = max(snap, gap)
     travellers = [travel(p, geoms[p], geoid[p], joined, reach) for p in parts]
     checked = []
     for p in parts:
         near = np.flatnonzero(bounds_meet(joined.bounds, joined.bounds[p], reach))
         others = [travellers[q] for q in near if q != p]
-        checked.append(check(p, geoms[p], geoid[p], matched[p].pairs, joined, others, snap, gap))
+        checked.append(check(p, geoms[p], geoid[p], pairs[p], joined, others, snap, gap))
     middles = [centroids(geoms[p], geoid[p]) for p in parts] if k else []
     settled = settle(joined, checked, snap, gap, islands, middles)
-    every = [edges(p, geoid[p], matched[p].pairs, checked[p], settled) for p in parts]
+    every = [edges(p, geoid[p], pairs[p], checked[p], settled) for p in parts]
     return Examined(pd.concat(every, ignore_index=True), settled.differences, settled.report)
 
 

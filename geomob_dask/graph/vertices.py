@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from geomob_dask.errors import GeometryError, SettingsError
+from geomob_dask.errors import SettingsError
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -79,11 +79,6 @@ def vertices(geoms: NDArray[np.object_]) -> Vertices:
     geoms : shape (n_cells,)
         Polygons and multipolygons; heights are left out, empty and missing ones have no vertex.
 
-    Raises
-    ------
-    GeometryError
-        If a geometry is neither a polygon nor a multipolygon.
-
     Examples
     --------
     A triangle that goes round clockwise is walked the other way:
@@ -92,13 +87,7 @@ def vertices(geoms: NDArray[np.object_]) -> Vertices:
     >>> triangle.at[:1], triangle.ahead[:1]
     (array([0.+0.j]), array([1.+0.j]))
     """
-    kind = shapely.get_type_id(geoms)
-    areal = (kind == shapely.GeometryType.POLYGON) | (kind == shapely.GeometryType.MULTIPOLYGON)
-    wrong = np.flatnonzero(~areal & (kind != shapely.GeometryType.MISSING))
-    if len(wrong):
-        found = geoms[wrong[0]].geom_type
-        raise GeometryError(f"row {wrong[0]} of the cells is a {found}; expected Polygon or MultiPolygon")
-    if not areal.any():
+    if (shapely.is_missing(geoms) | shapely.is_empty(geoms)).all():
         nowhere = np.zeros(0, complex)
         return Vertices(nowhere, nowhere, nowhere, np.zeros(0, np.int64), np.zeros(0, bool))
     _, xy, offsets = shapely.to_ragged_array(geoms, include_z=False)

@@ -207,7 +207,9 @@ def test_invalid_and_empty_polygons_do_not_stop_it():
 def test_no_tracts_and_one_tract():
     for tracts in (frame([]), frame([box(0, 0)])):
         found = examine(tracts, islands="nearest:1")
-        assert found.edges.columns.tolist() == ["focal", "neighbor", "rook", "overlap", "rule"]
+        assert found.edges.dtypes.astype(str).to_dict() == {
+            "focal": "str", "neighbor": "str", "rook": "bool", "overlap": "bool", "rule": "category",
+        }  # fmt: skip
         assert len(found.edges) == 0
         assert (found.report.tracts, found.report.islands) == (len(tracts), tuple(tracts.index))
 
@@ -249,7 +251,10 @@ def test_bad_settings_and_frames_are_named():
         examine(pd.concat([tracts, tracts[:1]]), block=1)
     with pytest.raises(GeometryError, match="no CRS"):
         examine(tracts.set_crs(None, allow_override=True))
-    with pytest.raises(GeometryError, match="expected Polygon"):
-        examine(tracts.set_geometry(tracts.centroid))
+    for wrong in (shapely.Point(0, 0), shapely.GeometryCollection([box(0, 0)])):
+        spoilt = tracts.set_geometry([*tracts.geometry[:-1], wrong], crs=5070)
+        name = spoilt.index[-1]
+        with pytest.raises(GeometryError, match=f"tract {name} is a {wrong.geom_type}; expected a Polygon"):
+            examine(spoilt)
     assert default_snap(tracts.crs) == 1e-4
     assert nearest_count("nearest:12") == 12

@@ -6,7 +6,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geomob_dask.errors import GeometryError, SettingsError
+from geomob_dask.errors import SettingsError
 from geomob_dask.graph.vertices import (
     Vertices,
     as_floats,
@@ -54,12 +54,6 @@ def test_nothing_has_no_vertices(geoms):
     corners = vertices(np.array(geoms, dtype=object))
     assert len(corners.at) == len(corners.cell) == len(corners.ahead) == 0
     assert len(meet(corners, 1e-9).first) == 0
-
-
-@pytest.mark.parametrize("wrong", [shapely.Point(0, 0), shapely.GeometryCollection([shapely.box(0, 0, 1, 1)])])
-def test_other_geometries_are_refused_by_row(wrong):
-    with pytest.raises(GeometryError, match=f"row 1 .*{wrong.geom_type}.*expected Polygon"):
-        vertices(np.array([shapely.box(0, 0, 1, 1), wrong]))
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), max_size=40))
