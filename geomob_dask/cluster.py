@@ -32,6 +32,8 @@ def _local(section: LocalSection) -> Iterator[distributed.Client]:
         f"distributed.worker.memory.{name}": getattr(section, name)
         for name in ("target", "spill", "pause", "terminate")
     }
+    # Freed arrays of some MiB go back to the allocator and not to the system, which would hand them out page by page.
+    memory["distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_"] = 32 * 2**20
     # A small frame's shuffle costs less in tasks than peer to peer.
     with (
         dask.config.set({**memory, "dataframe.shuffle.method": "tasks"}),
