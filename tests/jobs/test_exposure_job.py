@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from census_server import broken_json, serving, status
 from exposure_sample import metro_json, race_table, saved
 from stores import contents
@@ -61,6 +63,29 @@ def test_from_files_to_tables_and_report(url, job, tmp_path):
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=", page)
     again = job(*arguments, "--as", "published", "--dry-run", "--interactions", "i.csv")
     assert "up to date, nothing to do" in again.out
+
+
+def test_a_map_needs_polygons_and_shows_every_tract_by_its_region(url, job):
+    arguments = ["exposure", "--dataset", "race", "--year", 2018, "--by", "county", "--map", "m.html"]
+    done = job(*arguments)
+    assert done.code == 2
+    assert "no tracts/2010" in done.err
+    geoids = race_table().index
+    west = np.arange(len(geoids)) % 12 * 1000.0
+    south = np.arange(len(geoids)) // 12 * 1000.0
+    squares = gpd.GeoDataFrame(
+        {"GEOID": geoids}, geometry=shapely.box(west, south, west + 1000, south + 1000), crs="EPSG:5070"
+    )
+    squares.iloc[1:].to_parquet("squares.parquet")
+    assert job("ingest", "tracts", "squares.parquet", "--vintage", "2010").code == 0
+    done = job(*arguments)
+    assert done.code == 0, done.err
+    page = Path("m.html").read_text(encoding="utf-8")
+    assert "Exposure by county, race 2018" in page
+    assert "Not drawn, for want of a polygon: 1 of the 144 tracts in the table." in page
+    # What stands under the pointer: the county's own value, to three places.
+    table = Store(url).frame("results/exposure/b03002_four/race/2018/all-county-corrected-30").compute()
+    assert f"{table['hispanic_exposure'].iloc[0]:.3f} (" in page
 
 
 def test_several_years_and_regions_are_one_table(url, job):
