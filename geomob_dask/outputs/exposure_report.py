@@ -7,9 +7,6 @@ lines of the quality flags, interpolated against reported people where these are
 from __future__ import annotations
 
 import html
-import os
-import uuid
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +16,10 @@ from bokeh.models import ColumnDataSource, CustomJSTickFormatter, HoverTool, Num
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-from geomob_dask.errors import InputError
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import FAIR_CV, GOOD_CV
 from geomob_dask.outputs.exposure import labels, title
+from geomob_dask.outputs.tables import written_whole
 from geomob_dask.runs.exposure import Prepared, Reported, result, stored_report
 from geomob_dask.store import Store
 
@@ -61,15 +58,8 @@ def write_report(store: Store, item: Prepared, file: str, reported: Reported | N
         subtitle=f"{item.grouping.title}. Mode {item.request.options.mode}: {_MODES[item.request.options.mode]}.",
         reported=None if reported is None else reported.people,
     )
-    path = Path(file)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.html")
-    try:
+    with written_whole("--report", file, ".html") as temporary:
         temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"--report {file}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def report_page(

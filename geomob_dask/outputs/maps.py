@@ -3,8 +3,6 @@
 import base64
 import html
 import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +37,7 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.outputs.map_page import PAGE, SCRIPT
+from geomob_dask.outputs.tables import written_whole
 from geomob_dask.sources.states import state_name
 from geomob_dask.transforms.display import CRS, Geometry, display_tolerance, simplify_for_display
 
@@ -235,15 +234,8 @@ def write_map(path: str | Path, page: str) -> None:
     InputError
         If the file cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.html")
-    try:
+    with written_whole("map", path, ".html") as temporary:
         temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"map {path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check(tracts: gpd.GeoDataFrame, values: pd.DataFrame, layers: Sequence[Layer], details: Mapping[str, str]) -> None:

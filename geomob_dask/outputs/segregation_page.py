@@ -1,11 +1,8 @@
 """One page in one HTML file that opens without a network: what the reports on mixing and segregation share."""
 
 import html
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,7 @@ from bokeh.embed import components
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-from geomob_dask.errors import InputError
+from geomob_dask.outputs.tables import written_whole
 
 INK, SOFT, GRID = "#1c2733", "#5b6977", "#e6eaee"
 
@@ -112,15 +109,8 @@ def write_page(option: str, file: str, text: str) -> None:
     InputError
         If the file cannot be written.
     """
-    path = Path(file)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.html")
-    try:
+    with written_whole(option, file, ".html") as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{option} {file}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def sortable(table: pd.DataFrame, titles: Mapping[str, str] | None = None) -> str:

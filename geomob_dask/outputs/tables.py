@@ -1,8 +1,9 @@
 """Results as one table, to a file by its suffix."""
 
+import contextlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import geopandas as gpd
@@ -39,6 +40,26 @@ def check_folder(option: str, file: str) -> None:
         raise InputError(f"{option} {file}: folder {folder} cannot be written")
 
 
+@contextlib.contextmanager
+def written_whole(what: str, file: str | Path, suffix: str) -> Iterator[Path]:
+    """Yield a path to write to; what stands there takes the file's place at the end, or is removed after a failure.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written; begins with `what`, such as an option, and the file.
+    """
+    path = Path(file)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{what} {file}: cannot be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def export(table: pd.DataFrame, file: str, geometry: Callable[[], gpd.GeoSeries] | None = None) -> None:
     """Write a table whole: a reader sees all of it or nothing.
 
@@ -55,9 +76,7 @@ def export(table: pd.DataFrame, file: str, geometry: Callable[[], gpd.GeoSeries]
         If the suffix is unknown, or a map file is asked of a table without polygons.
     """
     suffix = check_export(file)
-    path = Path(file)
-    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
-    try:
+    with written_whole("--export", file, suffix) as temporary:
         if suffix in WITH_GEOMETRY:
             if geometry is None:
                 raise InputError(f"--export {file}: this table has no polygons, expected .csv or .parquet")
@@ -68,8 +87,3 @@ def export(table: pd.DataFrame, file: str, geometry: Callable[[], gpd.GeoSeries]
             table.to_parquet(temporary)
         else:
             table.to_csv(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"--export {file}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
