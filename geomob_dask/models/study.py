@@ -1,0 +1,135 @@
+"""What a mobility study is: units with attributes, an outcome, and where they lie. Plain arrays, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geomob_dask.errors import InputError
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One attribute of a unit.
+
+    Parameters
+    ----------
+    name : str
+        Its column, ending in its unit or kind, such as ``single_mothers_share``.
+    title : str
+        In words.
+    domain : str
+        What it belongs to, such as ``family structure``.
+    unit : str
+        ``share``, ``usd``, ``persons``, ``index``, …
+    """
+
+    name: str
+    title: str
+    domain: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """Units, their features and their outcome.
+
+    Parameters
+    ----------
+    name : str
+        ``zones`` or ``tracts``.
+    keys : shape (n_units,), text
+        Commuting zones or tracts; sorted, each once.
+    labels : shape (n_units,), text
+        Names of units for people, such as ``Johnson City, TN``.
+    states : shape (n_units,), text
+        The state of each unit (postal letters or code): spatial folds keep a state whole.
+    features : sequence of Feature
+        The columns of `values`.
+    values : shape (n_units, n_features), float64
+        NaN where an attribute is missing: filled inside the folds, never before.
+    outcome : shape (n_units,), float64
+        What is predicted, such as absolute upward mobility (mean rank, 0…100). Never NaN.
+    outcome_name, outcome_title : str
+        Its column, and in words.
+    pairs : shape (n_pairs, 2), int64
+        Rows that are neighbours, both directions; empty where no graph is known.
+    """
+
+    name: str
+    keys: NDArray[np.object_]
+    labels: NDArray[np.object_]
+    states: NDArray[np.object_]
+    features: tuple[Feature, ...]
+    values: NDArray[np.float64]
+    outcome: NDArray[np.float64]
+    outcome_name: str
+    outcome_title: str
+    pairs: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        n_units, names = len(self.keys), self.feature_names
+        for name in ("labels", "states", "outcome", "values"):
+            if len(getattr(self, name)) != n_units:
+                raise InputError(f"study {self.name}: found {len(getattr(self, name))} {name}, expected {n_units}")
+        if self.values.shape[1] != len(names):
+            raise InputError(
+                f"study {self.name}: found {self.values.shape[1]} columns of values, expected {len(names)}"
+            )
+        if len(set(self.keys)) != n_units:
+            twice = next(key for key, count in zip(*np.unique(self.keys, return_counts=True), strict=True) if count > 1)
+            raise InputError(f"study {self.name}: found unit {twice} more than once, expected each once")
+        if self.outcome_name in names:
+            raise InputError(f"study {self.name}: the target {self.outcome_name!r} is among the features")
+        if np.isnan(self.outcome).any():
+            first = self.keys[np.isnan(self.outcome)][0]
+            raise InputError(
+                f"study {self.name}: unit {first} has no {self.outcome_name}; expected units with an outcome"
+            )
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the columns of `values`."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def domains(self) -> dict[str, list[int]]:
+        """Return the columns of each domain."""
+        found: dict[str, list[int]] = {}
+        for column, feature in enumerate(self.features):
+            found.setdefault(feature.domain, []).append(column)
+        return found
+
+    def rows(self, kept: NDArray[np.bool_]) -> Study:
+        """Return the study of some units; neighbours that are left out leave the pairs."""
+        place = np.cumsum(kept) - 1
+        inside = kept[self.pairs].all(axis=1) if len(self.pairs) else np.zeros(0, dtype=bool)
+        pairs = place[self.pairs[inside]].astype(np.int64) if len(self.pairs) else self.pairs
+        return replace(
+            self,
+            keys=self.keys[kept],
+            labels=self.labels[kept],
+            states=self.states[kept],
+            values=self.values[kept],
+            outcome=self.outcome[kept],
+            pairs=pairs,
+        )
+
+    def columns(self, names: Sequence[str]) -> Study:
+        """Return the study with some features, in the order named.
+
+        Raises
+        ------
+        InputError
+            If a feature is not there.
+        """
+        absent = [name for name in names if name not in self.feature_names]
+        if absent:
+            raise InputError(
+                f"study {self.name}: no feature {absent[0]!r}; expected some of: {', '.join(self.feature_names)}"
+            )
+        chosen = [self.feature_names.index(name) for name in names]
+        return replace(self, features=tuple(self.features[column] for column in chosen), values=self.values[:, chosen])
