@@ -49,7 +49,18 @@ def scaled_rank(values):
     return [rank / largest if largest else math.nan for rank in ranks]
 
 
-def index(neighbors, observed, population, domains, scale=23.0):
+def tied(values, tolerance):
+    """Each value replaced by the smallest that a chain of steps within the tolerance leads to."""
+    known = sorted(value for value in values if not math.isnan(value))
+    reach = tolerance * max((abs(value) for value in known), default=0.0)
+    least = {}
+    for number, value in enumerate(known):
+        joins = number > 0 and value - known[number - 1] <= reach
+        least[value] = least[known[number - 1]] if joins else value
+    return [least.get(value, value) for value in values]
+
+
+def index(neighbors, observed, population, domains, scale=23.0, tolerance=0.0):
     """Return scores by (key, domain) before and after filling, and deprivation by key."""
     measures = [measure for names in domains.values() for measure in names]
     filled, _ = imputed(neighbors, observed, measures)
@@ -68,7 +79,7 @@ def index(neighbors, observed, population, domains, scale=23.0):
     before, after, deprived = {}, {}, {}
     for domain, names in domains.items():
         sums = [math.fsum(z[key, name] for name in names) for key in keys]
-        for key, rank in zip(keys, scaled_rank(sums), strict=True):
+        for key, rank in zip(keys, scaled_rank(tied(sums, tolerance)), strict=True):
             before[key, domain] = -scale * math.log(1 - rank * (1 - math.exp(-100 / scale)))
     for key in keys:
         for domain in domains:

@@ -216,7 +216,11 @@ def test_index_equals_the_plain_loops(country):
     coded = table[names] * [1, 1, -1, 1]
     observed = {key: coded.loc[key].to_dict() for key in keys}
     _, after, deprived = oracle.index(
-        neighbors, observed, table["population"].to_dict(), {"one": ["a", "b"], "two": ["c", "d"]}
+        neighbors,
+        observed,
+        table["population"].to_dict(),
+        {"one": ["a", "b"], "two": ["c", "d"]},
+        tolerance=definition.parameters.tie_tolerance,
     )
     for domain in ("one", "two"):
         np.testing.assert_allclose(found[domain], [after[key, domain] for key in keys], rtol=0, atol=1e-9)
