@@ -161,5 +161,5 @@ def _block(
     if definition.parameters.contiguity == "rook" and "rook" in pairs:
         pairs = pairs[pairs["rook"].astype(bool)]
     if not len(measures):
-        measures = measures.reindex(columns=[*definition.measures, definition.population]).astype(float)
+        measures = measures.reindex(columns=list(definition.columns)).astype(float)
     return lift_opportunity.block(tracts.index, measures, _edges(pairs), definition)

@@ -94,17 +94,25 @@ class Parameters(_Frozen):
         return self.recipe == "opportunity" if self.fill is None else self.fill
 
     @property
+    def uses_neighbors(self) -> bool:
+        """Return whether a tract's neighbours count: if not, tracts without a polygon take part as well."""
+        return self.imputes or self.fills
+
+    @property
     def top(self) -> float:
         """Return the most deprivation there can be; 0, the middle, where there is no such bound."""
         return {"opportunity": 100.0, "z_mean": 0.0}.get(self.recipe, 1.0)
 
 
 class Definition(_Frozen):
-    """An index: its domains, the measures in each, the population column and the parameters."""
+    """An index: its domains, the measures in each, the population column and the parameters.
+
+    Where no population is known (``population: null``), every tract counts as lived in.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
     title: str = ""
-    population: Annotated[str, Field(min_length=1)] = "population"
+    population: Annotated[str, Field(min_length=1)] | None = "population"
     domains: Annotated[dict[str, Annotated[tuple[Measure, ...], Field(min_length=1)]], Field(min_length=1)]
     parameters: Parameters = Parameters()
 
@@ -125,7 +133,14 @@ class Definition(_Frozen):
             raise ValueError(f"parameters.fill: the recipe {self.parameters.recipe!r} leaves no holes, expected false")
         if self.population in seen:
             raise ValueError(f"population column {self.population!r}: is also a measure; expected another column")
+        if self.population is None and self.parameters.recipe == "weighted_principal_component":
+            raise ValueError("population: found none, expected a column: the recipe weights tracts by their people")
         return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that are read: all measures, and the population where there is one."""
+        return self.measures if self.population is None else (*self.measures, self.population)
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -73,6 +73,9 @@ def measures(
     vintage: VintageOption,
     columns: Annotated[str | None, typer.Option(help="Only these, separated by commas. [default: all numbers]")] = None,
     infinite: Annotated[str, typer.Option(help="Infinite values: refuse, or missing.")] = "refuse",
+    key_column: Annotated[
+        str | None, typer.Option(help="Column of the tracts. [default: GEOID, geoid, GEO_ID]")
+    ] = None,
     export: cli.ExportOption = None,
     dry_run: cli.DryRunOption = False,
     store: cli.StoreOption = None,
@@ -85,7 +88,7 @@ def measures(
         check_export(export)
     names = None if columns is None else [name.strip() for name in columns.split(",")]
     done = ingest.ingest_measures(
-        where, file, dataset, year, vintage, columns=names, infinite=infinite, dry_run=dry_run
+        where, file, dataset, year, vintage, columns=names, infinite=infinite, key=key_column, dry_run=dry_run
     )
     cli.say(ingested_lines(done, where, dry_run))
     if export and not dry_run:

@@ -1,6 +1,6 @@
 import pytest
 
-from geomob_dask.definition import read_definition, shipped_definitions
+from geomob_dask.definition import Definition, read_definition, shipped_definitions
 from geomob_dask.errors import DefinitionError
 from geomob_dask.sources.sample import sample_definition
 
@@ -96,3 +96,10 @@ def test_an_unknown_name_lists_those_there_are():
         DefinitionError, match=r"definition 'nowhere': expected a .yaml or .csv file, or one of: .*sample"
     ):
         read_definition("nowhere")
+
+
+def test_a_definition_without_people(tmp_path):
+    assert read_definition(write(tmp_path, GOOD.replace("population: people", "population: null"))).population is None
+    weighted = {"recipe": "weighted_principal_component"}
+    with pytest.raises(ValueError, match="population: found none, expected a column"):
+        Definition(name="d", population=None, domains={"one": [{"measure": "a"}]}, parameters=weighted)

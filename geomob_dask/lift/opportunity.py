@@ -41,7 +41,7 @@ class Block:
     Parameters
     ----------
     keys : Index
-        Tracts with a polygon and a row of measures, sorted.
+        Tracts with a row of measures and, where neighbours count, a polygon; sorted.
     observed : shape (n_tracts, n_measures)
         Coded so that higher means more deprivation.
     population : shape (n_tracts,), persons
@@ -73,7 +73,7 @@ def block(tracts: pd.Index, measures: pd.DataFrame, edges: Edges, definition: De
     DefinitionError
         If the definition names a column that is absent or not numeric.
     """
-    wanted = [*definition.measures, definition.population]
+    wanted = definition.columns
     absent = [name for name in wanted if name not in measures.columns]
     if absent:
         raise DefinitionError(
@@ -83,18 +83,19 @@ def block(tracts: pd.Index, measures: pd.DataFrame, edges: Edges, definition: De
     text = [name for name in wanted if not pd.api.types.is_numeric_dtype(measures[name])]
     if text:
         raise DefinitionError(f"definition {definition.name!r}: column {', '.join(text)} holds text, expected numbers")
-    keys = tracts.intersection(measures.index).sort_values()
+    needs_polygon = definition.parameters.uses_neighbors
+    keys = (tracts.intersection(measures.index) if needs_polygon else measures.index).sort_values()
     rows = measures.loc[keys]
     left_out = pd.concat(
         [
-            pd.Series(NO_POLYGON, index=measures.index.difference(tracts), dtype=object),
+            pd.Series(NO_POLYGON, index=measures.index.difference(tracts.union(keys)), dtype=object),
             pd.Series(NO_MEASURES, index=tracts.difference(measures.index), dtype=object),
         ]
     ).sort_index()
     return Block(
         keys=keys,
         observed=rows[list(definition.measures)].to_numpy(float) * np.array(definition.directions, dtype=float),
-        population=rows[definition.population].to_numpy(float),
+        population=np.ones(len(rows)) if definition.population is None else rows[definition.population].to_numpy(float),
         edges=edges.where(keys.get_indexer(edges.focal) >= 0),
         imputes=definition.parameters.imputes,
         left_out=left_out,

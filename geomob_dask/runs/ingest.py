@@ -106,10 +106,11 @@ def ingest_measures(
     *,
     columns: Sequence[str] | None = None,
     infinite: str = "refuse",
+    key: str | None = None,
     dry_run: bool = False,
 ) -> Ingested:
     """Read and store a table of measures; states that are not in this file stay as they are."""
-    frame, report = read_measures(file, columns=columns, infinite=infinite)
+    frame, report = read_measures(file, columns=columns, infinite=infinite, key=key)
     collection = f"measures/{dataset}/{year}"
     lines = [*report.lines(), *_match_lines(store, frame, vintage)]
     by_state = {str(state): part for state, part in frame.groupby(frame.index.str[:2])}

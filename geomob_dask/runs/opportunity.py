@@ -248,7 +248,7 @@ def _block(
     group: tuple[str, ...],
 ) -> lift.Block:
     """Read what one state needs: keys of its polygons, its columns of the measures, its edges within the group."""
-    names = [*definition.measures, definition.population]
+    names = list(definition.columns)
     nothing = pd.DataFrame({name: np.zeros(0) for name in names}, index=pd.Index([], dtype="str"))
     keys = store.read(tracts, ["aland"]).index if tracts else nothing.index
     rows = store.read(measures, names) if measures else nothing

@@ -102,20 +102,21 @@ class KeyReport:
         return lines
 
 
-def key_column(columns: Sequence[str], *, file: str) -> str:
-    """Return the column of keys: the first of `KEY_COLUMNS` that is there.
+def key_column(columns: Sequence[str], *, file: str, named: str | None = None) -> str:
+    """Return the column of keys: the one that was named, else the first of `KEY_COLUMNS` that is there.
 
     Raises
     ------
     InputError
         If there is none.
     """
-    for name in KEY_COLUMNS:
+    expected = KEY_COLUMNS if named is None else (named,)
+    for name in expected:
         if name in columns:
             return name
     raise InputError(
         f"{file}: no key column; found {listed([repr(str(name)) for name in columns], 12) or 'no column'}, "
-        f"expected one of {', '.join(KEY_COLUMNS)}"
+        f"expected {'one of ' if named is None else ''}{', '.join(expected)}"
     )
 
 

@@ -95,18 +95,20 @@ class MeasureReport:
 
 
 def read_measures(
-    file: str | Path, *, columns: Sequence[str] | None = None, infinite: str = "refuse"
+    file: str | Path, *, columns: Sequence[str] | None = None, infinite: str = "refuse", key: str | None = None
 ) -> tuple[pd.DataFrame, MeasureReport]:
     """Read a table with a row a tract.
 
     Parameters
     ----------
     file : str or Path
-        ``.csv``, ``.csv.gz`` (UTF-8, else Latin-1; commas) or ``.parquet``, with a column of `KEY_COLUMNS`.
+        ``.csv``, ``.csv.gz`` (UTF-8, else Latin-1; commas) or ``.parquet``, with a column of keys.
     columns : sequence of str, optional
         Columns to read, in this order; by default all that hold a number.
     infinite : {"refuse", "missing"}
         What to do with infinite values.
+    key : str, optional
+        The column of keys, where it is none of `KEY_COLUMNS`.
 
     Returns
     -------
@@ -127,7 +129,7 @@ def read_measures(
         raise InputError(f"infinite: found {infinite!r}, expected 'refuse' or 'missing'")
     label = str(file)
     table = _table(Path(file), label)
-    key = key_column(table.column_names, file=label)
+    key = key_column(table.column_names, file=label, named=key)
     chosen = _chosen(columns, table.column_names, key, label)
     geoids, key_report = tract_geoids(table[key].to_pandas(), file=label, column=key)
     known = geoids.notna().to_numpy()
@@ -225,7 +227,7 @@ def _refuse_same_names(names: Sequence[str], label: str) -> None:
 
 def _chosen(columns: Sequence[str] | None, names: Sequence[str], key: str, label: str) -> list[str]:
     if columns is None:
-        return [name for name in names if name not in KEY_COLUMNS and not name.startswith("__index_level_")]
+        return [name for name in names if name not in (*KEY_COLUMNS, key) and not name.startswith("__index_level_")]
     absent = [name for name in columns if name not in names]
     if absent:
         raise InputError(

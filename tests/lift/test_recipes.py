@@ -127,3 +127,24 @@ def test_the_published_deprivation_index_of_2018(real_data):
     assert published.notna().sum() == 72_041
     np.testing.assert_array_equal(found["deprivation"].isna(), published.isna())
     np.testing.assert_allclose(found["deprivation"], published, atol=1e-9)
+
+
+def test_tracts_without_a_polygon_take_part_where_neighbours_do_not_count(measures):
+    chosen = definition("z_mean", impute=False, fill=False)
+    some = measures.index[5:]
+    block = lift.block(some.append(pd.Index(["39999999999"])), measures, NO_EDGES, chosen)
+    assert block.keys.tolist() == measures.index.tolist()
+    assert block.left_out.to_dict() == {"39999999999": lift.NO_MEASURES}
+    only = lift.block(some, measures, NO_EDGES, definition("opportunity"))
+    assert only.keys.tolist() == some.tolist()
+
+
+def test_without_a_population_nobody_is_missing(measures):
+    nobody = measures["population"].eq(0)
+    assert nobody.any()
+    domains = {"one": [{"measure": "a"}, {"measure": "b", "direction": -1}], "two": [{"measure": "c"}]}
+    plain = Definition(name="t", population=None, domains=domains, parameters={"recipe": "z_mean"})
+    found = compute(measures.drop(columns="population"), plain)
+    everybody = compute(measures.assign(population=1.0), definition("z_mean"))
+    pd.testing.assert_frame_equal(found, everybody, check_exact=True)
+    assert not found["population_zero"].any()

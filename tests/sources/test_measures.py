@@ -283,3 +283,10 @@ def test_many_states_are_not_all_listed() -> None:
     lines = match_keys(keys, keys[:0]).lines()
     assert lines[1] == "with measures and no polygon: 28 tracts in 28 states"
     assert lines[-1] == "  … and 16 more states"
+
+
+def test_a_key_column_of_another_name(write: Write) -> None:
+    frame, _ = read_measures(write(PLAIN.replace("GEOID", "tract_fips")), key="tract_fips")
+    check_plain(frame)
+    with pytest.raises(InputError, match=r"no key column; found 'GEOID', 'a', 'b', 'name', expected tract_fips"):
+        read_measures(write(PLAIN), key="tract_fips")
