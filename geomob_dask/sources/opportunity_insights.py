@@ -1,0 +1,547 @@
+"""Opportunity Insights' files: the commuting-zone workbook, counties of zones, tract outcomes (Opportunity Atlas).
+
+Chetty, Hendren, Kline, Saez (2014), "Where is the Land of Opportunity?", online data tables 5 and 8; Chetty, Friedman,
+Hendren, Jones, Porter (2018), "The Opportunity Atlas". Names, units and domains of the workbook's columns are
+data, in ``definitions/mobility/zones.csv``; so are the counties that changed since 1990, in ``county_changes.yaml``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import xlrd
+import yaml
+from numpy.typing import NDArray
+
+from geomob_dask.errors import InputError
+from geomob_dask.sources.geocorr import read_texts
+from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
+from geomob_dask.sources.measures import read_measures
+from geomob_dask.sources.states import STATES
+
+CHARACTERISTICS = "Online Data Table 8"
+OUTCOMES = "Online Data Table 5"
+UPWARD_MOBILITY = "upward_mobility_1980_82_rank"
+"""The study's outcome: mean national income rank of children (born 1980-82) of parents at the 25th percentile."""
+
+_KEYS = ("CZ", "CZ Name", "State")
+_ZONE_DIGITS = 5
+_LETTERS = {state.letters for state in STATES.values()}
+_XLS, _XLSX = b"\xd0\xcf\x11\xe0", b"PK\x03\x04"
+
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the workbook.
+
+    Parameters
+    ----------
+    sheet, heading : str
+        Where it is.
+    name, title, domain, unit : str
+        What it is here: the name ends in the unit or kind.
+    is_feature : bool
+        Whether it is one of the 36 attributes of the published study; others are told, and may be asked for.
+    """
+
+    sheet: str
+    heading: str
+    name: str
+    title: str
+    domain: str
+    unit: str
+    is_feature: bool
+
+
+def zone_columns(sheet: str | None = None) -> tuple[Column, ...]:
+    """Return the columns of the workbook that are read, of one sheet or both.
+
+    Examples
+    --------
+    >>> sum(column.is_feature for column in zone_columns())
+    36
+    """
+    path = resources.files("geomob_dask").joinpath("definitions", "mobility", "zones.csv")
+    with io.StringIO(path.read_text(encoding="utf-8"), newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return tuple(
+        Column(
+            row["sheet"],
+            row["heading"],
+            row["name"],
+            row["title"],
+            row["domain"],
+            row["unit"],
+            row["feature"] == "yes",
+        )
+        for row in rows
+        if sheet in (None, row["sheet"])
+    )
+
+
+# The workbook ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Workbook:
+    """What the workbook holds.
+
+    Parameters
+    ----------
+    characteristics, outcomes : DataFrame
+        Index ``zone`` (five digits, as text), sorted; ``name``, ``state`` (letters) and the columns of
+        `zone_columns`, float64, NaN where a cell is empty.
+    lines : tuple of str
+        What an analyst should know.
+    """
+
+    characteristics: pd.DataFrame
+    outcomes: pd.DataFrame
+    lines: tuple[str, ...]
+
+
+def read_workbook(file: str | Path) -> Workbook:
+    """Read the commuting-zone workbook.
+
+    Parameters
+    ----------
+    file : str or Path
+        ``online_data_tables-8.xls`` as published, or the same sheets as ``.xlsx``. The form is told by its
+        first bytes, the header's row by what stands in it.
+
+    Raises
+    ------
+    InputError
+        If the file is no workbook; a sheet, its header or a column is missing; a zone is there twice, has no whole
+        number, no state, or text where a number should be. It names sheet, row (as a spreadsheet counts) and column.
+    """
+    sheets = _sheets(Path(file), (CHARACTERISTICS, OUTCOMES))
+    tables = {name: _zone_table(rows, zone_columns(name), f"{file}: sheet {name!r}") for name, rows in sheets.items()}
+    characteristics, outcomes = tables[CHARACTERISTICS], tables[OUTCOMES]
+    lines = [
+        f"{len(characteristics):,} zones with characteristics, {len(outcomes):,} with a row of outcomes "
+        f"({int(outcomes[UPWARD_MOBILITY].notna().sum()):,} with {UPWARD_MOBILITY})"
+    ]
+    alone = characteristics.index.symmetric_difference(outcomes.index)
+    if len(alone):
+        lines.append(f"zones on one sheet only: {listed(list(alone))}")
+    missing = characteristics.isna().sum()
+    worst = [f"{name} {count:,}" for name, count in missing[missing > 0].sort_values(ascending=False).items()]
+    if worst:
+        lines.append(f"missing cells, kept missing: {int(missing.sum()):,} in {len(worst)} columns; {listed(worst)}")
+    return Workbook(characteristics, outcomes, tuple(lines))
+
+
+def _sheets(path: Path, names: Sequence[str]) -> dict[str, list[Row]]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); expected a workbook") from error
+    reader: Callable[[bytes, str], tuple[list[str], Callable[[str], list[Row]]]]
+    if data[:4] == _XLS:
+        reader = _open_xls
+    elif data[:4] == _XLSX:
+        reader = _open_xlsx
+    else:
+        raise InputError(f"{path}: not a workbook (it begins with {data[:8]!r}); expected .xls or .xlsx")
+    found, rows = reader(data, str(path))
+    for name in names:
+        if name not in found:
+            raise InputError(f"{path}: no sheet {name!r}; found {listed([repr(one) for one in found], 12)}")
+    return {name: rows(name) for name in names}
+
+
+def _open_xls(data: bytes, label: str) -> tuple[list[str], Callable[[str], list[Row]]]:
+    try:
+        book = xlrd.open_workbook(file_contents=data, on_demand=True)
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError, AssertionError, IndexError, ValueError) as error:
+        raise InputError(f"{label}: not a workbook ({error}); expected .xls or .xlsx") from error
+
+    def rows(name: str) -> list[Row]:
+        sheet = book.sheet_by_name(name)
+        return [[_xls_cell(cell) for cell in sheet.row(number)] for number in range(sheet.nrows)]
+
+    return book.sheet_names(), rows
+
+
+def _xls_cell(cell: Any) -> Any:
+    # An error such as #DIV/0! is kept as a code, which would pass for a number.
+    return xlrd.error_text_from_code.get(cell.value, "#?") if cell.ctype == xlrd.XL_CELL_ERROR else cell.value
+
+
+def _open_xlsx(data: bytes, label: str) -> tuple[list[str], Callable[[str], list[Row]]]:
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, openpyxl.utils.exceptions.InvalidFileException) as error:
+        raise InputError(f"{label}: not a workbook ({error}); expected .xls or .xlsx") from error
+
+    def rows(name: str) -> list[Row]:
+        return [["" if cell is None else cell for cell in row] for row in book[name].iter_rows(values_only=True)]
+
+    return list(book.sheetnames), rows
+
+
+def _zone_table(rows: list[Row], columns: Sequence[Column], where: str) -> pd.DataFrame:
+    header = _header_row(rows, where)
+    place = _places(rows[header], columns, f"{where}, row {header + 1}")
+    first = next((n for n in range(header + 1, len(rows)) if _is_zone(rows[n][place["CZ"]])), len(rows))
+    if first == len(rows):
+        raise InputError(f"{where}: no zone below the header in row {header + 1}; expected a row a zone")
+    kept = [number for number in range(first, len(rows)) if any(_text(cell) for cell in rows[number])]
+    zones = [_zone(rows[number][place["CZ"]], f"{where}, row {number + 1}") for number in kept]
+    _refuse_twice(zones, kept, where)
+    frame: dict[str, Any] = {
+        "name": [_text(rows[number][place["CZ Name"]]) for number in kept],
+        "state": [_state(rows[number][place["State"]], f"{where}, row {number + 1}") for number in kept],
+    }
+    for column in columns:
+        cells = [rows[number][place[column.heading]] for number in kept]
+        frame[column.name] = [
+            _number(cell, f"{where}, row {number + 1}, column {column.heading!r}")
+            for cell, number in zip(cells, kept, strict=True)
+        ]
+    table = pd.DataFrame(frame, index=pd.Index(zones, name="zone", dtype="str"))
+    return table.astype({"name": "str", "state": "str"}).sort_index()
+
+
+def _header_row(rows: list[Row], where: str) -> int:
+    # The word CZ also begins a row of the list of variables above the table.
+    keys = [_plain(key) for key in _KEYS]
+    for number, row in enumerate(rows):
+        if [_plain(cell) for cell in row[: len(keys)]] == keys:
+            return number
+    raise InputError(f"{where}: no header; expected a row that begins with {', '.join(_KEYS)}")
+
+
+def _places(header: Row, columns: Sequence[Column], where: str) -> dict[str, int]:
+    found = [_plain(cell) for cell in header]
+    places = {}
+    for heading in (*_KEYS, *(column.heading for column in columns)):
+        count = found.count(_plain(heading))
+        if count != 1:
+            expected = "expected it once" if count else f"found {listed([str(cell) for cell in header], 8)}"
+            raise InputError(f"{where}: column {heading!r} is there {count} times; {expected}")
+        places[heading] = found.index(_plain(heading))
+    return places
+
+
+def _plain(cell: Any) -> str:
+    return " ".join(str(cell).split()).casefold()
+
+
+def _text(cell: Any) -> str:
+    return str(cell).strip()
+
+
+def _is_zone(cell: Any) -> bool:
+    # Below the header stand numbers of columns: (1), which a spreadsheet may have made -1.
+    return isinstance(cell, (int, float)) and not isinstance(cell, bool) and cell > 0
+
+
+def _zone(cell: Any, where: str) -> str:
+    number = float(cell) if _is_zone(cell) or _text(cell).isdigit() else float("nan")
+    if not (number.is_integer() and 0 < number < 10**_ZONE_DIGITS):
+        raise InputError(f"{where}: found {cell!r} for a zone, expected a whole number of up to {_ZONE_DIGITS} digits")
+    return zone_key(int(number))
+
+
+def zone_key(number: int) -> str:
+    """Return a zone's key: its number as five digits, so that text sorts as numbers do.
+
+    Examples
+    --------
+    >>> zone_key(302)
+    '00302'
+    """
+    return f"{number:0{_ZONE_DIGITS}d}"
+
+
+def _refuse_twice(zones: list[str], kept: list[int], where: str) -> None:
+    rows: dict[str, int] = {}
+    for zone, number in zip(zones, kept, strict=True):
+        if zone in rows:
+            raise InputError(
+                f"{where}: zone {int(zone)} is there twice, in rows {rows[zone] + 1} and {number + 1}; expected once"
+            )
+        rows[zone] = number
+
+
+def _state(cell: Any, where: str) -> str:
+    letters = _text(cell).upper()
+    if letters not in _LETTERS:
+        raise InputError(f"{where}, column 'State': found {cell!r}, expected the two letters of a state")
+    return letters
+
+
+def _number(cell: Any, where: str) -> float:
+    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
+        return float(cell)
+    text = _text(cell)
+    if text.lower() in MISSING_WORDS:
+        return float("nan")
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("inf")
+    if not np.isfinite(number):
+        raise InputError(f"{where}: found {text!r}, expected a number or an empty cell")
+    return number
+
+
+# Counties and zones ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """Codes of counties that cover the same land, or share in it, before and since."""
+
+    was: tuple[str, ...]
+    now: tuple[str, ...]
+    note: str
+
+
+def county_changes() -> tuple[Change, ...]:
+    """Return the counties whose code changed, split or merged since 1990."""
+    path = resources.files("geomob_dask").joinpath("definitions", "mobility", "county_changes.yaml")
+    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return tuple(Change(tuple(one["was"]), tuple(one["now"]), one["note"]) for one in plain)
+
+
+def read_county_zones(file: str | Path) -> pd.Series:
+    """Read which commuting zone each county lies in.
+
+    Parameters
+    ----------
+    file : str or Path
+        csv (UTF-8 or Latin-1) with the columns ``cz``, ``state`` and ``county``: numbers, with or without leading
+        zeros.
+
+    Returns
+    -------
+    Series of str
+        Zones by ``county`` (five digits), sorted.
+
+    Raises
+    ------
+    InputError
+        If the file or a column is missing, a code is no number, or a county lies in two zones.
+    """
+    rows = read_texts(file)
+    for column in ("cz", "state", "county"):
+        if column not in rows:
+            raise InputError(f"{file}: no column {column!r}; found {listed([repr(name) for name in rows], 12)}")
+    zones = _codes(rows["cz"], _ZONE_DIGITS, f"{file}: column cz")
+    counties = _codes(rows["state"], 2, f"{file}: column state") + _codes(rows["county"], 3, f"{file}: column county")
+    table = pd.Series(zones.to_numpy(object), index=pd.Index(counties, name="county"), name="zone", dtype="str")
+    table = table[~table.reset_index().duplicated().to_numpy()]
+    twice = table.index[table.index.duplicated()]
+    if len(twice):
+        found = listed([str(int(zone)) for zone in table[twice[0]]])
+        raise InputError(f"{file}: county {twice[0]} lies in the zones {found}; expected one{and_more(len(twice))}")
+    return table.sort_index()
+
+
+def _codes(texts: pd.Series, digits: int, where: str) -> pd.Series:
+    plain = texts.str.replace(r"\.0*$", "", regex=True)
+    wrong = ~plain.str.fullmatch(f"0*[0-9]{{1,{digits}}}")
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"{where}, row {row + 1}: found {texts.iloc[row]!r}, expected up to {digits} digits{and_more(wrong.sum())}"
+        )
+    return plain.str.lstrip("0").str.zfill(digits)
+
+
+def zones_of_counties(
+    counties: Iterable[str], county_zones: pd.Series, changes: Sequence[Change] | None = None
+) -> tuple[pd.Series, dict[str, str]]:
+    """Return the zone of each county, of whatever year its code is.
+
+    A code that the table lacks takes the zone of the codes it came from or became, if they all lie in one.
+
+    Parameters
+    ----------
+    counties : iterable of str
+        Codes of five digits.
+    county_zones : Series
+        From `read_county_zones`.
+    changes : sequence of Change, optional
+        `county_changes` by default.
+
+    Returns
+    -------
+    zones : Series of str
+        By county, sorted; counties without a zone are not there.
+    reasons : mapping of str to str
+        Why a county has no zone, or how an absent code got one.
+
+    Examples
+    --------
+    >>> table = pd.Series(["34103"], index=["02261"])
+    >>> zones, reasons = zones_of_counties(["02063", "72001"], table)
+    >>> dict(zones), reasons["72001"]
+    ({'02063': '34103'}, 'not in the table of zones, by any of its codes')
+    """
+    links = _links(county_changes() if changes is None else changes)
+    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for county in sorted(set(counties)):
+        same = _nearest_listed(county, links, county_zones.index)
+        zones = sorted({county_zones[code] for code in same})
+        if len(zones) == 1:
+            found[county] = zones[0]
+        if same != {county}:
+            reasons[county] = _reason(sorted(same), zones)
+    index = pd.Index(list(found), name="county", dtype="str")
+    return pd.Series(list(found.values()), index=index, name="zone", dtype="str"), reasons
+
+
+def _links(changes: Sequence[Change]) -> dict[str, set[str]]:
+    links: dict[str, set[str]] = {}
+    for change in changes:
+        for was in change.was:
+            for now in change.now:
+                links.setdefault(was, set()).add(now)
+                links.setdefault(now, set()).add(was)
+    return links
+
+
+def _nearest_listed(county: str, links: dict[str, set[str]], listed_counties: pd.Index) -> set[str]:
+    """Return the codes in the table that are the fewest changes away: the county itself, if it is there."""
+    ring, seen = {county}, {county}
+    while ring:
+        there = {code for code in ring if code in listed_counties}
+        if there:
+            return there
+        ring = {code for one in ring for code in links.get(one, set())} - seen
+        seen |= ring
+    return set()
+
+
+def _reason(same: Sequence[str], zones: Sequence[str]) -> str:
+    if not same:
+        return "not in the table of zones, by any of its codes"
+    if len(zones) > 1:
+        return f"{', '.join(same)} lie in several zones: {', '.join(zones)}"
+    return f"as {', '.join(same)}"
+
+
+# The cohort --------------------------------------------------------------------------------------
+
+
+def read_white_shares(file: str | Path) -> pd.Series:
+    """Read the share of non-Hispanic white people in each tract of 2000.
+
+    Parameters
+    ----------
+    file : str or Path
+        csv, csv.gz or parquet with a key column, ``pop2000`` and ``nh.white``.
+
+    Returns
+    -------
+    Series of float64
+        By ``geoid``; NaN where nobody lived.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or a count is missing, negative or more than the tract's people.
+    """
+    table, _ = read_measures(file, columns=["pop2000", "nh.white"])
+    people, white = table["pop2000"].to_numpy(np.float64), table["nh.white"].to_numpy(np.float64)
+    wrong = ~((people >= 0) & (white >= 0) & (white <= people))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"{file}: tract {table.index[row]}: found {white[row]:g} non-Hispanic white people of {people[row]:g}, "
+            f"expected 0 or more and no more than all{and_more(int(wrong.sum()))}"
+        )
+    share = np.divide(white, people, out=np.full(len(people), np.nan), where=people > 0)
+    return pd.Series(share, index=table.index, name="white_share")
+
+
+def minority_tracts(white_share: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which tracts have a white share below the mean over tracts.
+
+    Parameters
+    ----------
+    white_share : shape (n_tracts,)
+        NaN where nobody lives: such a tract has no share, does not count in the mean and is no minority tract.
+
+    Returns
+    -------
+    shape (n_tracts,), bool
+
+    Examples
+    --------
+    >>> minority_tracts(np.array([0.2, 0.9, np.nan, 0.7]))
+    array([ True, False, False, False])
+    """
+    return np.asarray(white_share < np.nanmean(white_share))
+
+
+# Tract outcomes ----------------------------------------------------------------------------------
+
+
+def read_atlas(file: str | Path, columns: Collection[str] | None = None) -> pd.DataFrame:
+    """Read tract outcomes of the Opportunity Atlas.
+
+    Parameters
+    ----------
+    file : str or Path
+        csv or csv.gz with ``state``, ``county`` and ``tract`` as numbers, and columns of numbers such as
+        ``kir_pooled_p25`` (mean individual income rank, 0…100, of children whose parents were at the 25th percentile).
+    columns : collection of str, optional
+        Columns to read; all but the keys by default.
+
+    Returns
+    -------
+    DataFrame of float64
+        Index ``geoid``, sorted; NaN where an outcome is missing.
+
+    Raises
+    ------
+    InputError
+        If the file, a key or a column is missing, a value is no number, or a tract is there twice.
+    """
+    rows = read_texts(file)
+    keys = ("state", "county", "tract")
+    for key in (*keys, *(columns or ())):
+        if key not in rows:
+            raise InputError(f"{file}: no column {key!r}; found {listed([repr(name) for name in rows], 20)}")
+    parts = [_codes(rows[key], digits, f"{file}: column {key}") for key, digits in zip(keys, (2, 3, 6), strict=True)]
+    geoids, _ = tract_geoids(parts[0] + parts[1] + parts[2], file=str(file), column="state, county, tract")
+    chosen = [name for name in rows if name not in keys] if columns is None else list(columns)
+    frame = pd.DataFrame(
+        {name: _outcome(rows[name], f"{file}: column {name!r}", geoids) for name in chosen},
+        index=pd.Index(geoids, name="geoid", dtype="str"),
+    )
+    frame = frame[geoids.notna().to_numpy()].sort_index()
+    twice = frame.index[frame.index.duplicated()]
+    if len(twice):
+        raise InputError(f"{file}: tract {twice[0]} is there twice, expected once{and_more(len(twice))}")
+    return frame
+
+
+def _outcome(texts: pd.Series, where: str, geoids: pd.Series) -> NDArray[np.float64]:
+    missing = texts.str.lower().isin(MISSING_WORDS)
+    numbers: NDArray[np.float64] = pd.to_numeric(texts.mask(missing), errors="coerce").to_numpy(np.float64)
+    wrong = ~(np.isfinite(numbers) | missing.to_numpy())
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"{where}, tract {geoids.iloc[row]}: found {texts.iloc[row]!r}, expected a number{and_more(wrong.sum())}"
+        )
+    return numbers
