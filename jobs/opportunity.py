@@ -8,6 +8,7 @@ from geomob_dask import cli
 from geomob_dask.definition import read_definition
 from geomob_dask.outputs.opportunity import export_result, map_result, summary_lines
 from geomob_dask.outputs.tables import check_export, check_folder
+from geomob_dask.outputs.validation import Against, validation_lines, validation_table, write_validation
 from geomob_dask.runs.opportunity import Request, execute, make_plan
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.states import state_codes
@@ -19,6 +20,7 @@ app = cli.application(
     python jobs/opportunity.py --definition sample --dataset sample --year 2020 --map map.html
     python jobs/opportunity.py --definition my_index.yaml --dataset acs --year 2018 --states IN,OH --export index.csv
     python jobs/opportunity.py --definition my_index.csv --dataset acs --year 2018 --norm state --dry-run
+    python jobs/opportunity.py --definition my.yaml --dataset acs --year 2018 --validation v.csv --against atlas:2018
     python jobs/opportunity.py --definition my_index.csv --dataset acs --year 2019 --norm frozen:2018 --store s3://bucket/x
     """,
 )
@@ -45,6 +47,13 @@ def opportunity(
     map_file: Annotated[
         str | None, typer.Option("--map", help="Write an interactive map (.html), for offline use.")
     ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Write what each domain explains, and correlations, as a table (.csv, .parquet).")
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="Correlate with DATASET:YEAR or DATASET:YEAR:COLUMN,… of the store; may be repeated."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute even if the store holds just this result.")] = False,
     dry_run: cli.DryRunOption = False,
     store: cli.StoreOption = None,
@@ -53,8 +62,10 @@ def opportunity(
 ) -> None:
     """Compute the index of every tract of the chosen states, and what it is made of."""
     settings = load_settings(config, store=store, cluster=cluster)
-    if export:
-        check_export(export)
+    for file in (export, validation):
+        if file:
+            check_export(file)
+    others = [Against.of(text) for text in against or []]
     if map_file:
         check_folder("--map", map_file)
     request = Request(
@@ -76,6 +87,11 @@ def opportunity(
             if map_file:
                 map_result(where, request, map_file, client, cli.console)
     cli.say(summary_lines(where, request, plan))
+    if validation or others:
+        table = validation_table(where, request, others)
+        cli.say(validation_lines(table))
+        if validation:
+            write_validation(table, validation)
     if export:
         export_result(where, request, export)
     return None

@@ -1,5 +1,7 @@
 """The main line as a user types it: plans, exports, maps, a running scheduler."""
 
+import re
+
 import geopandas as gpd
 import pandas as pd
 import pytest
@@ -112,3 +114,27 @@ def test_help_shows_examples(job, name):
     out = good(job(name, "--help"))
     assert f"python jobs/{name}.py" in out
     assert "--store" in out or "COMMAND" in out
+
+
+def test_the_validation_table(job, url, client, monkeypatch):
+    monkeypatch.setenv("GEOMOB_ADDRESS", client.scheduler.address)
+    monkeypatch.setenv("GEOMOB_STORE", url)
+    options = ("--cluster", "address", "--validation", "v.csv", "--against", "sample:2020:poverty_pct")
+    out = good(job("opportunity", *INDEX, *options))
+    assert "variance of deprivation explained by domain" in out
+    table = pd.read_csv("v.csv").set_index("kind")
+    domains = table.loc["domain"]
+    assert len(table.loc["in common"]) == 2 ** len(domains) - 1 - len(domains)
+    # The index is the mean of its domains: together they explain all of it.
+    assert domains["unique"].sum() + table.loc["in common", "common"].sum() == pytest.approx(1.0)
+    pair = table.loc["correlation"]
+    assert pair["what"] == "sample 2020 poverty_pct"
+    assert pair["r"] < -0.3
+    for against, why in (
+        ("sample", "expected DATASET:YEAR"),
+        ("sample:2020:nothing", "no column 'nothing'"),
+        ("elsewhere:2020", "expected 'elsewhere' to be one of|no measures/elsewhere/2020"),
+    ):
+        done = job("opportunity", *INDEX, *options[:2], "--against", against)
+        assert done.code == 2
+        assert re.search(why, done.err)

@@ -1,0 +1,124 @@
+"""The validation table of an opportunity index: what each domain explains, and what the index goes along with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from geomob_dask.errors import InputError
+from geomob_dask.outputs import tables
+from geomob_dask.outputs.opportunity import result
+from geomob_dask.runs.opportunity import Request
+from geomob_dask.store import Store
+from geomob_dask.transforms.validation import associations, commonality
+
+_AGAINST = re.compile(r"(?P<dataset>[^:]+):(?P<year>[0-9]{4})(?::(?P<columns>.+))?")
+
+
+@dataclass(frozen=True)
+class Against:
+    """Columns of a dataset in the store that an index is held against.
+
+    Parameters
+    ----------
+    dataset, year : str, int
+    columns : sequence of str, optional
+        All by default.
+    """
+
+    dataset: str
+    year: int
+    columns: Sequence[str] | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Against:
+        """Read ``DATASET:YEAR`` or ``DATASET:YEAR:COLUMN,COLUMN``.
+
+        Raises
+        ------
+        InputError
+            If the text has another form.
+
+        Examples
+        --------
+        >>> Against.of("atlas:2018:kfr_pooled_p25")
+        Against(dataset='atlas', year=2018, columns=('kfr_pooled_p25',))
+        """
+        match = _AGAINST.fullmatch(text)
+        if match is None:
+            raise InputError(f"--against {text}: expected DATASET:YEAR or DATASET:YEAR:COLUMN,COLUMN")
+        named = match["columns"]
+        columns = None if named is None else tuple(name.strip() for name in named.split(","))
+        return cls(match["dataset"], int(match["year"]), columns)
+
+    def read(self, store: Store) -> pd.DataFrame:
+        """Return the numbers of these columns, by tract."""
+        columns = None if self.columns is None else list(self.columns)
+        found = store.frame(f"measures/{self.dataset}/{self.year}", columns=columns).compute(scheduler="threads")
+        return found.select_dtypes("number")
+
+
+def validation_table(store: Store, request: Request, against: Sequence[Against] = ()) -> pd.DataFrame:
+    """Return the table of a result in the store.
+
+    Returns
+    -------
+    DataFrame
+        ``kind``: *domain* (``total`` is r², ``unique`` what only it explains, ``common`` the rest), *in common*
+        (what a set of two or more domains explains and no other: ``common``), *correlation* (``r`` of opportunity with
+        a column of another dataset, and its ``p``). ``what`` names domains or column; ``n`` counts tracts.
+    """
+    table = result(store, request)
+    names = list(request.definition.domains)
+    domains = table[names].to_numpy(np.float64)
+    found = commonality(table["deprivation"].to_numpy(np.float64), domains)
+    complete = int((~np.isnan(domains).any(axis=1)).sum())
+    rows = [
+        {"kind": "domain", "what": name, "n": complete, "total": total, "unique": unique, "common": total - unique}
+        for name, total, unique in zip(names, found.total, found.unique, strict=True)
+    ]
+    for subset, value in enumerate(found.coefficients):
+        chosen = [name for place, name in enumerate(names) if subset >> place & 1]
+        if len(chosen) > 1:
+            rows.append({"kind": "in common", "what": "; ".join(chosen), "n": complete, "common": value})
+    for one in against:
+        others = one.read(store)
+        _must_meet(table.index, others.index, one)
+        pairs = associations(
+            table["opportunity"].to_numpy(np.float64), others.reindex(table.index).to_numpy(np.float64)
+        )
+        rows += [
+            {"kind": "correlation", "what": f"{one.dataset} {one.year} {column}", "n": pair.n, "r": pair.r, "p": pair.p}
+            for column, pair in zip(others.columns, pairs, strict=True)
+        ]
+    columns = ["kind", "what", "n", "total", "unique", "common", "r", "p"]
+    return pd.DataFrame(rows).reindex(columns=columns).set_index("kind")
+
+
+def _must_meet(index: pd.Index, others: pd.Index, one: Against) -> None:
+    if not index.isin(others).any():
+        raise InputError(
+            f"--against {one.dataset}:{one.year}: none of its tracts ({', '.join(others[:3])}, …) is among those "
+            f"of the index ({', '.join(index[:3])}, …); expected the same vintage and states"
+        )
+
+
+def validation_lines(table: pd.DataFrame) -> list[str]:
+    """Return the table in short: domains, the largest common parts, correlations."""
+    lines = ["  variance of deprivation explained by domain: total, alone"]
+    domains = table.loc[["domain"]].sort_values("total", ascending=False)
+    lines += [f"    {row.what:<32} {row.total:6.3f} {row.unique:6.3f}" for row in domains.itertuples()]
+    if "correlation" in table.index:
+        lines.append("  correlation with opportunity: r, p, tracts")
+        pairs = table.loc[["correlation"]]
+        lines += [f"    {row.what:<48} {row.r:6.3f}  {row.p:.2g}  {row.n:,}" for row in pairs.itertuples()]
+    return lines
+
+
+def write_validation(table: pd.DataFrame, file: str) -> None:
+    """Write the table (.csv or .parquet)."""
+    tables.export(table, file)
