@@ -1,0 +1,266 @@
+"""Fitted models as files that can be read without running what stands in them.
+
+A file is a zip of two members: ``about.json`` says what the model is and what it was fitted with, ``model.skops``
+holds it (skops: arrays and JSON, never a pickle). Reading builds only types of a list that is written here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import skops.io
+from numpy.typing import NDArray
+from skops.io.exceptions import UnsupportedTypeException
+
+from geomob_dask.errors import InputError, RunError
+from geomob_dask.models.study import Feature
+from geomob_dask.store.provenance import canonical_json, sha256
+
+FORMAT = 1
+_ABOUT, _MODEL = "about.json", "model.skops"
+# The same model gives the same bytes: no clock in the file.
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+# The packages that fitted it: another version may read its arrays otherwise.
+_FITTED_WITH = ("scikit-learn", "skops")
+# What may be built beside the types that skops knows to be harmless.
+TRUSTED = (
+    "geomob_dask.models.clusters.ClusterLabels",
+    "geomob_dask.models.elastic_net.ElasticNetLogistic",
+    "geomob_dask.models.ordinal.OrdinalLogistic",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted model and what must be known to use it.
+
+    Parameters
+    ----------
+    name, title : str
+        Of the catalogue of models.
+    estimator : scikit-learn estimator
+        Fitted on the features in their order; it fills what is missing by itself.
+    features : sequence of Feature
+    classes : sequence of str
+        What the model tells apart, from low to high.
+    edges : sequence of float
+        Where a class ends and the next begins, in the units of the outcome; one less than classes.
+    study, outcome, study_checksum : str
+        On which units it was fitted, for what, and a SHA-256 of their keys, features and outcome.
+    run : str
+        Identity of the run that fitted it.
+    """
+
+    name: str
+    title: str
+    estimator: Any
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+    edges: tuple[float, ...]
+    study: str
+    outcome: str
+    study_checksum: str
+    run: str
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of the features, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    def values(self, table: pd.DataFrame, where: str = "table") -> NDArray[np.float64]:
+        """Return a table's rows as the model wants them.
+
+        Parameters
+        ----------
+        table : DataFrame
+            With the model's features among its columns; more are left out.
+        where : str
+            What to call the table in an error.
+
+        Returns
+        -------
+        shape (n_rows, n_features), float64
+            NaN where an attribute is missing.
+
+        Raises
+        ------
+        InputError
+            If a feature is not there, or is not of numbers.
+        """
+        absent = [name for name in self.feature_names if name not in table.columns]
+        if absent:
+            raise InputError(
+                f"{where}: no column {absent[0]!r}, which the model {self.name} was fitted on "
+                f"({len(absent)} of {len(self.features)} features are absent); expected all of them"
+            )
+        chosen = table[list(self.feature_names)]
+        text = [name for name in chosen if not pd.api.types.is_numeric_dtype(chosen[name])]
+        if text:
+            raise InputError(f"{where}: column {text[0]!r}: found {chosen[text[0]].dtype}, expected numbers")
+        return chosen.to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of each class, shape (n_rows, n_classes)."""
+        return np.asarray(self.estimator.predict_proba(values), dtype=np.float64)
+
+
+def to_bytes(model: FittedModel) -> bytes:
+    """Return a model as a file's bytes; the same model gives the same bytes.
+
+    Raises
+    ------
+    RunError
+        If the estimator holds something that could not be read back.
+    """
+    try:
+        dumped = _canonical(skops.io.dumps(model.estimator))
+    except UnsupportedTypeException as error:
+        raise RunError(f"model {model.name}: cannot be written: {error}") from error
+    unknown = _unknown(dumped)
+    if unknown:
+        raise RunError(f"model {model.name}: holds {unknown[0]}, which no model file may hold")
+    about = {
+        "format": FORMAT,
+        "model": {name: value for name, value in asdict(model).items() if name != "estimator"},
+        "fitted_with": _versions(),
+        "sha256": sha256(dumped),
+    }
+    return _zip({_ABOUT: canonical_json(about), _MODEL: dumped})
+
+
+def from_bytes(data: bytes, where: str) -> FittedModel:
+    """Read a model file; types that are not on the list are not built.
+
+    Parameters
+    ----------
+    where : str
+        What to call the file in an error.
+
+    Raises
+    ------
+    InputError
+        If it is no model file, of another version, damaged, or holds a type that no model needs.
+    """
+    about, dumped = _members(data, where)
+    found = about.get("format")
+    if found != FORMAT:
+        raise InputError(
+            f"{where}: a model file of version {found}, expected version {FORMAT}; "
+            "train the model again with jobs/mobility.py"
+        )
+    for package, now in _versions().items():
+        then = about.get("fitted_with", {}).get(package)
+        if then != now:
+            raise InputError(
+                f"{where}: fitted with {package} {then}, found {package} {now} here; expected the same, "
+                "or train the model again with jobs/mobility.py"
+            )
+    if sha256(dumped) != about.get("sha256"):
+        raise InputError(f"{where}: the model in it is not the one it was written with (its checksum differs)")
+    try:
+        return _built(about["model"], dumped, where)
+    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise InputError(f"{where}: not a model file ({error!r}); expected what jobs/mobility.py wrote") from error
+
+
+def _built(plain: Mapping[str, Any], dumped: bytes, where: str) -> FittedModel:
+    unknown = _unknown(dumped)
+    if unknown:
+        raise InputError(f"{where}: holds {', '.join(unknown)}; expected only types of the models that are known here")
+    return FittedModel(
+        **{name: plain[name] for name in ("name", "title", "study", "outcome", "study_checksum", "run")},
+        estimator=skops.io.loads(dumped, trusted=list(TRUSTED)),
+        features=tuple(Feature(**feature) for feature in plain["features"]),
+        classes=tuple(plain["classes"]),
+        edges=tuple(plain["edges"]),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _FITTED_WITH}
+
+
+def _members(data: bytes, where: str) -> tuple[Mapping[str, Any], bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as members:
+            about = json.loads(members.read(_ABOUT))
+            dumped = members.read(_MODEL)
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise InputError(f"{where}: not a model file ({error}); expected what jobs/mobility.py wrote") from error
+    if not isinstance(about, dict):
+        raise InputError(f"{where}: not a model file ({_ABOUT} holds no object); expected what jobs/mobility.py wrote")
+    return about, dumped
+
+
+def _unknown(dumped: bytes) -> list[str]:
+    return sorted(set(skops.io.get_untrusted_types(data=dumped)) - set(TRUSTED))
+
+
+# The same bytes ------------------------------------------------------------------------------
+
+
+def _canonical(dumped: bytes) -> bytes:
+    """Return a dump without what changes from process to process.
+
+    skops numbers objects by their address in memory, names arrays by it, and keeps the time in its zip. Objects are
+    numbered from one here as they are met, and arrays named by their content. An object that occurs twice is built
+    twice when it is read: no estimator of the catalogue relies on more.
+    """
+    with zipfile.ZipFile(io.BytesIO(dumped)) as members:
+        schema = json.loads(members.read("schema.json"))
+        arrays = {name: members.read(name) for name in members.namelist() if name != "schema.json"}
+    renamed = {name: f"{hashlib.sha256(data).hexdigest()[:32]}.npy" for name, data in arrays.items()}
+    count = 0
+
+    def walk(value: Any) -> Any:
+        nonlocal count
+        if isinstance(value, list):
+            return [walk(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        plain = {}
+        for name, item in value.items():
+            if name == "__id__":
+                count += 1
+                plain[name] = count
+            elif name == "file" and isinstance(item, str):
+                plain[name] = renamed.get(item, item)
+            else:
+                plain[name] = walk(item)
+        return plain
+
+    contents = {renamed[name]: data for name, data in sorted(arrays.items(), key=lambda pair: renamed[pair[0]])}
+    return _zip({"schema.json": json.dumps(walk(schema), separators=(",", ":")).encode(), **contents})
+
+
+def _zip(members: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as target:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name, _NO_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            target.writestr(info, data)
+    return buffer.getvalue()
+
+
+def checksum_of(
+    keys: NDArray[np.object_], names: Sequence[str], values: NDArray[np.float64], outcome: NDArray[np.float64]
+) -> str:
+    """Return a SHA-256 of a study's units, features and outcome."""
+    digest = hashlib.sha256(canonical_json([[str(key) for key in keys], list(names)]))
+    # A missing value is one NaN, whatever its bits.
+    for array in (values, outcome):
+        digest.update(np.where(np.isnan(array), np.nan, array).astype("<f8").tobytes())
+    return digest.hexdigest()
