@@ -9,10 +9,12 @@ from geomob_dask import cli
 from geomob_dask.outputs.exposure_ingest import regions_lines
 from geomob_dask.outputs.ingest import export_collection, ingested_lines
 from geomob_dask.outputs.tables import check_export
+from geomob_dask.outputs.zones_ingest import zones_lines
 from geomob_dask.runs import acs as acs_run
 from geomob_dask.runs import ingest
 from geomob_dask.runs.income import ingest_brackets
 from geomob_dask.runs.regions import ingest_areas, ingest_regions
+from geomob_dask.runs.study import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR, ZONE_VINTAGE, ingest_atlas, ingest_zones
 from geomob_dask.runs.tiger import Request as TigerRequest
 from geomob_dask.runs.tiger import fetch_polygons
 from geomob_dask.settings import load_settings
@@ -36,6 +38,8 @@ app = cli.application(
     python jobs/ingest.py regions county-to-cbsa.json --name cbsa --vintage 2020
     python jobs/ingest.py tiger --year 2018 --states OH,IN --folder polygons
     python jobs/ingest.py places tl_2019_39_place.zip tl_2019_53_place.zip --vintage 2010
+    python jobs/ingest.py zones online_data_tables-8.xls --county-zones cz_county.csv --counties counties.geojson
+    python jobs/ingest.py atlas opportunity_atlas_tracts.csv.gz
     """,
 )
 
@@ -234,6 +238,55 @@ def acs(
         done = acs_run.ingest_api(where, request, by=by, base_url=base_url, politeness=polite)
     cli.say(ingested_lines(done, where, dry_run))
     return None
+
+
+@app.command()
+def zones(
+    workbook: Annotated[str, typer.Argument(help="Opportunity Insights' workbook (.xls or .xlsx): tables 5 and 8.")],
+    county_zones: Annotated[str, typer.Option(help="csv of each county's zone: cz, state, county.")],
+    cohort_counts: Annotated[
+        str | None, typer.Option(help="People of tracts in 2000 (pop2000, nh.white): tells minority communities.")
+    ] = None,
+    counties: Annotated[str | None, typer.Option(help="Polygons of counties: dissolved into zones.")] = None,
+    vintage: Annotated[str, typer.Option(help="Name of the zones.")] = ZONE_VINTAGE,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Ingest commuting zones: characteristics, mobility, the cohort, polygons and neighbours."""
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    done = ingest_zones(
+        where,
+        workbook,
+        county_zones,
+        cohort_counts=cohort_counts,
+        counties=counties,
+        vintage=vintage,
+        dry_run=dry_run,
+    )
+    cli.say(zones_lines(done, where, dry_run))
+
+
+@app.command()
+def atlas(
+    file: Annotated[
+        str, typer.Argument(help="Tract outcomes, .csv or .csv.gz: state, county, tract, kir_pooled_p25, …")
+    ],
+    dataset: Annotated[str, typer.Option(help="Name of the dataset.")] = ATLAS,
+    year: Annotated[int, typer.Option(help="Year of the outcomes.")] = ATLAS_YEAR,
+    vintage: Annotated[str, typer.Option(help="Of its tracts.")] = ATLAS_VINTAGE,
+    columns: Annotated[str | None, typer.Option(help="Only these, separated by commas. [default: all numbers]")] = None,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Ingest tract outcomes of the Opportunity Atlas, as measures."""
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    done = ingest_atlas(where, file, dataset=dataset, year=year, vintage=vintage, columns=names, dry_run=dry_run)
+    cli.say(ingested_lines(done, where, dry_run))
 
 
 @app.command()

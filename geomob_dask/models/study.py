@@ -133,3 +133,24 @@ class Study:
             )
         chosen = [self.feature_names.index(name) for name in names]
         return replace(self, features=tuple(self.features[column] for column in chosen), values=self.values[:, chosen])
+
+
+def check_features(study: Study) -> Study:
+    """Return the study if every feature can tell units apart.
+
+    Raises
+    ------
+    InputError
+        If a feature is constant or missing everywhere; it names it.
+    """
+    for column, feature in enumerate(study.features):
+        values = study.values[:, column]
+        known = values[~np.isnan(values)]
+        if not len(known):
+            raise InputError(f"study {study.name}: feature {feature.name!r} is missing everywhere; expected values")
+        if known.min() == known.max():
+            raise InputError(
+                f"study {study.name}: feature {feature.name!r} is constant ({known[0]:g} in all {len(known)} units); "
+                "expected one that differs between units"
+            )
+    return study

@@ -435,7 +435,7 @@ def _reason(same: Sequence[str], zones: Sequence[str]) -> str:
         return "not in the table of zones, by any of its codes"
     if len(zones) > 1:
         return f"{', '.join(same)} lie in several zones: {', '.join(zones)}"
-    return f"as {', '.join(same)}"
+    return f"as {' and '.join(same)}"
 
 
 # The cohort --------------------------------------------------------------------------------------
