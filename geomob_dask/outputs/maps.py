@@ -188,7 +188,7 @@ def index_map(
     if drawn.empty:
         raise InputError(f"map {title!r}: found no tract with a polygon, expected at least one")
     geoids = drawn.index.to_numpy(dtype=object)
-    geometry, insets, notes = _arrange(drawn)
+    geometry, insets, notes = arrange(drawn)
     if tolerance is None:
         tolerance = display_tolerance(shapely.total_bounds(geometry))
     if tolerance > 0:
@@ -264,7 +264,7 @@ def _check(tracts: gpd.GeoDataFrame, values: pd.DataFrame, layers: Sequence[Laye
             )
 
 
-def _arrange(tracts: gpd.GeoDataFrame) -> tuple[Geometry, list[_Inset], list[str]]:
+def arrange(tracts: gpd.GeoDataFrame) -> tuple[Geometry, list[_Inset], list[str]]:
     """Return polygons in metres of the map, areas far off moved beside the rest; their frames; what to say of it."""
     codes = np.array([geoid[:2] for geoid in tracts.index])
     rows_of = {area: np.flatnonzero(np.isin(codes, area.states)) for area in OUTLYING}
