@@ -471,7 +471,7 @@ def _column(store: Store, collection: str, name: str, states: Sequence[str] | No
         raise InputError(
             f"outcome {name!r}: not in {collection}; expected one of: {', '.join(str(one) for one in frame.columns)}"
         )
-    return store.frame(collection, states=states, columns=["geoid", name]).compute(scheduler="threads")[name]
+    return store.frame(collection, states=states, columns=[name]).compute(scheduler="threads")[name]
 
 
 def _measures(
