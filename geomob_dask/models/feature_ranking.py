@@ -1,0 +1,212 @@
+"""Which features tell classes apart: mutual information, and what a fitted model loses without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.special
+from numpy.typing import NDArray
+from sklearn.feature_selection import mutual_info_classif
+
+from geomob_dask.errors import InputError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Scorer = Callable[[Any, Floats, Ints], float]
+
+
+@dataclass(frozen=True)
+class MutualInformation:
+    """Mutual information of each feature with the class.
+
+    Parameters
+    ----------
+    nats, lower, upper : shape (n_features,)
+        The estimate from all units that have the feature, and an interval from random halves of them.
+    units : shape (n_features,)
+        Units that have the feature.
+    order : shape (n_features,)
+        Features from the most informative to the least; ties in the order given.
+    level : float
+    repeats : int
+        Random halves.
+    """
+
+    nats: Floats
+    lower: Floats
+    upper: Floats
+    units: Ints
+    order: Ints
+    level: float
+    repeats: int
+
+
+def mutual_information(
+    values: Floats,
+    codes: Ints,
+    *,
+    repeats: int = 50,
+    seed: int = 0,
+    level: float = 0.95,
+    nearest: int = 3,
+) -> MutualInformation:
+    """Estimate the mutual information of each feature with the class from nearest neighbours.
+
+    Parameters
+    ----------
+    values : shape (n_units, n_features)
+        NaN where missing: each feature is judged by the units that have it, nothing is filled.
+    codes : shape (n_units,)
+        Classes.
+    repeats : int
+        Random halves of the units, drawn without replacement within each class: a unit drawn twice would be its own
+        neighbour. The deviation over halves estimates the standard error of the whole. 0: no interval (NaN).
+    seed : int
+        With the feature's number and the half's, it keys every draw; also scikit-learn's noise against ties.
+    level : float
+        Of the interval, which is cut at 0.
+    nearest : int
+        Neighbours.
+
+    Raises
+    ------
+    InputError
+        If a feature is known for too few units of a class, naming its column's number and the class.
+
+    References
+    ----------
+    Ross (2014), "Mutual Information between Discrete and Continuous Data Sets"; Politis & Romano (1994) for
+    subsampling.
+    """
+    if repeats == 1 or repeats < 0:
+        raise InputError(f"repeats: found {repeats}, expected 0 (no interval) or 2 and more")
+    rows = [_of_feature(column, codes, number, repeats, seed, nearest) for number, column in enumerate(values.T)]
+    nats, errors = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    reach = scipy.special.ndtri((1 + level) / 2) * errors
+    return MutualInformation(
+        nats=nats,
+        lower=np.maximum(nats - reach, 0.0),
+        upper=nats + reach,
+        units=(~np.isnan(values)).sum(axis=0).astype(np.int64),
+        order=np.argsort(-nats, kind="stable").astype(np.int64),
+        level=level,
+        repeats=repeats,
+    )
+
+
+def _of_feature(column: Floats, codes: Ints, number: int, repeats: int, seed: int, nearest: int) -> tuple[float, float]:
+    known = ~np.isnan(column)
+    x, y = column[known], codes[known]
+    members = [np.flatnonzero(y == code) for code in np.unique(codes)]
+    least = 2 * (nearest + 1)
+    for code, rows in zip(np.unique(codes), members, strict=True):
+        if len(rows) < least:
+            raise InputError(
+                f"feature {number}: found {len(rows)} units of class {code} that have it, expected {least} or more"
+            )
+    whole = _nats(x, y, _seed(seed, number, 0), nearest)
+    if not repeats:
+        return whole, float("nan")
+    halves = np.empty(repeats)
+    for repeat in range(repeats):
+        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number, repeat + 1])))
+        half = np.sort(np.concatenate([draw.permutation(rows)[: len(rows) // 2] for rows in members]))
+        halves[repeat] = _nats(x[half], y[half], _seed(seed, number, repeat + 1), nearest)
+    return whole, float(halves.std(ddof=1))
+
+
+def _nats(x: Floats, y: Ints, seed: int, nearest: int) -> float:
+    found = mutual_info_classif(x[:, None], y, discrete_features=False, n_neighbors=nearest, random_state=seed)
+    return float(found[0])
+
+
+def _seed(*key: int) -> int:
+    return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What a model's score loses when a group of features is shuffled.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Groups, such as domains, from the most important to the least.
+    loss, lower, upper : shape (n_groups,)
+        Mean over repeats, and the percentiles of single repeats: how much chance there is in a shuffle, not in the
+        choice of held-out units (for that, repeat over folds).
+    score : float
+        Of the model on the units as they are.
+    level : float
+    repeats : int
+    """
+
+    names: tuple[str, ...]
+    loss: Floats
+    lower: Floats
+    upper: Floats
+    score: float
+    level: float
+    repeats: int
+
+
+def permutation_importance(
+    model: Any,
+    values: Floats,
+    codes: Ints,
+    groups: Mapping[str, Sequence[int]],
+    score: Scorer,
+    *,
+    repeats: int = 30,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Importance:
+    """Measure what shuffling a group of features together costs a fitted model.
+
+    Features of a domain stand in for each other (married adults for single mothers), so that shuffling one at a time
+    shows too little. Here the units of a whole group of columns change places together.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted on other units than these.
+    values, codes : shape (n_units, n_features), (n_units,)
+        Held out.
+    groups : mapping of str to columns
+        Such as `Study.domains`, or one a feature.
+    score : callable of (model, values, codes)
+        Higher is better.
+    repeats, seed : int
+        The same shuffles are used for every group: keyed by the seed and the repeat.
+
+    Raises
+    ------
+    InputError
+        If a group has no column, or one that is not there.
+
+    References
+    ----------
+    Breiman (2001), "Random Forests"; grouped as in Gregorutti, Michel & Saint-Pierre (2015).
+    """
+    if repeats < 1:
+        raise InputError(f"repeats: found {repeats}, expected 1 or more")
+    for name, columns in groups.items():
+        if not len(columns) or not all(0 <= column < values.shape[1] for column in columns):
+            raise InputError(f"group {name!r}: found columns {list(columns)}, expected some of 0…{values.shape[1] - 1}")
+    whole = score(model, values, codes)
+    losses = np.empty((repeats, len(groups)))
+    for repeat in range(repeats):
+        order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, repeat]))).permutation(len(values))
+        for place, columns in enumerate(groups.values()):
+            shuffled = values.copy()
+            shuffled[:, list(columns)] = values[order][:, list(columns)]
+            losses[repeat, place] = whole - score(model, shuffled, codes)
+    names, mean = list(groups), losses.mean(axis=0)
+    ranked = np.argsort(-mean, kind="stable")
+    lower, upper = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return Importance(
+        tuple(names[place] for place in ranked), mean[ranked], lower[ranked], upper[ranked], whole, level, repeats
+    )
