@@ -109,7 +109,7 @@ class FittedModel:
         text = [name for name in chosen if not pd.api.types.is_numeric_dtype(chosen[name])]
         if text:
             raise InputError(f"{where}: column {text[0]!r}: found {chosen[text[0]].dtype}, expected numbers")
-        return chosen.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.asarray(chosen.to_numpy(dtype=np.float64, na_value=np.nan))
 
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each class, shape (n_rows, n_classes)."""
@@ -230,7 +230,7 @@ def _canonical(dumped: bytes) -> bytes:
             return [walk(item) for item in value]
         if not isinstance(value, dict):
             return value
-        plain = {}
+        plain: dict[str, Any] = {}
         for name, item in value.items():
             if name == "__id__":
                 count += 1
