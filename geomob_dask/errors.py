@@ -42,6 +42,10 @@ class StoreError(GeomobError, OSError):
     """A store that cannot be read or written, or that holds something other than was asked for."""
 
 
+class NewerStoreError(StoreError):
+    """A store that a newer version of this package has written."""
+
+
 class RunError(GeomobError, RuntimeError):
     """A run that started from good input and did not end."""
 

@@ -6,9 +6,12 @@ uploads are not conditional everywhere, so markers must stay small).
 """
 
 import contextlib
+import email.utils
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -21,6 +24,24 @@ _T = TypeVar("_T")
 # botocore raises these when nothing at all is configured; importing it for a folder store would be a waste.
 _CREDENTIAL_ERRORS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
 _NETWORK_ERRORS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ClientError"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object of a listing.
+
+    Parameters
+    ----------
+    key : str
+    size : int
+        Bytes.
+    modified : float
+        When it was written, in seconds since 1970 by the storage's clock.
+    """
+
+    key: str
+    size: int
+    modified: float
 
 
 class Objects:
@@ -119,6 +140,48 @@ class Objects:
             return sorted(name for name in names if name and not name.startswith("."))
 
         return self._explained("list", prefix, ls)
+
+    def listing(self, prefix: str = "") -> list[Found]:
+        """Return every object below a prefix, by key; those of a writer that is not done among them."""
+        return self._explained("list", prefix, lambda: sorted(self._listing(prefix), key=lambda found: found.key))
+
+    def _listing(self, prefix: str) -> Iterator[Found]:
+        if self.local:
+            for folder, _, names in os.walk(self.path(prefix)):
+                for name in names:
+                    path = os.path.join(folder, name)
+                    # A temporary file is renamed while the folder is read.
+                    with contextlib.suppress(FileNotFoundError):
+                        about = os.stat(path)
+                        yield Found(os.path.relpath(path, self.root), about.st_size, about.st_mtime)
+            return
+        self._bucket_must_exist()
+        for path, about in self._fs.find(self.path(prefix), detail=True).items():
+            # Some clients write an empty object for a folder.
+            if not path.endswith("/"):
+                yield Found(path.removeprefix(f"{self.root}/"), about["size"], about["LastModified"].timestamp())
+
+    def modified(self, key: str) -> float | None:
+        """Return when an object was written, in seconds since 1970 by the storage's clock; None if it is gone."""
+
+        def look() -> float | None:
+            try:
+                about = self._fs.info(self.path(key))
+            except FileNotFoundError:
+                return None
+            return float(about["mtime"]) if self.local else float(about["LastModified"].timestamp())
+
+        return self._explained("look for", key, look)
+
+    def clock(self) -> float:
+        """Return the time by the storage's clock, in seconds since 1970."""
+        if self.local:
+            return time.time()
+        answer = self._explained(
+            "reach", "", lambda: self._fs.call_s3("head_bucket", Bucket=self.root.split("/", 1)[0])
+        )
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return email.utils.parsedate_to_datetime(date).timestamp() if date else time.time()
 
     def _bucket_must_exist(self) -> None:
         bucket = self.root.split("/", 1)[0]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from geomob_dask.errors import StoreError
+from geomob_dask.errors import NewerStoreError, StoreError
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import Provenance, canonical_json, sha256
 
@@ -77,15 +77,16 @@ class Snapshot:
     def to_bytes(self) -> bytes:
         """Return the bytes under which a snapshot is committed."""
         used = {part.run for part in self.parts.values()}
-        return canonical_json(
-            {
-                "format": FORMAT,
-                "collection": self.collection,
-                "attributes": dict(self.attributes),
-                "parts": {state: asdict(part) for state, part in sorted(self.parts.items())},
-                "runs": {run: dict(what) for run, what in self.runs.items() if run in used},
-            }
-        )
+        plain = {
+            "format": FORMAT,
+            "collection": self.collection,
+            "attributes": dict(self.attributes),
+            "parts": {state: asdict(part) for state, part in sorted(self.parts.items())},
+            "runs": {run: dict(what) for run, what in self.runs.items() if run in used},
+        }
+        # As it will be read: JSON knows no numbers as keys, and they would sort otherwise.
+        as_read = json.loads(canonical_json(plain))
+        return canonical_json({**as_read, "sha256": sha256(canonical_json(as_read))})
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> "Snapshot":
@@ -94,7 +95,13 @@ class Snapshot:
             plain = json.loads(data)
             found = plain["format"]
             if found > FORMAT:
-                raise StoreError(f"{where}: written in format {found} by a newer version; expected {FORMAT} or older")
+                raise NewerStoreError(
+                    f"{where}: written in format {found} by a newer version; expected {FORMAT} or older"
+                )
+            # Its own checksum, of everything else in it; snapshots of the first versions have none.
+            checksum = plain.pop("sha256", None)
+            if checksum is not None and checksum != sha256(canonical_json(plain)):
+                raise StoreError(f"{where}: its content no longer has its checksum; expected what a job committed")
             parts = {state: _part(part) for state, part in plain["parts"].items()}
             return cls(plain["collection"], parts, plain["runs"], plain["attributes"])
         except (ValueError, KeyError, TypeError) as error:

@@ -60,8 +60,9 @@ class Store:
         data = buffer.getvalue()
         checksum = sha256(data)
         key = f"{collection}/{state}-{checksum[:16]}.parquet"
-        if not self.objects.exists(key):
-            self.objects.put(key, data)
+        # Also where it is already: left by a writer that was killed, it would look old and be cleaned away before
+        # this one's commit.
+        self.objects.put(key, data)
         bounds = None
         if isinstance(frame, gpd.GeoDataFrame) and len(frame):
             xmin, ymin, xmax, ymax = (float(value) for value in frame.total_bounds)

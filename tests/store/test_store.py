@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -239,3 +240,23 @@ def test_provenance_knows_equal_runs():
         replace(PROVENANCE, versions={**PROVENANCE.versions, "numpy": "1"}),
     ):
         assert other.identity != PROVENANCE.identity
+
+
+def test_a_snapshot_that_was_changed_is_refused(store: Store):
+    report = {"rows": {10: 1, 9: 2}}
+    store.commit(
+        "measures/x/2020",
+        {"18": store.put("measures/x/2020", "18", table("18"))},
+        Provenance("test", {}, report=report),
+    )
+    key = "measures/x/2020/_snapshots/00000001.json"
+    data = store.objects.get(key)
+    assert store.snapshot("measures/x/2020").parts["18"].rows == 3
+    # A number of the report, which nothing else would notice.
+    store.objects.put(key, data.replace(b'"10": 1', b'"10": 7'))
+    with pytest.raises(StoreError, match=r"00000001\.json: its content no longer has its checksum"):
+        store.snapshot("measures/x/2020")
+    old = json.loads(data)
+    del old["sha256"]
+    store.objects.put(key, json.dumps(old).encode())
+    assert store.snapshot("measures/x/2020").parts["18"].rows == 3, "snapshots without a checksum stay readable"
