@@ -48,6 +48,7 @@ def mutual_information(
     values: Floats,
     codes: Ints,
     *,
+    names: Sequence[str] | None = None,
     repeats: int = 50,
     seed: int = 0,
     level: float = 0.95,
@@ -61,6 +62,8 @@ def mutual_information(
         NaN where missing: each feature is judged by the units that have it, nothing is filled.
     codes : shape (n_units,)
         Classes.
+    names : sequence of str, optional
+        Of the features, for messages.
     repeats : int
         Random halves of the units, drawn without replacement within each class: a unit drawn twice would be its own
         neighbour. The deviation over halves estimates the standard error of the whole. 0: no interval (NaN).
@@ -74,7 +77,7 @@ def mutual_information(
     Raises
     ------
     InputError
-        If a feature is known for too few units of a class, naming its column's number and the class.
+        If a feature is known for too few units of a class, naming both.
 
     References
     ----------
@@ -83,6 +86,7 @@ def mutual_information(
     """
     if repeats == 1 or repeats < 0:
         raise InputError(f"repeats: found {repeats}, expected 0 (no interval) or 2 and more")
+    _refuse_few(values, codes, names, least=2 * (nearest + 1))
     rows = [_of_feature(column, codes, number, repeats, seed, nearest) for number, column in enumerate(values.T)]
     nats, errors = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     reach = scipy.special.ndtri((1 + level) / 2) * errors
@@ -97,16 +101,21 @@ def mutual_information(
     )
 
 
+def _refuse_few(values: Floats, codes: Ints, names: Sequence[str] | None, *, least: int) -> None:
+    for code in np.unique(codes):
+        known = (~np.isnan(values[codes == code])).sum(axis=0)
+        if (known < least).any():
+            column = int(np.argmax(known < least))
+            name = repr(names[column]) if names is not None else f"number {column}"
+            raise InputError(
+                f"feature {name}: found {known[column]} units of class {code} that have it, expected {least} or more"
+            )
+
+
 def _of_feature(column: Floats, codes: Ints, number: int, repeats: int, seed: int, nearest: int) -> tuple[float, float]:
     known = ~np.isnan(column)
     x, y = column[known], codes[known]
     members = [np.flatnonzero(y == code) for code in np.unique(codes)]
-    least = 2 * (nearest + 1)
-    for code, rows in zip(np.unique(codes), members, strict=True):
-        if len(rows) < least:
-            raise InputError(
-                f"feature {number}: found {len(rows)} units of class {code} that have it, expected {least} or more"
-            )
     whole = _nats(x, y, _seed(seed, number, 0), nearest)
     if not repeats:
         return whole, float("nan")
