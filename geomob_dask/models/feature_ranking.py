@@ -50,6 +50,7 @@ def mutual_information(
     *,
     names: Sequence[str] | None = None,
     repeats: int = 50,
+    runs: int = 10,
     seed: int = 0,
     level: float = 0.95,
     nearest: int = 3,
@@ -67,8 +68,11 @@ def mutual_information(
     repeats : int
         Random halves of the units, drawn without replacement within each class: a unit drawn twice would be its own
         neighbour. The deviation over halves estimates the standard error of the whole. 0: no interval (NaN).
+    runs : int
+        The estimate of a feature with ties is the mean of so many runs: scikit-learn breaks ties by noise, and where
+        all units of a state share a value, one run differs from the next by a fifth.
     seed : int
-        With the feature's number and the half's, it keys every draw; also scikit-learn's noise against ties.
+        With the feature's number and the run's or half's, it keys every draw.
     level : float
         Of the interval, which is cut at 0.
     nearest : int
@@ -86,8 +90,10 @@ def mutual_information(
     """
     if repeats == 1 or repeats < 0:
         raise InputError(f"repeats: found {repeats}, expected 0 (no interval) or 2 and more")
+    if runs < 1:
+        raise InputError(f"runs: found {runs}, expected 1 or more")
     _refuse_few(values, codes, names, least=2 * (nearest + 1))
-    rows = [_of_feature(column, codes, number, repeats, seed, nearest) for number, column in enumerate(values.T)]
+    rows = [_of_feature(column, codes, number, repeats, runs, seed, nearest) for number, column in enumerate(values.T)]
     nats, errors = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     reach = scipy.special.ndtri((1 + level) / 2) * errors
     return MutualInformation(
@@ -112,11 +118,14 @@ def _refuse_few(values: Floats, codes: Ints, names: Sequence[str] | None, *, lea
             )
 
 
-def _of_feature(column: Floats, codes: Ints, number: int, repeats: int, seed: int, nearest: int) -> tuple[float, float]:
+def _of_feature(
+    column: Floats, codes: Ints, number: int, repeats: int, runs: int, seed: int, nearest: int
+) -> tuple[float, float]:
     known = ~np.isnan(column)
     x, y = column[known], codes[known]
     members = [np.flatnonzero(y == code) for code in np.unique(codes)]
-    whole = _nats(x, y, _seed(seed, number, 0), nearest)
+    tied = len(np.unique(x)) < len(x)
+    whole = float(np.mean([_nats(x, y, _seed(seed, number, 0, run), nearest) for run in range(runs if tied else 1)]))
     if not repeats:
         return whole, float("nan")
     halves = np.empty(repeats)
