@@ -7,13 +7,13 @@ average, all items, not seasonally adjusted, annual averages, 1982-84 = 100 (ser
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from geomob_dask.errors import InputError
-from geomob_dask.store.provenance import sha256
 
 SHIPPED = "cpi_u"
 
@@ -94,4 +94,4 @@ def _parsed(text: str, name: str) -> Prices:
             found = "the year twice" if year in index else f"{value:g}"
             raise InputError(f"prices {name}, {year}: found {found}, expected one number above zero")
         index[year] = value
-    return Prices(name, index, sha256(text.encode()))
+    return Prices(name, index, hashlib.sha256(text.encode()).hexdigest())

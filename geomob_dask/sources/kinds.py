@@ -1,0 +1,170 @@
+"""What the columns of a table are: counts that add up, shares of counts, medians and indices that do not.
+
+Columns of the American Community Survey are told by their table (``definitions/vintages/kinds.yaml``), ``…_count`` and
+``…_moe`` by their name, all others by a file of the user's. A column of no known kind is refused: adding up a median,
+or averaging a code, would go unnoticed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from geomob_dask.errors import DefinitionError, InputError
+
+_ACS = re.compile(r"([A-Z]+[0-9]+[A-Z]*)_([0-9]{3,4})(E|M|N)")
+_MARGIN = "moe"
+_OF_TWO = ("share", "mean")
+
+
+class Kind(BaseModel):
+    """What a column is.
+
+    Attributes
+    ----------
+    kind : str
+        count (adds up), moe (margin of error of the column `of`), share and mean (of the two columns `of`, a part and
+        its whole, or a sum and what it is a mean of), median, index (a number that does not add up), key (text or a
+        code, carried where a tract stays one tract).
+    of : tuple of str
+    unit : str, optional
+        ``usd``: money, which can be stated in dollars of another year.
+    scale : float
+        Of a share or mean: 100 for per cent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["count", "moe", "share", "mean", "median", "index", "key"]
+    of: tuple[str, ...] = ()
+    unit: Literal["usd"] | None = None
+    scale: float = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"kind": given}
+        if isinstance(given, dict) and isinstance(given.get("of"), str):
+            return {**given, "of": (given["of"],)}
+        return given
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Kind:
+        expected = 1 if self.kind == _MARGIN else 2 if self.kind in _OF_TWO else 0
+        if len(self.of) != expected:
+            raise ValueError(f"{self.kind}: found {len(self.of)} columns in 'of', expected {expected}")
+        return self
+
+
+@cache
+def _tables() -> dict[str, Kind]:
+    entry = resources.files("geomob_dask").joinpath("definitions", "vintages", "kinds.yaml")
+    plain = yaml.safe_load(entry.read_text(encoding="utf-8"))
+    return {name: Kind.model_validate(kind) for name, kind in plain["tables"].items()}
+
+
+def read_kinds(file: str | Path) -> dict[str, Kind]:
+    """Return the kinds of columns from a YAML file: ``column: count``, or ``column: {kind: share, of: [poor, total]}``.
+
+    Raises
+    ------
+    DefinitionError
+        If the file cannot be read, or an entry is none.
+    """
+    try:
+        plain = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DefinitionError(f"kinds {file}: cannot be read ({error}); expected YAML") from error
+    if not isinstance(plain, dict):
+        raise DefinitionError(f"kinds {file}: found {type(plain).__name__}, expected columns and their kinds")
+    kinds = {}
+    for column, given in plain.items():
+        try:
+            kinds[str(column)] = Kind.model_validate(given)
+        except ValidationError as error:
+            reason = "; ".join(one["msg"] for one in error.errors())
+            raise DefinitionError(f"kinds {file}: column {column}: found {given!r} ({reason})") from error
+    return kinds
+
+
+def kinds_of(columns: Sequence[str], given: Mapping[str, Kind] | None = None) -> dict[str, Kind]:
+    """Return the kind of every column.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    given : mapping of str to Kind, optional
+        From the user: they come first.
+
+    Raises
+    ------
+    InputError
+        Naming the columns of no known kind, or that refer to a column that is not there or is of another kind.
+
+    Examples
+    --------
+    >>> kinds = kinds_of(["B19113_001E", "B19113_001M"])
+    >>> kinds["B19113_001E"].kind, kinds["B19113_001M"].of
+    ('median', ('B19113_001E',))
+    """
+    given = given or {}
+    absent = [name for name in given if name not in columns]
+    if absent:
+        raise InputError(f"kinds: no column {', '.join(absent)}; found {', '.join(columns)}")
+    kinds: dict[str, Kind] = {}
+    unknown = []
+    for column in columns:
+        kind = given.get(column) or _by_name(column, columns)
+        if kind is None:
+            unknown.append(column)
+        else:
+            kinds[column] = kind
+    if unknown:
+        raise InputError(
+            f"columns {', '.join(unknown)}: of what kind is not known; expected a file (--kinds) that says count, moe, "
+            "share, mean, median, index or key"
+        )
+    for column, kind in kinds.items():
+        _check_references(column, kind, kinds)
+    return kinds
+
+
+def _by_name(column: str, columns: Sequence[str]) -> Kind | None:
+    match = _ACS.fullmatch(column)
+    if match:
+        table, line, role = match.groups()
+        known = _tables().get(table)
+        if known is None or role != "M":
+            return known
+        return Kind(kind="moe", of=(f"{table}_{line}E",))
+    if column.endswith("_count"):
+        return Kind(kind="count")
+    base = column.removesuffix("_moe")
+    if base != column:
+        for estimate in (f"{base}_count", base):
+            if estimate in columns:
+                return Kind(kind="moe", of=(estimate,))
+    return None
+
+
+def _check_references(column: str, kind: Kind, kinds: Mapping[str, Kind]) -> None:
+    for name in kind.of:
+        if name not in kinds:
+            raise InputError(f"column {column}, {kind.kind} of {name}: no such column; found {', '.join(kinds)}")
+        found = kinds[name].kind
+        if kind.kind in _OF_TWO and found != "count":
+            raise InputError(f"column {column}, {kind.kind} of {name}: found a {found}, expected a count")
+        if kind.kind == _MARGIN and found in (_MARGIN, "key"):
+            raise InputError(f"column {column}, margin of {name}: found a {found}, expected an estimate")
+    if kind.kind == _MARGIN:
+        others = [other for other, one in kinds.items() if one.kind == _MARGIN and one.of == kind.of]
+        if len(others) > 1:
+            raise InputError(f"columns {', '.join(others)}: margins of the same column {kind.of[0]}; expected one")

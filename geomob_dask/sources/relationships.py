@@ -1,0 +1,263 @@
+"""Tables that relate the tracts of one vintage to those of another: from the Census Bureau, or from any csv.
+
+Four forms are known by their columns: the Bureau's relationship files of 2020 (``tab20_tract20_tract10_natl.txt``: land
+of the parts); a table of ``from_…`` and ``to_…`` tracts with amounts; Connecticut's tracts by both codes; and
+``source, target, weight``. Others are read by the names of their columns.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.lib
+
+from geomob_dask.errors import InputError
+from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
+from geomob_dask.sources.vintages import recoding, registry, vintage
+from geomob_dask.transforms.exact_sums import region_sums
+from geomob_dask.transforms.harmonize import weights_of, whole_weights
+
+# Amounts of these are shares of the source already.
+_SHARE_COLUMNS = ("weight", "afact", "share")
+# Codes of tracts that are all water, 9900.00 to 9998.99: nobody lives there.
+_WATER = r"[0-9]{5}99[0-9]{4}"
+
+
+@dataclass(frozen=True)
+class RelationColumns:
+    """Columns of a table of another form than those known.
+
+    Attributes
+    ----------
+    source, target : str, optional
+        Of tracts.
+    weight : str, optional
+        Of the share of the source in the target, or of an amount; 1 everywhere, if there is none.
+    amounts : bool
+        Whether `weight` is an amount (people, housing units, area) of which each source's shares are to be made.
+    """
+
+    source: str | None = None
+    target: str | None = None
+    weight: str | None = None
+    amounts: bool = False
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Which tracts lie in which.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        ``source``, ``target`` (empty: in none), ``weight``: the share of the source in the target.
+    lines : tuple of str
+        What was found, for the terminal.
+    """
+
+    rows: pd.DataFrame
+    lines: tuple[str, ...]
+
+
+def read_relation(
+    file: str | Path, source: str, target: str, *, columns: RelationColumns | None = None, least: float = 0.0
+) -> Relation:
+    """Return which share of each tract of a vintage lies in which tract of another.
+
+    Parameters
+    ----------
+    file : str or Path
+        Columns separated by ``|`` or commas, gzipped too, or .parquet; see the module for the forms.
+    source, target : str
+        Vintages. Codes of either are brought to those of the vintage with the same tracts.
+    columns : RelationColumns, optional
+        Of another form; `weight` alone chooses among the amounts of a known form.
+    least : float
+        Links with a smaller share of the source are left out and the others scaled: slivers of land.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is of other vintages, a key has a wrong form, or more of a source is given away
+        than there is.
+    """
+    table = _table(Path(file))
+    rows, amounts = _links(table, str(file), source, target, columns or RelationColumns())
+    lines = [f"{file}: {len(rows):,} links"]
+    rows = _recoded(rows, source, target)
+    rows = rows.groupby(["source", "target"], as_index=False, sort=True)["weight"].sum()
+    codes, names = pd.factorize(rows["source"], sort=True)
+    number = rows["weight"].to_numpy(np.float64)
+    at, size = codes.astype(np.int64), len(names)
+    try:
+        if amounts:
+            weights, divided = weights_of(number, at, size)
+            if divided:
+                lines.append(f"{divided:,} sources without any amount, shared out equally among their targets")
+        else:
+            weights, short = whole_weights(number, at, size, list(names))
+            if short:
+                lines.append(f"{short:,} sources whose weights sum to less than 1: the rest lies in no target")
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    if least > 0:
+        kept = np.where(weights < least, 0.0, weights)
+        given = region_sums(weights, at, size)
+        shares, _ = weights_of(kept, at, size)
+        weights = shares * given[at]
+    rows = rows.assign(weight=weights)
+    rows = rows[rows["weight"] > 0]
+    nowhere = rows[rows["target"] == ""]
+    if len(nowhere):
+        lines.append(
+            f"{len(nowhere):,} sources lie partly or wholly in no target: {listed(list(nowhere['source']), 3)}"
+        )
+    return Relation(rows.reset_index(drop=True), tuple(lines))
+
+
+def is_water(geoids: pd.Index) -> np.ndarray:
+    """Tell which tracts are all water by their code, or were (36085008900)."""
+    known = {
+        key
+        for name in registry().vintages
+        for key in recoding(name).loc[lambda table: table["kind"] == "water", "source"]
+        if name == "2010"
+    }
+    return np.asarray(geoids.str.fullmatch(_WATER) | geoids.isin(known), dtype=bool)
+
+
+def plain_codes(geoids: pd.Index, tracts: str) -> pd.Index:
+    """Return keys in the newest codes of their polygons, so that tables of either code meet."""
+    newest = [name for name, one in registry().vintages.items() if one.tracts == tracts][-1]
+    table = recoding(newest)
+    table = table[table["kind"] != "water"]
+    codes = dict(zip(table["source"], table["target"], strict=True))
+    return pd.Index([codes.get(key, key) for key in geoids], dtype="str", name=geoids.name)
+
+
+# A file to its links -----------------------------------------------------------------------------
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+            return table.rename(columns=lambda name: str(name).strip().lower())
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+        separator = "|" if "|" in text.split("\n", 1)[0] else ","
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError, pyarrow.lib.ArrowInvalid) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason}); expected a table of tracts in tracts") from error
+    if table.empty:
+        raise InputError(f"{path}: found no rows, expected a table of tracts in tracts")
+    return table.rename(columns=lambda name: str(name).strip().lower())
+
+
+def _links(
+    table: pd.DataFrame, file: str, source: str, target: str, columns: RelationColumns
+) -> tuple[pd.DataFrame, bool]:
+    """Return ``source``, ``target``, ``weight``, and whether the last are amounts."""
+    here, there = vintage(source).tracts, vintage(target).tracts
+    names = set(table)
+    number: pd.Series | str | None = None if columns.weight is None else columns.weight.lower()
+    amounts = columns.amounts
+    if columns.source and columns.target:
+        of_source, of_target = columns.source.lower(), columns.target.lower()
+    elif {"arealand_part", "areawater_part"} <= names:
+        of_source, of_target = (f"geoid_tract_{tracts[-2:]}" for tracts in (here, there))
+        amounts, number = True, number or _land(table, file, of_source)
+    elif {"from_census_tract", "to_census_tract"} <= names:
+        of_source, of_target = "from_census_tract", "to_census_tract"
+        _check_years(table, file, here, there)
+        left = [name for name in table if not name.startswith(("from_", "to_"))]
+        amounts, number = True, number or (left[0] if len(left) == 1 else None)
+        if number is None:
+            raise InputError(f"{file}: found the amounts {', '.join(left) or 'none'}; expected one of them (--weight)")
+    elif {"tract_fips_2020", "tract_fips_2022"} <= names:
+        of_source, of_target = f"tract_fips_{source}", f"tract_fips_{target}"
+    else:
+        of_source, of_target = "source", "target"
+        number = number or next((name for name in _SHARE_COLUMNS if name in names), None)
+    needed = [of_source, of_target, *([number] if isinstance(number, str) else [])]
+    absent = [name for name in needed if name not in names]
+    if absent:
+        raise InputError(
+            f"{file}: no column {', '.join(absent)}, from vintage {source} to {target}; found {listed(list(table), 16)}"
+        )
+    if isinstance(number, str):
+        number = _numbers(table[number], file)
+    return _keyed(table, of_source, of_target, 1.0 if number is None else number, file), amounts
+
+
+def _land(table: pd.DataFrame, file: str, source: str) -> pd.Series:
+    """Return the land of each part; of tracts that have none, the water."""
+    land, water = (_numbers(table[f"area{what}_part"], file) for what in ("land", "water"))
+    if source not in table:
+        return land
+    dry = land.groupby(table[source]).transform("sum") > 0
+    return land.where(dry, water)
+
+
+def _check_years(table: pd.DataFrame, file: str, here: str, there: str) -> None:
+    for column, expected in (("from_census_yr", here), ("to_census_yr", there)):
+        if column in table:
+            found = sorted({f"{float(year):.0f}" for year in table[column]})
+            if found != [expected]:
+                raise InputError(
+                    f"{file}: column {column}: found {', '.join(found)}, expected {expected}: a table from tracts of "
+                    f"{here} to tracts of {there}"
+                )
+
+
+def _numbers(column: pd.Series, file: str) -> pd.Series:
+    texts = column.astype(object).map(str).astype("str").str.strip().str.lower()
+    found = pd.to_numeric(texts.mask(texts.isin([*MISSING_WORDS, "<na>"])), errors="coerce").astype(np.float64)
+    wrong = found.isna() & ~texts.isin([*MISSING_WORDS, "<na>"])
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(f"{file}: column {column.name}, row {row + 1}: found {column.iloc[row]!r}, expected a number")
+    return found
+
+
+def _keyed(table: pd.DataFrame, source: str, target: str, number: pd.Series | float, file: str) -> pd.DataFrame:
+    """Return the links with keys of 11 digits; a row without a source is nobody's, one without a target in none."""
+    given = {side: table[side].astype(object).where(table[side].notna(), "").astype("str") for side in (source, target)}
+    empty = {side: given[side].str.strip().str.lower().isin(MISSING_WORDS) for side in given}
+    rows = pd.DataFrame({"source": given[source], "target": given[target], "weight": number})[~empty[source]]
+    if rows.empty:
+        raise InputError(f"{file}: column {source}: found no tract in any row; expected keys of 11 digits")
+    rows["source"] = tract_geoids(rows["source"], file=file, column=source)[0].to_numpy()
+    inside = ~empty[target][rows.index].to_numpy()
+    keys = np.full(len(rows), "", dtype=object)
+    if inside.any():
+        keys[inside] = tract_geoids(rows["target"][inside], file=file, column=target)[0].to_numpy()
+    rows["target"] = keys
+    rows = rows[rows["source"].notna() & rows["target"].notna()].astype({"source": "str", "target": "str"})
+    twice = rows.duplicated(["source", "target"]) & (rows["target"] != "").to_numpy()
+    if twice.any():
+        first = rows[twice].iloc[0]
+        raise InputError(
+            f"{file}: {first['source']} and {first['target']} are linked twice{and_more(twice.sum())}; expected one row"
+        )
+    return rows
+
+
+def _recoded(rows: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
+    """Bring both sides to codes under which they are looked up: sources to the newest, targets to their vintage's."""
+    here, there = vintage(source).tracts, vintage(target).tracts
+    if here == there:
+        return rows
+    rows = rows.assign(source=plain_codes(pd.Index(rows["source"]), here))
+    codes = recoding(target)
+    found = rows.merge(codes[["source", "target", "weight"]], left_on="target", right_on="source", how="left")
+    new = found["target_y"].where(found["target_y"].notna(), found["target_x"])
+    share = found["weight_y"].fillna(1.0)
+    return pd.DataFrame({"source": found["source_x"], "target": new.astype("str"), "weight": found["weight_x"] * share})
