@@ -441,13 +441,15 @@ def _reason(same: Sequence[str], zones: Sequence[str]) -> str:
 # The cohort --------------------------------------------------------------------------------------
 
 
-def read_white_shares(file: str | Path) -> pd.Series:
-    """Read the share of non-Hispanic white people in each tract of 2000.
+def read_white_shares(file: str | Path, white: str = "nh.white") -> pd.Series:
+    """Read the share of white people in each tract of 2000.
 
     Parameters
     ----------
     file : str or Path
-        csv, csv.gz or parquet with a key column, ``pop2000`` and ``nh.white``.
+        csv, csv.gz or parquet with a key column, ``pop2000`` and the column of white people.
+    white : str
+        By default those who are not Hispanic; ``white``: Hispanic or not.
 
     Returns
     -------
@@ -459,16 +461,16 @@ def read_white_shares(file: str | Path) -> pd.Series:
     InputError
         If a column is missing, or a count is missing, negative or more than the tract's people.
     """
-    table, _ = read_measures(file, columns=["pop2000", "nh.white"])
-    people, white = table["pop2000"].to_numpy(np.float64), table["nh.white"].to_numpy(np.float64)
-    wrong = ~((people >= 0) & (white >= 0) & (white <= people))
+    table, _ = read_measures(file, columns=["pop2000", white])
+    people, part = table["pop2000"].to_numpy(np.float64), table[white].to_numpy(np.float64)
+    wrong = ~((people >= 0) & (part >= 0) & (part <= people))
     if wrong.any():
         row = int(np.argmax(wrong))
         raise InputError(
-            f"{file}: tract {table.index[row]}: found {white[row]:g} non-Hispanic white people of {people[row]:g}, "
+            f"{file}: tract {table.index[row]}: found {part[row]:g} in {white!r} of {people[row]:g} in 'pop2000', "
             f"expected 0 or more and no more than all{and_more(int(wrong.sum()))}"
         )
-    share = np.divide(white, people, out=np.full(len(people), np.nan), where=people > 0)
+    share = np.divide(part, people, out=np.full(len(people), np.nan), where=people > 0)
     return pd.Series(share, index=table.index, name="white_share")
 
 
