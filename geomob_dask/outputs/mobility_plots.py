@@ -123,8 +123,16 @@ def interval_bars(
     source = ColumnDataSource(
         {"name": [str(one) for one in shown.index], **{key: shown[key] for key in ("value", "lower", "upper")}}
     )
+    # Bars alone would set the range, and cut whiskers off.
+    ends = np.concatenate([shown[key].dropna().to_numpy() for key in ("value", "lower", "upper")] + [np.zeros(1)])
+    margin = 0.03 * max(float(np.ptp(ends)), 1e-9)
     plot = plain_figure(
-        width=width, height=70 + 20 * len(shown), y_range=source.data["name"], x_axis_label=label, title=title
+        width=width,
+        height=70 + 20 * len(shown),
+        y_range=source.data["name"],
+        x_range=(float(ends.min()) - margin, float(ends.max()) + margin),
+        x_axis_label=label,
+        title=title,
     )
     bars = plot.hbar(y="name", right="value", height=0.68, source=source, color=color, alpha=0.75)
     # A whisker that is not there would be drawn at the edge.
@@ -162,7 +170,7 @@ def one_of(titles: Mapping[str, str], plots: Mapping[str, Any], label: str) -> A
 
 
 def heat_map(matrix: pd.DataFrame, titles: Mapping[str, str]) -> figure:
-    """Return correlations of all pairs as coloured squares, red below zero and blue above.
+    """Return correlations of all pairs as coloured squares, red below zero and blue above, grey where unknown.
 
     Parameters
     ----------
@@ -184,9 +192,9 @@ def heat_map(matrix: pd.DataFrame, titles: Mapping[str, str]) -> figure:
     )
     side = int(np.clip(15 * len(names), 240, 660))
     plot = plain_figure(width=side + 330, height=side + 230, x_range=names, y_range=list(reversed(names)))
+    # Bokeh's palette runs from blue to red: turned round, blue is high, as in the other plots.
     colors = LinearColorMapper(palette=tuple(reversed(RdBu11)), low=-1, high=1)
-    # Blue is high: the palette runs from blue to red.
-    colors.palette = tuple(RdBu11)[::-1]
+    plot.background_fill_color = GRID
     squares = plot.rect(
         "x", "y", 1, 1, source=source, fill_color={"field": "value", "transform": colors}, line_color="white",
         line_width=0.4,

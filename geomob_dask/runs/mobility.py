@@ -1,0 +1,292 @@
+"""Mobility models, from the store to the store: scores, predictions, importance, fitted models and their cards.
+
+``results/mobility/<study>/<name>`` is one collection whose parts are tables, model files and cards, so that one commit
+shows all of them or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+
+from geomob_dask.definition import Definition
+from geomob_dask.errors import InputError
+from geomob_dask.models.study import Study
+from geomob_dask.outputs.model_files import FittedModel, from_bytes
+from geomob_dask.runs.plan import Output, Plan
+from geomob_dask.runs.study import (
+    ATLAS,
+    ATLAS_OUTCOME,
+    ATLAS_YEAR,
+    ZONE_VINTAGE,
+    ZONES,
+    tracts_study,
+    zones_polygons,
+    zones_study,
+)
+from geomob_dask.sources.opportunity_insights import UPWARD_MOBILITY
+from geomob_dask.store import Part, Provenance, Snapshot, Store
+from geomob_dask.store.provenance import canonical_json, sha256, versions
+
+STUDIES = ("zones", "tracts")
+CLASSES = (2, 4)
+# Further packages whose version can move a score or a fitted model.
+_FITTED_WITH = ("dask-ml", "numba", "scikit-learn", "skops")
+_MODEL, _CARD = "model_", "card_"
+
+
+@dataclass(frozen=True)
+class Universe:
+    """Which units, features and outcome are studied.
+
+    Parameters
+    ----------
+    study : {"zones", "tracts"}
+    outcome : str, optional
+        Column of the outcome; the study's own by default.
+    features : tuple of str, optional
+        All by default.
+    vintage : str
+        Of the zones.
+    cohort : bool
+        Of the zones, only those with a minority tract.
+    measures : tuple of (dataset, year)
+        Of tracts: where the features are.
+    outcomes : (dataset, year)
+        Of tracts: where the outcome is.
+    definition : Definition, optional
+        Of tracts: the domain of each measure.
+    states : tuple of str, optional
+        Codes of the states whose tracts count; all by default.
+    """
+
+    study: str
+    outcome: str | None = None
+    features: tuple[str, ...] | None = None
+    vintage: str = ZONE_VINTAGE
+    cohort: bool = True
+    measures: tuple[tuple[str, int], ...] = ()
+    outcomes: tuple[str, int] = (ATLAS, ATLAS_YEAR)
+    definition: Definition | None = None
+    states: tuple[str, ...] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return everything that was chosen."""
+        plain: dict[str, Any] = {
+            "study": self.study,
+            "features": None if self.features is None else list(self.features),
+        }
+        if self.study == "zones":
+            return plain | {
+                "outcome": self.outcome or UPWARD_MOBILITY,
+                "vintage": self.vintage,
+                "cohort": self.cohort,
+            }
+        return plain | {
+            "outcome": self.outcome or ATLAS_OUTCOME,
+            "measures": [f"{dataset}/{year}" for dataset, year in self.measures],
+            "outcomes": "/".join(map(str, self.outcomes)),
+            "definition": None if self.definition is None else self.definition.model_dump(mode="json"),
+            "states": None if self.states is None else list(self.states),
+        }
+
+    def collections(self, store: Store) -> list[Snapshot]:
+        """Return what is read.
+
+        Raises
+        ------
+        InputError
+            If the study is unknown, or something is not in the store.
+        """
+        if self.study == "zones":
+            if self.measures or self.states:
+                option = "--measures" if self.measures else "--states"
+                raise InputError(f"{option}: is of tracts, found --study zones; expected --study tracts with it")
+            return [store.snapshot(f"{ZONES}/{self.vintage}")]
+        if self.study != "tracts":
+            raise InputError(f"--study {self.study}: expected one of: {', '.join(STUDIES)}")
+        if not self.measures:
+            raise InputError("--measures: none named; expected datasets and years, such as --measures opportunity:2018")
+        names = [f"measures/{dataset}/{year}" for dataset, year in (self.outcomes, *self.measures)]
+        found = [store.snapshot(name) for name in names]
+        edges = store.find(f"neighbors/{found[0].attributes['vintage']}")
+        return [*found, *([edges] if edges is not None else [])]
+
+    def read(self, store: Store) -> Study:
+        """Return the study."""
+        if self.study == "zones":
+            return zones_study(
+                store,
+                vintage=self.vintage,
+                cohort=self.cohort,
+                features=self.features,
+                outcome=self.outcome or UPWARD_MOBILITY,
+            )
+        return tracts_study(
+            store,
+            self.measures,
+            outcome_dataset=self.outcomes[0],
+            outcome_year=self.outcomes[1],
+            outcome=self.outcome or ATLAS_OUTCOME,
+            features=self.features,
+            definition=self.definition,
+            states=self.states,
+        )
+
+    def polygons(self, store: Store, keys: Sequence[str]) -> gpd.GeoDataFrame | None:
+        """Return polygons by unit, None where there are none; those of zones outside the study too."""
+        if self.study == "zones":
+            snapshot = store.snapshot(f"{ZONES}/{self.vintage}")
+            return zones_polygons(store, self.vintage) if "polygons" in snapshot.parts else None
+        name = f"measures/{self.outcomes[0]}/{self.outcomes[1]}"
+        tracts = store.find(f"tracts/{store.snapshot(name).attributes['vintage']}")
+        if tracts is None:
+            return None
+        wanted = {key[:2] for key in keys}
+        states = [state for state in tracts.parts if state in wanted]
+        if not states:
+            return None
+        shapes = pd.concat([store.read(tracts.parts[state], ["geoid", "geometry"]) for state in states])
+        return gpd.GeoDataFrame(shapes[shapes.index.isin(keys)])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Parameters
+    ----------
+    universe : Universe
+    models : tuple of str
+        Names of the catalogue.
+    classes : {2, 4}
+    folds : tuple of str
+        Kinds of folds; see `read_folds`.
+    repeats : int
+        How often units are dealt out anew.
+    seed : int
+    """
+
+    universe: Universe
+    models: tuple[str, ...]
+    classes: int = 2
+    folds: tuple[str, ...] = ("stratified:5",)
+    repeats: int = 5
+    seed: int = 0
+
+    def options(self) -> dict[str, Any]:
+        """Return everything that was chosen."""
+        return {
+            **self.universe.options(),
+            "models": list(self.models),
+            "classes": self.classes,
+            "folds": list(self.folds),
+            "repeats": self.repeats,
+            "seed": self.seed,
+        }
+
+    @property
+    def collection(self) -> str:
+        """Return where the result goes: the last part of the name stands for all options."""
+        name = f"{self.classes}-classes-{sha256(canonical_json(self.options()))[:8]}"
+        return f"results/mobility/{self.universe.study}/{name}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left in the store.
+
+    Parameters
+    ----------
+    about : mapping
+        What the run says of itself: ``study``, ``outcome`` (in words), ``outcome_name``, ``units``, ``classes`` (names
+        from low to high), ``class_counts``, ``edges``, ``features`` (name, title, domain, unit, missing share),
+        ``models``, ``baselines`` and ``folds`` (titles by name), ``settings`` (by model), ``data`` (lines), ``seed``,
+        ``run``, ``inputs``, ``versions``.
+    tables : mapping of str to DataFrame
+        ``units``, ``predictions``, ``scores``, ``importance``, …
+    models : mapping of str to Part
+        Model files.
+    cards : mapping of str to str
+        Model cards, Markdown.
+    """
+
+    about: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    models: Mapping[str, Part]
+    cards: Mapping[str, str]
+
+
+def make_plan(store: Store, request: Request) -> Plan:
+    """Return what a run would read and write; nothing is computed.
+
+    Raises
+    ------
+    InputError
+        If an option does not fit, or something is not in the store.
+    """
+    check(request)
+    read = request.universe.collections(store)
+    inputs = {snapshot.collection: snapshot.checksum() for snapshot in read}
+    used = versions() | {package: version(package) for package in _FITTED_WITH}
+    provenance = Provenance("mobility", inputs, request.options(), versions=used)
+    parts = [part for snapshot in read for part in snapshot.parts.values()]
+    outputs = tuple(
+        Output(model, tuple(snapshot.collection for snapshot in read), sum(part.size for part in parts))
+        for model in request.models
+    )
+    existing = store.find(request.collection)
+    done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
+    return Plan(request.collection, outputs, provenance, done)
+
+
+def check(request: Request) -> None:
+    """Raise InputError if an option is none that there is."""
+    if request.classes not in CLASSES:
+        raise InputError(f"--classes {request.classes}: expected one of {', '.join(map(str, CLASSES))}")
+    if request.repeats < 1 or request.seed < 0:
+        raise InputError(
+            f"--repeats {request.repeats} --seed {request.seed}: expected at least 1 repeat and a seed of 0 or more"
+        )
+
+
+def result(store: Store, request: Request) -> Result:
+    """Return a result in the store.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    snapshot = store.snapshot(request.collection)
+    about: Mapping[str, Any] = next(iter(snapshot.runs.values()))["report"]
+    tables, models, cards = {}, {}, {}
+    for name, part in snapshot.parts.items():
+        if name.startswith(_MODEL):
+            models[name.removeprefix(_MODEL)] = part
+        elif name.startswith(_CARD):
+            cards[name.removeprefix(_CARD)] = store.objects.get(part.key).decode()
+        else:
+            tables[name] = store.read(part)
+    return Result(about, tables, models, cards)
+
+
+def fitted_model(store: Store, request: Request, name: str) -> FittedModel:
+    """Return a fitted model of a result in the store.
+
+    Raises
+    ------
+    InputError
+        If the result or the model is not there, or the file is of another version.
+    """
+    snapshot = store.snapshot(request.collection)
+    part = snapshot.parts.get(f"{_MODEL}{name}")
+    if part is None:
+        there = [one.removeprefix(_MODEL) for one in snapshot.parts if one.startswith(_MODEL)]
+        raise InputError(f"{store.url}/{request.collection}: no model {name!r}; expected one of: {', '.join(there)}")
+    return from_bytes(store.objects.get(part.key), f"{store.url}/{part.key}")
