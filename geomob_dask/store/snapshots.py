@@ -7,12 +7,12 @@ no reader sees them.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from geomob_dask.errors import NewerStoreError, StoreError
 from geomob_dask.store.objects import Objects
-from geomob_dask.store.provenance import Provenance, canonical_json, sha256
+from geomob_dask.store.provenance import Provenance, Template, canonical_json, hole, sha256
 
 FORMAT = 1
 _ATTEMPTS = 50
@@ -74,6 +74,17 @@ class Snapshot:
         chosen = {state: part.sha256 for state, part in self.parts.items() if states is None or state in states}
         return sha256(canonical_json([chosen, dict(self.attributes)]))
 
+    def checksums(self, states: Sequence[str]) -> dict[str, str]:
+        """Return the checksum of each of some states by itself; the same as `checksum`, for many of them at once."""
+        one = Template([{hole("state"): hole("part")}, dict(self.attributes)])
+        none = self.checksum([])
+        return {
+            state: sha256(with_part.filled(state=state, part=self.parts[state].sha256))
+            if state in self.parts
+            else without
+            for state in states
+        }
+
     def to_bytes(self) -> bytes:
         """Return the bytes under which a snapshot is committed."""
         used = {part.run for part in self.parts.values()}
@@ -102,7 +113,7 @@ class Snapshot:
             checksum = plain.pop("sha256", None)
             if checksum is not None and checksum != sha256(canonical_json(plain)):
                 raise StoreError(f"{where}: its content no longer has its checksum; expected what a job committed")
-            parts = {state: _part(part) for state, part in plain["parts"].items()}
+            parts = {state: part_of(part) for state, part in plain["parts"].items()}
             return cls(plain["collection"], parts, plain["runs"], plain["attributes"])
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
@@ -110,7 +121,8 @@ class Snapshot:
             ) from error
 
 
-def _part(plain: Mapping[str, Any]) -> Part:
+def part_of(plain: Mapping[str, Any]) -> Part:
+    """Return a part from plain data."""
     bounds = plain["bounds"]
     return Part(**{**plain, "bounds": None if bounds is None else tuple(bounds)})
 
@@ -148,11 +160,48 @@ def commit(
         If the store cannot be written, or the attributes contradict those of the states that stay.
     """
     run = provenance.identity
-    fresh = {state: Part(**{**asdict(part), "bounds": part.bounds, "run": run}) for state, part in parts.items()}
+    fresh = {state: made_by(part, run) for state, part in parts.items()}
+    return commit_runs(objects, collection, fresh, {run: provenance.plain()}, attributes, keep_others=keep_others)
+
+
+def made_by(part: Part, run: str) -> Part:
+    """Return a part that says which run made it."""
+    return replace(part, run=run)
+
+
+def commit_runs(
+    objects: Objects,
+    collection: str,
+    fresh: Mapping[str, Part],
+    runs_of_fresh: Mapping[str, Mapping[str, Any]],
+    attributes: Mapping[str, Any],
+    *,
+    keep_others: bool,
+    expected: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """Make parts of several runs visible, all at once; see `commit`.
+
+    Parameters
+    ----------
+    fresh : mapping of str to Part
+        By state; each names its run.
+    runs_of_fresh : mapping of str to mapping
+        The provenance of each of these runs.
+    expected : mapping of str to str, optional
+        The run that each state of the collection was of when this was planned. A state that is of yet another run by
+        now is refused, not overwritten. By default nothing is expected, and the last commit wins.
+
+    Raises
+    ------
+    StoreError
+        As `commit`, or if another run has committed something else since the plan.
+    """
     for _ in range(_ATTEMPTS):
         number, old = newest(objects, collection)
         kept: dict[str, Part] = {}
         runs: dict[str, Mapping[str, Any]] = {}
+        if old is not None and expected is not None:
+            _refuse_another_run(f"{objects.url}/{collection}", old, fresh, expected)
         if old is not None and keep_others:
             kept = {state: part for state, part in old.parts.items() if state not in fresh}
             runs = dict(old.runs)
@@ -161,7 +210,7 @@ def commit(
                     f"{objects.url}/{collection}: holds states {', '.join(kept)} with {dict(old.attributes)}, found "
                     f"{dict(attributes)} for {', '.join(fresh)}; expected the same, or another name"
                 )
-        runs[run] = provenance.plain()
+        runs.update(runs_of_fresh)
         new = Snapshot(collection, dict(sorted({**kept, **fresh}.items())), runs, dict(attributes))
         data = new.to_bytes()
         if old is not None and old.to_bytes() == data:
@@ -176,6 +225,16 @@ def commit(
     raise StoreError(
         f"{objects.url}/{collection}: {_ATTEMPTS} other commits came first; expected fewer writers at once"
     )
+
+
+def _refuse_another_run(where: str, old: Snapshot, fresh: Mapping[str, Part], expected: Mapping[str, str]) -> None:
+    for state, part in fresh.items():
+        now = old.parts[state].run if state in old.parts else ""
+        if now not in ("", part.run, expected.get(state, "")):
+            raise StoreError(
+                f"{where}: {state} was committed by run {now} after this run was planned, found run {part.run} of "
+                "another definition or other inputs under the same name; expected one of them, or another name"
+            )
 
 
 def _key(collection: str, number: int) -> str:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from geomob_dask.errors import InputError, StoreError
-from geomob_dask.store import snapshots
+from geomob_dask.store import receipts, snapshots
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import Provenance, sha256
 from geomob_dask.store.snapshots import Part, Snapshot
@@ -92,12 +92,14 @@ class Store:
             # The failure itself is what the user must see, also where the store is out of reach by now.
             with contextlib.suppress(StoreError):
                 for collection, names in before.items():
-                    self._discard(collection, set(self.objects.names(collection)) - names - {"_snapshots"})
+                    fresh = set(self.objects.names(collection)) - names
+                    self._discard(collection, [name for name in fresh if not name.startswith("_")])
             raise
 
     def _discard(self, collection: str, names: Iterable[str]) -> None:
         current = self.find(collection)
         listed = {part.key for part in current.parts.values()} if current else set()
+        listed |= receipts.parts_of(self.objects, collection)
         for key in (f"{collection}/{name}" for name in sorted(names)):
             if key not in listed:
                 self.objects.delete(key)
@@ -127,6 +129,22 @@ class Store:
                 f"{', '.join(others) or '(nothing yet)'}"
             )
         return found
+
+    def columns(self, snapshot: Snapshot, states: Sequence[str] | None = None) -> list[str]:
+        """Return the columns of a collection, from the footer of the first part with rows; none where all are empty."""
+        first = next((part for part in self.chosen(snapshot, states).values() if part.rows), None)
+        return [] if first is None else self._columns(first)
+
+    def _columns(self, part: Part) -> list[str]:
+        return list(map(str, self._no_rows(part, None).columns))
+
+    def pinned(self) -> "Store":
+        """Return the same store as it stands: what was found once is not looked for again.
+
+        A plan of thousands of outputs looks each collection up once, and all its outputs see the same one. On a
+        worker it is an ordinary store.
+        """
+        return _Pinned(self.url)
 
     def collections(self, prefix: str) -> list[str]:
         """Return the committed collections below a prefix, sorted."""
@@ -202,6 +220,28 @@ class Store:
                 f"expected one of: {', '.join(snapshot.parts)}"
             )
         return {state: snapshot.parts[state] for state in sorted(states)}
+
+
+class _Pinned(Store):
+    """A store that remembers snapshots and columns."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._found: dict[str, Snapshot | None] = {}
+        self._named: dict[str, list[str]] = {}
+
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        return Store, (self.url,)
+
+    def find(self, collection: str) -> Snapshot | None:
+        if collection not in self._found:
+            self._found[collection] = super().find(collection)
+        return self._found[collection]
+
+    def _columns(self, part: Part) -> list[str]:
+        if part.key not in self._named:
+            self._named[part.key] = super()._columns(part)
+        return self._named[part.key]
 
 
 def _read_parquet(
