@@ -76,8 +76,8 @@ class Snapshot:
 
     def checksums(self, states: Sequence[str]) -> dict[str, str]:
         """Return the checksum of each of some states by itself; the same as `checksum`, for many of them at once."""
-        one = Template([{hole("state"): hole("part")}, dict(self.attributes)])
-        none = self.checksum([])
+        with_part = Template([{hole("state"): hole("part")}, dict(self.attributes)])
+        without = self.checksum([])
         return {
             state: sha256(with_part.filled(state=state, part=self.parts[state].sha256))
             if state in self.parts
