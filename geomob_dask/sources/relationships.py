@@ -25,6 +25,8 @@ from geomob_dask.transforms.harmonize import weights_of, whole_weights
 
 # Amounts of these are shares of the source already.
 _SHARE_COLUMNS = ("weight", "afact", "share")
+# A county and no tract: 26061NA stands in published tables.
+_NO_TRACT = r"[0-9]{2,5}na"
 # Codes of tracts that are all water, 9900.00 to 9998.99: nobody lives there.
 _WATER = r"[0-9]{5}99[0-9]{4}"
 
@@ -230,7 +232,8 @@ def _numbers(column: pd.Series, file: str) -> pd.Series:
 def _keyed(table: pd.DataFrame, source: str, target: str, number: pd.Series | float, file: str) -> pd.DataFrame:
     """Return the links with keys of 11 digits; a row without a source is nobody's, one without a target in none."""
     given = {side: table[side].astype(object).where(table[side].notna(), "").astype("str") for side in (source, target)}
-    empty = {side: given[side].str.strip().str.lower().isin(MISSING_WORDS) for side in given}
+    texts = {side: given[side].str.strip().str.lower() for side in given}
+    empty = {side: found.isin(MISSING_WORDS) | found.str.fullmatch(_NO_TRACT) for side, found in texts.items()}
     rows = pd.DataFrame({"source": given[source], "target": given[target], "weight": number})[~empty[source]]
     if rows.empty:
         raise InputError(f"{file}: column {source}: found no tract in any row; expected keys of 11 digits")
