@@ -181,7 +181,8 @@ class Objects:
             "reach", "", lambda: self._fs.call_s3("head_bucket", Bucket=self.root.split("/", 1)[0])
         )
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        return email.utils.parsedate_to_datetime(date).timestamp() if date else time.time()
+        # The header leaves the fraction of a second out: what was written before it was sent must not look newer.
+        return email.utils.parsedate_to_datetime(date).timestamp() + 1.0 if date else time.time()
 
     def _bucket_must_exist(self) -> None:
         bucket = self.root.split("/", 1)[0]

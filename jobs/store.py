@@ -1,0 +1,84 @@
+"""Verify, clean and list a store; `python jobs/store.py --help` shows examples."""
+
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from geomob_dask import cli
+from geomob_dask.errors import RunError
+from geomob_dask.outputs.audit import listed_lines, unreferenced_lines
+from geomob_dask.runs import verify as runs
+from geomob_dask.settings import load_settings
+from geomob_dask.sources.durations import seconds_of
+from geomob_dask.store import Store, audit
+
+app = cli.application(
+    "Tell what a store holds, what in it is damaged or stale, and remove what nothing refers to.",
+    """
+    python jobs/store.py list results --store s3://bucket/prefix
+    python jobs/store.py verify --cluster local
+    python jobs/store.py verify results/exposure --cluster serial
+    python jobs/store.py clean --dry-run
+    python jobs/store.py clean --older-than 2d --history
+    """,
+)
+
+PrefixArgument = Annotated[str, typer.Argument(help="Only collections below this one, such as results/exposure.")]
+
+
+@app.command("verify")
+def verify_store(
+    prefix: PrefixArgument = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be read, read no part.")] = False,
+    store: cli.StoreOption = None,
+    cluster: cli.ClusterOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Read every part and compare it with its snapshot, and inputs with what they were; exit 1 if any is damaged."""
+    settings = load_settings(config, store=store, cluster=cluster)
+    where, prefix = Store(settings.store), prefix.rstrip("/")
+    if dry_run:
+        return cli.say(listed_lines(runs.collections(where, prefix)))
+    with cli.cluster(settings) as client:
+        found = runs.verify(where, client, cli.console, prefix=prefix)
+    cli.say(found.lines())
+    if found.damage:
+        raise RunError(f"store {where.url}: {len(found.damage)} objects are damaged, the first {found.damage[0].line}")
+    return None
+
+
+@app.command()
+def clean(
+    older_than: Annotated[
+        str, typer.Option(help="Younger objects are kept: longer than the longest job runs. 90s, 30m, 1h, 2d.")
+    ] = "1h",
+    history: Annotated[
+        bool, typer.Option("--history", help="Also superseded snapshots, and the parts that only they list.")
+    ] = False,
+    uncommitted: Annotated[
+        bool, typer.Option("--uncommitted", help="Also outputs that an interrupted backfill has not committed.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed, remove nothing.")] = False,
+    store: cli.StoreOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Remove what no snapshot refers to: orphans of killed writers, unfinished objects, receipts of no use."""
+    seconds = seconds_of(older_than, "--older-than")
+    objects = Store(load_settings(config, store=store).store).objects
+    found = audit.unreferenced(objects, older_than=seconds, history=history, uncommitted=uncommitted)
+    cli.say(unreferenced_lines(found))
+    if not dry_run:
+        gone = audit.remove(objects, found, progress=lambda some: track(some, "removing", console=cli.console))
+        cli.say([f"removed {gone:,} objects"])
+
+
+@app.command("list")
+def list_store(prefix: PrefixArgument = "", store: cli.StoreOption = None, config: cli.ConfigOption = None) -> None:
+    """Tell which collections a store holds, with their parts, rows, bytes and commits."""
+    where = Store(load_settings(config, store=store).store)
+    cli.say(listed_lines(runs.collections(where, prefix.rstrip("/"))))
+
+
+if __name__ == "__main__":
+    cli.main(app)
