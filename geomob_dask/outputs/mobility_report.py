@@ -11,6 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from geomob_dask.errors import InputError
 from geomob_dask.outputs import maps
 from geomob_dask.outputs.mobility_map import actual_and_predicted
 from geomob_dask.outputs.mobility_plots import (
@@ -28,7 +29,6 @@ from geomob_dask.outputs.mobility_plots import (
 from geomob_dask.outputs.model_card import card_html
 from geomob_dask.outputs.segregation_page import Section, page, sortable, write_page
 from geomob_dask.runs.mobility import Result
-from geomob_dask.sources.states import STATES
 
 _SCORES = {
     "accuracy": "Accuracy",
@@ -212,67 +212,63 @@ def _map_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], s
     return Section("Where they are right", " ".join(notes), [drawing])
 
 
-def tract_map(result: Result, shapes: gpd.GeoDataFrame, model: str, folds: str) -> str:
-    """Return a page with a large map of one model: outcome, probability of the highest class, and hits, unit by unit.
+def write_page_of_units(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> None:
+    """Write a map of its own: of zones, actual beside predicted classes; of tracts, one large map of the first model.
 
     Parameters
     ----------
-    shapes : GeoDataFrame
+    shapes : GeoDataFrame, optional
         Polygons by unit.
+
+    Raises
+    ------
+    InputError
+        If there are no polygons, or the file cannot be written.
     """
-    about, units = result.about, result.tables["units"]
-    predicted = _of(result.tables["predictions"], (model, folds)).reindex(units.index)
-    classes = about["classes"]
-    names = np.array(classes, dtype=object)
-    code = {state.letters: fips for fips, state in STATES.items()}
-    # The map reads the state from a key's first two characters; tracts have it there, zones do not.
-    prefix = np.array(["" if about["study"] == "tracts" else code[letters] for letters in units["state"]], dtype=object)
-    keys = pd.Index([f"{one}{key}" for one, key in zip(prefix, units.index, strict=True)])
+    about = _readable(result.about)
+    if shapes is None:
+        raise InputError(f"--map {file}: the store has no polygons of these {about['study']}")
+    if about["study"] == "tracts":
+        maps.write_map(file, _tract_map(about, result.tables, shapes))
+        return
+    section = _map_section(about, result.tables, shapes)
+    write_page("--map", file, page(f"Mobility of {about['units']:,} zones", about["outcome"], [section]))
+
+
+def _tract_map(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], shapes: gpd.GeoDataFrame) -> str:
+    units, classes = tables["units"], about["classes"]
+    model, folds = next(iter(about["models"])), next(iter(about["folds"]))
+    predicted = _of(tables["predictions"], (model, folds)).reindex(units.index)
+    names, top = np.array(classes, dtype=object), len(classes) - 1
+    shares = predicted[[f"p_{number}" for number in range(len(classes))]].to_numpy()
     values = pd.DataFrame(
         {
-            "outcome": units["outcome"].to_numpy(),
-            "expected": (predicted[[f"p_{k}" for k in range(len(classes))]].to_numpy() * np.arange(len(classes))).sum(
-                axis=1
-            ),
-            "actual": units["actual"].to_numpy(dtype=np.float64),
-            "label": units["label"].to_numpy(),
+            "outcome": units["outcome"],
+            "expected": shares @ np.arange(len(classes)),
+            "actual": units["actual"].astype("float64"),
             "actual_class": names[units["actual"]],
             "predicted_class": names[predicted["predicted"].to_numpy(dtype=np.int64)],
         },
-        index=keys,
+        index=units.index,
     )
-    top = len(classes) - 1
     low, high = maps.spread(values["outcome"], step=_step(values["outcome"]))
+    ends = f"0 = {classes[0]}, {top} = {classes[-1]}"
+    palette = maps.OPPORTUNITY_PALETTE
     layers = [
-        maps.Layer("outcome", about["outcome"], "as measured", maps.OPPORTUNITY_PALETTE, low, high),
+        maps.Layer("outcome", about["outcome"], "as measured", palette, low, high),
         maps.Layer(
-            "expected",
-            "Predicted class, held out",
-            f"0 = {classes[0]}, {top} = {classes[-1]}: classes weighted by their probabilities",
-            maps.OPPORTUNITY_PALETTE,
-            0.0,
-            float(top),
+            "expected", "Predicted class, held out", f"{ends}: weighted by probabilities", palette, 0.0, float(top)
         ),
-        maps.Layer(
-            "actual",
-            "Actual class",
-            f"0 = {classes[0]}, {top} = {classes[-1]}",
-            maps.OPPORTUNITY_PALETTE,
-            0.0,
-            float(top),
-        ),
+        maps.Layer("actual", "Actual class", ends, palette, 0.0, float(top)),
     ]
-    by_key = dict(zip(units.index, keys, strict=True))
-    drawn = shapes[shapes.index.isin(units.index)]
-    drawn = drawn.set_axis([by_key[key] for key in drawn.index])
     return maps.index_map(
-        drawn,
+        shapes[shapes.index.isin(units.index)],
         values,
         layers,
-        title=f"Mobility: {about['models'][model]}, {folds} folds",
-        subtitle=f"{about['outcome']}; {about['units']:,} {about['study']}",
+        title=f"Mobility: {about['models'][model]}",
+        subtitle=f"{about['units']:,} tracts; {about['folds'][folds]}",
         missing_note="without a value",
-        details={"label": "Name", "actual_class": "Actual", "predicted_class": "Predicted, held out"},
+        details={"actual_class": "Actual", "predicted_class": "Predicted, held out"},
     )
 
 
