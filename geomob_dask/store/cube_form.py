@@ -1,0 +1,325 @@
+"""From the columns of a result to the form of a cube: which column is a measure, and which its margin, bound or reason.
+
+A result has a column a measure and, beside some, columns that say how sure it is, by their suffix. A cube has one
+variable for each such suffix, with an axis of measures. All that is known of suffixes stands here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geomob_dask.errors import InputError
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a cube with the axes year, tract and measure.
+
+    Parameters
+    ----------
+    name, dtype : str
+    fill : float
+        What stands where nothing was written.
+    long_name : str
+    """
+
+    name: str
+    dtype: str
+    fill: float
+    long_name: str
+
+
+NO_ROW = 1
+# The position is the code. New reasons are added behind these and never change place.
+FIRST_REASONS = (
+    "value as computed",
+    "no row of this year",
+    "no value, and no reason given",
+    "filled from neighbours",
+    "imputed from direct neighbours",
+    "imputed from neighbours once removed",
+)
+_NO_VALUE = 2
+# Columns of an index that list measures, and the code of a measure so named.
+_LISTS = {"filled_domains": 3, "imputed_direct": 4, "imputed_once_removed": 5}
+_MOST_REASONS = 2**15 - 1
+
+VARIABLES = {
+    variable.name: variable
+    for variable in (
+        Variable("estimate", "float64", np.nan, "estimate"),
+        Variable("moe", "float64", np.nan, "margin of error of the estimate, 90 per cent"),
+        Variable("se", "float64", np.nan, "standard error of the estimate"),
+        Variable("lower", "float64", np.nan, "lower bound of the estimate"),
+        Variable("upper", "float64", np.nan, "upper bound of the estimate"),
+        Variable("quality", "int8", 0, "quality of the estimate: 1 best, 3 worst, 0 no grade"),
+        Variable("flag", "int16", NO_ROW, "why there is no value, or what is to be known of it"),
+    )
+}
+
+_SUFFIXES = {
+    "_moe": "moe",
+    "_se": "se",
+    "_lb": "lower",
+    "_lower": "lower",
+    "_ub": "upper",
+    "_upper": "upper",
+    "_quality": "quality",
+    "_reason": "flag",
+}
+_MONEY = re.compile(r"(?P<rest>.*)(?P<money>_usd(?:_(?P<year>[0-9]{4}))?)")
+_OF_THE_BUREAU = re.compile(r"(?P<rest>[A-Z]+[0-9]+[A-Z]*_[0-9]{3})M")
+_UNITS = (
+    (re.compile(r".*_usd(_[0-9]{4})?"), "USD"),
+    (re.compile(r".*_pct"), "percent"),
+    (re.compile(r".*_years"), "years"),
+    (re.compile(r"minutes_.*|.*_minutes"), "minutes"),
+    (re.compile(r".*_(count|share|exposure|isolation|cv)|population|people|tracts|units"), "1"),
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One place on the axis of measures.
+
+    Parameters
+    ----------
+    name : str
+        The column of the estimate.
+    columns : mapping of str to str
+        The column of every variable that it has, by the variable's name; ``estimate`` among them.
+    units : str
+        As UDUNITS writes them: ``1`` for a pure number, empty where it is not known.
+    dollars_of : int
+        The year whose dollars it is in; 0 where it is no money, or the column does not say.
+    """
+
+    name: str
+    columns: Mapping[str, str] = field(hash=False)
+    units: str = ""
+    dollars_of: int = 0
+
+    @property
+    def long_name(self) -> str:
+        """Return the name as words."""
+        return self.name.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a cube has, but for the values.
+
+    Parameters
+    ----------
+    unit : {"tract", "region"}
+        What a row is.
+    measures : tuple of Measure
+    texts : tuple of str
+        Columns of text that are kept as they are, a variable each with the axes year and unit.
+    """
+
+    unit: str
+    measures: tuple[Measure, ...]
+    texts: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Return the variables that at least one measure has; estimate and flag always."""
+        there = {"estimate", "flag"}.union(*(measure.columns for measure in self.measures))
+        return tuple(variable for name, variable in VARIABLES.items() if name in there)
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain data for the attributes of a cube."""
+        measures = [
+            {"name": one.name, "columns": dict(one.columns), "units": one.units, "dollars_of": one.dollars_of}
+            for one in self.measures
+        ]
+        return {"unit": self.unit, "measures": measures, "texts": list(self.texts)}
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> "Form":
+        """Return the form that `plain` described."""
+        return cls(plain["unit"], tuple(Measure(**one) for one in plain["measures"]), tuple(plain["texts"]))
+
+
+def kinds_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Return what each column holds: ``number``, ``text`` or ``other``."""
+    return {str(name): _kind(dtype) for name, dtype in frame.dtypes.items()}
+
+
+def _kind(dtype: Any) -> str:
+    if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
+        return "number"
+    return "text" if pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype) else "other"
+
+
+def form_of(kinds: Mapping[str, str], unit: str, default_units: str = "1") -> Form:
+    """Return the form of a cube that holds a table with these columns.
+
+    Parameters
+    ----------
+    kinds : mapping of str to str
+        As `kinds_of` returns them, in the order of the columns.
+    unit : {"tract", "region"}
+    default_units : str
+        Of a measure whose name does not tell: ``1`` for an index, empty for a measure of unknown units.
+
+    Raises
+    ------
+    InputError
+        If there is no number, a column is neither number nor text, or two columns claim to be the same of a measure.
+
+    Examples
+    --------
+    >>> form = form_of({"rate": "number", "rate_moe": "number", "reason": "text"}, "tract")
+    >>> dict(form.measures[0].columns)
+    {'estimate': 'rate', 'moe': 'rate_moe'}
+    """
+    odd = [name for name, kind in kinds.items() if kind == "other"]
+    if odd:
+        raise InputError(f"column {odd[0]!r}: found neither numbers nor text, expected a table of a result")
+    columns: dict[str, dict[str, str]] = {}
+    texts: list[str] = []
+    beside: list[tuple[str, str, str]] = []
+    for name, kind in kinds.items():
+        belongs = companion(name, kinds)
+        if belongs is not None:
+            beside.append((name, *belongs))
+        elif kind == "number":
+            columns[name] = {"estimate": name}
+        elif name != "reason":
+            texts.append(name)
+    for name, measure, variable in beside:
+        other = columns[measure].setdefault(variable, name)
+        if other != name:
+            raise InputError(f"columns {other!r} and {name!r}: both are the {variable} of {measure!r}, expected one")
+    if not columns:
+        raise InputError(f"found no column of numbers among {', '.join(kinds)}; expected at least one measure")
+    measures = tuple(
+        Measure(name, whose, _units(name, default_units), _dollars_of(name)) for name, whose in columns.items()
+    )
+    return Form(unit, measures, tuple(texts))
+
+
+def companion(column: str, kinds: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the measure that a column belongs to and the variable that it is of it; None for a measure itself.
+
+    Examples
+    --------
+    >>> kinds = {"rent_usd_2023": "number", "rent_moe_usd_2023": "number", "B19013_001E": "number"}
+    >>> companion("rent_moe_usd_2023", kinds), companion("B19013_001M", kinds), companion("rate_moe", kinds)
+    (('rent_usd_2023', 'moe'), ('B19013_001E', 'moe'), None)
+    """
+    of_the_bureau = _OF_THE_BUREAU.fullmatch(column)
+    if of_the_bureau and kinds.get(f"{of_the_bureau['rest']}E") == "number":
+        return f"{of_the_bureau['rest']}E", "moe"
+    money = _MONEY.fullmatch(column)
+    rest, tail = (money["rest"], money["money"]) if money else (column, "")
+    for suffix, variable in _SUFFIXES.items():
+        measure = rest.removesuffix(suffix) + tail
+        wanted = "text" if variable == "flag" else "number"
+        if rest.endswith(suffix) and kinds.get(measure) == "number" and kinds.get(column, wanted) == wanted:
+            return measure, variable
+    return None
+
+
+def _units(name: str, default: str) -> str:
+    return next((units for pattern, units in _UNITS if pattern.fullmatch(name)), default)
+
+
+def _dollars_of(name: str) -> int:
+    money = _MONEY.fullmatch(name)
+    return int(money["year"]) if money and money["year"] else 0
+
+
+# Values -----------------------------------------------------------------------------------------
+
+
+def reasons_of(table: pd.DataFrame, form: Form) -> set[str]:
+    """Return every reason that a table gives."""
+    columns = [measure.columns["flag"] for measure in form.measures if "flag" in measure.columns]
+    columns += ["reason"] if "reason" in table else []
+    return {str(text) for column in columns for text in table[column].dropna().unique()} - {""}
+
+
+def longer(reasons: Sequence[str], found: Iterable[str]) -> tuple[str, ...]:
+    """Return the reasons with those found behind them that are new; a code once given stays.
+
+    Raises
+    ------
+    InputError
+        If there are more than a flag can tell apart.
+    """
+    more = (*reasons, *sorted(set(found) - set(reasons)))
+    if len(more) > _MOST_REASONS:
+        raise InputError(
+            f"found {len(more)} different reasons such as {more[-1]!r}; expected at most {_MOST_REASONS}, "
+            "the same words for the same reason"
+        )
+    return more
+
+
+def values_of(table: pd.DataFrame, form: Form, reasons: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return a table's values by variable.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of the form.
+    reasons : sequence of str
+        By code; holds all that `reasons_of` finds.
+
+    Returns
+    -------
+    dict of str to array
+        Shape (n_rows, n_measures) for variables of the form, (n_rows,) of objects for columns of text. NaN is a
+        missing number.
+
+    Raises
+    ------
+    InputError
+        If a grade of quality is no whole number from 0 to 127.
+    """
+    shape = (len(table), len(form.measures))
+    found: dict[str, NDArray[Any]] = {
+        variable.name: np.full(shape, variable.fill, variable.dtype) for variable in form.variables
+    }
+    codes = {reason: code for code, reason in enumerate(reasons)}
+    rows = _codes(table["reason"], codes) if "reason" in table else np.zeros(len(table), np.int16)
+    listed = {name: code for name, code in _LISTS.items() if name in table}
+    for place, measure in enumerate(form.measures):
+        for variable, column in measure.columns.items():
+            if variable == "quality":
+                found[variable][:, place] = _grades(table[column])
+            elif variable != "flag":
+                found[variable][:, place] = table[column].to_numpy(float)
+        missing = np.isnan(found["estimate"][:, place])
+        own = _codes(table[measure.columns["flag"]], codes) if "flag" in measure.columns else np.zeros_like(rows)
+        flag = np.where((own == 0) & missing, np.where(rows == 0, np.int16(_NO_VALUE), rows), own)
+        for column, code in listed.items():
+            flag[(flag == 0) & _names(table[column], measure.name)] = code
+        found["flag"][:, place] = flag
+    for column in form.texts:
+        found[column] = table[column].fillna("").astype(str).to_numpy(object)
+    return found
+
+
+def _codes(texts: pd.Series, codes: Mapping[str, int]) -> NDArray[np.int16]:
+    return np.asarray(texts.fillna("").map({**codes, "": 0}), np.int16)
+
+
+def _names(lists: pd.Series, name: str) -> NDArray[np.bool_]:
+    return np.array([bool(text) and name in text.split("; ") for text in lists.fillna("")], dtype=bool)
+
+
+def _grades(grades: pd.Series) -> NDArray[np.int8]:
+    plain = grades.fillna(0).to_numpy(float)
+    odd = plain[(plain != np.round(plain)) | (plain < 0) | (plain > 127)]
+    if len(odd):
+        raise InputError(f"column {grades.name!r}: found the grade {odd[0]:g}, expected a whole number from 0 to 127")
+    return np.asarray(plain, np.int8)
