@@ -152,7 +152,7 @@ class ClusterLabels(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         if not 1 <= self.n_clusters < len(values):
             raise InputError(
-                f"n_clusters: found {self.n_clusters}, expected 1 or more and fewer than {len(values)} rows"
+                f"n_clusters: found {self.n_clusters}, expected 1 or more and fewer than n_samples={len(values)}"
             )
         self.scale_ = fill_and_scale().fit(values)
         self.kmeans_ = _kmeans(self.scale_.transform(values), self.n_clusters, self.random_state, self.n_init)

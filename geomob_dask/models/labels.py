@@ -103,9 +103,16 @@ def quantile_labels(outcome: Floats, classes: int = 4) -> Labels:
     if classes < 2:
         raise InputError(f"classes: found {classes}, expected 2 or more")
     _refuse_missing(outcome)
-    edges = np.quantile(outcome, np.arange(1, classes) / classes)
+    edges = _quantiles(np.sort(outcome), classes)
     names = QUARTILES if classes == len(QUARTILES) else tuple(f"quantile_{number + 1}" for number in range(classes))
     return labels_at(outcome, edges, names)
+
+
+def _quantiles(ordered: Floats, classes: int) -> Floats:
+    """Return the inner quantiles, linear between values; a position that is whole is met exactly, not to 1e-16."""
+    whole, part = np.divmod(np.arange(1, classes) * (len(ordered) - 1), classes)
+    above = ordered[np.minimum(whole + 1, len(ordered) - 1)]
+    return np.asarray(ordered[whole] + part / classes * (above - ordered[whole]))
 
 
 def labels_at(outcome: Floats, edges: Floats, names: Sequence[str]) -> Labels:

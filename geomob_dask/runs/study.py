@@ -23,6 +23,7 @@ from geomob_dask.models.study import Feature, Study, check_features
 from geomob_dask.runs.ingest import Ingested, crs_name, file_checksums, put_all
 from geomob_dask.sources.areas import read_areas
 from geomob_dask.sources.keys import listed
+from geomob_dask.sources.measures import by_state
 from geomob_dask.sources.opportunity_insights import (
     CHARACTERISTICS,
     UPWARD_MOBILITY,
@@ -150,9 +151,9 @@ def _county_lines(what: str, reasons: Mapping[str, str], zones: pd.Series) -> li
     mapped = [f"{county} {reason}" for county, reason in reasons.items() if county in zones.index]
     without = {county: reason for county, reason in reasons.items() if county not in zones.index}
     lines = [f"{what}: counties whose code changed: {listed(mapped, 12)}"] if mapped else []
-    for state, codes in pd.Series(list(without), dtype="str").groupby([county[:2] for county in without]):
-        name = STATES[str(state)].name if state in STATES else "unknown state"
-        lines.append(f"{what}: {len(codes)} counties without a zone in {state} {name}: {listed(list(codes))}")
+    for state, codes in by_state(list(without)).items():
+        name = STATES[state].name if state in STATES else "unknown state"
+        lines.append(f"{what}: {len(codes)} counties without a zone in {state} {name}: {listed(codes)}")
     return lines
 
 
@@ -235,11 +236,11 @@ def ingest_atlas(
     lines = [f"{len(frame):,} tracts, {len(frame.columns)} columns of numbers"]
     lines += [f"{name}: {int(count):,} missing" for name, count in frame.isna().sum().items() if count]
     collection = f"measures/{dataset}/{year}"
-    by_state = {str(state): part for state, part in frame.groupby(frame.index.str[:2])}
+    parts_of = {str(state): part for state, part in frame.groupby(frame.index.str[:2])}
     if not dry_run:
         options = {"dataset": dataset, "year": year, "vintage": vintage}
         with store.all_or_nothing(collection):
-            parts = put_all(store, collection, by_state)
+            parts = put_all(store, collection, parts_of)
             store.commit(
                 collection,
                 parts,
@@ -247,7 +248,7 @@ def ingest_atlas(
                 {"vintage": vintage},
                 keep_others=True,
             )
-    return Ingested(collection, {state: len(part) for state, part in by_state.items()}, tuple(lines))
+    return Ingested(collection, {state: len(part) for state, part in parts_of.items()}, tuple(lines))
 
 
 # Studies out of the store ------------------------------------------------------------------------
