@@ -16,7 +16,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from geomob_dask.errors import NewerStoreError, StoreError
 from geomob_dask.store.objects import Found, Objects
 from geomob_dask.store.provenance import sha256
+from geomob_dask.store.receipts import Receipt
 from geomob_dask.store.snapshots import Part, Snapshot, newest
 
 _T = TypeVar("_T")
@@ -341,24 +342,25 @@ class _Checksums:
 # Receipts -------------------------------------------------------------------------------------------
 
 
-def read_receipt(data: bytes) -> list[str] | None:
-    """Return the keys of the parts that a receipt names; None if it is none."""
+def _receipt(data: bytes, where: str) -> Receipt | None:
+    """Return a receipt, None if it is none.
+
+    Raises
+    ------
+    NewerStoreError
+        If a newer version wrote it.
+    """
     try:
-        plain = json.loads(data)
-    except ValueError:
+        return Receipt.from_bytes(data, where)
+    except NewerStoreError:
+        raise
+    except StoreError:
         return None
-    return sorted(set(_part_keys(plain))) if isinstance(plain, dict) else None
 
 
-def _part_keys(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(value.get("key"), str) and "sha256" in value:
-            yield value["key"]
-        for below in value.values():
-            yield from _part_keys(below)
-    elif isinstance(value, list):
-        for below in value:
-            yield from _part_keys(below)
+def _made(receipt: Receipt) -> set[tuple[str, str, Part]]:
+    """Return collection, state and part of everything that a receipt waits to commit."""
+    return {(commit.collection, state, part) for commit in receipt.commits for state, part in commit.made().items()}
 
 
 def check_receipt(objects: Objects, key: str, keys: frozenset[str]) -> list[Finding]:
@@ -366,10 +368,14 @@ def check_receipt(objects: Objects, key: str, keys: frozenset[str]) -> list[Find
     data = _get(objects, key)
     if data is None:
         return []
-    parts = read_receipt(data)
-    if parts is None:
-        return [Finding(UNREADABLE, key, "no receipt of an output; expected what a backfill wrote")]
+    try:
+        receipt = _receipt(data, f"{objects.url}/{key}")
+    except NewerStoreError as error:
+        return [Finding(NEWER, key, str(error).removeprefix(f"{objects.url}/{key}: "))]
+    if receipt is None:
+        return [Finding(UNREADABLE, key, "no receipt of an output; expected what a worker of a backfill wrote")]
     # The commit of its output removes a receipt, its parts stay.
+    parts = sorted(part.key for _, _, part in _made(receipt))
     gone = [part for part in parts if part not in keys and not objects.exists(part)]
     if not gone or not objects.exists(key):
         return []
@@ -436,14 +442,15 @@ def unreferenced(
     age = {found.key: now - found.modified for found in _all(candidates)}
     superseded = _superseded(there, age, older_than) if history else {}
     wanted: set[str] = set()
-    committed: set[str] = set()
+    committed: set[tuple[str, str, Part]] = set()
     asked = [(name, number) for name, numbers in there.snapshots.items() for number in sorted(numbers)]
     for (name, number), snapshot in zip(asked, each(lambda one: _known_snapshot(objects, *one), asked), strict=True):
-        keys = set() if snapshot is None else {part.key for part in snapshot.parts.values()}
+        if snapshot is None:
+            continue
         if number == max(there.snapshots[name]):
-            committed |= keys
+            committed |= {(name, state, part) for state, part in snapshot.parts.items()}
         if (name, number) not in superseded:
-            wanted |= keys
+            wanted |= {part.key for part in snapshot.parts.values()}
     receipts = [found for name in there.receipts for found in there.receipts[name]]
     waiting = []
     named = each(lambda one: _waiting_for(objects, one, committed, there.keys), receipts)
@@ -503,13 +510,18 @@ def _known_snapshot(objects: Objects, collection: str, number: int) -> Snapshot 
         raise StoreError(f"{error}; nothing was removed, because what it lists is not known") from error
 
 
-def _waiting_for(objects: Objects, receipt: Found, committed: set[str], there: frozenset[str]) -> frozenset[str] | None:
+def _waiting_for(
+    objects: Objects, found: Found, committed: set[tuple[str, str, Part]], there: frozenset[str]
+) -> frozenset[str] | None:
     """Return the parts that a receipt keeps for a commit; None if no run can use it, or all are committed."""
-    data = _get(objects, receipt.key)
-    keys = None if data is None else read_receipt(data)
-    if not keys or all(key in committed for key in keys):
-        return None
-    return frozenset(keys) if all(key in there for key in keys) else None
+    data = _get(objects, found.key)
+    try:
+        receipt = None if data is None else _receipt(data, f"{objects.url}/{found.key}")
+    except NewerStoreError as error:
+        raise NewerStoreError(f"{error}; nothing was removed") from error
+    made = set() if receipt is None else _made(receipt)
+    keys = frozenset(part.key for _, _, part in made)
+    return keys if made - committed and keys <= there else None
 
 
 def remove(
@@ -517,8 +529,8 @@ def remove(
 ) -> int:
     """Remove what nothing refers to; return how many objects are gone.
 
-    An object that was written again since it was listed stays, as does a part that was committed or got a receipt
-    since. So a job that works on the same store meets nothing but its own.
+    An object that was written again since it was listed stays, as does a part that was committed since: writers put
+    again what is there already. So a job that works on the same store finds all of its own.
 
     Parameters
     ----------
@@ -535,25 +547,21 @@ def remove(
 
     shown = iter(progress(found.removable))
 
-    def remove_all(some: Sequence[Found], wanted: Iterable[str] = ()) -> int:
+    def remove_all(some: Sequence[Found], wanted: Set[str] = frozenset()) -> int:
         unwanted = [one for one in itertools.islice(shown, len(some)) if one.key not in wanted]
         return sum(each(remove_one, unwanted))
 
     # What refers to others goes first: a cleaning that is stopped leaves nothing that refers to what is gone.
     gone = remove_all((*found.snapshots, *found.receipts))
     for name, parts in itertools.groupby(found.parts, lambda part: part.key.rsplit("/", 1)[0]):
-        gone += remove_all(list(parts), _wanted_now(objects, name))
+        gone += remove_all(list(parts), _committed_now(objects, name))
     return gone + remove_all(found.temporary)
 
 
-def _wanted_now(objects: Objects, collection: str) -> set[str]:
-    """Return the parts that the newest snapshot or a receipt of a collection names at this moment."""
+def _committed_now(objects: Objects, collection: str) -> set[str]:
+    """Return the parts that the newest snapshot of a collection lists at this moment."""
     _, snapshot = newest(objects, collection)
-    wanted = set() if snapshot is None else {part.key for part in snapshot.parts.values()}
-    for name in objects.names(f"{collection}/_outputs"):
-        data = _get(objects, f"{collection}/_outputs/{name}")
-        wanted |= set() if data is None else set(read_receipt(data) or ())
-    return wanted
+    return set() if snapshot is None else {part.key for part in snapshot.parts.values()}
 
 
 # What both share ------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ from stores import QUIET, build_graph, build_index, contents, ingest_sample
 
 from geomob_dask.errors import InputError, NewerStoreError, StoreError
 from geomob_dask.runs import verify as runs
-from geomob_dask.store import Provenance, Store, audit
+from geomob_dask.store import Commit, Provenance, Receipt, Store, audit, receipts
 
 MEASURES, RESULT = "measures/x/2020", "results/made/x/2020/all"
 STATES = ("18", "39", "72")
+LATE = Provenance("made", {}, {"value": "late"})
 
 
 @pytest.fixture
@@ -288,10 +289,11 @@ def test_real_runs_are_current_until_their_input_changes(tmp_path):
 # Clean ------------------------------------------------------------------------------------------
 
 
-def receipt(store: Store, parts, name: str = "18-abc") -> str:
-    key = f"{RESULT}/_outputs/{name}.json"
-    plain = {"format": 1, "parts": {state: part.__dict__ for state, part in parts.items()}}
-    store.objects.put(key, json.dumps(plain).encode())
+def receipt(store: Store, parts, provenance: Provenance = LATE) -> str:
+    """Write the receipt of an output that waits for its commit; return its key."""
+    state = next(iter(parts))
+    key = receipts.key_of(RESULT, state, provenance.identity)
+    store.objects.put(key, Receipt(state, (Commit(RESULT, parts, provenance, {"vintage": "x"}),)).to_bytes())
     return key
 
 
@@ -369,18 +371,31 @@ def test_an_output_that_waits_for_its_commit_stays_until_it_is_given_up(store: S
 @in_both
 def test_receipts_of_no_use_go(store: Store):
     filled(store)
-    committed = receipt(store, {"18": store.snapshot(RESULT).parts["18"]}, "committed")
+    commit(store, RESULT, LATE, 2.0)
+    committed = receipt(store, {"18": store.snapshot(RESULT).parts["18"]})
     gone = store.put(RESULT, "39", table("39", 9.0))
     store.objects.delete(gone.key)
-    broken = receipt(store, {"39": gone}, "broken")
-    store.objects.put(f"{RESULT}/_outputs/nonsense.json", b"{")
-    found = verified(store)
-    assert sorted(damage(found)) == [
-        (audit.MISSING, broken),
-        (audit.UNREADABLE, f"{RESULT}/_outputs/nonsense.json"),
-    ]
-    assert cleaned(store, older_than=0) == {committed, broken, f"{RESULT}/_outputs/nonsense.json"}
+    broken = receipt(store, {"39": gone})
+    nonsense = f"{RESULT}/_outputs/72-0.json"
+    store.objects.put(nonsense, b"{")
+    assert sorted(damage(verified(store))) == [(audit.MISSING, broken), (audit.UNREADABLE, nonsense)]
+    assert cleaned(store, older_than=0) == {committed, broken, nonsense}
     assert verified(store).damage == ()
+
+
+def test_a_receipt_of_another_run_with_the_same_rows_still_waits(store: Store):
+    part = filled(store).snapshot(RESULT).parts["18"]
+    receipt(store, {"18": part})
+    assert cleaned(store, older_than=0) == set()
+
+
+def test_a_receipt_of_a_newer_version_stops_cleaning(store: Store):
+    filled(store)
+    key = receipt(store, {"18": store.put(RESULT, "18", table("18", 9.0))})
+    store.objects.put(key, store.objects.get(key).replace(b'"format": 1', b'"format": 2'))
+    assert damage(verified(store)) == [(audit.NEWER, key)]
+    with pytest.raises(NewerStoreError, match="nothing was removed"):
+        audit.unreferenced(store.objects, older_than=0)
 
 
 def test_a_damaged_snapshot_stops_cleaning(store: Store):
@@ -399,7 +414,7 @@ def test_what_is_committed_or_written_again_after_the_listing_stays(store: Store
     parts = {state: store.put(RESULT, state, frame) for state, frame in frames.items()}
     found = audit.unreferenced(store.objects, older_than=0)
     assert {one.key for one in found.parts} == {part.key for part in parts.values()}
-    store.commit(RESULT, {"18": parts["18"]}, Provenance("late", {}), {"vintage": "x"}, keep_others=True)
+    store.commit(RESULT, {"18": parts["18"]}, LATE, {"vintage": "x"}, keep_others=True)
     assert audit.remove(store.objects, found) == 1
     assert verified(store).damage == ()
 
@@ -412,7 +427,7 @@ def test_a_part_that_a_job_writes_again_looks_fresh(tmp_path):
     assert [one.key for one in found.parts] == [part.key]
     store.put(RESULT, "18", table("18", 9.0))
     assert audit.remove(store.objects, found) == 0
-    store.commit(RESULT, {"18": part}, Provenance("late", {}), {"vintage": "x"}, keep_others=True)
+    store.commit(RESULT, {"18": part}, LATE, {"vintage": "x"}, keep_others=True)
     assert verified(store).damage == ()
 
 
