@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,8 @@ def mutual_information(
     codes : shape (n_units,)
         Classes.
     names : sequence of str, optional
-        Of the features, for messages.
+        Of the features, for messages and seeds: a named feature is judged the same alone and beside others, so that
+        features can be shared out among workers and `joined`.
     repeats : int
         Random halves of the units, drawn without replacement within each class: a unit drawn twice would be its own
         neighbour. The deviation over halves estimates the standard error of the whole. 0: no interval (NaN).
@@ -72,7 +74,7 @@ def mutual_information(
         The estimate of a feature with ties is the mean of so many runs: scikit-learn breaks ties by noise, and where
         all units of a state share a value, one run differs from the next by a fifth.
     seed : int
-        With the feature's number and the run's or half's, it keys every draw.
+        With the feature's name (its number, without names) and the run's or half's, it keys every draw.
     level : float
         Of the interval, which is cut at 0.
     nearest : int
@@ -93,7 +95,11 @@ def mutual_information(
     if runs < 1:
         raise InputError(f"runs: found {runs}, expected 1 or more")
     _refuse_few(values, codes, names, least=2 * (nearest + 1))
-    rows = [_of_feature(column, codes, number, repeats, runs, seed, nearest) for number, column in enumerate(values.T)]
+    keys = range(values.shape[1]) if names is None else [zlib.crc32(name.encode()) for name in names]
+    rows = [
+        _of_feature(column, codes, key, repeats, runs, seed, nearest)
+        for key, column in zip(keys, values.T, strict=True)
+    ]
     nats, errors = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     reach = scipy.special.ndtri((1 + level) / 2) * errors
     return MutualInformation(
@@ -104,6 +110,28 @@ def mutual_information(
         order=np.argsort(-nats, kind="stable").astype(np.int64),
         level=level,
         repeats=repeats,
+    )
+
+
+def joined(parts: Sequence[MutualInformation]) -> MutualInformation:
+    """Return what was found for features one by one as one finding, in the order of the parts.
+
+    Raises
+    ------
+    InputError
+        If there is no part, or they differ in level or repeats.
+    """
+    if len({(part.level, part.repeats) for part in parts}) != 1:
+        raise InputError(f"parts: found {len(parts)} of several levels or repeats, expected one or more of one kind")
+    nats = np.concatenate([part.nats for part in parts])
+    return MutualInformation(
+        nats=nats,
+        lower=np.concatenate([part.lower for part in parts]),
+        upper=np.concatenate([part.upper for part in parts]),
+        units=np.concatenate([part.units for part in parts]),
+        order=np.argsort(-nats, kind="stable").astype(np.int64),
+        level=parts[0].level,
+        repeats=parts[0].repeats,
     )
 
 
@@ -119,20 +147,20 @@ def _refuse_few(values: Floats, codes: Ints, names: Sequence[str] | None, *, lea
 
 
 def _of_feature(
-    column: Floats, codes: Ints, number: int, repeats: int, runs: int, seed: int, nearest: int
+    column: Floats, codes: Ints, key: int, repeats: int, runs: int, seed: int, nearest: int
 ) -> tuple[float, float]:
     known = ~np.isnan(column)
     x, y = column[known], codes[known]
     members = [np.flatnonzero(y == code) for code in np.unique(codes)]
     tied = len(np.unique(x)) < len(x)
-    whole = float(np.mean([_nats(x, y, _seed(seed, number, 0, run), nearest) for run in range(runs if tied else 1)]))
+    whole = float(np.mean([_nats(x, y, _seed(seed, key, 0, run), nearest) for run in range(runs if tied else 1)]))
     if not repeats:
         return whole, float("nan")
     halves = np.empty(repeats)
     for repeat in range(repeats):
-        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number, repeat + 1])))
+        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, key, repeat + 1])))
         half = np.sort(np.concatenate([draw.permutation(rows)[: len(rows) // 2] for rows in members]))
-        halves[repeat] = _nats(x[half], y[half], _seed(seed, number, repeat + 1), nearest)
+        halves[repeat] = _nats(x[half], y[half], _seed(seed, key, repeat + 1), nearest)
     return whole, float(halves.std(ddof=1))
 
 

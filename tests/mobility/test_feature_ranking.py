@@ -6,7 +6,7 @@ from scipy.special import digamma
 from sklearn.linear_model import LogisticRegression
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.feature_ranking import mutual_information, permutation_importance
+from geomob_dask.models.feature_ranking import joined, mutual_information, permutation_importance
 
 
 def planted(units=300, seed=2):
@@ -61,6 +61,19 @@ def test_a_feature_is_judged_by_itself_and_a_seed_repeats():
     np.testing.assert_array_equal(whole.upper, mutual_information(values, codes, repeats=5, seed=4).upper)
     np.testing.assert_array_equal(whole.nats[:2], mutual_information(values[:, :2], codes, repeats=5, seed=4).nats)
     assert (whole.upper != mutual_information(values, codes, repeats=5, seed=5).upper).any()
+
+
+def test_features_shared_out_and_joined_are_the_whole():
+    values, codes = planted()
+    values[:, 1] = values[:, 1].round()
+    names = ["idle", "weak", "strong"]
+    whole = mutual_information(values, codes, names=names, repeats=4)
+    parts = [mutual_information(values[:, [k]], codes, names=[names[k]], repeats=4) for k in range(3)]
+    shared = joined(parts)
+    for field in ("nats", "lower", "upper", "units", "order"):
+        np.testing.assert_array_equal(getattr(shared, field), getattr(whole, field))
+    with pytest.raises(InputError, match="parts: found 2"):
+        joined([parts[0], mutual_information(values, codes, repeats=5)])
 
 
 def test_ties_are_averaged_over_runs():
