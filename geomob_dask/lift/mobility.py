@@ -178,3 +178,111 @@ def leakage_table(scores: Sequence[Mapping[str, float]]) -> pd.DataFrame:
         for leak in leaks(scores)
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("preparation")
+
+
+# Held-out predictions ------------------------------------------------------------------------
+
+
+def mean_shares(parts: Sequence[tuple[Ints, Floats]], n_units: int) -> Floats:
+    """Return each unit's mean predicted probabilities over the folds that held it out.
+
+    Parameters
+    ----------
+    parts : sequence of (shape (n_rows,), shape (n_rows, n_classes))
+        The units of a fold, and what was predicted of them.
+
+    Returns
+    -------
+    shape (n_units, n_classes)
+        NaN for a unit that no fold held out.
+
+    Examples
+    --------
+    >>> mean_shares([(np.array([0]), np.array([[0.25, 0.75]])), (np.array([0]), np.array([[0.75, 0.25]]))], 2)
+    array([[0.5, 0.5],
+           [nan, nan]])
+    """
+    total = np.zeros((n_units, parts[0][1].shape[1]))
+    times = np.zeros(n_units)
+    for rows, shares in parts:
+        total[rows] += shares
+        times[rows] += 1
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / times[:, None])
+
+
+def predictions_table(study: Study, shares: Floats) -> pd.DataFrame:
+    """Return the likeliest class and the probabilities of each unit, by key; of equal ones the lower class."""
+    columns = {f"p_{number}": shares[:, number] for number in range(shares.shape[1])}
+    return pd.DataFrame(
+        {"predicted": shares.argmax(axis=1).astype(np.int64), **columns},
+        index=pd.Index(study.keys, dtype="str", name="unit"),
+    )
+
+
+def calibration_rows(
+    parts: Sequence[tuple[Ints, Floats]], codes: Ints, names: Sequence[str], repeats: int, bins: int = 10
+) -> pd.DataFrame:
+    """Return mean predicted probabilities and shares that are so, by class and bin of the probability.
+
+    Parameters
+    ----------
+    parts : as in `mean_shares`
+    repeats : int
+        How often each unit was held out: its predictions are no further units, and the interval is not narrower
+        for them.
+
+    Returns
+    -------
+    DataFrame
+        ``class``, ``predicted``, ``observed``, ``lower``, ``upper`` (Wilson, 95 %), ``units`` (a mean over repeats).
+
+    References
+    ----------
+    Wilson (1927), "Probable Inference, the Law of Succession, and Statistical Inference".
+    """
+    rows = np.concatenate([rows for rows, _ in parts])
+    shares = np.concatenate([shares for _, shares in parts])
+    found = []
+    for number, name in enumerate(names):
+        place = np.minimum((shares[:, number] * bins).astype(np.int64), bins - 1)
+        is_so = codes[rows] == number
+        for one in np.unique(place):
+            inside = place == one
+            units, observed = inside.sum() / repeats, float(is_so[inside].mean())
+            lower, upper = _wilson(observed, units)
+            found.append((name, float(shares[inside, number].mean()), observed, lower, upper, units))
+    return pd.DataFrame(found, columns=["class", "predicted", "observed", "lower", "upper", "units"])
+
+
+def _wilson(share: float, count: float, level: float = 0.95) -> tuple[float, float]:
+    z = float(scipy.stats.norm.ppf((1 + level) / 2))
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    reach = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
+
+
+def confusion_rows(
+    parts: Sequence[tuple[Ints, Floats]], codes: Ints, names: Sequence[str], repeats: int
+) -> pd.DataFrame:
+    """Return how many units of each class were taken for each, as means over repeats.
+
+    Returns
+    -------
+    DataFrame
+        ``actual``, ``predicted``, ``units``, ``share`` (of the actual class).
+    """
+    counts = np.zeros((len(names), len(names)))
+    for rows, shares in parts:
+        np.add.at(counts, (codes[rows], shares.argmax(axis=1)), 1 / repeats)
+    actual, predicted = (index.ravel() for index in np.indices(counts.shape))
+    words = np.array(list(names), dtype=object)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
+    return pd.DataFrame(
+        {
+            "actual": pd.array(words[actual], dtype="str"),
+            "predicted": pd.array(words[predicted], dtype="str"),
+            "units": counts.ravel(),
+            "share": share.ravel(),
+        }
+    )
