@@ -5,7 +5,7 @@ The bar counts tasks by stage, as the dashboard does; the link to the dashboard 
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dask
@@ -17,7 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from geomob_dask.errors import GeomobError, RunError
+from geomob_dask.lift.tasks import Run
 
+# How a run's tasks are carried out: their results, by name.
+Carry = Callable[[Mapping[str, Delayed], Run], dict[str, Any]]
 _POLL = 0.25
 
 
@@ -67,6 +70,20 @@ def compute(
         except (CommClosedError, TimeoutError) as error:
             raise RunError(f"lost the connection to the scheduler: {error}; the store is as it was before") from error
     return dict(zip(names, results, strict=True))
+
+
+def on(client: distributed.Client | None, console: Console) -> Carry:
+    """Return how tasks are carried out on a cluster, or in this process without one; see `compute`."""
+
+    def carry(tasks: Mapping[str, Delayed], run: Run) -> dict[str, Any]:
+        return compute(tasks, client, console, token=run.token)
+
+    return carry
+
+
+def in_this_thread(tasks: Mapping[str, Delayed], run: Run) -> dict[str, Any]:
+    """Carry tasks out one after the other, without a bar: what a worker does with a whole output."""
+    return dict(zip(tasks, dask.compute(*tasks.values(), scheduler="synchronous"), strict=True))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import distributed
 import numpy as np
 import pandas as pd
+from dask.delayed import Delayed
 from rich.console import Console
 
 from geomob_dask.errors import InputError
@@ -18,11 +19,12 @@ from geomob_dask.metrics.checks_exposure import check_reported_totals
 from geomob_dask.metrics.exposure import Interactions
 from geomob_dask.metrics.quality import Reason
 from geomob_dask.outputs.exposure_tables import exposure_table
-from geomob_dask.runs.execute import compute
-from geomob_dask.runs.plan import Output, Plan
-from geomob_dask.runs.regions import Regions, find_regions
+from geomob_dask.runs.commits import commit_all
+from geomob_dask.runs.execute import Carry, on
+from geomob_dask.runs.plan import EachState, Output, Plan
+from geomob_dask.runs.regions import Regions, find_regions, region_tables
 from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, group_counts, load_grouping
-from geomob_dask.store import Part, Provenance, Store
+from geomob_dask.store import Commit, Part, Provenance, Snapshot, Store
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Request:
     groups : str, optional
         A shipped grouping or a file; found from the dataset's columns by default.
     options : Options
+    each : bool
+        Whether states are computed each by itself, in runs of their own, and lie together as parts of one result.
     """
 
     dataset: str
@@ -48,10 +52,11 @@ class Request:
     states: tuple[str, ...] | None = None
     groups: str | None = None
     options: lift.Options = field(default_factory=lift.Options)
+    each: bool = False
 
     def collection(self, grouping: Grouping, product: str = "exposure") -> str:
         """Return where the result goes."""
-        states = "-".join(self.states) if self.states else "all"
+        states = "each" if self.each else "-".join(self.states) if self.states else "all"
         name = f"{states}-{self.by}-{self.options.mode}-{self.options.threshold:g}"
         return f"results/{product}/{grouping.name}/{self.dataset}/{self.year}/{name}"
 
@@ -86,6 +91,11 @@ class Prepared:
         """Return where the interactions go."""
         return self.request.collection(self.grouping, "interaction")
 
+    @property
+    def part(self) -> str:
+        """Return the name of the one part of the result: its state where states are computed each by itself."""
+        return self.plan.outputs[0].state if self.request.each else "all"
+
 
 def prepare(store: Store, request: Request) -> Prepared:
     """Return what a run would read and write; nothing is computed.
@@ -97,39 +107,96 @@ def prepare(store: Store, request: Request) -> Prepared:
     DefinitionError
         If no grouping fits the dataset's columns.
     """
-    name = f"measures/{request.dataset}/{request.year}"
-    measures = store.snapshot(name)
-    parts = store.chosen(measures, request.states)
-    columns = list(store.frame(name, states=list(parts)).columns)
+    known = _look(store, request)
+    parts = store.chosen(known.measures, request.states)
+    inputs = {known.measures.collection: known.measures.checksum(list(parts))}
+    if known.regions.collection:
+        inputs[known.regions.collection] = known.regions.checksum
+    states = {"states": list(request.states or ()) or "all"}
+    provenance = Provenance("exposure", inputs, {**_options(request, known), **states})
+    collection = request.collection(known.grouping)
+    wanted = [collection]
+    if request.options.interactions:
+        wanted.append(request.collection(known.grouping, "interaction"))
+    done = all(_runs(store, result) == {provenance.identity} for result in wanted)
+    outputs = tuple(_output(state, part, known.regions) for state, part in parts.items())
+    plan = Plan(collection, outputs, provenance, done)
+    return Prepared(request, known.grouping, known.edition, known.regions, parts, known.vintage, plan)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the store says of a request."""
+
+    measures: Snapshot
+    grouping: Grouping
+    edition: Edition
+    regions: Regions
+
+    @property
+    def vintage(self) -> str:
+        return str(self.measures.attributes["vintage"])
+
+
+def _look(store: Store, request: Request) -> _Known:
+    measures = store.snapshot(f"measures/{request.dataset}/{request.year}")
+    states = list(store.chosen(measures, request.states))
+    columns = store.columns(measures, states)
     if request.groups is None:
         grouping, edition = find_grouping(columns, request.year)
     else:
         grouping = load_grouping(request.groups)
         edition = find_edition(grouping, columns, request.year)
-    vintage = measures.attributes["vintage"]
-    regions = find_regions(store, request.by, vintage, columns, list(parts))
-    inputs = {measures.collection: measures.checksum(list(parts))}
-    if regions.collection:
-        inputs[regions.collection] = regions.checksum
-    options = {
+    regions = find_regions(store, request.by, str(measures.attributes["vintage"]), columns, states)
+    return _Known(measures, grouping, edition, regions)
+
+
+def _options(request: Request, known: _Known) -> dict[str, Any]:
+    return {
         "dataset": request.dataset,
         "year": request.year,
         "by": request.by,
-        "states": list(request.states or ()) or "all",
-        "grouping": grouping.name,
-        "edition": edition.model_dump(mode="json"),
+        "grouping": known.grouping.name,
+        "edition": known.edition.model_dump(mode="json"),
         "mode": str(request.options.mode),
         "threshold": request.options.threshold,
     }
-    provenance = Provenance("exposure", inputs, options)
-    collection = request.collection(grouping)
-    wanted = [collection]
-    if request.options.interactions:
-        wanted.append(request.collection(grouping, "interaction"))
-    done = all(_runs(store, result) == {provenance.identity} for result in wanted)
-    outputs = tuple(_output(state, part, regions) for state, part in parts.items())
-    plan = Plan(collection, outputs, provenance, done)
-    return Prepared(request, grouping, edition, regions, parts, vintage, plan)
+
+
+@dataclass(frozen=True)
+class Each:
+    """The outputs of one year, each state by itself.
+
+    Attributes
+    ----------
+    request : Request
+    outputs : EachState
+    """
+
+    request: Request
+    outputs: EachState
+    _known: _Known
+
+    @property
+    def collection(self) -> str:
+        """Return where they go."""
+        return self.request.collection(self._known.grouping)
+
+    def prepared(self, state: str) -> Prepared:
+        """Return what the output of one state needs, and nothing of others."""
+        known, request = self._known, replace(self.request, states=(state,))
+        plan = Plan(self.collection, self.outputs.outputs([state]), self.outputs.provenance(state), False)
+        measures = {state: known.measures.parts[state]}
+        regions = known.regions.of_states([state])
+        return Prepared(request, known.grouping, known.edition, regions, measures, known.vintage, plan)
+
+
+def prepare_each(store: Store, request: Request) -> Each:
+    """Return what a run of every state by itself would read and write; raises as `prepare`."""
+    request = replace(request, each=True)
+    known = _look(store, request)
+    by_state = [known.measures, *region_tables(store, known.regions)]
+    return Each(request, EachState("exposure", _options(request, known), by_state), known)
 
 
 def _runs(store: Store, collection: str) -> set[str]:
@@ -204,7 +271,26 @@ def execute(
     reported : Reported, optional
         Totals to compare with.
     """
+    collections = [item.plan.collection for item in prepared]
+    collections += [item.interactions for item in prepared if item.request.options.interactions]
+    with store.all_or_nothing(*collections):
+        commit_all(store, produce(store, prepared, on(client, console), reported=reported))
+
+
+def produce(
+    store: Store, prepared: Sequence[Prepared], carry: Carry, *, reported: Reported | None = None
+) -> list[Commit]:
+    """Compute, check and write exposures; return what is to be committed."""
     run = Run("exposure")
+    written = carry(_work(store, prepared, run), run)
+    if reported is not None:
+        for one in written.values():
+            reported.check(one.people)
+    return [commit for item in prepared for commit in _settled(item, written[item.plan.collection])]
+
+
+def _work(store: Store, prepared: Sequence[Prepared], run: Run) -> dict[str, Delayed]:
+    """Return the tasks that write each result, by collection."""
     writes = {}
     for items in _sharing_measures(prepared):
         first = items[0]
@@ -225,20 +311,17 @@ def execute(
         for number, item in enumerate(items):
             collection = item.plan.collection
             writes[collection] = run.task("write", collection, _write, store, item, number, partials)
-    collections = [item.plan.collection for item in prepared]
-    collections += [item.interactions for item in prepared if item.request.options.interactions]
-    with store.all_or_nothing(*collections):
-        written = compute(writes, client, console, token=run.token)
-        if reported is not None:
-            for one in written.values():
-                reported.check(one.people)
-        for item in prepared:
-            one = written[item.plan.collection]
-            attributes = {"vintage": item.vintage, "by": item.request.by, "mode": str(item.request.options.mode)}
-            if one.interactions is not None:
-                store.commit(item.interactions, {"all": one.interactions}, item.plan.provenance, attributes)
-            provenance = replace(item.plan.provenance, report=one.report)
-            store.commit(item.plan.collection, {"all": one.exposures}, provenance, attributes)
+    return writes
+
+
+def _settled(item: Prepared, one: _Written) -> list[Commit]:
+    """Return what is committed of what the tasks wrote."""
+    attributes = {"vintage": item.vintage, "by": item.request.by, "mode": str(item.request.options.mode)}
+    provenance = replace(item.plan.provenance, report=one.report)
+    result = Commit(item.plan.collection, {item.part: one.exposures}, provenance, attributes)
+    if one.interactions is None:
+        return [result]
+    return [Commit(item.interactions, {item.part: one.interactions}, item.plan.provenance, attributes), result]
 
 
 def _sharing_measures(prepared: Sequence[Prepared]) -> list[list[Prepared]]:
@@ -278,11 +361,11 @@ def _write(store: Store, item: Prepared, number: int, partials: Sequence[Sequenc
     groups = tuple(group.name for group in item.edition.groups)
     found = lift.combine([by_state[number] for by_state in partials], groups, item.request.options)
     table = result_table(found, item.request.options)
-    exposures = store.put(item.plan.collection, "all", table)
+    exposures = store.put(item.plan.collection, item.part, table)
     interactions = None
     if found.interactions is not None:
         pairs = interaction_table(found.interactions, found.names.index, groups)
-        interactions = store.put(item.interactions, "all", pairs)
+        interactions = store.put(item.interactions, item.part, pairs)
     return _Written(exposures, interactions, table["people_count"], report(found))
 
 

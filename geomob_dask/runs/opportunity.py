@@ -7,6 +7,7 @@ from typing import Any
 import distributed
 import numpy as np
 import pandas as pd
+from dask.delayed import Delayed
 from rich.console import Console
 
 from geomob_dask.definition import Definition
@@ -14,9 +15,10 @@ from geomob_dask.errors import InputError, StoreError
 from geomob_dask.lift import opportunity as lift
 from geomob_dask.lift.halo import Edges
 from geomob_dask.lift.tasks import Run
-from geomob_dask.runs.execute import compute
-from geomob_dask.runs.plan import Output, Plan
-from geomob_dask.store import Part, Provenance, Snapshot, Store
+from geomob_dask.runs.commits import commit_all
+from geomob_dask.runs.execute import Carry, on
+from geomob_dask.runs.plan import EachState, Output, Plan, of_states
+from geomob_dask.store import Commit, Part, Provenance, Snapshot, Store
 from geomob_dask.transforms.rank_exponential import Ranking
 
 NORMS = "selected, state, nation or frozen:YEAR"
@@ -39,6 +41,8 @@ class Request:
         ``frozen:YEAR``.
     steps : bool
         Whether the result also holds every step (z-scores, domain sums, …).
+    each : bool
+        Whether states are computed each by itself, in runs of their own, and lie together as parts of one result.
     """
 
     definition: Definition
@@ -47,6 +51,7 @@ class Request:
     states: tuple[str, ...] | None = None
     norm: str = "selected"
     steps: bool = False
+    each: bool = False
 
     @property
     def frozen_year(self) -> int | None:
@@ -60,7 +65,9 @@ class Request:
 
     def collection(self, product: str = "results", year: int | None = None) -> str:
         """Return where the result goes."""
-        states = "-".join(self.states) if self.states else "all"
+        states = "-".join(self.states) if self.states and not self.each else "all"
+        if self.each and product == "results":
+            states = "each"
         norm = self.norm.replace(":", "-") if product == "results" else "selected"
         steps = "-steps" if self.steps and product == "results" else ""
         name = f"{states}-{norm}{steps}"
@@ -68,10 +75,36 @@ class Request:
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class Inputs:
+    """What an index is made from.
+
+    Attributes
+    ----------
+    tracts, edges, measures : Snapshot
+    reference : Snapshot, optional
+        The norms of another year.
+    """
+
     tracts: Snapshot
     edges: Snapshot
     measures: Snapshot
+    reference: Snapshot | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request and what it needs; small plain data that travels to workers.
+
+    Attributes
+    ----------
+    request : Request
+    found : Inputs
+    plan : Plan
+    """
+
+    request: Request
+    found: Inputs
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -112,19 +145,72 @@ def make_plan(store: Store, request: Request) -> Plan:
     InputError
         If the dataset, year, vintage, states or neighbours are not there, or the neighbours belong to other polygons.
     """
-    if request.norm not in ("selected", "state", "nation") and request.frozen_year is None:
-        raise InputError(f"--norm {request.norm}: expected {NORMS}")
+    return prepare(store, request).plan
+
+
+def prepare(store: Store, request: Request) -> Prepared:
+    """Return what a run would read and write, and where that is; see `make_plan`."""
     found = _inputs(store, request)
     states = _all_states(found) if request.norm == "nation" else _selected(store, request, found)
     inputs = {
         found.tracts.collection: found.tracts.checksum(states),
         found.edges.collection: found.edges.checksum(states),
         found.measures.collection: found.measures.checksum(states),
+        **_reference_input(found),
     }
-    if request.frozen_year is not None:
-        reference = store.snapshot(request.collection("norms", request.frozen_year))
-        inputs[reference.collection] = reference.checksum()
-    options = {
+    provenance = Provenance("opportunity", inputs, _options(request))
+    outputs = tuple(_output(found, state) for state in _selected(store, request, found))
+    existing = store.find(request.collection())
+    done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
+    return Prepared(request, found, Plan(request.collection(), outputs, provenance, done))
+
+
+@dataclass(frozen=True)
+class Each:
+    """The outputs of one year, each state by itself.
+
+    Attributes
+    ----------
+    request : Request
+    found : Inputs
+    outputs : EachState
+    """
+
+    request: Request
+    found: Inputs
+    outputs: EachState
+
+    def prepared(self, state: str) -> Prepared:
+        """Return what the output of one state needs, and nothing of others."""
+        request = replace(self.request, states=(state,))
+        tracts, edges, measures = (
+            of_states(one, [state]) for one in (self.found.tracts, self.found.edges, self.found.measures)
+        )
+        found = Inputs(tracts, edges, measures, self.found.reference)
+        plan = Plan(request.collection(), self.outputs.outputs([state]), self.outputs.provenance(state), False)
+        return Prepared(request, found, plan)
+
+
+def prepare_each(store: Store, request: Request) -> Each:
+    """Return what a run of every state by itself would read and write.
+
+    Raises
+    ------
+    InputError
+        As `make_plan`, or if the norms are those of several states.
+    """
+    if request.norm != "state" and request.frozen_year is None:
+        raise InputError(f"--norm {request.norm}: each state by itself expects the norm state or frozen:YEAR")
+    request = replace(request, each=True)
+    found = _inputs(store, request)
+    options = _options(request)
+    options.pop("states")
+    by_state = (found.tracts, found.edges, found.measures)
+    return Each(request, found, EachState("opportunity", options, by_state, _reference_input(found)))
+
+
+def _options(request: Request) -> dict[str, Any]:
+    return {
         "definition": request.definition.model_dump(mode="json"),
         "dataset": request.dataset,
         "year": request.year,
@@ -132,14 +218,15 @@ def make_plan(store: Store, request: Request) -> Plan:
         "norm": request.norm,
         "steps": request.steps,
     }
-    provenance = Provenance("opportunity", inputs, options)
-    outputs = tuple(_output(found, state) for state in _selected(store, request, found))
-    existing = store.find(request.collection())
-    done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
-    return Plan(request.collection(), outputs, provenance, done)
 
 
-def _inputs(store: Store, request: Request) -> _Inputs:
+def _reference_input(found: Inputs) -> dict[str, str]:
+    return {} if found.reference is None else {found.reference.collection: found.reference.checksum()}
+
+
+def _inputs(store: Store, request: Request) -> Inputs:
+    if request.norm not in ("selected", "state", "nation") and request.frozen_year is None:
+        raise InputError(f"--norm {request.norm}: expected {NORMS}")
     measures = store.snapshot(f"measures/{request.dataset}/{request.year}")
     vintage = measures.attributes["vintage"]
     tracts = store.snapshot(f"tracts/{vintage}")
@@ -154,14 +241,17 @@ def _inputs(store: Store, request: Request) -> _Inputs:
             f"store {store.url}: the neighbours of vintage {vintage} were built from other polygons than those now; "
             f"expected them anew from: jobs/neighbors.py --vintage {vintage}"
         )
-    return _Inputs(tracts, edges, measures)
+    reference = None
+    if request.frozen_year is not None:
+        reference = store.snapshot(request.collection("norms", request.frozen_year))
+    return Inputs(tracts, edges, measures, reference)
 
 
-def _all_states(found: _Inputs) -> tuple[str, ...]:
+def _all_states(found: Inputs) -> tuple[str, ...]:
     return tuple(sorted({*found.tracts.parts, *found.measures.parts}))
 
 
-def _selected(store: Store, request: Request, found: _Inputs) -> tuple[str, ...]:
+def _selected(store: Store, request: Request, found: Inputs) -> tuple[str, ...]:
     if request.states is None:
         return _all_states(found)
     store.chosen(found.measures, request.states)
@@ -169,7 +259,7 @@ def _selected(store: Store, request: Request, found: _Inputs) -> tuple[str, ...]
     return tuple(sorted(request.states))
 
 
-def _output(found: _Inputs, state: str) -> Output:
+def _output(found: Inputs, state: str) -> Output:
     parts = [
         snapshot.parts[state] for snapshot in (found.tracts, found.edges, found.measures) if state in snapshot.parts
     ]
@@ -181,13 +271,25 @@ def execute(store: Store, request: Request, plan: Plan, client: distributed.Clie
 
     Nothing is visible in the store before all states are there; if the run fails, what it wrote is removed.
     """
-    found = _inputs(store, request)
+    prepared = replace(prepare(store, request), plan=plan)
+    with store.all_or_nothing(plan.collection, request.collection("norms")):
+        commit_all(store, produce(store, prepared, on(client, console)))
+
+
+def produce(store: Store, prepared: Prepared, carry: Carry) -> list[Commit]:
+    """Compute and write a plan's outputs; return what is to be committed."""
     run = Run("opportunity")
+    return _settled(prepared, carry(_work(store, prepared, run), run))
+
+
+def _work(store: Store, prepared: Prepared, run: Run) -> dict[str, Delayed]:
+    """Return the tasks that write each state's part, and the norms where the run has its own."""
+    request, found, plan = prepared.request, prepared.found, prepared.plan
     selected = [output.state for output in plan.outputs]
     groups = (
         {state: [state] for state in selected} if request.norm == "state" else {"all": _group(request, found, selected)}
     )
-    frozen = None if request.frozen_year is None else _frozen_reference(store, request)
+    frozen = None if found.reference is None else _frozen_reference(store, request, found.reference)
     writes = {}
     for name, states in groups.items():
         blocks = {state: _load(store, request, found, run, state, states) for state in _largest_first(found, states)}
@@ -209,15 +311,20 @@ def execute(store: Store, request: Request, plan: Plan, client: distributed.Clie
         if request.norm == "selected":
             collection = request.collection("norms")
             writes["norms"] = run.task("write-norms", name, _write_reference, store, collection, lifted.reference)
-    with store.all_or_nothing(plan.collection, request.collection("norms")):
-        written = compute(writes, client, console, token=run.token)
-        norms = written.pop("norms", None)
-        report = {state: asdict(summary) for state, (_, summary) in sorted(written.items())}
-        provenance = replace(plan.provenance, report=report)
-        if norms is not None:
-            store.commit(request.collection("norms"), {"all": norms}, plan.provenance)
-        parts = {state: part for state, (part, _) in written.items()}
-        store.commit(plan.collection, parts, provenance, {"vintage": found.measures.attributes["vintage"]})
+    return writes
+
+
+def _settled(prepared: Prepared, written: dict[str, Any]) -> list[Commit]:
+    """Return what is committed of what the tasks wrote."""
+    request, plan = prepared.request, prepared.plan
+    norms = written.pop("norms", None)
+    report = {state: asdict(summary) for state, (_, summary) in sorted(written.items())}
+    parts = {state: part for state, (part, _) in written.items()}
+    attributes = {"vintage": prepared.found.measures.attributes["vintage"]}
+    result = Commit(plan.collection, parts, replace(plan.provenance, report=report), attributes)
+    if norms is None:
+        return [result]
+    return [Commit(request.collection("norms"), {"all": norms}, plan.provenance), result]
 
 
 def summaries(store: Store, plan: Plan) -> dict[str, Summary]:
@@ -226,15 +333,15 @@ def summaries(store: Store, plan: Plan) -> dict[str, Summary]:
     return {state: Summary(**snapshot.runs[part.run]["report"][state]) for state, part in snapshot.parts.items()}
 
 
-def _group(request: Request, found: _Inputs, selected: Sequence[str]) -> list[str]:
+def _group(request: Request, found: Inputs, selected: Sequence[str]) -> list[str]:
     return list(_all_states(found)) if request.norm == "nation" else list(selected)
 
 
-def _largest_first(found: _Inputs, states: Sequence[str]) -> list[str]:
+def _largest_first(found: Inputs, states: Sequence[str]) -> list[str]:
     return sorted(states, key=lambda state: (-_output(found, state).size, state))
 
 
-def _load(store: Store, request: Request, found: _Inputs, run: Run, state: str, group: Sequence[str]) -> Any:
+def _load(store: Store, request: Request, found: Inputs, run: Run, state: str, group: Sequence[str]) -> Any:
     parts = [snapshot.parts.get(state) for snapshot in (found.tracts, found.measures, found.edges)]
     return run.task("load", state, _block, store, *parts, request.definition, tuple(group))
 
@@ -307,9 +414,8 @@ def _write_reference(store: Store, collection: str, reference: lift.Reference) -
     return store.put(collection, "all", table.set_index(pd.Index(table.index.astype(str), name="row")))
 
 
-def _frozen_reference(store: Store, request: Request) -> lift.Reference:
+def _frozen_reference(store: Store, request: Request, snapshot: Snapshot) -> lift.Reference:
     year = request.frozen_year
-    snapshot = store.snapshot(request.collection("norms", year))
     part = snapshot.parts["all"]
     kept = snapshot.runs[part.run]["options"]["definition"]
     now = request.definition.model_dump(mode="json")

@@ -17,7 +17,8 @@ from geomob_dask.lift.halo import Edges
 from geomob_dask.lift.segregation import Block, Tally, tally
 from geomob_dask.metrics.brackets import merge_brackets
 from geomob_dask.metrics.counts import Floats, Integers
-from geomob_dask.runs.regions import Regions, find_regions
+from geomob_dask.runs.plan import of_states
+from geomob_dask.runs.regions import Regions, find_regions, region_tables
 from geomob_dask.sources.brackets import Brackets, Categories, People
 from geomob_dask.sources.keys import listed
 from geomob_dask.store import Part, Snapshot, Store
@@ -141,6 +142,22 @@ class Found:
         known = [snapshot for snapshot in (self.measures, self.tracts, self.edges) if snapshot is not None]
         return tuple(snapshot.parts[state] for snapshot in known if state in snapshot.parts)
 
+    def tables(self, store: Store) -> list[Snapshot]:
+        """Return everything that is read, state by state."""
+        regions = [table for one in (self.regions, *self.levels.values()) for table in region_tables(store, one)]
+        return [one for one in (self.measures, *regions, self.tracts, self.edges) if one is not None]
+
+    def of_states(self, states: Sequence[str]) -> Found:
+        """Return the same of some states alone: what a worker needs of it."""
+        return replace(
+            self,
+            measures=of_states(self.measures, states),
+            regions=None if self.regions is None else self.regions.of_states(states),
+            levels={name: level.of_states(states) for name, level in self.levels.items()},
+            tracts=None if self.tracts is None else of_states(self.tracts, states),
+            edges=None if self.edges is None else of_states(self.edges, states),
+        )
+
     def without_geography(self) -> Found:
         """Return the same without polygons, neighbours and levels."""
         return replace(self, tracts=None, edges=None, levels={})
@@ -157,7 +174,7 @@ def find(store: Store, universe: Universe, *, levels: Sequence[str] = ()) -> Fou
     if universe.missing not in MISSING:
         raise InputError(f"--missing {universe.missing}: expected {' or '.join(MISSING)}")
     measures = store.snapshot(universe.collection)
-    available = column_names(store, measures)
+    available = store.columns(measures)
     people = universe.categories.columns(available, universe.year, margins=universe.margins)
     _ = universe.classes
     vintage = str(measures.attributes["vintage"])
@@ -165,12 +182,6 @@ def find(store: Store, universe: Universe, *, levels: Sequence[str] = ()) -> Fou
     between = {level: find_regions(store, level, vintage, available) for level in levels}
     named = [one.by for one in [regions, *between.values()] if one is not None and one.by in available]
     return Found(universe, measures, list(dict.fromkeys([*people, *named])), people, regions, between)
-
-
-def column_names(store: Store, measures: Snapshot) -> list[str]:
-    """Return the columns of measures, from the first part's footer."""
-    first = next((state for state, part in measures.parts.items() if part.rows), None)
-    return [] if first is None else list(map(str, store.frame(measures.collection, states=[first]).columns))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """A run is a plan: frozen plain data that lists its outputs and what each is made from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from geomob_dask.store import Provenance
+from geomob_dask.store import Provenance, Snapshot
+from geomob_dask.store.provenance import Template, hole, identity_of
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,59 @@ class Plan:
 
 def _files(inputs: Sequence[str]) -> str:
     return ", ".join(inputs) if inputs else "no file"
+
+
+@dataclass(frozen=True)
+class EachState:
+    """Outputs of one product and year that are made state by state, each from its own state's parts alone.
+
+    Parameters
+    ----------
+    job : str
+    options : mapping
+        As in the provenance of one of them, without its ``states``.
+    by_state : sequence of Snapshot
+        Inputs of which an output reads its own state's part.
+    whole : mapping of str to str
+        Inputs that every output reads, with their checksums.
+    """
+
+    job: str
+    options: Mapping[str, Any]
+    by_state: Sequence[Snapshot]
+    whole: Mapping[str, str] = field(default_factory=dict)
+
+    def provenance(self, state: str) -> Provenance:
+        """Return the provenance of one output."""
+        inputs = {snapshot.collection: snapshot.checksum([state]) for snapshot in self.by_state}
+        return Provenance(self.job, {**inputs, **self.whole}, {**self.options, "states": [state]})
+
+    def identities(self, states: Sequence[str]) -> dict[str, str]:
+        """Return the identity of each output's provenance; the options are put into words once, not for every state."""
+        checksums = {
+            f"input{number}": snapshot.checksums(states)
+            for number, snapshot in enumerate({one.collection: one for one in self.by_state}.values())
+        }
+        collections = list({one.collection: None for one in self.by_state})
+        inputs = {collection: hole(name) for collection, name in zip(collections, checksums, strict=True)}
+        one = Provenance(self.job, {**inputs, **self.whole}, {**self.options, "states": [hole("state")]})
+        template = Template(one.identifying())
+        return {
+            state: identity_of(
+                template.filled(state=state, **{name: of_state[state] for name, of_state in checksums.items()})
+            )
+            for state in states
+        }
+
+    def outputs(self, states: Sequence[str]) -> tuple[Output, ...]:
+        """Return what each output reads of its own state."""
+        read = {state: [one.parts[state] for one in self.by_state if state in one.parts] for state in states}
+        return tuple(
+            Output(state, tuple(part.key for part in parts), sum(part.size for part in parts))
+            for state, parts in read.items()
+        )
+
+
+def of_states(snapshot: Snapshot, states: Sequence[str]) -> Snapshot:
+    """Return a snapshot of some states alone: what a worker needs of it."""
+    return replace(snapshot, parts={state: part for state, part in snapshot.parts.items() if state in states}, runs={})

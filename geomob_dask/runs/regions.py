@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import distributed
 import geopandas as gpd
@@ -21,7 +21,7 @@ from geomob_dask.sources.geocorr import check_years_agree
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.regions import COLUMNS, RegionColumns, read_regions
 from geomob_dask.sources.states import state_name
-from geomob_dask.store import Part, Provenance, Store
+from geomob_dask.store import Part, Provenance, Snapshot, Store
 
 PREFIX = "regions"
 # Tracts nest in these: no table is needed.
@@ -195,6 +195,10 @@ class Regions:
         """Tell whether a column of the measures says it."""
         return self.key is None and self.by not in _BY_KEY
 
+    def of_states(self, states: Sequence[str]) -> Regions:
+        """Return the same of some states alone."""
+        return replace(self, parts={state: part for state, part in self.parts.items() if state in states})
+
     def of(self, store: Store, state: str, measures: pd.DataFrame) -> pd.DataFrame:
         """Return the regions of the tracts of one state; see `regions_of`."""
         tracts = measures.index
@@ -242,6 +246,11 @@ def find_regions(
         f"vintage {vintage} in the store ({', '.join(there) or 'none yet'}): "
         f"jobs/ingest.py regions FILE --name {by} --vintage {vintage}"
     )
+
+
+def region_tables(store: Store, regions: Regions | None) -> list[Snapshot]:
+    """Return the table that regions are read from; none where none is needed."""
+    return [store.snapshot(regions.collection)] if regions is not None and regions.collection else []
 
 
 def regions_of(store: Store, by: str, vintage: str, state: str, measures: pd.DataFrame) -> pd.DataFrame:

@@ -17,10 +17,11 @@ from geomob_dask.lift import segregation as lift
 from geomob_dask.lift.tasks import Run
 from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.segregation_catalog import INDICES, SegregationIndex, chosen
-from geomob_dask.runs.execute import compute
+from geomob_dask.runs.commits import commit_all
+from geomob_dask.runs.execute import Carry, on
 from geomob_dask.runs.people import Found, Seen, Universe, check_regions, find, load, look
-from geomob_dask.runs.plan import Output, Plan
-from geomob_dask.store import Part, Provenance, Snapshot, Store
+from geomob_dask.runs.plan import EachState, Output, Plan
+from geomob_dask.store import Commit, Part, Provenance, Snapshot, Store
 from geomob_dask.store.provenance import canonical_json, sha256
 
 LEVELS = ("state", "county")
@@ -79,6 +80,9 @@ class Request:
         Areas between the region and the tract, from wide to narrow, for nested indices.
     since : int, optional
         A year whose change to this one is decomposed.
+    each : bool
+        Whether states are computed each by itself, with regions of its own tracts only, in runs of their own, and lie
+        together as parts of one result.
     """
 
     universe: Universe
@@ -87,6 +91,7 @@ class Request:
     cutoff: float = CUTOFF_KM
     levels: tuple[str, ...] = LEVELS
     since: int | None = None
+    each: bool = False
 
     def options(self) -> dict[str, Any]:
         """Return everything that was chosen."""
@@ -107,7 +112,7 @@ class Request:
     def collection(self) -> str:
         """Return where the result goes: the last part of the name stands for all options."""
         universe = self.universe
-        name = f"{universe.by}-{sha256(canonical_json(self.options()))[:8]}"
+        name = f"{'each-' if self.each else ''}{universe.by}-{sha256(canonical_json(self.options()))[:8]}"
         return f"results/segregation/{universe.categories.name}/{universe.dataset}/{universe.year}/{name}"
 
     @property
@@ -140,6 +145,11 @@ class Prepared:
     before: Found | None = None
 
     @property
+    def part(self) -> str:
+        """Return the name of the one part of the result: its state where states are computed each by itself."""
+        return self.plan.outputs[0].state
+
+    @property
     def drawn(self) -> tuple[SegregationIndex, ...]:
         """Return the indices that are computed over draws."""
         inference = self.request.inference
@@ -164,6 +174,51 @@ def prepare(store: Store, request: Request) -> Prepared:
     DefinitionError
         If an index is unknown, or the groups do not suit it.
     """
+    known = _known(store, request)
+    inputs = known.found.inputs() | ({} if known.before is None else known.before.inputs())
+    provenance = Provenance("segregation", inputs, known.request.options())
+    parts = [part for state in known.found.states for part in known.found.parts(state)]
+    output = Output("all", tuple(part.key for part in parts), sum(part.size for part in parts))
+    existing = store.find(known.request.collection)
+    done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
+    return replace(known, plan=Plan(known.request.collection, (output,), provenance, done))
+
+
+@dataclass(frozen=True)
+class Each:
+    """The outputs of one year, each state by itself.
+
+    Attributes
+    ----------
+    request : Request
+    outputs : EachState
+    """
+
+    request: Request
+    outputs: EachState
+    _known: Prepared
+
+    def prepared(self, state: str) -> Prepared:
+        """Return what the output of one state needs, and nothing of others."""
+        known = self._known
+        plan = Plan(self.request.collection, self.outputs.outputs([state]), self.outputs.provenance(state), False)
+        before = None if known.before is None else known.before.of_states([state])
+        return replace(known, found=known.found.of_states([state]), before=before, plan=plan)
+
+
+def prepare_each(store: Store, request: Request) -> Each:
+    """Return what a run of every state by itself would read and write; raises as `prepare`."""
+    known = _known(store, replace(request, each=True))
+    tables = [*known.found.tables(store), *([] if known.before is None else known.before.tables(store))]
+    return Each(known.request, EachState("segregation", known.request.options(), tables), known)
+
+
+# Until it is known what the run reads.
+_NO_PLAN = Plan("", (), Provenance("segregation", {}, versions={}), False)
+
+
+def _known(store: Store, request: Request) -> Prepared:
+    """Return what the store says of a request, without a plan."""
     inference = request.inference
     inference.check()
     if not 0 < request.cutoff < np.inf:
@@ -187,15 +242,7 @@ def prepare(store: Store, request: Request) -> Prepared:
                 f"--change: {request.since} is on tracts of {before.vintage}, {universe.year} on those of "
                 f"{found.vintage}; expected years of one vintage"
             )
-    inputs = found.inputs() | ({} if before is None else before.inputs())
-    provenance = Provenance("segregation", inputs, request.options())
-    parts = [part for state in found.states for part in found.parts(state)]
-    output = Output("all", tuple(part.key for part in parts), sum(part.size for part in parts))
-    existing = store.find(request.collection)
-    done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
-    prepared = Prepared(
-        request, found, indices, left_out, Plan(request.collection, (output,), provenance, done), before
-    )
+    prepared = Prepared(request, found, indices, left_out, _NO_PLAN, before)
     if inference.draws and inference.null == "units" and not prepared.drawn_under_null:
         raise InputError(
             "--null units: none of the indices looks at where units lie, so a change of places changes none; "
@@ -270,8 +317,31 @@ def execute(
     block_units, draws_a_task : int
         How the work is shared out; neither changes a number.
     """
+    collections = [prepared.plan.collection, *([prepared.request.local] if local else [])]
+    with store.all_or_nothing(*collections):
+        commits = produce(
+            store,
+            prepared,
+            on(client, console),
+            local=local,
+            block_units=block_units,
+            draws_a_task=draws_a_task,
+        )
+        commit_all(store, commits)
+
+
+def produce(
+    store: Store,
+    prepared: Prepared,
+    carry: Carry,
+    *,
+    local: bool = False,
+    block_units: int = _BLOCK_UNITS,
+    draws_a_task: int = _DRAWS_A_TASK,
+) -> list[Commit]:
+    """Compute and write the indices of all regions in two passes; return what is to be committed."""
     request, found = prepared.request, prepared.found
-    seen = _look(store, found, client, console)
+    seen = _look(store, found, carry)
     check_regions(list(seen.values()), request.universe)
     totals = lift.merge_tallies([one.tally for one in seen.values()])
     here = {state: one.tally for state, one in seen.items() if len(one.tally.regions)}
@@ -279,38 +349,35 @@ def execute(
         _refuse_shared(seen, request.universe)
     before = None
     if prepared.before is not None:
-        earlier = _look(store, prepared.before, client, console)
+        earlier = _look(store, prepared.before, carry)
         _same_groups(seen, earlier, request)
         before = _Earlier(prepared.before, {state: one.tally for state, one in earlier.items()})
     run = Run("segregation")
     graph = _Graph(store, prepared, run, totals, here, block_units, draws_a_task)
     tasks = graph.tasks(before)
-    collections = [prepared.plan.collection]
     if local:
-        collections.append(request.local)
         tasks |= graph.local_tasks(request.local, next(iter(seen.values())).categories)
-    with store.all_or_nothing(*collections):
-        results = compute(tasks, client, console, token=run.token)
-        table = _table(prepared, seen, totals, graph.blocks, results)
-        report = _report(prepared, seen, totals)
-        part = store.put(prepared.plan.collection, "all", table)
-        provenance = replace(prepared.plan.provenance, report=report)
-        attributes = {"vintage": found.vintage}
-        if local:
-            parts = {name.removeprefix(_LOCAL): part for name, part in results.items() if name.startswith(_LOCAL)}
-            store.commit(request.local, parts, prepared.plan.provenance, attributes)
-        store.commit(prepared.plan.collection, {"all": part}, provenance, attributes)
+    results = carry(tasks, run)
+    table = _table(prepared, seen, totals, graph.blocks, results)
+    part = store.put(prepared.plan.collection, prepared.part, table)
+    provenance = replace(prepared.plan.provenance, report=_report(prepared, seen, totals))
+    attributes = {"vintage": found.vintage}
+    result = Commit(prepared.plan.collection, {prepared.part: part}, provenance, attributes)
+    if not local:
+        return [result]
+    parts = {name.removeprefix(_LOCAL): part for name, part in results.items() if name.startswith(_LOCAL)}
+    return [Commit(request.local, parts, prepared.plan.provenance, attributes), result]
 
 
 _LOCAL = "local "
 
 
-def _look(store: Store, found: Found, client: distributed.Client | None, console: Console) -> dict[str, Seen]:
+def _look(store: Store, found: Found, carry: Carry) -> dict[str, Seen]:
     """Make the first pass: the totals of every state's regions."""
     run = Run("segregation-totals")
     plain = found.without_geography()
     tasks = {state: run.task("totals", state, _look_at, store, plain, state) for state in found.states}
-    return compute(tasks, client, console, token=run.token)
+    return carry(tasks, run)
 
 
 def _look_at(store: Store, found: Found, state: str) -> Seen:

@@ -1,0 +1,42 @@
+"""What a run commits: the one place where results become visible."""
+
+from collections.abc import Mapping, Sequence
+
+from geomob_dask.store import Commit, Snapshot, Store, snapshots
+
+
+def commit_all(store: Store, commits: Sequence[Commit]) -> None:
+    """Make the results of one run visible, each collection as a whole, in order; nothing else stays in them."""
+    for one in commits:
+        store.commit(one.collection, one.parts, one.provenance, one.attributes)
+
+
+def commit_states(
+    store: Store, commits: Sequence[Commit], expected: Mapping[str, Mapping[str, str]], *, keep_others: bool
+) -> list[Snapshot]:
+    """Make the results of several runs visible together, a commit a collection.
+
+    Parameters
+    ----------
+    commits : sequence of Commit
+        Of different states of the same collections; each collection's attributes are the same in all.
+    expected : mapping of str to mapping
+        By collection, the run that each state was of when this was planned: see `snapshots.commit_runs`.
+    keep_others : bool
+        Whether states that are not among them stay.
+    """
+    together: dict[str, list[Commit]] = {}
+    for one in commits:
+        together.setdefault(one.collection, []).append(one)
+    return [
+        snapshots.commit_runs(
+            store.objects,
+            collection,
+            {state: part for one in same for state, part in one.made().items()},
+            {one.provenance.identity: one.provenance.plain() for one in same},
+            same[-1].attributes,
+            keep_others=keep_others,
+            expected=expected.get(collection, {}),
+        )
+        for collection, same in together.items()
+    ]
