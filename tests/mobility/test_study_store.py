@@ -306,3 +306,11 @@ def test_job_says_what_is_wrong(job, files, tmp_path):
     assert done.code == 2
     assert "cz.csv: no column 'tract'" in done.err
     assert contents(Store(url)) == {}
+
+
+def test_bucket_holds_the_same_bytes(store, files, bucket):
+    far = Store(bucket)
+    fill(far, files)
+    assert contents(far, "zones") == contents(store, "zones")
+    assert list(zones_study(far).keys) == list(zones_study(store).keys)
+    assert zones_polygons(far).geometry.geom_equals(zones_polygons(store).geometry).all()
