@@ -148,7 +148,7 @@ def convert(
     sources = table.set_axis(keys).reindex(rows)
     found, withheld, refused = _by_kind(sources, plain, len(targets), how)
     frame = _frame(found, sources, plain, targets, how)
-    reasons = _reasons(found, frame, table, why, plain, rows, absent, how)
+    reasons = _reasons(found, frame, table, why, plain, rows, how)
     sums = _weighed(table, keys, links, state, how)
     after = {column: _total(found[column].values) for column in withheld}
     told = {
@@ -234,13 +234,13 @@ def _reasons(
     why: pd.DataFrame | None,
     links: Links,
     rows: pd.Index,
-    absent: pd.Index,
     how: Conversion,
 ) -> pd.DataFrame:
     """Return why numbers are missing or coded: as their source says where a target is one, else what is missing."""
     only = only_sources(links, len(frame))
-    target_of = {rows[source]: frame.index[target] for target, source in enumerate(only) if source >= 0}
-    own = dict(zip(table.index, rows[: len(table)], strict=True))
+    whole = only >= 0
+    target_of = dict(zip(rows[only[whole]].tolist(), frame.index[whole].tolist(), strict=True))
+    own = dict(zip(table.index.tolist(), rows[: len(table)].tolist(), strict=True))
     told = pd.DataFrame({"geoid": [], "column": [], "reason": []}, dtype="str")
     if why is not None and len(why):
         codes = pd.Index([target_of.get(own.get(key, ""), "") for key in why.index])
@@ -254,30 +254,50 @@ def _reasons(
         )
         told = told[(codes != "") & told["column"].isin(frame.columns)]
     known = set(zip(told["geoid"], told["column"], strict=True))
+    made, names, targets = _Made.of(links, len(frame), len(table)), rows.tolist(), frame.index.tolist()
     new = []
     for column, one in found.items():
         name = how.name(column)
         for row in np.flatnonzero(one.why[:, 0] > 0):
-            key = frame.index[row]
+            key = targets[row]
             if (key, name) not in known:
-                new.append((key, name, _words(Why(one.why[row, 0]), int(row), column, links, rows, absent, table)))
+                new.append((key, name, made.words(Why(one.why[row, 0]), int(row), names)))
     told = pd.concat([told, pd.DataFrame(new, columns=["geoid", "column", "reason"], dtype="str")])
     order = {name: place for place, name in enumerate(frame.columns)}
     told = told.assign(place=told["column"].map(order)).sort_values(["geoid", "place"], kind="stable")
     return told.set_index("geoid")[["column", "reason"]].astype("str")
 
 
-def _words(why: Why, row: int, column: str, links: Links, rows: pd.Index, absent: pd.Index, table: pd.DataFrame) -> str:
-    if why is Why.NOT_DEFINED:
-        return "the denominator is zero"
-    linked = (links.target == row) & (links.share > 0)
-    sources = rows[links.source[linked]]
-    if why is Why.NOT_ONE_TO_ONE:
-        return f"made of {len(sources)} tracts or parts: no such number of theirs tells it"
-    gone = sources[sources.isin(absent)]
-    if len(gone):
-        return f"its source {gone[0]} has no row"
-    return "not given for " + (sources[0] if len(sources) == 1 else f"one of its {len(sources)} sources")
+@dataclass(frozen=True)
+class _Made:
+    """What every target is made of: how many sources, the first, and the first without a row (−1: none)."""
+
+    count: np.ndarray
+    first: np.ndarray
+    absent: np.ndarray
+
+    @classmethod
+    def of(cls, links: Links, n_targets: int, n_rows: int) -> _Made:
+        linked = links.share > 0
+        source, target = links.source[linked][::-1], links.target[linked][::-1]
+        first = np.full(n_targets, -1, dtype=np.int64)
+        absent = first.copy()
+        # Backwards: the first of them is written last.
+        first[target] = source
+        gone = source >= n_rows
+        absent[target[gone]] = source[gone]
+        return cls(np.bincount(target, minlength=n_targets), first, absent)
+
+    def words(self, why: Why, row: int, names: Sequence[str]) -> str:
+        if why is Why.NOT_DEFINED:
+            return "the denominator is zero"
+        if why is Why.NOT_ONE_TO_ONE:
+            return f"made of {self.count[row]} tracts or parts: no such number of theirs tells it"
+        if self.absent[row] >= 0:
+            return f"its source {names[self.absent[row]]} has no row"
+        if self.count[row] == 1:
+            return f"not given for {names[self.first[row]]}"
+        return f"not given for one of its {self.count[row]} sources"
 
 
 def _weighed(table: pd.DataFrame, keys: pd.Index, links: pd.DataFrame, state: str, how: Conversion) -> Sums:

@@ -11,6 +11,7 @@ import gzip
 import io
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -125,13 +126,13 @@ def read_relation(
 
 def is_water(geoids: pd.Index) -> np.ndarray:
     """Tell which tracts are all water by their code, or were (36085008900)."""
-    known = {
-        key
-        for name in registry().vintages
-        for key in recoding(name).loc[lambda table: table["kind"] == "water", "source"]
-        if name == "2010"
-    }
-    return np.asarray(geoids.str.fullmatch(_WATER) | geoids.isin(known), dtype=bool)
+    return np.asarray(geoids.str.fullmatch(_WATER) | geoids.isin(_joined_water()), dtype=bool)
+
+
+@cache
+def _joined_water() -> frozenset[str]:
+    table = recoding("2010")
+    return frozenset(table.loc[table["kind"] == "water", "source"])
 
 
 def plain_codes(geoids: pd.Index, tracts: str) -> pd.Index:
