@@ -46,6 +46,10 @@ class NewerStoreError(StoreError):
     """A store that a newer version of this package has written."""
 
 
+class ConflictError(StoreError):
+    """Two runs that want different things under one name."""
+
+
 class RunError(GeomobError, RuntimeError):
     """A run that started from good input and did not end."""
 

@@ -21,7 +21,8 @@ def commit_states(
     commits : sequence of Commit
         Of different states of the same collections; each collection's attributes are the same in all.
     expected : mapping of str to mapping
-        By collection, the run that each state was of when this was planned: see `snapshots.commit_runs`.
+        By collection, the run that each state was of when this was planned: see `snapshots.commit_runs`. Nothing is
+        expected of other collections.
     keep_others : bool
         Whether states that are not among them stay.
     """
@@ -36,7 +37,7 @@ def commit_states(
             {one.provenance.identity: one.provenance.plain() for one in same},
             same[-1].attributes,
             keep_others=keep_others,
-            expected=expected.get(collection, {}),
+            expected=expected.get(collection),
         )
         for collection, same in together.items()
     ]

@@ -182,6 +182,11 @@ class Each:
         """Return where they go."""
         return self.request.collection(self._known.grouping)
 
+    @property
+    def interactions(self) -> str:
+        """Return where the interactions go."""
+        return self.request.collection(self._known.grouping, "interaction")
+
     def prepared(self, state: str) -> Prepared:
         """Return what the output of one state needs, and nothing of others."""
         known, request = self._known, replace(self.request, states=(state,))

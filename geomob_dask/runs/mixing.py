@@ -165,6 +165,11 @@ class Each:
     outputs: EachState
     _found: Found
 
+    @property
+    def collection(self) -> str:
+        """Return where they go."""
+        return self.request.collection
+
     def prepared(self, state: str) -> Prepared:
         """Return what the output of one state needs, and nothing of others."""
         request = replace(self.request, states=(state,))

@@ -180,6 +180,11 @@ class Each:
     found: Inputs
     outputs: EachState
 
+    @property
+    def collection(self) -> str:
+        """Return where they go."""
+        return self.request.collection()
+
     def prepared(self, state: str) -> Prepared:
         """Return what the output of one state needs, and nothing of others."""
         request = replace(self.request, states=(state,))

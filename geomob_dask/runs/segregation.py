@@ -198,6 +198,11 @@ class Each:
     outputs: EachState
     _known: Prepared
 
+    @property
+    def collection(self) -> str:
+        """Return where they go."""
+        return self.request.collection
+
     def prepared(self, state: str) -> Prepared:
         """Return what the output of one state needs, and nothing of others."""
         known = self._known

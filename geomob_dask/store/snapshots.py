@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from geomob_dask.errors import NewerStoreError, StoreError
+from geomob_dask.errors import ConflictError, NewerStoreError, StoreError
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import Provenance, Template, canonical_json, hole, sha256
 
@@ -194,7 +194,9 @@ def commit_runs(
     Raises
     ------
     StoreError
-        As `commit`, or if another run has committed something else since the plan.
+        As `commit`.
+    ConflictError
+        If another run has committed something else since the plan.
     """
     for _ in range(_ATTEMPTS):
         number, old = newest(objects, collection)
@@ -206,7 +208,7 @@ def commit_runs(
             kept = {state: part for state, part in old.parts.items() if state not in fresh}
             runs = dict(old.runs)
             if kept and dict(old.attributes) != dict(attributes):
-                raise StoreError(
+                raise ConflictError(
                     f"{objects.url}/{collection}: holds states {', '.join(kept)} with {dict(old.attributes)}, found "
                     f"{dict(attributes)} for {', '.join(fresh)}; expected the same, or another name"
                 )
@@ -231,7 +233,7 @@ def _refuse_another_run(where: str, old: Snapshot, fresh: Mapping[str, Part], ex
     for state, part in fresh.items():
         now = old.parts[state].run if state in old.parts else ""
         if now not in ("", part.run, expected.get(state, "")):
-            raise StoreError(
+            raise ConflictError(
                 f"{where}: {state} was committed by run {now} after this run was planned, found run {part.run} of "
                 "another definition or other inputs under the same name; expected one of them, or another name"
             )
