@@ -17,6 +17,7 @@ from geomob_dask.graph import contiguity as graph
 from geomob_dask.lift import contiguity as lift_contiguity
 from geomob_dask.lift import opportunity as lift_opportunity
 from geomob_dask.lift.halo import Edges, partition_contacts
+from geomob_dask.sources.vintages import check_same_codes
 
 
 def neighbors(
@@ -162,4 +163,5 @@ def _block(
         pairs = pairs[pairs["rook"].astype(bool)]
     if not len(measures):
         measures = measures.reindex(columns=list(definition.columns)).astype(float)
+    check_same_codes(measures.index, tracts.index)
     return lift_opportunity.block(tracts.index, measures, _edges(pairs), definition)

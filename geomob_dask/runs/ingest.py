@@ -17,6 +17,7 @@ from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
 from geomob_dask.sources.measures import match_keys, read_measures
 from geomob_dask.sources.tracts import load_tracts, repair_tracts
+from geomob_dask.sources.vintages import differing_codes
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 
 
@@ -131,4 +132,7 @@ def _match_lines(store: Store, frame: pd.DataFrame, vintage: str) -> list[str]:
     states = [state for state in frame.index.str[:2].unique() if state in tracts.parts]
     parts = [store.read(tracts.parts[state], ["aland"]).index for state in states]
     polygons = parts[0].append(parts[1:]) if parts else pd.Index([], dtype="str")
-    return match_keys(frame.index, polygons).lines()
+    differing = [one.line("these measures", f"polygons of {vintage}") for one in differing_codes(frame.index, polygons)]
+    if differing:
+        differing.append("  they do not meet: ingest them under the vintage of their codes, then jobs/harmonize.py")
+    return [*match_keys(frame.index, polygons).lines(), *differing]

@@ -21,6 +21,7 @@ from geomob_dask.sources.geocorr import check_years_agree
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.regions import COLUMNS, RegionColumns, read_regions
 from geomob_dask.sources.states import state_name
+from geomob_dask.sources.vintages import check_same_codes
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 
 PREFIX = "regions"
@@ -210,6 +211,7 @@ class Regions:
         if state not in self.parts:
             return _nested(tracts[:0], np.array([], dtype=object), "")
         table = store.read(self.parts[state])
+        check_same_codes(tracts, table.index, left_name="measures", right_name=f"regions {self.by}")
         return _of_counties(table, tracts, self.by) if self.key == "county" else _of_tracts(table, tracts, self.by)
 
 
