@@ -19,7 +19,7 @@ from geomob_dask.store import Part, Snapshot, Store
 from geomob_dask.store.cube_form import Form, form_of, kinds_of, longer, reasons_of, values_of
 from geomob_dask.store.cubes import BLOCK, RESERVED, Cube, Layout, State, finish, write_block
 
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 _TOLD = 3
 
 
@@ -156,7 +156,7 @@ def write_cube(
     InputError
         As `plan_cube`; or if the tables of the years have not the same columns, or a tract or region twice.
     RunError
-        If other writers of the same years were first, five times.
+        If other writers of the same years were first, twenty times.
     """
     for _ in range(_ATTEMPTS):
         done = _attempt(store, name, plan_cube(store, name, results), client, console, block)

@@ -187,6 +187,9 @@ class Cube:
 
     def exists(self) -> bool:
         """Tell whether anybody ever began to write the cube."""
+        # The library would make the folder to look into it.
+        if self._objects.local and not os.path.isdir(self._folder()):
+            return False
         with self._explained("opened"):
             return bool(icechunk.Repository.exists(self._storage()))
 
@@ -214,7 +217,7 @@ class Cube:
     def create(self, form: Form, attributes: Mapping[str, Any], block: int = BLOCK) -> State | None:
         """Make an empty cube; return what it holds, None if another writer was first.
 
-        A cube without a year is made anew: nothing was ever written to it.
+        A cube without a year and of another form is made anew: nothing was ever written to it.
         """
         with self._alone(), self._explained("created"):
             if not icechunk.Repository.exists(self._storage()):
@@ -230,6 +233,8 @@ class Cube:
             before = self._read_state(session)
             if before is not None and before.years:
                 return None
+            if before is not None and (before.form, before.attributes, before.block) == (form, attributes, block):
+                return before
             _draw_form(session.store, form, {**attributes, "block": block})
             try:
                 version = session.commit(f"empty cube of {len(form.measures)} measures", {"empty": True})
@@ -559,14 +564,18 @@ def write_block(fork: Any, layout: Layout, year: int, block: slice, values: Mapp
     values : mapping of str to array
         Shape (n_tracts of the block, n_measures), or (n_tracts,) for text.
     """
-    group = zarr.open_group(fork.store, mode="r+")
-    _stretch(group, layout)
+    store = fork.store
     row = layout.years.index(year)
-    for name, array in values.items():
+    lengths = _lengths(layout)
+    for name, chunk in values.items():
+        array = zarr.open_array(store, path=name, mode="r+", zarr_format=3)
+        # The cube may not be as long yet: every fork makes it so, and their merge is as long.
+        if array.shape != lengths[name]:
+            array.resize(lengths[name])
         if name in VARIABLES:
-            group[name][row, block, :] = array
+            array[row, block, :] = chunk
         else:
-            group[name][row, block] = array
+            array[row, block] = chunk
     return fork
 
 
@@ -576,7 +585,9 @@ def finish(session: Any, before: State, state: State) -> None:
     What is as before is not written again, so that writers of different years need not wait for each other.
     """
     group = zarr.open_group(session.store, mode="r+")
-    _stretch(group, state.layout)
+    for name, shape in _lengths(state.layout).items():
+        if group[name].shape != shape:
+            group[name].resize(shape)
     for name, old, new in (
         ("year", before.years, state.years),
         ("collection", before.collections, state.collections),
@@ -601,18 +612,15 @@ def finish(session: Any, before: State, state: State) -> None:
         group["flag"].attrs.update(_flag_attributes(state.reasons))
 
 
-def _stretch(group: Any, layout: Layout) -> None:
-    """Give all arrays the lengths of a layout; an array that has them is left alone."""
+def _lengths(layout: Layout) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every array whose length is not the form's."""
     form, years, keys, parts = layout.form, len(layout.years), layout.tracts, layout.parts
-    shapes: dict[str, tuple[int, ...]] = {
+    lengths: dict[str, tuple[int, ...]] = {
         variable.name: (years, keys, len(form.measures)) for variable in form.variables
     }
-    shapes |= dict.fromkeys(form.texts, (years, keys))
-    shapes |= {"year": (years,), "collection": (years,), form.unit: (keys,), "state": (keys,), "part": (parts,)}
-    shapes |= {"source_content": (years, parts), "source_run": (years, parts)}
-    for name, shape in shapes.items():
-        if group[name].shape != shape:
-            group[name].resize(shape)
+    lengths |= dict.fromkeys(form.texts, (years, keys))
+    lengths |= {"year": (years,), "collection": (years,), form.unit: (keys,), "state": (keys,), "part": (parts,)}
+    return lengths | {"source_content": (years, parts), "source_run": (years, parts)}
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -620,12 +628,11 @@ def _stretch(group: Any, layout: Layout) -> None:
 
 def _as_dataset(store: Any, state: State) -> xr.Dataset:
     opened = xr.open_zarr(store, consolidated=False, zarr_format=3, chunks={})
-    # Text of the axes as pandas has it; chunks stay the cube's own.
-    plain = {
-        name: (opened[name].dims, opened[name].to_numpy().astype(object))
-        for name in (state.form.unit, "state", "part", "measure", "measure_units", "measure_long_name", "collection")
-    }
-    cube = opened.assign_coords(plain).set_coords(["measure_dollars_of"])
+    # What is along one axis is read, text as pandas has it; chunks of the rest stay the cube's own.
+    text = (state.form.unit, "state", "part", "measure", "measure_units", "measure_long_name", "collection")
+    plain = {name: (opened[name].dims, opened[name].to_numpy().astype(object)) for name in text}
+    plain["measure_dollars_of"] = ("measure", opened["measure_dollars_of"].to_numpy())
+    cube = opened.assign_coords(plain)
     geometry = state.attributes.get("geometry")
     if geometry:
         cube = cube.assign_coords(geometry=((), geometry, {"long_name": "collection of the polygons, by key"}))
