@@ -21,7 +21,7 @@ class Standing(StrEnum):
     """How an output stands when a backfill is planned.
 
     ``done``: in the store, of just these inputs, definition and versions. ``stale``: in the store, of others.
-    ``whole``: computed, its receipt is there, not committed yet. ``failed``: it failed, and has not been computed since.
+    ``whole``: computed, its receipt is there, not committed yet. ``failed``: it failed, and was not computed since.
     ``missing``: none of these. ``refused``: what the store holds does not allow it.
     """
 

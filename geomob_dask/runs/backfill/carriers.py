@@ -1,0 +1,186 @@
+"""Where outputs are computed: on a cluster, a task each, or in this process, one after the other."""
+
+import contextlib
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, Protocol
+
+import distributed
+from distributed.comm import CommClosedError
+
+from geomob_dask.errors import RunError
+
+Outcome = tuple[Hashable, Any, BaseException | None]
+_LOOK_AGAIN = 2.0
+
+
+class SchedulerLostError(RunError):
+    """The scheduler does not answer any more."""
+
+
+class Carrier(Protocol):
+    """What the driver of a backfill asks of the place where outputs are computed."""
+
+    def width(self) -> int:
+        """Return how many outputs run at once."""
+        ...
+
+    def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
+        """Have an output computed."""
+        ...
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """Wait for outputs to end, so long at most; return each with its result or its error."""
+        ...
+
+    def drop_waiting(self) -> list[Hashable]:
+        """Take back the outputs that have not begun; return them."""
+        ...
+
+    def drop_all(self) -> None:
+        """Take everything back."""
+        ...
+
+
+class InThisProcess:
+    """Outputs one after the other, in the driver itself."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
+
+    def width(self) -> int:
+        """Return 1."""
+        return 1
+
+    def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
+        """Put an output in the queue."""
+        self._waiting.append((output, function, args))
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """Compute the next output."""
+        if not self._waiting:
+            time.sleep(seconds)
+            return []
+        output, function, args = self._waiting.popleft()
+        try:
+            return [(output, function(*args), None)]
+        except Exception as error:
+            return [(output, None, error)]
+
+    def drop_waiting(self) -> list[Hashable]:
+        """Empty the queue."""
+        dropped = [output for output, _, _ in self._waiting]
+        self._waiting.clear()
+        return dropped
+
+    def drop_all(self) -> None:
+        """Empty the queue."""
+        self._waiting.clear()
+
+
+class OnCluster:
+    """Outputs on the workers of a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: distributed.Client) -> None:
+        self._client = client
+        self._futures: dict[Hashable, distributed.Future] = {}
+        self._ended: queue.SimpleQueue[Hashable] = queue.SimpleQueue()
+        self._width, self._looked = 1, 0.0
+        if client.cluster is not None:
+            # Ctrl-C in a terminal goes to every process there: what runs is to be finished.
+            client.register_plugin(_IgnoreInterrupts())
+
+    def width(self) -> int:
+        """Return the threads of all workers there are."""
+        now = time.monotonic()
+        if now - self._looked > _LOOK_AGAIN:
+            self._check()
+            with _answered():
+                self._width = max(1, sum(self._client.nthreads().values()))
+            self._looked = now
+        return self._width
+
+    def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
+        """Submit a task."""
+        future = self._client.submit(function, *args, key=key, pure=False)
+        self._futures[output] = future
+        future.add_done_callback(lambda _: self._ended.put(output))
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """Wait for tasks.
+
+        Raises
+        ------
+        SchedulerLostError
+            If it does not answer any more.
+        """
+        found = []
+        try:
+            found.append(self._ended.get(timeout=seconds))
+            while True:
+                found.append(self._ended.get_nowait())
+        except queue.Empty:
+            pass
+        self._check()
+        return [self._outcome(output) for output in found if output in self._futures]
+
+    def _outcome(self, output: Hashable) -> Outcome:
+        future = self._futures.pop(output)
+        if future.status == "finished":
+            return output, future.result(), None
+        if future.status != "error":
+            raise SchedulerLostError(f"the scheduler dropped tasks ({future.status})")
+        return output, None, future.exception()
+
+    def _check(self) -> None:
+        if self._client.status != "running":
+            raise SchedulerLostError(f"the connection to the scheduler is {self._client.status}")
+
+    def drop_waiting(self) -> list[Hashable]:
+        """Cancel the tasks that no worker has begun."""
+        with _answered():
+            begun = {str(key) for keys in self._client.run(_executing).values() for key in keys}
+        waiting = [output for output, future in self._futures.items() if str(future.key) not in begun]
+        self._cancel([output for output in waiting if self._futures[output].status == "pending"])
+        return [output for output in waiting if output not in self._futures]
+
+    def drop_all(self) -> None:
+        """Cancel all tasks; a worker still ends what it has begun, and its receipt is kept."""
+        self._cancel(list(self._futures))
+
+    def _cancel(self, outputs: Iterable[Hashable]) -> None:
+        futures = [self._futures.pop(output) for output in outputs]
+        if futures and self._client.status == "running":
+            self._client.cancel(futures)
+
+
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    try:
+        yield
+    except (CommClosedError, TimeoutError) as error:
+        raise SchedulerLostError(f"the scheduler does not answer ({error})") from error
+
+
+def _executing(dask_worker: distributed.Worker) -> list[Any]:
+    return [task.key for task in dask_worker.state.executing]
+
+
+class _IgnoreInterrupts(distributed.WorkerPlugin):  # type: ignore[misc]
+    """Have worker processes ignore SIGINT; also those that start later."""
+
+    name = "geomob-ignore-interrupts"
+
+    def setup(self, worker: distributed.Worker) -> None:
+        import signal
+
+        if worker.nanny and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

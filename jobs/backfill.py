@@ -1,0 +1,101 @@
+"""Many products, years and states in one run; `python jobs/backfill.py --help` shows examples."""
+
+import os
+from typing import Annotated, cast, get_args
+
+import typer
+
+from geomob_dask import cli
+from geomob_dask.errors import InputError, RunError
+from geomob_dask.outputs.backfill import planned_lines, planned_table, result_lines, result_table
+from geomob_dask.runs.backfill.engine import execute
+from geomob_dask.runs.backfill.file import read_backfill
+from geomob_dask.runs.backfill.plan import Asked, Order, Reprocess, make_plan
+from geomob_dask.settings import LocalSection, Settings, load_settings
+from geomob_dask.sources.states import state_codes
+from geomob_dask.sources.years import distinct_years
+from geomob_dask.store import Store
+
+app = cli.application(
+    "Compute many products of many years and states; what is there and up to date is not computed again.",
+    """
+    python jobs/backfill.py night.yaml --years 2009:2023
+    python jobs/backfill.py night.yaml --years 2009:2023 --dry-run
+    python jobs/backfill.py night.yaml --years 2020,2022-2023 --states IN,OH --products counties
+    python jobs/backfill.py night.yaml --years 2009:2023 --reprocess failed --order oldest
+    """,
+)
+
+
+@app.command()
+def backfill(
+    file: Annotated[str, typer.Argument(help="A .yaml file of products: docs/backfill.md.")],
+    years: Annotated[
+        str | None, typer.Option(help="Such as 2009:2023 or 2018,2020-2023. [default: those of the file]")
+    ] = None,
+    states: cli.StatesOption = None,
+    products: Annotated[str | None, typer.Option(help="Of the file, separated by commas. [default: all]")] = None,
+    reprocess: Annotated[
+        str,
+        typer.Option(
+            help="What is computed besides what is missing: none; failed; stale (and failed): an input, definition "
+            "or version changed; all."
+        ),
+    ] = "stale",
+    order: Annotated[str, typer.Option(help="Which years come first: newest or oldest.")] = "newest",
+    max_active: Annotated[
+        int | None, typer.Option(help="Outputs handed to workers at once. [default: three a thread]")
+    ] = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Leave out years without measures instead of refusing them.")
+    ] = False,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    cluster: cli.ClusterOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Bring products up to date; stop, kill and repeat it as you like."""
+    settings = load_settings(config, store=store, cluster=cluster)
+    for option, given, allowed in (("reprocess", reprocess, get_args(Reprocess)), ("order", order, get_args(Order))):
+        if given not in allowed:
+            raise InputError(f"--{option} {given}: expected {', '.join(allowed)}")
+    if max_active is not None and max_active < 1:
+        raise InputError(f"--max-active {max_active}: expected 1 or more")
+    asked = Asked(
+        products=None if products is None else tuple(name.strip() for name in products.split(",")),
+        years=None if years is None else distinct_years(years),
+        states=None if states is None else state_codes(states),
+        reprocess=cast(Reprocess, reprocess),
+        order=cast(Order, order),
+        skip_missing=skip_missing,
+    )
+    where = Store(settings.store)
+    plan = make_plan(where, read_backfill(file), asked)
+    if dry_run:
+        cli.console.print(planned_table(plan))
+        return cli.say(planned_lines(where, plan, _workers(settings)))
+    cli.say(list(plan.left_out))
+    if plan.computes:
+        with cli.cluster(settings) as client:
+            result = execute(where, plan, client, cli.console, max_active=max_active)
+    else:
+        result = execute(where, plan, None, cli.console)
+    cli.console.print(result_table(plan, result))
+    cli.say(result_lines(result))
+    if not result.fine:
+        why = [result.stopped] if result.stopped else []
+        why += [f"{len(result.failed):,} outputs failed"] if result.failed else []
+        why += [f"{result.left:,} are not done"] if result.left else []
+        raise RunError("; ".join(why))
+    return None
+
+
+def _workers(settings: Settings) -> int:
+    section = settings.section
+    if not isinstance(section, LocalSection):
+        return 1
+    return (section.workers or os.cpu_count() or 1) * section.threads_per_worker
+
+
+if __name__ == "__main__":
+    cli.main(app)
