@@ -12,6 +12,7 @@ from geomob_dask.outputs.tables import check_export
 from geomob_dask.outputs.zones_ingest import zones_lines
 from geomob_dask.runs import acs as acs_run
 from geomob_dask.runs import ingest
+from geomob_dask.runs import join as join_run
 from geomob_dask.runs.income import ingest_brackets
 from geomob_dask.runs.regions import ingest_areas, ingest_regions
 from geomob_dask.runs.study import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR, ZONE_VINTAGE, ingest_atlas, ingest_zones
@@ -23,6 +24,7 @@ from geomob_dask.sources.regions import RegionColumns
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.sources.states import state_codes
 from geomob_dask.sources.tiger import BASE_URL
+from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 
 app = cli.application(
@@ -35,6 +37,7 @@ app = cli.application(
     python jobs/ingest.py tracts tracts.parquet --vintage 2020 --store s3://bucket/prefix
     python jobs/ingest.py acs --year 2023 --table B19001 --states OH
     python jobs/ingest.py acs --year 2018 --file ACSDT5Y2018.B02001.zip
+    python jobs/ingest.py join acs5_b01003 acs5_b19113 --as acs5 --years 2020-2024
     python jobs/ingest.py regions county-to-cbsa.json --name cbsa --vintage 2020
     python jobs/ingest.py tiger --year 2018 --states OH,IN --folder polygons
     python jobs/ingest.py places tl_2019_39_place.zip tl_2019_53_place.zip --vintage 2010
@@ -43,7 +46,7 @@ app = cli.application(
     """,
 )
 
-VintageOption = Annotated[str, typer.Option(help="Name of the tract vintage, such as 2010 or 2020.")]
+VintageOption = Annotated[str, typer.Option(help="Name of the tract vintage, such as 2010, 2020 or 2022.")]
 
 
 @app.command()
@@ -97,6 +100,31 @@ def measures(
     cli.say(ingested_lines(done, where, dry_run))
     if export and not dry_run:
         export_collection(where, done, export)
+
+
+@app.command()
+def join(
+    datasets: Annotated[list[str], typer.Argument(help="Names of datasets in the store, two or more.")],
+    new: Annotated[str, typer.Option("--as", help="Name of the dataset that holds the columns of all.")],
+    years: Annotated[str, typer.Option(help="A year, several separated by commas, or a span such as 2020-2024.")],
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    cluster: cli.ClusterOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Join datasets of one vintage by tract: a definition reads its measures from a single dataset."""
+    settings = load_settings(config, store=store, cluster=cluster)
+    where = Store(settings.store)
+    prepared = join_run.prepare(where, datasets, years_of(years), new)
+    if dry_run:
+        return cli.say([line for item in prepared for line in item.plan.lines()])
+    todo = [item for item in prepared if not item.plan.done]
+    if todo:
+        with cli.cluster(settings) as client:
+            join_run.execute(where, todo, client, cli.console)
+    for item in prepared:
+        cli.say(ingested_lines(join_run.joined(where, item), where, dry_run))
+    return None
 
 
 @app.command()
@@ -208,7 +236,7 @@ def acs(
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the dataset. [default: acs5_ and the table]")] = None,
     vintage: Annotated[
-        str | None, typer.Option(help="Of its tracts. [default: 2000, 2010 or 2020 by the year]")
+        str | None, typer.Option(help="Of its tracts. [default: 2000, 2010, 2020 or 2022 by the year]")
     ] = None,
     county_wise: Annotated[
         bool, typer.Option("--county-wise", help="Ask county by county, where states are too much for the server.")

@@ -16,6 +16,7 @@ from geomob_dask.sources import acs
 from geomob_dask.sources.download import Downloader, Politeness
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import STATES
+from geomob_dask.sources.vintages import vintage_of
 from geomob_dask.store import Provenance, Store
 
 # Codes above Wyoming's are Puerto Rico and the islands, below 90 all real.
@@ -37,7 +38,7 @@ class Request:
     dataset : str, optional
         Name in the store; ``acs5_`` and the table's, in lower case, by default.
     vintage : str, optional
-        Of its tracts; see `vintage_of`.
+        Of its tracts; by default that of the release, see `sources.vintages`.
     """
 
     year: int
@@ -49,19 +50,6 @@ class Request:
     def collection(self, table: str) -> str:
         """Return where the numbers go."""
         return f"measures/{self.dataset or f'acs5_{table.lower()}'}/{self.year}"
-
-
-def vintage_of(year: int) -> str:
-    """Return the vintage of the tracts of a release.
-
-    Connecticut's keys change once more in 2022, from counties to planning regions.
-
-    Examples
-    --------
-    >>> vintage_of(2019), vintage_of(2020)
-    ('2010', '2020')
-    """
-    return "2000" if year < 2010 else "2010" if year < 2020 else "2020"
 
 
 def planned_lines(store: Store, request: Request) -> list[str]:
@@ -171,7 +159,7 @@ def _store(
 ) -> Ingested:
     collection = request.collection(table)
     reasons = collection.replace("measures/", "reasons/", 1)
-    vintage = request.vintage or vintage_of(request.year)
+    vintage = request.vintage or vintage_of("acs5", request.year)
     tracts = found.tracts.set_index("geoid")
     why = found.reasons.set_index("geoid").sort_index(kind="stable").astype("str")
     state_of_reason = why.index.astype("str").str[:2]

@@ -1,0 +1,99 @@
+"""Datasets joined into one: every tract of any, columns of all, and what cannot be joined."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from geomob_dask.errors import InputError
+from geomob_dask.runs.join import execute, prepare
+from geomob_dask.store import Provenance, Store
+
+
+def put(store, dataset, table, vintage="2020"):
+    collection = f"measures/{dataset}/2021"
+    parts = {state: store.put(collection, state, rows) for state, rows in table.groupby(table.index.str[:2])}
+    store.commit(collection, parts, Provenance("test", {}), {"vintage": vintage})
+
+
+def rows(keys, **columns):
+    return pd.DataFrame(columns, index=pd.Index(keys, dtype="str", name="geoid"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(str(tmp_path / "store"))
+    put(store, "people", rows(["01001000100", "01001000200", "39001000100"], people=[1.0, 2.0, 3.0]))
+    put(store, "homes", rows(["01001000200", "01001000300", "48001000100"], homes=[20.0, 30.0, 40.0]))
+    put(store, "again", rows(["01001000200"], people=[9.0]))
+    put(store, "older", rows(["01001000200"], cars=[9.0]), vintage="2010")
+    return store
+
+
+def joined(store, client=None):
+    prepared = prepare(store, ["people", "homes"], [2021], "both")
+    execute(store, prepared, client, Console(quiet=True))
+    return store.frame("measures/both/2021").compute(scheduler="threads")
+
+
+def test_every_tract_of_any_dataset_has_a_row(store):
+    found = joined(store)
+    expected = rows(
+        ["01001000100", "01001000200", "01001000300", "39001000100", "48001000100"],
+        people=[1.0, 2.0, np.nan, 3.0, np.nan],
+        homes=[np.nan, 20.0, 30.0, np.nan, 40.0],
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    assert store.snapshot("measures/both/2021").attributes == {"vintage": "2020"}
+
+
+def test_joined_on_a_cluster_and_not_joined_again(store, client):
+    here = joined(store)
+    before = store.snapshot("measures/both/2021").to_bytes()
+    pd.testing.assert_frame_equal(joined(store, client), here)
+    assert store.snapshot("measures/both/2021").to_bytes() == before
+    assert prepare(store, ["people", "homes"], [2021], "both")[0].plan.done
+    assert not prepare(store, ["homes", "people"], [2021], "both")[0].plan.done
+
+
+@pytest.mark.parametrize(
+    ("datasets", "why"),
+    [
+        (["people"], "datasets people: expected two or more"),
+        (["people", "people"], "expected two or more, each once"),
+        (["people", "nobody"], "no measures/nobody/2021"),
+        (["people", "again"], "column 'people': found in measures/people/2021 and measures/again/2021"),
+        (
+            ["people", "older"],
+            "measures/people/2021 is on tracts of vintage 2020, measures/older/2021 on those of 2010; .*harmonize",
+        ),
+    ],
+)
+def test_what_cannot_be_joined(store, datasets, why):
+    with pytest.raises(InputError, match=why):
+        prepare(store, datasets, [2021], "both")
+    assert store.find("measures/both/2021") is None
+
+
+def test_joined_as_a_user_types_it(store, job):
+    done = job(
+        "ingest", "join", "people", "homes", "--as", "both", "--years", "2021", "--store", store.url, "--dry-run"
+    )
+    assert (done.code, store.find("measures/both/2021")) == (0, None)
+    assert "join: 3 outputs to measures/both/2021" in done.out
+    done = job(
+        "ingest",
+        "join",
+        "people",
+        "homes",
+        "--as",
+        "both",
+        "--years",
+        "2021",
+        "--store",
+        store.url,
+        "--cluster",
+        "serial",
+    )
+    assert done.code == 0, done.err
+    assert "5 tracts in 3 states are in" in done.out
