@@ -71,7 +71,9 @@ def test_counties_one_by_one_are_the_same_table(ask, server, tmp_path, landing):
     whole = ask(["39"])
     landing.__init__(str(tmp_path / "other"))
     assert ask(["39"], by="county").tracts.equals(whole.tracts)
-    assert [place for _, place, _ in server.asked] == ["39", "39", "39001", "39003"]
+    asked = [place for _, place, _ in server.asked]
+    assert asked[:2] == ["39", "39"]
+    assert sorted(asked[2:]) == ["39001", "39003"], "two at a time reach the server in either order"
 
 
 def test_annotations_are_asked_for_where_a_table_has_them(ask, server):
