@@ -72,16 +72,14 @@ def backfill(
     where = Store(settings.store)
     plan = make_plan(where, read_backfill(file), asked)
     if dry_run:
-        cli.console.print(planned_table(plan))
-        return cli.say(planned_lines(where, plan, _workers(settings)))
+        return cli.say([*planned_table(plan), *planned_lines(where, plan, _workers(settings))])
     cli.say(list(plan.left_out))
     if plan.computes:
         with cli.cluster(settings) as client:
             result = execute(where, plan, client, cli.console, max_active=max_active)
     else:
         result = execute(where, plan, None, cli.console)
-    cli.console.print(result_table(plan, result))
-    cli.say(result_lines(result))
+    cli.say([*result_table(plan, result), *result_lines(result)])
     if not result.fine:
         why = [result.stopped] if result.stopped else []
         why += [f"{len(result.failed):,} outputs failed"] if result.failed else []

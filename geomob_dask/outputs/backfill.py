@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rich.table import Table
-
 from geomob_dask.runs.backfill.engine import Result
 from geomob_dask.runs.backfill.journal import Journal, Timings
 from geomob_dask.runs.backfill.plan import Plan, Planned, Standing
@@ -13,27 +11,37 @@ from geomob_dask.store import Store
 _REASONS = 20
 
 
-def planned_table(plan: Plan) -> Table:
+def planned_table(plan: Plan) -> list[str]:
     """Return how many outputs of each product and year stand in which way, and the size of their inputs."""
-    table = Table(title=f"backfill {plan.backfill.name}: outputs by product and year", title_justify="left")
-    table.add_column("product")
-    table.add_column("year")
-    for how in Standing:
-        table.add_column(how.value, justify="right")
-    table.add_column("to do", justify="right")
-    table.add_column("inputs, MiB", justify="right")
+    rows = [["product", "year", *(how.value for how in Standing), "to do", "inputs, MiB"]]
+    totals: Counter[Standing] = Counter()
     for planned in plan.groups:
         counts = Counter(planned.standings)
-        todo = sum(how in plan.wanted for how in planned.standings)
-        cells = [str(counts[how] or "") for how in Standing]
-        size = sum(planned.group.sizes) / 2**20
-        table.add_row(planned.group.product, str(planned.group.year), *cells, str(todo or ""), f"{size:,.1f}")
-    counts = plan.counts()
-    total = sum(sum(planned.group.sizes) for planned in plan.groups) / 2**20
-    todo = sum(1 for _ in plan.due())
-    table.add_section()
-    table.add_row("all", "", *(str(counts[how] or "") for how in Standing), str(todo or ""), f"{total:,.1f}")
-    return table
+        totals += counts
+        rows.append([planned.group.product, str(planned.group.year), *_stand(plan, counts, planned.group.sizes)])
+    sizes = [size for planned in plan.groups for size in planned.group.sizes]
+    return [f"backfill {plan.backfill.name}, outputs:", *aligned([*rows, ["all", "", *_stand(plan, totals, sizes)]], 2)]
+
+
+def _stand(plan: Plan, counts: Counter[Standing], sizes: Sequence[int]) -> list[str]:
+    todo = sum(counts[how] for how in plan.wanted)
+    return [*(_number(counts[how]) for how in Standing), _number(todo), f"{sum(sizes) / 2**20:,.1f}"]
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" if count else "-"
+
+
+def aligned(rows: Sequence[Sequence[str]], n_left: int) -> list[str]:
+    """Return rows as lines, their columns one below the other: the first `n_left` to the left, others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < n_left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def planned_lines(store: Store, plan: Plan, workers: int) -> list[str]:
@@ -110,11 +118,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def result_table(plan: Plan, result: Result) -> Table:
+def result_table(plan: Plan, result: Result) -> list[str]:
     """Return how many outputs of each product were computed, skipped and failed."""
-    table = Table(title=f"backfill {plan.backfill.name}", title_justify="left")
-    for column in ("product", "computed", "found whole", "up to date", "failed", "not done"):
-        table.add_column(column, justify="left" if column == "product" else "right")
+    rows = [["product", "computed", "found whole", "up to date", "failed", "not done"]]
     counted = {"computed": set(result.computed), "kept": set(result.kept), "failed": set(result.failed)}
     totals: Counter[str] = Counter()
     for product in dict.fromkeys(planned.group.product for planned in plan.groups):
@@ -125,14 +131,12 @@ def result_table(plan: Plan, result: Result) -> Table:
                 ways = [way for way in ("failed", "computed", "kept") if name in counted[way]]
                 counts[ways[0] if ways else "left" if how in plan.wanted else "skipped"] += 1
         totals += counts
-        table.add_row(product, *_cells(counts))
-    table.add_section()
-    table.add_row("all", *_cells(totals))
-    return table
+        rows.append([product, *_cells(counts)])
+    return [f"backfill {plan.backfill.name}:", *aligned([*rows, ["all", *_cells(totals)]], 1)]
 
 
 def _cells(counts: Counter[str]) -> list[str]:
-    return [f"{counts[way]:,}" for way in ("computed", "kept", "skipped", "failed", "left")]
+    return [_number(counts[way]) for way in ("computed", "kept", "skipped", "failed", "left")]
 
 
 def result_lines(result: Result) -> list[str]:

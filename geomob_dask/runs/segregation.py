@@ -112,7 +112,11 @@ class Request:
     def collection(self) -> str:
         """Return where the result goes: the last part of the name stands for all options."""
         universe = self.universe
-        name = f"{'each-' if self.each else ''}{universe.by}-{sha256(canonical_json(self.options()))[:8]}"
+        options = self.options()
+        if self.each:
+            # The same name in every year.
+            options.pop("year")
+        name = f"{'each-' if self.each else ''}{universe.by}-{sha256(canonical_json(options))[:8]}"
         return f"results/segregation/{universe.categories.name}/{universe.dataset}/{universe.year}/{name}"
 
     @property
