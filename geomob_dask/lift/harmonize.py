@@ -51,7 +51,7 @@ class Conversion:
         """Return the name of a column in the result: money in dollars of one year says which."""
         if self.dollars is None or not self._is_money(column):
             return column
-        return f"{column}_usd_{self.dollars[2]}"
+        return f"{column.removesuffix('_usd')}_usd_{self.dollars[2]}"
 
     def _is_money(self, column: str) -> bool:
         kind = self.kinds[column]

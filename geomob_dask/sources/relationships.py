@@ -196,7 +196,11 @@ def _links(
             f"{file}: no column {', '.join(absent)}, from vintage {source} to {target}; found {listed(list(table), 16)}"
         )
     if isinstance(number, str):
-        number = _numbers(table[number], file)
+        given = _numbers(table[number], file)
+        if not amounts and given.isna().any():
+            row = int(np.argmax(given.isna()))
+            raise InputError(f"{file}: column {number}, row {row + 1}: found nothing, expected a share from 0 to 1")
+        number = given
     return _keyed(table, of_source, of_target, 1.0 if number is None else number, file), amounts
 
 
