@@ -3,10 +3,16 @@
 import itertools
 import zipfile
 
+import geopandas as gpd
 import pandas as pd
 import pytest
+import shapely
+from rich.console import Console
 
 from geomob_dask.errors import InputError
+from geomob_dask.runs.ingest import ingest_measures, ingest_tracts
+from geomob_dask.runs.regions import ingest_regions, regions_of
+from geomob_dask.sources.regions import RegionColumns
 from geomob_dask.sources.vintages import (
     check_same_codes,
     county_changes,
@@ -16,6 +22,7 @@ from geomob_dask.sources.vintages import (
     vintage,
     vintage_of,
 )
+from geomob_dask.store import Store
 
 
 def _keys(real_data, year):
@@ -176,3 +183,29 @@ def test_what_is_merely_absent_is_no_difference():
     assert not differing_codes(both, both)
     # Water: nobody lives there.
     assert not differing_codes(["36085008900"], ["36085009700"])
+
+
+def test_joins_in_the_product_say_so(tmp_path):
+    """Measures by planning regions do not meet regions, or polygons, by counties."""
+    store = Store(str(tmp_path / "store"))
+    (tmp_path / "regions.csv").write_text("county,metro\n09003,25540\n39001,18140\n")
+    ingest_regions(
+        store, str(tmp_path / "regions.csv"), "metro", "2022", columns=RegionColumns(key="county", region="metro")
+    )
+    measures = pd.DataFrame({"people": [1.0]}, index=pd.Index(["09110528100"], name="geoid"))
+    with pytest.raises(InputError, match=r"Connecticut: 1 of measures .09110. have codes of vintage 2022"):
+        regions_of(store, "metro", "2022", "09", measures)
+    ohio = measures.set_axis(pd.Index(["39001000100"], name="geoid"))
+    assert regions_of(store, "metro", "2022", "39", ohio)["region"].to_list() == ["18140"]
+
+
+def test_an_ingest_tells_codes_that_do_not_meet_the_polygons(tmp_path):
+    store = Store(str(tmp_path / "store"))
+    squares = gpd.GeoDataFrame(
+        {"GEOID": ["09013528100"]}, geometry=[shapely.box(-72, 41, -71.9, 41.1)], crs="EPSG:4269"
+    )
+    squares.to_file(tmp_path / "tracts.geojson", driver="GeoJSON")
+    ingest_tracts(store, [str(tmp_path / "tracts.geojson")], "2020", Console(quiet=True))
+    (tmp_path / "m.csv").write_text("GEOID,a_count\n09110528100,1\n")
+    done = ingest_measures(store, str(tmp_path / "m.csv"), "mine", 2023, "2020")
+    assert any("1 of polygons of 2020 (09013528100) of vintage 2020" in line for line in done.lines)
