@@ -82,7 +82,9 @@ SCRIPT = r"""
 "use strict";
 const element = (id) => document.getElementById(id);
 const read = (id) => { const text = element(id).textContent; element(id).remove(); return JSON.parse(text); };
-const number = (value) => value.toLocaleString("en-US", {maximumFractionDigits: 1});
+// Two digits of what is less than one, as shares are; one place after the point of the rest.
+const number = (value) => value.toLocaleString("en-US",
+  value > -1 && value < 1 ? {maximumSignificantDigits: 2} : {maximumFractionDigits: 1});
 
 // An array: its type and its bytes in base64, least significant first.
 const TYPES = {float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array};

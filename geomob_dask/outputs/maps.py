@@ -444,7 +444,8 @@ def _figure(layers: Sequence[Layer], details: Sequence[str], insets: Sequence[_I
         plot.patches("xs", "ys", name=name, source=source, fill_color=None, line_color=color, line_width=width)
     _draw_insets(plot, insets)
     say = CustomJSHover(
-        code="return isNaN(value) ? 'no value' : value.toLocaleString('en-US', {maximumFractionDigits: 1})"
+        code="return isNaN(value) ? 'no value' : value.toLocaleString('en-US', "
+        "value > -1 && value < 1 ? {maximumSignificantDigits: 2} : {maximumFractionDigits: 1})"
     )
     hover = HoverTool(
         renderers=[tracts],

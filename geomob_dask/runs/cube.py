@@ -105,6 +105,24 @@ class Written:
     chunks: int
 
 
+def collections_of(template: str, years: Sequence[int]) -> dict[int, str]:
+    """Return the collection of each year.
+
+    Raises
+    ------
+    InputError
+        If the template does not say where the year stands.
+
+    Examples
+    --------
+    >>> collections_of("measures/acs/{year}", [2020])
+    {2020: 'measures/acs/2020'}
+    """
+    if "{year}" not in template:
+        raise InputError(f"--results {template}: expected {{year}} in the place of the year")
+    return {year: template.replace("{year}", str(year)).strip("/") for year in years}
+
+
 def plan_cube(store: Store, name: str, results: Mapping[int, str]) -> CubePlan:
     """Return what `write_cube` would write; nothing is computed.
 

@@ -1,0 +1,225 @@
+"""A cube as tables: long by year, and wide with polygons; never more than a year or a state in memory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+import xarray as xr
+
+from geomob_dask.errors import InputError
+from geomob_dask.outputs.tables import check_folder, written_whole
+from geomob_dask.store import Snapshot, Store
+from geomob_dask.store.cube_form import NO_ROW, VARIABLES, Form
+from geomob_dask.store.cubes import Commit, Cube
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+
+def check_cube_export(file: str) -> str:
+    """Return the suffix of an export file.
+
+    Raises
+    ------
+    InputError
+        If it is none that a cube can be written to, or its folder cannot be written.
+    """
+    suffix = next((one for one in reversed(SUFFIXES) if Path(file).name.endswith(one)), None)
+    if suffix is None:
+        raise InputError(
+            f"--export {file}: found the suffix {Path(file).suffix!r}, expected .csv or .csv.gz (long), or .parquet "
+            "(wide, with polygons)"
+        )
+    check_folder("--export", file)
+    return suffix
+
+
+def history_lines(history: Sequence[Commit]) -> list[str]:
+    """Return the commits of a cube as text, the newest first."""
+    lines = []
+    for one in history:
+        tags = f"  [{', '.join(one.tags)}]" if one.tags else ""
+        lines.append(f"{one.version}  {one.written}{tags}  {one.message}")
+    return lines or ["nothing was written yet"]
+
+
+def export_cube(
+    store: Store, name: str, file: str, *, version: str | None = None, tag: str | None = None, years: Sequence[int] = ()
+) -> list[str]:
+    """Write a cube as one file by its suffix, and return what to say of it.
+
+    Parameters
+    ----------
+    store : Store
+    name : str
+    file : str
+        ``.csv`` or ``.csv.gz``: a row a year, tract and measure. ``.parquet``: a row a year and tract with the
+        columns of the product's results and the polygons of the vintage, a row group a state.
+    version, tag : str, optional
+        As `open_cube`.
+    years : sequence of int
+        All by default.
+
+    Raises
+    ------
+    InputError
+        If the suffix or a year is none that there is.
+    """
+    suffix = check_cube_export(file)
+    cube = Cube(store, name)
+    dataset = cube.dataset(version, tag)
+    dataset = chosen_years(dataset, years)
+    if suffix != ".parquet":
+        with written_whole("--export", file, suffix) as temporary:
+            rows = _write_long(dataset, temporary, compressed=suffix == ".csv.gz")
+        return [f"{rows:,} rows in {file}"]
+    state = cube.state(dataset.attrs["version"])
+    assert state is not None  # its dataset was just read
+    key = str(dataset.coords["geometry"].item()) if "geometry" in dataset.coords else ""
+    polygons = store.find(key) if key else None
+    with written_whole("--export", file, suffix) as temporary:
+        rows = _write_wide(store, dataset, state.form, polygons, temporary)
+    without = (
+        "" if polygons else f", without polygons: {f'the store has no {key}' if key else 'of regions it has none'}"
+    )
+    return [f"{rows:,} rows in {file}{without}"]
+
+
+def chosen_years(dataset: xr.Dataset, years: Sequence[int]) -> xr.Dataset:
+    """Return some years of a cube, all for none.
+
+    Raises
+    ------
+    InputError
+        If a year is not there.
+    """
+    there = dataset["year"].to_numpy().tolist()
+    absent = [year for year in years if year not in there]
+    if absent:
+        raise InputError(f"year {absent[0]}: not in the cube; expected one of: {', '.join(map(str, there))}")
+    return dataset.sel(year=list(years)) if years else dataset
+
+
+def long_tables(dataset: xr.Dataset) -> Iterator[pd.DataFrame]:
+    """Yield one long table a year: year, geoid or region, state, measure, units, the variables and the flag in words.
+
+    A tract without a row in that year is left out.
+    """
+    unit = dataset.attrs["unit"]
+    reasons = np.array(["", *dataset["flag"].attrs["flag_reasons"][1:]], dtype=object)
+    names = [name for name in VARIABLES if name in dataset and name != "flag"]
+    for year in dataset["year"].to_numpy().tolist():
+        one = dataset[[*names, "flag"]].sel(year=year).load()
+        flag = one["flag"].to_numpy()
+        tracts, measures = np.nonzero(flag != NO_ROW)
+        table = pd.DataFrame({"year": np.full(len(tracts), year), _key(unit): one[unit].to_numpy()[tracts]})
+        table["state"] = one["state"].to_numpy()[tracts]
+        table["measure"] = one["measure"].to_numpy()[measures]
+        table["units"] = one["measure_units"].to_numpy()[measures]
+        for name in names:
+            table[name] = one[name].to_numpy()[tracts, measures]
+        table["flag"] = reasons[flag[tracts, measures]]
+        order = np.argsort(table[_key(unit)].to_numpy(str), kind="stable")
+        yield table.iloc[order].reset_index(drop=True)
+
+
+def _key(unit: str) -> str:
+    """Return what tables call the key of a tract or region."""
+    return "geoid" if unit == "tract" else unit
+
+
+def _write_long(dataset: xr.Dataset, path: Path, *, compressed: bool) -> int:
+    rows = 0
+    with open(path, "wb") as raw:
+        # Without a time of writing, the same cube gives the same bytes.
+        binary: IO[bytes] = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") if compressed else raw  # type: ignore[assignment]
+        with io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True) as text:
+            for table in long_tables(dataset):
+                table.to_csv(text, index=False, header=rows == 0)
+                rows += len(table)
+    return rows
+
+
+def _write_wide(store: Store, dataset: xr.Dataset, form: Form, polygons: Snapshot | None, path: Path) -> int:
+    rows, writer = 0, None
+    metadata = _geo(store, polygons)
+    places = dataset["state"].to_numpy()
+    try:
+        for state in sorted(set(places.tolist())):
+            table = _wide(dataset.isel({form.unit: np.flatnonzero(places == state)}).load(), form)
+            if polygons is not None:
+                table["geometry"] = _polygons(store, polygons, state, table[_key(form.unit)])
+            arrow = pa.Table.from_pandas(table, schema=_schema(table, metadata), preserve_index=False)
+            if writer is None:
+                writer = pq.ParquetWriter(path, arrow.schema, compression="zstd")
+            writer.write_table(arrow.replace_schema_metadata(writer.schema.metadata))
+            rows += len(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def _wide(dataset: xr.Dataset, form: Form) -> pd.DataFrame:
+    """Return one row a year and tract that has one, with the columns of the results, sorted by year and key."""
+    reasons = np.array(["", *dataset["flag"].attrs["flag_reasons"][1:]], dtype=object)
+    flag = dataset["flag"].transpose("year", form.unit, "measure").to_numpy()
+    years, tracts = np.nonzero((flag != NO_ROW).any(axis=2))
+    key = _key(form.unit)
+    columns: dict[str, Any] = {"year": dataset["year"].to_numpy()[years], key: dataset[form.unit].to_numpy()[tracts]}
+    columns["state"] = dataset["state"].to_numpy()[tracts]
+    for place, measure in enumerate(form.measures):
+        for variable, column in measure.columns.items():
+            if variable != "flag":
+                columns[column] = dataset[variable].to_numpy()[years, tracts, place]
+        columns[measure.columns.get("flag", f"{measure.name}_reason")] = reasons[flag[years, tracts, place]]
+    for name in form.texts:
+        columns[name] = dataset[name].to_numpy()[years, tracts].astype(object)
+    table = pd.DataFrame(columns)
+    order = np.lexsort((table[key].to_numpy(str), table["year"].to_numpy()))
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _polygons(store: Store, polygons: Snapshot, state: str, keys: pd.Series) -> Any:
+    part = polygons.parts.get(state)
+    if part is None:
+        return np.full(len(keys), None, object)
+    frame = store.read(part, ["geometry"])
+    assert isinstance(frame, gpd.GeoDataFrame)
+    return shapely.to_wkb(frame.geometry.reindex(keys).to_numpy())
+
+
+def _geo(store: Store, polygons: Snapshot | None) -> bytes | None:
+    """Return what GeoParquet says of its column, from a part of the polygons."""
+    if polygons is None:
+        return None
+    crs = store.frame(polygons.collection, columns=["geometry"]).crs
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": [],
+        "crs": None if crs is None else crs.to_json_dict(),
+    }
+    return json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}).encode()
+
+
+def _schema(table: pd.DataFrame, geo: bytes | None) -> pa.Schema:
+    fields = []
+    for name, dtype in table.dtypes.items():
+        if name == "geometry":
+            kind = pa.binary()
+        elif pd.api.types.is_numeric_dtype(dtype):
+            kind = pa.from_numpy_dtype(dtype)
+        else:
+            kind = pa.string()
+        fields.append(pa.field(str(name), kind))
+    return pa.schema(fields, metadata={b"geo": geo} if geo else None)

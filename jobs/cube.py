@@ -1,0 +1,181 @@
+"""Years of a product as one cube with history; `python jobs/cube.py --help` shows examples."""
+
+from typing import Annotated
+
+import typer
+
+from geomob_dask import cli
+from geomob_dask.errors import InputError
+from geomob_dask.outputs import change_maps
+from geomob_dask.outputs.cube_tables import check_cube_export, chosen_years, export_cube, history_lines
+from geomob_dask.outputs.segregation_page import write_page
+from geomob_dask.outputs.tables import check_export, check_folder
+from geomob_dask.outputs.tables import export as export_table
+from geomob_dask.runs.cube import collections_of, plan_cube, write_cube
+from geomob_dask.settings import load_settings
+from geomob_dask.sources.states import state_codes
+from geomob_dask.sources.years import distinct_years
+from geomob_dask.store import Store
+from geomob_dask.store.cubes import Cube, cube_names, open_cube
+
+app = cli.application(
+    "All years of a product as one cube (Icechunk, Zarr v3): write, look back, export, and show what changed.",
+    """
+    python jobs/cube.py write index --results results/opportunity/mine/acs/{year}/all-selected --years 2015-2023
+    python jobs/cube.py write acs --results measures/acs/{year} --years 2020,2021 --dry-run
+    python jobs/cube.py history index
+    python jobs/cube.py tag index published-2026
+    python jobs/cube.py export index index.parquet --tag published-2026
+    python jobs/cube.py export index index_long.csv.gz --years 2018,2023
+    python jobs/cube.py change index --measure opportunity --years 2018,2023 --map change.html --export change.csv
+    python jobs/cube.py change acs --measure B19013_001E --years 2020,2023 --period 5 --map income.html
+    python jobs/cube.py series index --measure opportunity --tracts 39049000110 --states OH,IN --page series.html
+    """,
+)
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the cube.")]
+VersionOption = Annotated[str | None, typer.Option(help="A version of the history. [default: the newest]")]
+TagOption = Annotated[str | None, typer.Option(help="A tag of the history.")]
+MeasureOption = Annotated[str, typer.Option(help="A measure of the cube.")]
+
+
+@app.command()
+def write(
+    name: NameArgument,
+    results: Annotated[str, typer.Option(help="Collections of the years, with {year} where the year stands.")],
+    years: Annotated[str, typer.Option(help="Years and spans, such as 2015,2018 or 2009-2023.")],
+    tag: Annotated[str | None, typer.Option(help="A name for the version that is written.")] = None,
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    cluster: cli.ClusterOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Bring years of results into a cube: what changed, in one commit."""
+    settings = load_settings(config, store=store, cluster=cluster)
+    where = Store(settings.store)
+    wanted = collections_of(results, distinct_years(years))
+    plan = plan_cube(where, name, wanted)
+    if dry_run:
+        return cli.say(plan.lines())
+    if plan.todo:
+        with cli.cluster(settings) as client:
+            done = write_cube(where, name, wanted, client, cli.console)
+        cli.say([f"{name}: {done.message}", f"  version {done.version}: {done.chunks} chunks, {done.tracts:,} rows"])
+    else:
+        cli.say(plan.lines())
+    if tag:
+        cli.say([f"tag {tag}: version {Cube(where, name).tag(tag)}"])
+    return None
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    file: Annotated[str, typer.Argument(help=".csv or .csv.gz (long), .parquet (wide, with polygons).")],
+    years: Annotated[str | None, typer.Option(help="Only these. [default: all]")] = None,
+    version: VersionOption = None,
+    tag: TagOption = None,
+    store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Write a cube as one table."""
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    check_cube_export(file)
+    chosen = distinct_years(years) if years else ()
+    cli.say(export_cube(where, name, file, version=version, tag=tag, years=chosen))
+
+
+@app.command()
+def history(
+    name: Annotated[str | None, typer.Argument(help="Name of the cube. [default: the names of all cubes]")] = None,
+    store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Say what each commit of a cube changed, the newest first."""
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    if name is None:
+        return cli.say(cube_names(where) or [f"store {where.url}: no cube yet"])
+    return cli.say(history_lines(Cube(where, name).history()))
+
+
+@app.command()
+def tag(
+    name: NameArgument,
+    tag: Annotated[str, typer.Argument(help="A name that no other version of the cube has.")],
+    version: VersionOption = None,
+    store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Give a version a name that stays."""
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    cli.say([f"tag {tag}: version {Cube(where, name).tag(tag, version)}"])
+
+
+@app.command()
+def change(
+    name: NameArgument,
+    measure: MeasureOption,
+    years: Annotated[str, typer.Option(help="Two years, such as 2018,2023.")],
+    period: Annotated[
+        int, typer.Option(help="Years that an estimate spans: 5 for ACS 5-year estimates, whose samples overlap.")
+    ] = 1,
+    map_file: Annotated[
+        str | None, typer.Option("--map", help="Also write an interactive map (.html), offline.")
+    ] = None,
+    export: cli.ExportOption = None,
+    version: VersionOption = None,
+    tag: TagOption = None,
+    store: cli.StoreOption = None,
+    cluster: cli.ClusterOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Compare two years: how much changed, and whether it is more than its margin of error."""
+    settings = load_settings(config, store=store, cluster=cluster)
+    where = Store(settings.store)
+    if export:
+        check_export(export)
+    if map_file:
+        check_folder("--map", map_file)
+    pair = distinct_years(years)
+    if len(pair) != 2:
+        raise InputError(f"--years {years}: found {len(pair)} years, expected two")
+    cube = open_cube(where, name, version=version, tag=tag)
+    table = change_maps.change_table(cube, measure, *pair, period=period)
+    cli.say(change_maps.change_summary(table, measure, *pair))
+    if map_file:
+        with cli.cluster(settings) as client:
+            change_maps.map_change(where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console)
+    if export:
+        export_table(table, export, lambda: change_maps.polygons_of(where, cube))
+
+
+@app.command()
+def series(
+    name: NameArgument,
+    measure: MeasureOption,
+    page: Annotated[str, typer.Option(help="The page to write (.html), for offline use.")],
+    tracts: Annotated[str | None, typer.Option(help="Tracts or regions to draw, at most 8, with commas.")] = None,
+    states: cli.StatesOption = None,
+    years: Annotated[str | None, typer.Option(help="Only these. [default: all]")] = None,
+    version: VersionOption = None,
+    tag: TagOption = None,
+    store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Draw a measure over the years: quartiles by state, and chosen tracts with their intervals."""
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    check_folder("--page", page)
+    cube = open_cube(where, name, version=version, tag=tag)
+    cube = chosen_years(cube, distinct_years(years) if years else ())
+    keys = [key.strip() for key in tracts.split(",")] if tracts else []
+    codes = state_codes(states) if states else ()
+    write_page("--page", page, change_maps.series_page(cube, measure, keys, codes))
+    cli.say([f"{measure} of cube {name}: {page}"])
+
+
+if __name__ == "__main__":
+    cli.main(app)
