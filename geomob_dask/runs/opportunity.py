@@ -81,6 +81,7 @@ class Inputs:
     Attributes
     ----------
     tracts, edges, measures : Snapshot
+        Tracts and edges hold nothing where the definition does not ask for neighbours.
     reference : Snapshot, optional
         The norms of another year.
     """
@@ -89,6 +90,11 @@ class Inputs:
     edges: Snapshot
     measures: Snapshot
     reference: Snapshot | None = None
+
+    @property
+    def read(self) -> tuple[Snapshot, ...]:
+        """Return those that hold something."""
+        return tuple(one for one in (self.tracts, self.edges, self.measures) if one.parts)
 
 
 @dataclass(frozen=True)
@@ -152,12 +158,7 @@ def prepare(store: Store, request: Request) -> Prepared:
     """Return what a run would read and write, and where that is; see `make_plan`."""
     found = _inputs(store, request)
     states = _all_states(found) if request.norm == "nation" else _selected(store, request, found)
-    inputs = {
-        found.tracts.collection: found.tracts.checksum(states),
-        found.edges.collection: found.edges.checksum(states),
-        found.measures.collection: found.measures.checksum(states),
-        **_reference_input(found),
-    }
+    inputs = {one.collection: one.checksum(states) for one in found.read} | _reference_input(found)
     provenance = Provenance("opportunity", inputs, _options(request))
     outputs = tuple(_output(found, state) for state in _selected(store, request, found))
     existing = store.find(request.collection())
@@ -210,8 +211,7 @@ def prepare_each(store: Store, request: Request) -> Each:
     found = _inputs(store, request)
     options = _options(request)
     options.pop("states")
-    by_state = (found.tracts, found.edges, found.measures)
-    return Each(request, found, EachState("opportunity", options, by_state, _reference_input(found)))
+    return Each(request, found, EachState("opportunity", options, found.read, _reference_input(found)))
 
 
 def _options(request: Request) -> dict[str, Any]:
@@ -233,7 +233,16 @@ def _inputs(store: Store, request: Request) -> Inputs:
     if request.norm not in ("selected", "state", "nation") and request.frozen_year is None:
         raise InputError(f"--norm {request.norm}: expected {NORMS}")
     measures = store.snapshot(f"measures/{request.dataset}/{request.year}")
+    reference = None
+    if request.frozen_year is not None:
+        recipe = request.definition.parameters.recipe
+        if recipe != "opportunity":
+            raise InputError(f"--norm {request.norm}: found the recipe {recipe!r}, expected opportunity: it has norms")
+        reference = store.snapshot(request.collection("norms", request.frozen_year))
     vintage = measures.attributes["vintage"]
+    if not request.definition.parameters.uses_neighbors:
+        nothing = Snapshot(f"neighbors/{vintage}", {}, attributes={"reach": {}})
+        return Inputs(Snapshot(f"tracts/{vintage}", {}), nothing, measures, reference)
     tracts = store.snapshot(f"tracts/{vintage}")
     edges = store.find(f"neighbors/{vintage}")
     if edges is None:
@@ -246,9 +255,6 @@ def _inputs(store: Store, request: Request) -> Inputs:
             f"store {store.url}: the neighbours of vintage {vintage} were built from other polygons than those now; "
             f"expected them anew from: jobs/neighbors.py --vintage {vintage}"
         )
-    reference = None
-    if request.frozen_year is not None:
-        reference = store.snapshot(request.collection("norms", request.frozen_year))
     return Inputs(tracts, edges, measures, reference)
 
 
@@ -260,14 +266,13 @@ def _selected(store: Store, request: Request, found: Inputs) -> tuple[str, ...]:
     if request.states is None:
         return _all_states(found)
     store.chosen(found.measures, request.states)
-    store.chosen(found.tracts, request.states)
+    if found.tracts.parts:
+        store.chosen(found.tracts, request.states)
     return tuple(sorted(request.states))
 
 
 def _output(found: Inputs, state: str) -> Output:
-    parts = [
-        snapshot.parts[state] for snapshot in (found.tracts, found.edges, found.measures) if state in snapshot.parts
-    ]
+    parts = [snapshot.parts[state] for snapshot in found.read if state in snapshot.parts]
     return Output(state, tuple(part.key for part in parts), sum(part.size for part in parts))
 
 
@@ -313,7 +318,7 @@ def _work(store: Store, prepared: Prepared, run: Run) -> dict[str, Delayed]:
                 writes[state] = run.task(
                     "write", state, _write, store, plan.collection, state, table, request.definition
                 )
-        if request.norm == "selected":
+        if request.norm == "selected" and lifted.reference is not None:
             collection = request.collection("norms")
             writes["norms"] = run.task("write-norms", name, _write_reference, store, collection, lifted.reference)
     return writes

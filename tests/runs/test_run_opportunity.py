@@ -15,11 +15,12 @@ import pytest
 import shapely
 from stores import DEFINITION, QUIET, REQUEST, build_graph, build_index, contents, ingest_sample
 
-from geomob_dask.definition import read_definition
+from geomob_dask.definition import Definition, read_definition
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs import ingest, neighbors, opportunity
 from geomob_dask.runs.execute import compute
+from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
 
 
@@ -181,6 +182,43 @@ def test_frozen_norms_of_another_definition_are_refused(tmp_path):
 
 
 # Real data ---------------------------------------------------------------------------------
+
+
+def of_recipe(recipe, **parameters):
+    """The sample's definition with another recipe."""
+    plain = DEFINITION.model_dump(mode="json")
+    plain["parameters"] |= {"recipe": recipe, **parameters}
+    return Definition.model_validate(plain | {"name": f"sample_{recipe}"})
+
+
+@pytest.mark.parametrize("recipe", ["svi", "z_mean", "principal_component", "weighted_principal_component"])
+def test_recipes_without_neighbours_read_measures_alone(recipe, tmp_path):
+    store = Store(str(tmp_path / "store"))
+    ingest.ingest_measures(store, str(write_sample(tmp_path).measures), "sample", 2020, "sample")
+    request = opportunity.Request(of_recipe(recipe), "sample", 2020)
+    plan = opportunity.make_plan(store, request)
+    assert list(plan.provenance.inputs) == ["measures/sample/2020"]
+    opportunity.execute(store, request, plan, None, QUIET)
+    found = store.frame(plan.collection).compute(scheduler="threads")
+    measures = store.frame("measures/sample/2020").compute(scheduler="threads")
+    assert found.index.tolist() == measures.index.tolist()
+    complete = measures[list(DEFINITION.measures)].notna().all(axis=1) & measures["population"].ne(0)
+    assert complete.sum() > 500
+    assert found["opportunity"].notna().eq(complete).all()
+    with pytest.raises(InputError, match=f"--norm frozen:2020: found the recipe '{recipe}', expected opportunity"):
+        opportunity.make_plan(store, replace(request, norm="frozen:2020"))
+
+
+def test_the_same_recipe_with_neighbours_needs_their_graph(tmp_path):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    request = opportunity.Request(of_recipe("z_mean", impute=True), "sample", 2020)
+    with pytest.raises(InputError, match="no neighbours of vintage sample"):
+        opportunity.make_plan(store, request)
+    build_graph(store)
+    build_index(store, request=request)
+    found = store.frame(request.collection()).compute(scheduler="threads")
+    assert found["imputed_direct"].ne("").any()
+    assert store.find(request.collection("norms")) is None
 
 
 @pytest.fixture(scope="module")
