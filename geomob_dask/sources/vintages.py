@@ -147,6 +147,17 @@ def county_changes(kind: str | None = None) -> tuple[CountyChange, ...]:
     return tuple(change for change in registry().counties if kind is None or change.kind == kind)
 
 
+def changed_states() -> tuple[str, ...]:
+    """Return the states in which a tract changed its code between vintages of the same polygons.
+
+    Examples
+    --------
+    >>> changed_states()
+    ('02', '04', '06', '09', '36', '46', '51')
+    """
+    return tuple(sorted(_tract_pairs()["source"].str[:2].unique()))
+
+
 # New codes for the same tracts -------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import shapely
 from rich.console import Console
 
 from geomob_dask.errors import InputError
+from geomob_dask.runs.codes import check_collections
 from geomob_dask.runs.ingest import ingest_measures, ingest_tracts
 from geomob_dask.runs.regions import ingest_regions, regions_of
 from geomob_dask.sources.regions import RegionColumns
@@ -209,3 +210,15 @@ def test_an_ingest_tells_codes_that_do_not_meet_the_polygons(tmp_path):
     (tmp_path / "m.csv").write_text("GEOID,a_count\n09110528100,1\n")
     done = ingest_measures(store, str(tmp_path / "m.csv"), "mine", 2023, "2020")
     assert any("1 of polygons of 2020 (09013528100) of vintage 2020" in line for line in done.lines)
+
+
+def test_collections_are_compared_by_their_keys(tmp_path):
+    store = Store(str(tmp_path / "store"))
+    for year, key in ((2021, "09013528100"), (2023, "09110528100")):
+        (tmp_path / "m.csv").write_text(f"GEOID,a_count\n{key},1\n39001000100,2\n")
+        ingest_measures(store, str(tmp_path / "m.csv"), "mine", year, vintage_of("acs5", year))
+    older, newer = (store.snapshot(f"measures/mine/{year}") for year in (2021, 2023))
+    check_collections(store, older, older)
+    check_collections(store, older, newer, states=["39"])
+    with pytest.raises(InputError, match=r"jobs/harmonize.py --dataset mine --years 2021 --to 2022$"):
+        check_collections(store, older, newer)
