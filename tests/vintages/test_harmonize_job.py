@@ -5,6 +5,7 @@ import re
 
 import pandas as pd
 import pytest
+from relationship_file import relationship
 from rich.console import Console
 from stores import contents
 
@@ -203,3 +204,35 @@ def test_a_tract_under_both_of_its_codes_is_refused(tmp_path):
     ingest_measures(store, str(tmp_path / "sd.csv"), "mine", 2018, "2010")
     with pytest.raises(InputError, match="tract 46113940500: found it under its other code 46102940500 too"):
         execute(store, prepare(store, [Request("mine", 2018, "2010", "new")]), None, QUIET)
+
+
+def test_a_relationship_file_takes_tables_of_either_code(tmp_path, job):
+    """Shannon and Bedford City by newer codes; water of 36085008900 that newer tables do not list; classes as text."""
+    rows = [
+        ("46102940500", "46113940500", 700, 0),
+        ("51019050101", "51515050100", 30, 0),
+        ("51019050102", "51515050100", 10, 0),
+        ("36085009700", "36085008900", 0, 60),
+        ("36085009700", "36085009700", 90, 0),
+    ]
+    file = relationship(tmp_path / "tab20_tract20_tract10_natl.txt", rows)
+    older = "GEOID,a_count,class\n46113940500,10,rural\n51515050100,80,town\n36085009700,7,city\n"
+    newer = older.replace("46113940500", "46102940500").replace("51515050100", "51019050100")
+    (tmp_path / "kinds.yaml").write_text("class: key\n")
+    store = Store(str(tmp_path / "store"))
+    tables = []
+    for name, text in (("older", older), ("newer", newer)):
+        (tmp_path / "m.csv").write_text(text)
+        ingest_measures(store, str(tmp_path / "m.csv"), name, 2018, "2010", columns=["a_count", "class"])
+        options = ["--dataset", name, "--years", "2018", "--to", "2022", "--store", store.url, "--cluster", "serial"]
+        done = job("harmonize", *options, "--relationship", file, "--kinds", tmp_path / "kinds.yaml")
+        assert done.code == 0, done.err
+        tables.append(store.frame(f"measures/{name}_2022/2018").compute())
+    pd.testing.assert_frame_equal(*tables)
+    assert tables[0]["a_count"].to_dict() == {
+        "36085009700": 7.0,
+        "46102940500": 10.0,
+        "51019050101": 60.0,
+        "51019050102": 20.0,
+    }
+    assert tables[0]["class"].dropna().to_dict() == {"46102940500": "rural", "36085009700": "city"}
