@@ -1,0 +1,232 @@
+"""What a backfill file may say, and what a plan of one finds."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from backfill_country import QUIET, backfill_of, fill, ingest_year, receipts_in, write_file
+
+from geomob_dask.errors import DefinitionError, GeomobError, InputError
+from geomob_dask.runs.backfill.engine import execute
+from geomob_dask.runs.backfill.file import read_backfill
+from geomob_dask.runs.backfill.journal import Journal
+from geomob_dask.runs.backfill.plan import REPROCESS, Asked, Standing, make_plan
+from geomob_dask.store import Store
+
+ASKED = Asked(years=(2019, 2020, 2021))
+
+
+@pytest.fixture
+def store(tmp_path):
+    return fill(str(tmp_path / "store"), tmp_path)
+
+
+def standings(plan):
+    return {planned.name(state): str(how) for planned in plan.groups
+            for state, how in zip(planned.group.states, planned.standings, strict=True)}  # fmt: skip
+
+
+def test_every_output_is_planned_once_in_the_order_asked_for(store, tmp_path):
+    plan = make_plan(store, backfill_of(tmp_path), ASKED)
+    assert len(standings(plan)) == plan.counts()[Standing.MISSING] == 3 * (4 * 3 + 2)
+    years = [planned.group.year for planned, _ in plan.due()]
+    assert years == sorted(years, reverse=True)
+    sizes = [planned.group.sizes[place] for planned, place in plan.due() if planned.group.year == 2020]
+    assert sizes == sorted(sizes, reverse=True)
+    oldest = make_plan(store, backfill_of(tmp_path), replace(ASKED, order="oldest"))
+    assert [planned.group.year for planned, _ in oldest.due()] == sorted(years)
+
+
+def test_the_identity_of_a_plan_is_that_of_the_provenance(store, tmp_path):
+    plan = make_plan(store, backfill_of(tmp_path), ASKED)
+    for planned in plan.groups:
+        group = planned.group
+        for state, identity, size in zip(group.states, group.identities, group.sizes, strict=True):
+            made = group.prepared(state).plan
+            assert made.provenance.identity == identity
+            assert made.collection == group.collection
+            assert sum(output.size for output in made.outputs) == size
+
+
+def test_an_output_of_a_state_travels_with_its_own_state_only(store, tmp_path):
+    plan = make_plan(store, backfill_of(tmp_path), ASKED)
+    for planned in plan.groups:
+        if planned.group.by_state:
+            sent = pickle.dumps(planned.group.prepared("18"))
+            for key in (part.key for state, part in store.snapshot("measures/made/2020").parts.items()):
+                assert (key.encode() in sent) == ("/18-" in key and planned.group.year == 2020)
+
+
+def test_a_pinned_store_looks_once(store, tmp_path, monkeypatch):
+    looked = []
+    found = Store.find
+    monkeypatch.setattr(Store, "find", lambda self, name: looked.append(name) or found(self, name))
+    make_plan(store, backfill_of(tmp_path), ASKED)
+    assert len(looked) == len(set(looked))
+    pinned = store.pinned()
+    assert pinned.find("measures/made/2030") is None
+    ingest_year(store, tmp_path, 2030)
+    assert pinned.find("measures/made/2030") is None
+    assert store.find("measures/made/2030") is not None
+    assert type(pickle.loads(pickle.dumps(pinned))) is Store
+
+
+def test_what_stands_in_which_way(store, tmp_path):
+    """Missing, done, stale by an input, stale by a definition, failed, refused; and what each choice computes."""
+    backfill = backfill_of(tmp_path, "index", "mixed", "areas")
+    execute(store, make_plan(store, backfill, replace(ASKED, years=(2020, 2021))), None, QUIET)
+    now = standings(make_plan(store, backfill, ASKED))
+    assert {how for name, how in now.items() if "2019" in name} == {"missing"}
+    assert {how for name, how in now.items() if "2019" not in name} == {"done"}
+    # An input of one year changes: only what reads it is stale; a definition changes: all of its product is.
+    ingest_year(store, tmp_path, 2021, seed=99)
+    changed = backfill_of(tmp_path, "index", "mixed", "areas", mixed={"weight": 0.25, "positions": "unit"})
+    now = standings(make_plan(store, backfill, ASKED))
+    assert {name for name, how in now.items() if how == "stale"} == {name for name in now if "2021" in name}
+    now = standings(make_plan(store, changed, ASKED))
+    assert {how for name, how in now.items() if "mixed" in name} == {"missing"}
+    Journal(store, "night").fail("mixed-2019-18", "x", "its data are bad", 1)
+    now = standings(make_plan(store, backfill, ASKED))
+    assert now["mixed-2019-18"] == "failed"
+    assert now["mixed-2019-17"] == "missing"
+    for reprocess, ways in REPROCESS.items():
+        plan = make_plan(store, backfill, replace(ASKED, reprocess=reprocess))
+        due = {planned.name(planned.group.states[place]) for planned, place in plan.due()}
+        assert due == {name for name, how in now.items() if how in ways}
+    sizes = [sum(1 for _ in make_plan(store, backfill, replace(ASKED, reprocess=way)).due()) for way in REPROCESS]
+    assert sizes == [6, 7, 14, 21]
+
+
+def test_states_and_products_can_be_chosen(store, tmp_path):
+    backfill = backfill_of(tmp_path)
+    plan = make_plan(store, backfill, replace(ASKED, states=("18",), years=(2020,)))
+    assert sorted(standings(plan)) == ["apart-2020-18", "counties-2020-18", "index-2020-18", "mixed-2020-18"]
+    assert plan.left_out == ("nation, areas: of all states together, left out by --states",)
+    plan = make_plan(store, backfill, replace(ASKED, products=("areas",), years=(2020,)))
+    assert list(standings(plan)) == ["areas-2020-all"]
+
+
+def test_a_year_without_neighbours_is_refused_and_others_are_computed(store, tmp_path):
+    ingest_year(store, tmp_path, 2022, vintage="bare")
+    plan = make_plan(store, backfill_of(tmp_path, "index", "mixed"), replace(ASKED, years=(2021, 2022)))
+    now = standings(plan)
+    assert {name for name, how in now.items() if how == "refused"} == {f"index-2022-{s}" for s in ("17", "18", "39")}
+    result = execute(store, plan, None, QUIET)
+    assert set(result.failed) == {f"index-2022-{s}" for s in ("17", "18", "39")}
+    assert "vintage 'bare'" in result.failed["index-2022-17"] or "tracts/bare" in result.failed["index-2022-17"]
+    assert len(result.committed) == 9
+    assert not result.fine
+    assert Journal(store, "night").failed() == set(result.failed)
+    # Once it has them, it is computed, and the notes are gone.
+    ingest_year(store, tmp_path, 2022)
+    result = execute(store, make_plan(store, backfill_of(tmp_path, "index", "mixed"),
+                                      replace(ASKED, years=(2021, 2022))), None, QUIET)  # fmt: skip
+    assert result.fine
+    assert Journal(store, "night").failed() == set()
+
+
+def test_missing_measures_are_told_or_skipped(store, tmp_path):
+    backfill = backfill_of(tmp_path, "mixed")
+    with pytest.raises(InputError, match=r"mixed: no measures/made of 2017, 2018 in store .*--skip-missing"):
+        make_plan(store, backfill, replace(ASKED, years=(2017, 2018, 2019)))
+    plan = make_plan(store, backfill, replace(ASKED, years=(2017, 2018, 2019), skip_missing=True))
+    assert len(standings(plan)) == 3
+    assert "2017, 2018: left out" in plan.left_out[0]
+    # A product may say which years it has.
+    limited = backfill_of(tmp_path, "mixed", mixed={"years": "2019:2020"})
+    assert len(standings(make_plan(store, limited, replace(ASKED, years=(2017, 2018, 2019))))) == 3
+
+
+BAD_FILES = {
+    "an unknown key": ({"name": "n", "product": {}}, "product: Extra inputs"),
+    "no name": ({"products": {}}, "name: Field required"),
+    "an unknown job": ({"name": "n", "products": {"a": {"job": "magic", "dataset": "d"}}}, "magic"),
+    "an unknown option": (
+        {"name": "n", "products": {"a": {"job": "mixing", "dataset": "d", "bracket": "deciles"}}},
+        "bracket: Extra inputs",
+    ),
+    "regions that cross": (
+        {"name": "n", "products": {"a": {"job": "mixing", "dataset": "d", "by": "cbsa", "scope": "state"}}},
+        "regions by cbsa, which may cross state lines",
+    ),
+    "norms of several states": (
+        {
+            "name": "n",
+            "products": {
+                "a": {"job": "opportunity", "dataset": "d", "definition": "x", "scope": "state", "norm": "nation"}
+            },
+        },
+        "norm: found nation, which is of several states",
+    ),
+    "overlapping years": (
+        {"name": "n", "years": "2009:2015,2014:2018", "products": {"a": {"job": "mixing", "dataset": "d"}}},
+        "found 2014-2015 twice",
+    ),
+    "years backwards": (
+        {"name": "n", "years": "2015:2009", "products": {"a": {"job": "mixing", "dataset": "d"}}},
+        "'2015:2009'",
+    ),
+    "an unknown state": ({"name": "n", "states": "99", "products": {"a": {"job": "mixing", "dataset": "d"}}}, "'99'"),
+    "a name that is a path": ({"name": "../n", "products": {"a": {"job": "mixing", "dataset": "d"}}}, "name: "),
+    "no products": ({"name": "n", "products": {}}, "products: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_is_refused_by_name_and_key(tmp_path, case):
+    plain, message = BAD_FILES[case]
+    file = tmp_path / "bad.yaml"
+    file.write_text(yaml.safe_dump(plain))
+    with pytest.raises(DefinitionError) as refused:
+        read_backfill(str(file))
+    assert message in str(refused.value)
+    assert "bad.yaml" in str(refused.value)
+
+
+def test_a_product_named_twice_and_files_that_are_none(tmp_path):
+    file = tmp_path / "bad.yaml"
+    entry = "{job: mixing, dataset: d}"
+    file.write_text(f"name: n\nproducts:\n  a: {entry}\n  a: {entry}\n")
+    with pytest.raises(DefinitionError, match="line 4: found 'a' twice"):
+        read_backfill(str(file))
+    file.write_text("- a list")
+    with pytest.raises(DefinitionError, match="found a list"):
+        read_backfill(str(file))
+    with pytest.raises(DefinitionError, match="cannot be read"):
+        read_backfill(str(tmp_path / "none.yaml"))
+
+
+def test_two_products_of_one_place_are_refused(store, tmp_path):
+    file = write_file(tmp_path, "mixed", "areas")
+    plain = yaml.safe_load(Path(file).read_text())
+    plain["products"]["again"] = {**plain["products"]["mixed"], "missing": "leave-out"}
+    Path(file).write_text(yaml.safe_dump(plain))
+    with pytest.raises(InputError, match="products again and mixed: both go to results/mixing"):
+        make_plan(store, read_backfill(file), ASKED)
+
+
+def test_other_bad_requests(store, tmp_path):
+    backfill = backfill_of(tmp_path, "mixed")
+    with pytest.raises(InputError, match="--products none: expected some of mixed"):
+        make_plan(store, backfill, replace(ASKED, products=("none",)))
+    with pytest.raises(InputError, match="no state 06"):
+        make_plan(store, backfill, replace(ASKED, states=("06",)))
+    with pytest.raises(InputError, match="--years: found none"):
+        make_plan(store, backfill, Asked())
+    bad = backfill_of(tmp_path, "index", index={"definition": "nowhere"})
+    with pytest.raises(DefinitionError, match="nowhere"):
+        make_plan(store, bad, ASKED)
+    seg = backfill_of(tmp_path, "apart", apart={"scope": "all"}).model_copy(update={"states": ("17",)})
+    with pytest.raises(InputError, match="apart: found states"):
+        make_plan(store, seg, ASKED)
+
+
+def test_a_store_of_a_newer_version_is_left_alone(store, tmp_path):
+    snapshot = store.objects.get("measures/made/2020/_snapshots/00000001.json")
+    newer = snapshot.replace(b'"format": 1', b'"format": 9')
+    store.objects.put("measures/made/2020/_snapshots/00000002.json", newer)
+    with pytest.raises(GeomobError, match="newer version"):
+        make_plan(store, backfill_of(tmp_path), ASKED)
+    assert receipts_in(store) == []
