@@ -165,6 +165,7 @@ BAD = {
     "knows no such vintage": (CROSSWALK, ["--from", "1990"], "vintage '1990': expected one of"),
     "would write over itself": (CROSSWALK, ["--as", "mine"], "is the dataset itself"),
     "tolerates all": (CROSSWALK, ["--lost", "1.5"], "--lost 1.5: expected a share"),
+    "names a year twice": (CROSSWALK, ["--years", "2017-2018,2018"], "found 2018 twice"),
     "knows no such state": (CROSSWALK, ["--states", "OH,WY"], "--states 56"),
 }
 
