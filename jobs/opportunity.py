@@ -6,10 +6,11 @@ import typer
 
 from geomob_dask import cli
 from geomob_dask.definition import read_definition
-from geomob_dask.outputs.opportunity import export_result, map_result, summary_lines
+from geomob_dask.outputs.opportunity import export_result, interval_lines, map_result, summary_lines
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.outputs.validation import Against, validation_lines, validation_table, write_validation
-from geomob_dask.runs.opportunity import Request, execute, make_plan
+from geomob_dask.runs import intervals
+from geomob_dask.runs.opportunity import Request, execute, prepare
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
@@ -54,6 +55,11 @@ def opportunity(
         list[str] | None,
         typer.Option(help="Correlate with DATASET:YEAR or DATASET:YEAR:COLUMN,… of the store; may be repeated."),
     ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(help="Also draw the measures so often from their margins: 90 % intervals of index and rank."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Compute even if the store holds just this result.")] = False,
     dry_run: cli.DryRunOption = False,
     store: cli.StoreOption = None,
@@ -77,23 +83,32 @@ def opportunity(
         steps=steps,
     )
     where = Store(settings.store)
-    plan = make_plan(where, request)
+    prepared = prepare(where, request)
+    plan = prepared.plan
+    drawn = None if draws is None else intervals.ask(where, prepared, draws, seed)
     if dry_run:
-        return cli.say(plan.lines())
-    if not plan.done or force or map_file:
+        return cli.say(plan.lines() + ([] if drawn is None else drawn.plan.lines()))
+    to_draw = drawn is not None and (force or not drawn.plan.done)
+    if not plan.done or force or map_file or to_draw:
         with cli.cluster(settings) as client:
             if not plan.done or force:
                 execute(where, request, plan, client, cli.console)
+            if drawn is not None and to_draw:
+                intervals.execute(where, drawn, client, cli.console)
             if map_file:
                 map_result(where, request, map_file, client, cli.console)
     cli.say(summary_lines(where, request, plan))
+    bounds = None
+    if drawn is not None:
+        bounds = intervals.result(where, drawn)
+        cli.say(interval_lines(bounds, drawn.margins, request.definition))
     if validation or others:
         table = validation_table(where, request, others)
         cli.say(validation_lines(table))
         if validation:
             write_validation(table, validation)
     if export:
-        export_result(where, request, export)
+        export_result(where, request, export, bounds)
     return None
 
 

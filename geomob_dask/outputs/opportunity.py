@@ -1,7 +1,7 @@
 """What a user sees of an opportunity index: the summary, the exported table, the map."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import distributed
 import geopandas as gpd
@@ -44,6 +44,21 @@ def summary_lines(store: Store, request: Request, plan: Plan) -> list[str]:
     return [*lines, f"  in {store.url}/{plan.collection}"]
 
 
+def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition: Definition) -> list[str]:
+    """Return how wide intervals are, and which measures were taken for exact."""
+    known = bounds.dropna()
+    exact = [measure for measure in definition.measures if measure not in margins]
+    width = (known["opportunity_ub"] - known["opportunity_lb"]).quantile([0.25, 0.5, 0.75])
+    ranks = (known["rank_ub"] - known["rank_lb"]).quantile([0.25, 0.5, 0.75])
+    lines = [
+        f"  90 % intervals of {len(known):,} tracts, width at the quartiles: opportunity "
+        f"{', '.join(f'{value:.2g}' for value in width)}; rank (0 to 1) {', '.join(f'{value:.2g}' for value in ranks)}"
+    ]
+    if exact:
+        lines.append(f"  without margins, taken for exact: {', '.join(exact)}")
+    return lines
+
+
 def _title(request: Request) -> str:
     return request.definition.title or f"Opportunity index {request.definition.name}"
 
@@ -75,9 +90,12 @@ def polygons(store: Store, request: Request) -> gpd.GeoSeries:
     return store.frame(collection, states=there, columns=["geometry"]).compute(scheduler="threads").geometry
 
 
-def export_result(store: Store, request: Request, file: str) -> None:
-    """Write a result as one table; with polygons where the file can hold them."""
-    tables.export(result(store, request), file, lambda: polygons(store, request))
+def export_result(store: Store, request: Request, file: str, more: pd.DataFrame | None = None) -> None:
+    """Write a result as one table, perhaps with more columns; with polygons where the file can hold them."""
+    table = result(store, request)
+    if more is not None:
+        table = table.join(more)
+    tables.export(table, file, lambda: polygons(store, request))
 
 
 def map_result(store: Store, request: Request, file: str, client: distributed.Client | None, console: Console) -> None:

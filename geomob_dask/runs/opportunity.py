@@ -352,19 +352,13 @@ def _largest_first(found: Inputs, states: Sequence[str]) -> list[str]:
 
 
 def _load(store: Store, request: Request, found: Inputs, run: Run, state: str, group: Sequence[str]) -> Any:
-    parts = [snapshot.parts.get(state) for snapshot in (found.tracts, found.measures, found.edges)]
-    return run.task("load", state, _block, store, *parts, request.definition, tuple(group))
+    small = of_states(found.tracts, [state]), of_states(found.edges, [state]), of_states(found.measures, [state])
+    return run.task("load", state, block_of, store, Inputs(*small), state, tuple(group), request.definition)
 
 
-def _block(
-    store: Store,
-    tracts: Part | None,
-    measures: Part | None,
-    edges: Part | None,
-    definition: Definition,
-    group: tuple[str, ...],
-) -> lift.Block:
+def block_of(store: Store, found: Inputs, state: str, group: Sequence[str], definition: Definition) -> lift.Block:
     """Read what one state needs: keys of its polygons, its columns of the measures, its edges within the group."""
+    tracts, measures, edges = (one.parts.get(state) for one in (found.tracts, found.measures, found.edges))
     names = list(definition.columns)
     nothing = pd.DataFrame({name: np.zeros(0) for name in names}, index=pd.Index([], dtype="str"))
     keys = store.read(tracts, ["aland"]).index if tracts else nothing.index
