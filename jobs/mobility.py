@@ -10,8 +10,9 @@ from geomob_dask.errors import InputError
 from geomob_dask.outputs import mobility as outputs
 from geomob_dask.outputs.mobility_report import write_page_of_units, write_report
 from geomob_dask.outputs.tables import check_export, check_folder
-from geomob_dask.runs.mobility import Request, Universe, execute, make_plan, result
+from geomob_dask.runs.mobility import Request, Universe, make_plan, result
 from geomob_dask.runs.mobility_apply import apply_model, dataset_year, given_model, stored_model
+from geomob_dask.runs.mobility_execute import execute
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from geomob_dask.errors import InputError
+from geomob_dask.models.catalog import MODELS
 from geomob_dask.models.clusters import elbow
 from geomob_dask.models.exploration import correlation_matrix, correlations, distribution
 from geomob_dask.models.feature_ranking import mutual_information, permutation_importance
+from geomob_dask.models.folds import Fold
 from geomob_dask.models.labels import Labels
 from geomob_dask.models.leakage import PREPARATIONS, leak_scores, leaks
+from geomob_dask.models.scores import BASELINES, baseline_shares, calibration_curve, interval
 from geomob_dask.models.study import Study
 
 Floats = NDArray[np.float64]
@@ -25,6 +29,8 @@ Ints = NDArray[np.int64]
 CLUSTERS = tuple(range(1, 11))
 # K-means of very many units needs no more than these to show an elbow.
 _CLUSTERED_UNITS = 20_000
+# Shuffles of more held-out units than these tell no more.
+_SHUFFLED_UNITS = 4_000
 _KEYED_BY = 1_000_003
 
 
@@ -61,28 +67,26 @@ def correlation_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame(matrix, index=pd.Index(names, name="feature"), columns=names)
 
 
-def feature_row(
-    column: Floats, outcome: Floats, codes: Ints, *, seed: int, number: int, repeats: int
-) -> dict[str, float]:
+def feature_row(studied: tuple[Study, Labels], number: int, seed: int, repeats: int) -> dict[str, float]:
     """Return what one feature tells by itself: mutual information with the class, correlations with the outcome.
 
     Parameters
     ----------
-    column : shape (n_units,)
-        NaN where missing.
-    seed, number : int
-        Key the draws: the study's seed and the feature's place.
+    number : int
+        The feature's place.
     repeats : int
         Random halves for the interval of the mutual information.
     """
-    both = mutual_information(column[:, None], codes, repeats=repeats, seed=seed * _KEYED_BY + number)
+    study, labels = studied
+    column, name = study.values[:, number], study.feature_names[number]  # noqa: PD011
+    both = mutual_information(column[:, None], labels.codes, names=[name], repeats=repeats, seed=seed)
     row = {
         "mutual_information": float(both.nats[0]),
         "mutual_information_lower": float(both.lower[0]),
         "mutual_information_upper": float(both.upper[0]),
     }
     for method in ("pearson", "spearman"):
-        found = correlations(column[:, None], outcome, method=method)
+        found = correlations(column[:, None], study.outcome, method=method)
         row |= {
             method: float(found.r[0]),
             f"{method}_lower": float(found.lower[0]),
@@ -97,8 +101,9 @@ def ranking_table(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> 
     return table.sort_values("mutual_information", ascending=False, kind="stable")
 
 
-def cluster_table(values: Floats, seed: int) -> pd.DataFrame:
+def cluster_table(studied: tuple[Study, Labels], seed: int) -> pd.DataFrame:
     """Return inertia and silhouette by number of clusters; of more than 20,000 units, of a sample of them."""
+    values = studied[0].values  # noqa: PD011
     if len(values) > _CLUSTERED_UNITS:
         draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, len(values)])))
         values = values[np.sort(draw.permutation(len(values))[:_CLUSTERED_UNITS])]
@@ -137,31 +142,28 @@ def importance_rows(losses: Sequence[Mapping[str, float]], test_share: float, le
     losses : sequence of mapping
         From `fold_importance`, a fold each.
     test_share : float
-        Units held out in a fold, as a share of those fitted on: folds share units to fit on, so that the variance of
-        the mean is (1/J + test_share)·s², not s²/J.
-
-    References
-    ----------
-    Nadeau & Bengio (2003), "Inference for the Generalization Error".
+        Units held out in a fold, as a share of those fitted on; see `models.scores.interval`.
     """
     if not losses:
         raise InputError("importance: found no folds, expected one or more")
     table = pd.DataFrame(list(losses))
-    mean, count = table.mean(), len(table)
-    reach = pd.Series(np.nan, index=mean.index)
-    if count > 1:
-        quantile = scipy.stats.t.ppf((1 + level) / 2, count - 1)
-        reach = quantile * np.sqrt(1 / count + test_share) * table.std(ddof=1)
-    rows = pd.DataFrame({"value": mean, "lower": mean - reach, "upper": mean + reach}).rename_axis("name")
-    return rows.sort_values("value", ascending=False, kind="stable")
+    rows = [interval(table[name].to_numpy(), test_share, level) for name in table]
+    index = pd.Index([str(name) for name in table], dtype="str", name="name")
+    found = pd.DataFrame(rows, index=index, columns=["value", "lower", "upper"])
+    return found.sort_values("value", ascending=False, kind="stable")
 
 
 # What leaked ---------------------------------------------------------------------------------
 
 
-def split_leaks(study: Study, codes: Ints, model: Any, seed: int) -> dict[str, float]:
-    """Return the accuracy on one random split, by way of preparing the study; see `models.leakage`."""
-    return leak_scores(study, codes, model, seed)
+def split_leaks(
+    studied: tuple[Study, Labels], name: str, settings: Mapping[str, Any], seed: int, split: int
+) -> dict[str, float]:
+    """Return a model's accuracy on one random split, by way of preparing the study; see `models.leakage`."""
+    study, labels = studied
+    classifier = MODELS[name].classifier(seed).set_params(**settings)
+    with threadpool_limits(limits=1):
+        return leak_scores(study, labels.codes, classifier, seed * _KEYED_BY + split)
 
 
 def leakage_table(scores: Sequence[Mapping[str, float]]) -> pd.DataFrame:
@@ -220,46 +222,25 @@ def predictions_table(study: Study, shares: Floats) -> pd.DataFrame:
     )
 
 
-def calibration_rows(
-    parts: Sequence[tuple[Ints, Floats]], codes: Ints, names: Sequence[str], repeats: int, bins: int = 10
-) -> pd.DataFrame:
+def calibration_rows(shares: Floats, codes: Ints, names: Sequence[str]) -> pd.DataFrame:
     """Return mean predicted probabilities and shares that are so, by class and bin of the probability.
 
     Parameters
     ----------
-    parts : as in `mean_shares`
-    repeats : int
-        How often each unit was held out: its predictions are no further units, and the interval is not narrower
-        for them.
+    shares : shape (n_units, n_classes)
+        Of each unit while it was held out; a mean over repeats, so that a unit counts once.
 
     Returns
     -------
     DataFrame
-        ``class``, ``predicted``, ``observed``, ``lower``, ``upper`` (Wilson, 95 %), ``units`` (a mean over repeats).
-
-    References
-    ----------
-    Wilson (1927), "Probable Inference, the Law of Succession, and Statistical Inference".
+        ``class``, and what `models.scores.calibration_curve` returns.
     """
-    rows = np.concatenate([rows for rows, _ in parts])
-    shares = np.concatenate([shares for _, shares in parts])
-    found = []
+    tables = []
     for number, name in enumerate(names):
-        place = np.minimum((shares[:, number] * bins).astype(np.int64), bins - 1)
-        is_so = codes[rows] == number
-        for one in np.unique(place):
-            inside = place == one
-            units, observed = inside.sum() / repeats, float(is_so[inside].mean())
-            lower, upper = _wilson(observed, units)
-            found.append((name, float(shares[inside, number].mean()), observed, lower, upper, units))
-    return pd.DataFrame(found, columns=["class", "predicted", "observed", "lower", "upper", "units"])
-
-
-def _wilson(share: float, count: float, level: float = 0.95) -> tuple[float, float]:
-    z = float(scipy.stats.norm.ppf((1 + level) / 2))
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    reach = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return max(middle - reach, 0.0), min(middle + reach, 1.0)
+        table = calibration_curve(codes == number, shares[:, number])
+        table.insert(0, "class", pd.array([name] * len(table), dtype="str"))
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def confusion_rows(
@@ -286,3 +267,101 @@ def confusion_rows(
             "share": share.ravel(),
         }
     )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What one model says of the units that one fold holds out.
+
+    Parameters
+    ----------
+    model, folds : str
+        The model, and the kind of folds.
+    fold : Fold
+    settings : mapping
+        Of the model, chosen inside the fold.
+    shares : shape (n_test, n_classes)
+        Predicted probabilities of the units held out.
+    train : shape (n_train, n_classes)
+        Of the units fitted on.
+    losses : mapping of str to mapping of str to float
+        By kind of group (domain, feature) and group: accuracy lost when it is shuffled; empty where not asked for.
+    """
+
+    model: str
+    folds: str
+    fold: Fold
+    settings: Mapping[str, Any]
+    shares: Floats
+    train: Floats
+    losses: Mapping[str, Mapping[str, float]]
+
+
+def hold_out(
+    studied: tuple[Study, Labels],
+    name: str,
+    folds: str,
+    fold: Fold,
+    settings: Mapping[str, Any],
+    seed: int,
+    shuffles: int,
+) -> HeldOut:
+    """Fit a model on a fold's training rows, and predict what it holds out.
+
+    Parameters
+    ----------
+    shuffles : int
+        Of each group of features, for its importance; 0: none.
+    """
+    study, labels = studied
+    values, codes = study.values, labels.codes  # noqa: PD011
+    model = MODELS[name].build(len(labels.names), seed, **settings)
+    with threadpool_limits(limits=1):
+        model.fit(values[fold.train], codes[fold.train])
+        shares, train = (np.asarray(model.predict_proba(values[rows])) for rows in (fold.test, fold.train))
+        losses: dict[str, dict[str, float]] = {}
+        if shuffles:
+            rows = _sample(fold.test, [seed, fold.repeat, fold.number])
+            kinds = {"domain": study.domains, "feature": {one: [at] for at, one in enumerate(study.feature_names)}}
+            losses = {
+                kind: fold_importance(model, values[rows], codes[rows], groups, seed, shuffles)
+                for kind, groups in kinds.items()
+            }
+    return HeldOut(name, folds, fold, dict(settings), shares, train, losses)
+
+
+@dataclass(frozen=True)
+class Naive:
+    """What costs nothing says of the units that one fold holds out: probabilities by name of the rule."""
+
+    folds: str
+    fold: Fold
+    shares: Mapping[str, Floats]
+
+
+def naive(studied: tuple[Study, Labels], folds: str, fold: Fold) -> Naive:
+    """Return every naive prediction of a fold's held-out units from its training rows."""
+    study, labels = studied
+    values = study.values  # noqa: PD011
+    with threadpool_limits(limits=1):
+        shares = {
+            name: baseline_shares(name, fold, values, labels.codes, study.states, len(labels.names))
+            for name in BASELINES
+        }
+    return Naive(folds, fold, shares)
+
+
+def _sample(rows: Ints, key: Sequence[int]) -> Ints:
+    """Return at most as many rows as shuffles need, in order."""
+    if len(rows) <= _SHUFFLED_UNITS:
+        return rows
+    draw = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+    return np.sort(draw.permutation(rows)[:_SHUFFLED_UNITS])
+
+
+def fit_all(studied: tuple[Study, Labels], name: str, settings: Mapping[str, Any], seed: int) -> Any:
+    """Return a model fitted on all units."""
+    study, labels = studied
+    model = MODELS[name].build(len(labels.names), seed, **settings)
+    with threadpool_limits(limits=1):
+        return model.fit(study.values, labels.codes)

@@ -10,6 +10,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+from bokeh.layouts import row
 
 from geomob_dask.errors import InputError
 from geomob_dask.outputs import maps
@@ -147,9 +148,9 @@ def _score_table(scores: pd.DataFrame, titles: Mapping[str, str], sample: str) -
     return frame.fillna("—")
 
 
-def _with_interval(row: pd.Series) -> str:
-    known = not pd.isna(row["lower"])
-    return f"{row['value']:.3f} ({row['lower']:.3f}–{row['upper']:.3f})" if known else f"{row['value']:.3f}"
+def _with_interval(of: pd.Series) -> str:
+    known = not pd.isna(of["lower"])
+    return f"{of['value']:.3f} ({of['lower']:.3f}–{of['upper']:.3f})" if known else f"{of['value']:.3f}"
 
 
 def _beside_published(scores: pd.DataFrame, published: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -164,7 +165,7 @@ def _beside_published(scores: pd.DataFrame, published: pd.DataFrame, titles: Map
                 "Model": titles[one.model],
                 "Score": f"{_SCORES[one.score]}, {one.sample}",
                 "Published": f"{one.value:.3f} ({one.what})",
-                **{row.folds: _with_interval(pd.Series(row._asdict())) for row in ours.itertuples()},
+                **{one_row.folds: _with_interval(pd.Series(one_row._asdict())) for one_row in ours.itertuples()},
             }
         )
     return pd.DataFrame(rows).fillna("—").set_index("Model") if rows else pd.DataFrame()
@@ -370,15 +371,12 @@ def _calibration_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataF
 
 def _confusion_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Section:
     table = tables["confusion"].replace({"actual": r"_", "predicted": r"_"}, " ", regex=True)
-    kinds = list(about["folds"])
     plots = {}
     for model in about["models"]:
-        for folds in kinds:
-            rows = _of(table, (model, folds))
-            if len(rows):
-                plots[f"{model} {folds}"] = confusion_plot(rows, about["classes"], f"{about['models'][model]}, {folds}")
+        found = {folds: _of(table, (model, folds)) for folds in about["folds"]}
+        plots[model] = row(*[confusion_plot(rows, about["classes"], f) for f, rows in found.items() if len(rows)])
     text = "Actual against predicted classes of held-out units: units (a mean over repeats) and their share of the row."
-    return Section("What is taken for what", text, list(plots.values()))
+    return Section("What is taken for what", text, [one_of(about["models"], plots, "Model")])
 
 
 def _cluster_section(tables: Mapping[str, pd.DataFrame]) -> Section:

@@ -16,6 +16,8 @@ import pandas as pd
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
+from geomob_dask.models.catalog import MODELS, model_named
+from geomob_dask.models.folds import FoldPlan
 from geomob_dask.models.study import Study
 from geomob_dask.outputs.model_files import FittedModel, from_bytes
 from geomob_dask.runs.plan import Output, Plan
@@ -35,9 +37,11 @@ from geomob_dask.store.provenance import canonical_json, sha256, versions
 
 STUDIES = ("zones", "tracts")
 CLASSES = (2, 4)
+GRIDS = ("full", "small")
 # Further packages whose version can move a score or a fitted model.
 _FITTED_WITH = ("dask-ml", "numba", "scikit-learn", "skops")
-_MODEL, _CARD = "model_", "card_"
+_IN_ORDER = ("baselines", "class_counts", "folds", "models")
+MODEL, CARD = "model_", "card_"
 
 
 @dataclass(frozen=True)
@@ -178,16 +182,40 @@ class Request:
     folds: tuple[str, ...] = ("stratified:5",)
     repeats: int = 5
     seed: int = 0
+    grid: str = "full"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the models, each once.
+
+        Raises
+        ------
+        InputError
+            If one is not in the catalogue, or none is named.
+        """
+        if self.models == ("all",):
+            return tuple(MODELS)
+        if not self.models:
+            raise InputError(f"--model: none named; expected all, or some of: {', '.join(MODELS)}")
+        return tuple(dict.fromkeys(model_named(name).name for name in self.models))
+
+    @property
+    def plans(self) -> dict[str, FoldPlan]:
+        """Return how units are held out, by the name of the kind."""
+        if not self.folds:
+            raise InputError("--folds: none named; expected some, such as stratified:5,states:5,contiguity:5:1")
+        return {text: read_folds(text, self.repeats, self.seed) for text in self.folds}
 
     def options(self) -> dict[str, Any]:
         """Return everything that was chosen."""
         return {
             **self.universe.options(),
-            "models": list(self.models),
+            "models": list(self.names),
             "classes": self.classes,
             "folds": list(self.folds),
             "repeats": self.repeats,
             "seed": self.seed,
+            "grid": self.grid,
         }
 
     @property
@@ -238,15 +266,67 @@ def make_plan(store: Store, request: Request) -> Plan:
     parts = [part for snapshot in read for part in snapshot.parts.values()]
     outputs = tuple(
         Output(model, tuple(snapshot.collection for snapshot in read), sum(part.size for part in parts))
-        for model in request.models
+        for model in request.names
     )
     existing = store.find(request.collection)
     done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
     return Plan(request.collection, outputs, provenance, done)
 
 
+def read_folds(text: str, repeats: int, seed: int) -> FoldPlan:
+    """Return how units are held out.
+
+    Parameters
+    ----------
+    text : str
+        ``stratified:FOLDS``, ``states:FOLDS`` or ``contiguity:FOLDS:BUFFER``; five folds and a buffer of one step of
+        the graph where they are not said.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> read_folds("contiguity:4:2", 1, 0)
+    FoldPlan(kind='contiguity', n_folds=4, n_repeats=1, seed=0, buffer=2)
+    """
+    kind, *numbers = text.split(":")
+    if len(numbers) > (2 if kind == "contiguity" else 1) or not all(number.isdigit() for number in numbers):
+        raise InputError(
+            f"--folds {text}: expected stratified:FOLDS, states:FOLDS or contiguity:FOLDS:BUFFER, such as "
+            "contiguity:5:1"
+        )
+    count, buffer = [int(number) for number in [*numbers, *("5", "1")[len(numbers) :]]]
+    if count < 2:
+        raise InputError(f"--folds {text}: found {count} folds, expected 2 or more")
+    return FoldPlan(kind, count, repeats, seed, buffer)
+
+
+def folds_title(plan: FoldPlan) -> str:
+    """Return a kind of folds in words."""
+    times = "" if plan.n_repeats == 1 else f", dealt out {plan.n_repeats} times"
+    if plan.kind == "states":
+        return f"states: {plan.n_folds} folds of whole states{times}"
+    if plan.kind == "contiguity":
+        steps = "step" if plan.buffer == 1 else "steps"
+        return (
+            f"contiguity: {plan.n_folds} folds of connected blocks, neighbours within {plan.buffer} {steps} left out"
+            f"{times}"
+        )
+    return f"stratified: {plan.n_folds} random folds, classes in equal shares{times}"
+
+
 def check(request: Request) -> None:
     """Raise InputError if an option is none that there is."""
+    if request.grid not in GRIDS:
+        raise InputError(f"--grid {request.grid}: expected one of: {', '.join(GRIDS)}")
+    plans = request.plans
+    for name in request.names:
+        MODELS[name].build(request.classes if request.classes in CLASSES else 2, request.seed)
+    if len(plans) != len(request.folds):
+        raise InputError(f"--folds {','.join(request.folds)}: one is named twice; expected each once")
     if request.classes not in CLASSES:
         raise InputError(f"--classes {request.classes}: expected one of {', '.join(map(str, CLASSES))}")
     if request.repeats < 1 or request.seed < 0:
@@ -264,16 +344,26 @@ def result(store: Store, request: Request) -> Result:
         If there is none.
     """
     snapshot = store.snapshot(request.collection)
-    about: Mapping[str, Any] = next(iter(snapshot.runs.values()))["report"]
+    about = ordered(next(iter(snapshot.runs.values()))["report"])
     tables, models, cards = {}, {}, {}
     for name, part in snapshot.parts.items():
-        if name.startswith(_MODEL):
-            models[name.removeprefix(_MODEL)] = part
-        elif name.startswith(_CARD):
-            cards[name.removeprefix(_CARD)] = store.objects.get(part.key).decode()
+        if name.startswith(MODEL):
+            models[name.removeprefix(MODEL)] = part
+        elif name.startswith(CARD):
+            cards[name.removeprefix(CARD)] = store.objects.get(part.key).decode()
         else:
             tables[name] = store.read(part)
     return Result(about, tables, models, cards)
+
+
+def as_pairs(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run says of itself as JSON keeps it: mappings whose order means something as lists of pairs."""
+    return {name: list(map(list, value.items())) if name in _IN_ORDER else value for name, value in about.items()}
+
+
+def ordered(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mappings again; see `as_pairs`."""
+    return {name: dict(value) if name in _IN_ORDER else value for name, value in about.items()}
 
 
 def fitted_model(store: Store, request: Request, name: str) -> FittedModel:
@@ -285,8 +375,8 @@ def fitted_model(store: Store, request: Request, name: str) -> FittedModel:
         If the result or the model is not there, or the file is of another version.
     """
     snapshot = store.snapshot(request.collection)
-    part = snapshot.parts.get(f"{_MODEL}{name}")
+    part = snapshot.parts.get(f"{MODEL}{name}")
     if part is None:
-        there = [one.removeprefix(_MODEL) for one in snapshot.parts if one.startswith(_MODEL)]
+        there = [one.removeprefix(MODEL) for one in snapshot.parts if one.startswith(MODEL)]
         raise InputError(f"{store.url}/{request.collection}: no model {name!r}; expected one of: {', '.join(there)}")
     return from_bytes(store.objects.get(part.key), f"{store.url}/{part.key}")
