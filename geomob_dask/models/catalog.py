@@ -77,7 +77,18 @@ class Model:
     @property
     def search_grid(self) -> dict[str, list[Any]]:
         """Return the grid with the parameters' names in the pipeline."""
-        return {f"{_CLASSIFIER}__{name}": list(values) for name, values in self.grid.items()}
+        return {name: list(values) for name, values in pipeline_settings(self.grid).items()}
+
+
+def pipeline_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the classifier's settings under their names in the pipeline.
+
+    Examples
+    --------
+    >>> pipeline_settings({"C": 1.0})
+    {'classifier__C': 1.0}
+    """
+    return {f"{_CLASSIFIER}__{name}": value for name, value in settings.items()}
 
 
 def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
