@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -116,7 +117,7 @@ def shown(store: Store) -> dict[str, str]:
 
 def receipts_in(store: Store) -> list[str]:
     """Return the keys of all receipts."""
-    return [found.key for found in store.objects.listing() if "/_outputs/" in found.key]
+    return [found.key for found in store.objects.listing() if re.search(r"/_outputs/[^.]", found.key)]
 
 
 def command(file: str, store: str, *arguments: object, cluster: str = "serial") -> list[str]:

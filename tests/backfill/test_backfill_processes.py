@@ -32,7 +32,7 @@ def store(tmp_path) -> Store:
     return fill(str(tmp_path / "store"), tmp_path, years=(2019, 2020))
 
 
-def begun(store: Store, outputs: int = 1, seconds: float = 60.0) -> int:
+def begun(store: Store, outputs: int = 1, seconds: float = 120.0) -> int:
     """Wait until so many outputs are there, as receipts or commits; return how many."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -1,9 +1,11 @@
 """Where outputs are computed: on a cluster, a task each, or in this process, one after the other."""
 
 import contextlib
+import logging
 import queue
 import threading
 import time
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Protocol
@@ -94,6 +96,8 @@ class OnCluster:
         self._futures: dict[Hashable, distributed.Future] = {}
         self._ended: queue.SimpleQueue[Hashable] = queue.SimpleQueue()
         self._width, self._looked = 1, 0.0
+        # It is told below in one line.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         if client.cluster is not None:
             # Ctrl-C in a terminal goes to every process there: what runs is to be finished.
             client.register_plugin(_IgnoreInterrupts())
@@ -134,11 +138,11 @@ class OnCluster:
 
     def _outcome(self, output: Hashable) -> Outcome:
         future = self._futures.pop(output)
-        if future.status == "finished":
-            return output, future.result(), None
-        if future.status != "error":
+        if future.status not in ("finished", "error"):
             raise SchedulerLostError(f"the scheduler dropped tasks ({future.status})")
-        return output, None, future.exception()
+        with _answered():
+            error = future.exception()
+            return (output, future.result(), None) if error is None else (output, None, error)
 
     def _check(self) -> None:
         if self._client.status != "running":
@@ -166,7 +170,7 @@ class OnCluster:
 def _answered() -> Iterator[None]:
     try:
         yield
-    except (CommClosedError, TimeoutError) as error:
+    except (CommClosedError, TimeoutError, CancelledError) as error:
         raise SchedulerLostError(f"the scheduler does not answer ({error})") from error
 
 
