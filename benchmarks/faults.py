@@ -265,7 +265,7 @@ def read_on(url: str, report: Path) -> None:
             if stopped.is_set():
                 break
         report.write_text(json.dumps({**counts, "bad": bad}))
-        stopped.wait(0.2)
+        stopped.wait(0.5)
 
 
 @dataclass
@@ -384,7 +384,8 @@ class Trial:
     environment: dict[str, str]
     draws: random.Random
     told: Told
-    kills: int
+    enough: Callable[[], bool]
+    pause: float
     folder: Path
 
     @property
@@ -433,14 +434,14 @@ class Trial:
         if self.draws.random() < 0.85:
             while driver.poll() is None and self._size() == known:
                 time.sleep(0.02)
-            wait = self.draws.uniform(0.0, 3.0)
+            wait = self.draws.uniform(0.0, self.pause)
         else:
-            wait = self.draws.uniform(0.0, 8.0)
+            wait = self.draws.uniform(0.0, 3 * self.pause)
         with contextlib.suppress(subprocess.TimeoutExpired):
             driver.wait(wait)
         if driver.poll() is not None:
             return None
-        if self.told.kills.total() >= self.kills:
+        if self.enough():
             driver.wait()
             return None
         return self.draws.choices(list(KINDS), list(KINDS.values()))[0]
@@ -492,7 +493,15 @@ def check(trial: Trial, direct: dict[str, str], wanted: dict[str, str], keys: se
 
 
 def measure(
-    folder: Path, *, kills: int, years: int, seed: int, url: str | None = None, rate: float = 0.0
+    folder: Path,
+    *,
+    kills: int,
+    years: int,
+    seed: int,
+    url: str | None = None,
+    rate: float = 0.0,
+    minutes: float = float("inf"),
+    pause: float = 3.0,
 ) -> tuple[Told, Work, dict[str, int]]:
     """Run rounds until so many kills have been dealt out.
 
@@ -504,6 +513,10 @@ def measure(
         Below which stores are made.
     rate : float
         Share of requests to the gateway of ``AWS_ENDPOINT_URL`` that fail.
+    minutes : float
+        After which nothing more is killed.
+    pause : float
+        Longest wait before a kill, in seconds, counted from when a worker has something in hand.
 
     Returns
     -------
@@ -515,6 +528,11 @@ def measure(
     from faulty_storage import FaultyStorage
 
     told, draws = Told(), random.Random(seed)
+    end = time.monotonic() + 60 * minutes
+
+    def enough() -> bool:
+        return told.kills.total() >= kills or time.monotonic() > end
+
     source = fill(folder, years)
     base = url.rstrip("/") if url else str(folder / "stores")
     direct = {**os.environ, LOG: str(folder / "work.jsonl"), "GEOMOB_STORE": ""}
@@ -543,12 +561,12 @@ def measure(
         subprocess.run(clean, env=direct, check=True, capture_output=True)
         keys = objects(reference)
         stack.enter_context(cluster.running())
-        while told.kills.total() < kills:
+        while not enough():
             store = Store(f"{base}/round-{told.rounds}")
             copy(source, store)
             report = folder / f"reader-{told.rounds}.json"
             reader = subprocess.Popen([sys.executable, __file__, "--read", store.url, str(report)], env=direct)
-            trial = Trial(store, cluster, command(store, "faults"), faulty, draws, told, kills, folder)
+            trial = Trial(store, cluster, command(store, "faults"), faulty, draws, told, enough, pause, folder)
             try:
                 trial.run()
             finally:
@@ -593,6 +611,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which nothing more is killed")
     parser.add_argument("--years", type=int, default=4, help="of the small store")
     parser.add_argument("--seed", type=int, default=1, help="of what is killed when, and of the storage's faults")
     parser.add_argument("--store", help="below which stores are made and removed; a temporary folder by default")
@@ -616,6 +635,7 @@ def main(arguments: list[str] | None = None) -> int:
             seed=options.seed,
             url=options.store,
             rate=options.storage_faults,
+            minutes=options.minutes,
         )
     expected = told.rounds * options.years * outputs_a_year()
     print("\n".join(lines(told, work, storage, expected)))

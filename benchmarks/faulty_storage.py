@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -39,6 +39,8 @@ class FaultyStorage:
         Of the draws; which request meets which depends on the order in which they come.
     slow : float
         Longest delay, in seconds.
+    faults : sequence of str
+        Which of `FAULTS` there are.
 
     Attributes
     ----------
@@ -46,10 +48,12 @@ class FaultyStorage:
         Requests by what happened to them; ``"passed"`` for most.
     """
 
-    def __init__(self, upstream: str, *, rate: float = 0.1, seed: int = 0, slow: float = 1.0) -> None:
+    def __init__(
+        self, upstream: str, *, rate: float = 0.1, seed: int = 0, slow: float = 1.0, faults: Sequence[str] = FAULTS
+    ) -> None:
         parts = urlsplit(upstream)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
-        self.rate, self.slow = rate, slow
+        self.rate, self.slow, self.faults = rate, slow, faults
         self.counts: Counter[str] = Counter()
         self._draws = random.Random(seed)
         self._lock = threading.Lock()
@@ -72,7 +76,7 @@ class FaultyStorage:
     def draw(self) -> tuple[str, float]:
         """Return what happens to a request, and how long it waits."""
         with self._lock:
-            fault = self._draws.choice(FAULTS) if self._draws.random() < self.rate else "passed"
+            fault = self._draws.choice(self.faults) if self._draws.random() < self.rate else "passed"
             self.counts[fault] += 1
             return fault, self._draws.uniform(0.0, self.slow) if fault == "slow" else 0.0
 
