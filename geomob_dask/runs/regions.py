@@ -25,6 +25,8 @@ from geomob_dask.sources.vintages import check_same_codes
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 
 PREFIX = "regions"
+# What to do about measures and regions of different codes.
+_CONVERT = "leave the state out (--states), or jobs/harmonize.py --dataset NAME --years YEARS --to"
 # Tracts nest in these: no table is needed.
 _BY_KEY = {"county": 5, "state": 2}
 # Of the tracts of a table that a crosswalk of the same tracts may lack, and the other way round.
@@ -211,7 +213,7 @@ class Regions:
         if state not in self.parts:
             return _nested(tracts[:0], np.array([], dtype=object), "")
         table = store.read(self.parts[state])
-        check_same_codes(tracts, table.index, left_name="measures", right_name=f"regions {self.by}")
+        check_same_codes(tracts, table.index, left_name="measures", right_name=f"regions {self.by}", convert=_CONVERT)
         return _of_counties(table, tracts, self.by) if self.key == "county" else _of_tracts(table, tracts, self.by)
 
 
