@@ -13,6 +13,7 @@ from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.outputs.tables import export as export_table
 from geomob_dask.runs.cube import collections_of, plan_cube, write_cube
 from geomob_dask.settings import load_settings
+from geomob_dask.sources.durations import seconds_of
 from geomob_dask.sources.states import state_codes
 from geomob_dask.sources.years import distinct_years
 from geomob_dask.store import Store
@@ -25,6 +26,7 @@ app = cli.application(
     python jobs/cube.py write acs --results measures/acs/{year} --years 2020,2021 --dry-run
     python jobs/cube.py history index
     python jobs/cube.py tag index published-2026
+    python jobs/cube.py clean index --older-than 7d --dry-run
     python jobs/cube.py export index index.parquet --tag published-2026
     python jobs/cube.py export index index_long.csv.gz --years 2018,2023
     python jobs/cube.py change index --measure opportunity --years 2018,2023 --map change.html --export change.csv
@@ -175,6 +177,23 @@ def series(
     codes = state_codes(states) if states else ()
     write_page("--page", page, change_maps.series_page(cube, measure, keys, codes))
     cli.say([f"{measure} of cube {name}: {page}"])
+
+
+@app.command()
+def clean(
+    name: NameArgument,
+    older_than: Annotated[
+        str, typer.Option(help="Keep what is younger, such as 12h or 7d: a writer may be about to commit it.")
+    ] = "7d",
+    dry_run: cli.DryRunOption = False,
+    store: cli.StoreOption = None,
+    cluster: cli.HereOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Remove chunks that no version refers to, of writers that were killed or came second."""
+    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    count, size = Cube(where, name).clean(seconds_of(older_than, "--older-than"), dry_run=dry_run)
+    cli.say([f"{name}: {count} objects, {size / 2**20:.1f} MiB {'would be' if dry_run else 'were'} removed"])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from bokeh.models import ColumnDataSource, HoverTool, Legend, LegendItem, NumeralTickFormatter, Whisker
-from bokeh.palettes import Colorblind, RdBu11
+from bokeh.palettes import RdBu11
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -25,11 +25,14 @@ from geomob_dask.store.cube_form import NO_ROW
 from geomob_dask.transforms.change import KNOWN_NOT, beyond_margin, change_moe, shared_sample
 from geomob_dask.transforms.margins_of_error import margin_of_error
 
-# Without the two ends, on which state lines would be lost. The middle colour is about zero.
-CHANGE_PALETTE = tuple(reversed(RdBu11[1:-1]))
+# From blue to red, without the two ends, on which state lines would be lost. The middle colour is about zero.
+CHANGE_PALETTE = tuple(RdBu11[1:-1])
 _SAID = {1: "more than its margin", 0: "within its margin", KNOWN_NOT: "margin not known"}
 _MOST_LINES = 8
-_COLORS = Colorblind[8]
+# Quartiles of numbers as large as this are whole.
+_LARGE = 1000.0
+# Okabe and Ito's colours, which the colour-blind tell apart; a dark yellow, for theirs is lost on white.
+_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A7A00", "#000000")
 
 
 def measure_of(cube: xr.Dataset, name: str) -> xr.Dataset:
@@ -289,6 +292,8 @@ def quantiles_by_state(cube: xr.Dataset, measure: str) -> pd.DataFrame:
                 rows.append((str(state), year, len(known), *np.quantile(known, [0.25, 0.5, 0.75]).tolist()))
     table = pd.DataFrame(rows, columns=["state", "year", "tracts", "low", "median", "high"])
     first = table["state"] != "all"
+    if table["high"].abs().max() >= _LARGE:
+        table[["low", "median", "high"]] = table[["low", "median", "high"]].round()
     return table.iloc[np.lexsort((table["year"], table["state"], first))].reset_index(drop=True)
 
 
@@ -360,7 +365,10 @@ def series_page(cube: xr.Dataset, measure: str, keys: Sequence[str] = (), states
     units = str(cube["measure_units"].sel(measure=measure).item())
     label = name if units in ("", "1") else f"{name} ({units})"
     unit = cube.attrs["unit"]
-    named = quantiles.assign(state=[_state(code, unit) for code in quantiles["state"]]).set_index("state")
+    # Years as text: a table writes numbers with a comma.
+    named = quantiles.assign(
+        state=[_state(code, unit) for code in quantiles["state"]], year=quantiles["year"].astype(str)
+    ).set_index("state")
     titles = {"state": "State", "year": "Year", "tracts": f"{unit.title()}s", "low": "First quartile"}
     titles |= {"median": "Median", "high": "Third quartile"}
     sections = [
@@ -380,7 +388,7 @@ def series_page(cube: xr.Dataset, measure: str, keys: Sequence[str] = (), states
                 f"Chosen {unit}s",
                 "Bars are 90 per cent intervals, where they are known; a gap is a year without a value.",
                 [_series_plot(series, label)],
-                sortable(series.set_index("key"), heads),
+                sortable(series.assign(year=series["year"].astype(str)).set_index("key"), heads),
             )
         )
     years = cube["year"].to_numpy().tolist()
@@ -434,7 +442,7 @@ def _series_plot(series: pd.DataFrame, label: str) -> Any:
     plot = _time_axis(label, sorted(series["year"].unique().tolist()))
     items = []
     # Beside each other, so that bars of one year do not cover each other.
-    apart = 0.06
+    apart = min(0.07, 0.012 * float(series["year"].max() - series["year"].min()))
     for number, key in enumerate(keys):
         rows = series[series["key"] == key].copy()
         rows["x"] = rows["year"] + apart * (number - (len(keys) - 1) / 2)

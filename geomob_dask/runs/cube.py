@@ -257,7 +257,7 @@ def _own_attributes(store: Store, snapshot: Snapshot) -> dict[str, Any]:
     if first is None:
         raise InputError(f"{store.url}/{snapshot.collection}: holds no row, expected at least one")
     unit = "tract" if len(first.first) == 11 and first.first.isdigit() else "region"
-    more = {key: value for key, value in snapshot.attributes.items() if key in ("vintage", "by", "mode")}
+    more = {key: value for key, value in snapshot.attributes.items() if key in ("vintage", "by", "mode", "dollars")}
     attributes = {"Conventions": "CF-1.11", "product": product, "unit": unit, **more}
     if unit == "tract" and "vintage" in more:
         attributes["geometry"] = f"tracts/{more['vintage']}"

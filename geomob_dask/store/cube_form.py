@@ -215,16 +215,20 @@ def companion(column: str, kinds: Mapping[str, str]) -> tuple[str, str] | None:
     >>> companion("rent_moe_usd_2023", kinds), companion("B19013_001M", kinds), companion("rate_moe", kinds)
     (('rent_usd_2023', 'moe'), ('B19013_001E', 'moe'), None)
     """
-    of_the_bureau = _OF_THE_BUREAU.fullmatch(column)
-    if of_the_bureau and kinds.get(f"{of_the_bureau['rest']}E") == "number":
-        return f"{of_the_bureau['rest']}E", "moe"
     money = _MONEY.fullmatch(column)
     rest, tail = (money["rest"], money["money"]) if money else (column, "")
+    of_the_bureau = _OF_THE_BUREAU.fullmatch(rest)
+    if of_the_bureau and kinds.get(f"{of_the_bureau['rest']}E{tail}") == "number":
+        return f"{of_the_bureau['rest']}E{tail}", "moe"
     for suffix, variable in _SUFFIXES.items():
-        measure = rest.removesuffix(suffix) + tail
+        if not rest.endswith(suffix):
+            continue
         wanted = "text" if variable == "flag" else "number"
-        if rest.endswith(suffix) and kinds.get(measure) == "number" and kinds.get(column, wanted) == wanted:
-            return measure, variable
+        stem = rest.removesuffix(suffix)
+        # rent_usd_moe becomes rent_usd_moe_usd_2023 beside rent_usd_2023 when dollars are made those of one year.
+        for measure in (stem + tail, stem.removesuffix("_usd") + tail):
+            if kinds.get(measure) == "number" and kinds.get(column, wanted) == wanted:
+                return measure, variable
     return None
 
 

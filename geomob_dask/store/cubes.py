@@ -10,6 +10,7 @@ tracts are added at the end of their axes, so that no chunk already written move
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import os
 import re
@@ -311,6 +312,28 @@ class Cube:
             chosen = self._chosen(repository, version, None).snapshot_id
             repository.create_tag(tag, chosen)
         return str(chosen)
+
+    def clean(self, older_than: float, *, dry_run: bool = False) -> tuple[int, int]:
+        """Remove what no version refers to: chunks of writers that were killed or came second.
+
+        Parameters
+        ----------
+        older_than : float
+            Seconds: younger objects may belong to a writer that is about to commit.
+        dry_run : bool
+            Whether nothing is removed.
+
+        Returns
+        -------
+        objects, size : int
+            Removed, or to be removed; in bytes.
+        """
+        repository = self._opened()
+        before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=older_than)
+        with self._alone(), self._explained("cleaned"):
+            found = repository.garbage_collect(before, dry_run=dry_run)
+        kinds = ("chunks", "manifests", "snapshots", "attributes", "transaction_logs")
+        return sum(int(getattr(found, f"{kind}_deleted")) for kind in kinds), int(found.bytes_deleted)
 
     # Parts -------------------------------------------------------------------------------------
 

@@ -348,6 +348,16 @@ def test_a_writer_killed_half_way_is_never_seen(tmp_path, first) -> None:
     write_cube(store, "made", results, None, QUIET, block=64)
     names = ["estimate", "moe", "lower", "quality", "region"]
     xr.testing.assert_equal(loaded(store)[names], loaded(store, "whole")[names])
+    # What the killed writer left is no part of any version.
+    chunks = len(objects(folder))
+    assert Cube(store, "made").clean(3600.0) == (0, 0)
+    wanted, size = Cube(store, "made").clean(0.0, dry_run=True)
+    assert wanted > 8
+    assert size > 0
+    assert len(objects(folder)) == chunks
+    assert Cube(store, "made").clean(0.0) == (wanted, size)
+    assert len(objects(folder)) < chunks
+    xr.testing.assert_equal(loaded(store)[names], loaded(store, "whole")[names])
 
 
 def test_a_worker_killed_half_way_costs_a_second_try_and_nothing_else(tmp_path) -> None:
