@@ -73,3 +73,19 @@ def zones_store(url: str, tables: dict[str, pd.DataFrame] | None = None) -> Stor
     attributes = {"kind": "commuting zones", "white_share_mean": 0.7, "crs": "EPSG:5070"}
     store.commit("zones/1990", parts, Provenance("ingest", {}), attributes)
     return store
+
+
+def add_tracts(store: Store, per_state: int = 40, seed: int = 1) -> pd.DataFrame:
+    """Add tracts of three states: two measures, an outcome that rises with the first, and a tract without measures."""
+    draws = np.random.default_rng(seed)
+    keys = [f"{state}001{number:06d}" for state in ("17", "18", "39") for number in range(per_state)]
+    table = pd.DataFrame(draws.normal(size=(len(keys), 2)), index=pd.Index(keys, name="geoid"), columns=["jobs", "age"])
+    outcome = pd.DataFrame({"kir_pooled_p25": 45 + 3 * table["jobs"] + draws.normal(0, 1, len(keys))})
+    table.iloc[3] = np.nan
+    for dataset, frame in (("made", table), ("opportunity_atlas", outcome)):
+        collection = f"measures/{dataset}/2018"
+        parts = {
+            str(state): store.put(collection, str(state), part) for state, part in frame.groupby(frame.index.str[:2])
+        }
+        store.commit(collection, parts, Provenance("ingest", {}), {"vintage": "2010"})
+    return table.join(outcome)

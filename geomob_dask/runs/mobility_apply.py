@@ -9,11 +9,11 @@ import dask.array as da
 import distributed
 import numpy as np
 import pandas as pd
-from dask_ml.wrappers import ParallelPostFit
 from numpy.typing import NDArray
 from rich.console import Console
 
 from geomob_dask.errors import InputError
+from geomob_dask.lift.models import predict_partitions
 from geomob_dask.lift.tasks import Run
 from geomob_dask.outputs.model_files import FittedModel, from_bytes
 from geomob_dask.runs.execute import compute
@@ -141,12 +141,10 @@ def applied_table(store: Store, applied: Applied) -> pd.DataFrame:
 
 
 def _shares(fitted: FittedModel, loaded: dict[str, object], rows: dict[str, int]) -> da.Array:
-    """Return the probabilities of all classes, a block a state, by dask-ml's wrapper of a fitted estimator."""
+    """Return the probabilities of all classes, a block a state."""
     width = len(fitted.features)
     blocks = [da.from_delayed(loaded[state], (rows[state], width), dtype=np.float64) for state in loaded]
-    nothing = np.zeros((0, len(fitted.classes)))
-    wrapped = ParallelPostFit(fitted.estimator, predict_proba_meta=nothing)
-    return wrapped.predict_proba(da.concatenate(blocks, axis=0))
+    return predict_partitions(fitted.estimator, da.concatenate(blocks, axis=0))
 
 
 def _values(store: Store, part: Part, fitted: FittedModel, where: str) -> NDArray[np.float64]:

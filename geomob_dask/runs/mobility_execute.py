@@ -153,7 +153,11 @@ def _searched(
             for fold in folds[kind]:
                 key = f"{name}, {kind}, {fold.name}"
                 places[key] = (name, kind, fold.repeat, fold.number)
-                searches[key] = Search(name, tuple(how.inside(fold, *around, effort.inner_folds)), grid)
+                inner = effort.inner_folds
+                if how.kind == "states":
+                    # A fold of whole states may leave fewer states than folds inside it.
+                    inner = max(min(inner, len(set(study.states[fold.train]))), 2)
+                searches[key] = Search(name, tuple(how.inside(fold, *around, inner)), grid)
         first = next(iter(request.plans.values()))
         searches[f"{name}, all units"] = Search(name, tuple(replace(first, n_repeats=1).folds(*around)), grid)
     found: dict[str, Searched] = {}
