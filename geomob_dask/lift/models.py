@@ -49,6 +49,8 @@ CHOSEN_BY = ("log_loss", "accuracy")
 
 # Data that went with its workers is sent again, so often.
 _ATTEMPTS = 5
+# Of scores that count: fits differ by less from one machine to another.
+_DIGITS = 9
 # No score is this: what a fit that failed is given.
 _FAILED = -1e9
 # dask-ml 2025.1.0 on this distributed: these end with an error of the event loop, or never.
@@ -190,7 +192,8 @@ class Searched:
         if by not in CHOSEN_BY:
             raise InputError(f"settings chosen by {by!r}: expected one of: {', '.join(CHOSEN_BY)}")
         means = self.losses.mean(axis=1) if by == "log_loss" else -self.accuracies.mean(axis=1)
-        return dict(self.tried[int(np.argmin(means))])
+        # Rounding must not choose between equals.
+        return dict(self.tried[int(np.argmin(np.round(means, _DIGITS)))])
 
 
 def search(
@@ -271,12 +274,12 @@ def _identity(sample: Sample, one: Search, seed: int) -> str:
 
 
 def _kept(fits: Fits | None, key: str, one: Search, compute: Callable[[], tuple[Floats, Floats]]) -> Searched:
-    kept = fits.get(key) if fits else None
+    kept = fits.get(key) if fits is not None else None
     if kept is not None:
         losses, accuracies = (np.array(part) for part in json.loads(kept))
     else:
         losses, accuracies = compute()
-        if fits:
+        if fits is not None:
             fits.put(key, canonical_json([losses.tolist(), accuracies.tolist()]))
     return Searched(one.model, tuple(one.tried), losses, accuracies)
 
@@ -344,7 +347,7 @@ def _computed(
     """Yield each path's scores: those kept, then the others as they are finished, and kept at once."""
     open_paths = []
     for path in wanted:
-        kept = fits.get(path.key) if fits else None
+        kept = fits.get(path.key) if fits is not None else None
         if kept is None:
             open_paths.append(path)
         else:
@@ -355,7 +358,7 @@ def _computed(
         else _on_cluster(sample, searches, open_paths, client)
     )
     for path, found in fitted:
-        if fits:
+        if fits is not None:
             fits.put(path.key, canonical_json(found.tolist()))
         yield path, found
 
@@ -507,7 +510,8 @@ def _grid(sample: Sample, one: Search, client: distributed.Client | None, seed: 
             f"model {one.model}, {one.folds[fold].name}: the fit with {one.tried[setting]} failed; "
             "expected a fit (see the workers' log)"
         )
-    return scores[0], scores[1]
+    # Arrays come to a worker at any address, and linear algebra rounds by address.
+    return np.round(scores[0], _DIGITS), np.round(scores[1], _DIGITS)
 
 
 def _log_loss_of(estimator: Any, values: Floats, codes: Ints) -> float:
@@ -573,15 +577,15 @@ class PartitionClusters:
 
     Parameters
     ----------
-    labels : dask array, shape (n_rows,), int
-        Cluster of each row; lazy.
+    labels : shape (n_rows,), int
+        Cluster of each row.
     centers : shape (n_clusters, n_features)
         On the standardized scale.
     inertia : float
         Summed squared distance to the centre of one's own cluster.
     """
 
-    labels: da.Array
+    labels: Ints
     centers: Floats
     inertia: float
 
@@ -614,4 +618,5 @@ def cluster_partitions(values: da.Array, n_clusters: int, seed: int = 0, n_start
     rows = np.sort(np.random.default_rng(seed).permutation(n_rows)[:n_start])
     first, _ = kmeans_plusplus(np.asarray(scaled[rows].compute()), n_clusters, random_state=seed)
     found = KMeans(n_clusters, init=first, random_state=seed).fit(scaled)
-    return PartitionClusters(found.labels_, np.asarray(found.cluster_centers_), float(found.inertia_))
+    labels = np.asarray(found.labels_.compute(), dtype=np.int64)
+    return PartitionClusters(labels, np.asarray(found.cluster_centers_), float(found.inertia_))

@@ -81,7 +81,7 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             args=(X, codes, self.C * n_units),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": 5_000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 30},
+            options={"maxiter": 5_000, "maxfun": 20_000, "ftol": 0.0, "gtol": 1e-12, "maxcor": 30},
         )
         # The line search may end on rounding with the optimum reached: the gradient decides.
         if not np.abs(found.jac).max() < 1e-4:
