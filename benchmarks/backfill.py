@@ -1,0 +1,342 @@
+"""What a backfill costs: reruns, dry runs and plans of many outputs, and what it adds to the work itself.
+
+Everything is made up and small: a country of 51 states. Prints tables; every figure comes from this run.
+
+    python benchmarks/backfill.py
+    python benchmarks/backfill.py --part rerun
+    python benchmarks/backfill.py --part plan --outputs 100000
+    python benchmarks/backfill.py --part work --tracts 400 --years 4
+"""
+
+import argparse
+import gc
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import distributed
+import numpy as np
+import pandas as pd
+import psutil
+import yaml
+from rich.console import Console
+
+from geomob_dask.cluster import connect
+from geomob_dask.runs.backfill.engine import execute
+from geomob_dask.runs.backfill.file import Backfill, read_backfill
+from geomob_dask.runs.backfill.plan import Asked, Plan, Standing, make_plan
+from geomob_dask.runs.backfill.products import produce
+from geomob_dask.runs.execute import in_this_thread
+from geomob_dask.settings import LocalSection, Settings
+from geomob_dask.sources.states import STATES
+from geomob_dask.store import Part, Provenance, Snapshot, Store
+
+QUIET = Console(quiet=True)
+FIFTY_ONE = tuple(code for code in STATES if code <= "56")
+JOB = Path(__file__).parents[1] / "jobs" / "backfill.py"
+DECILES = [f"decile_{number}" for number in range(1, 11)]
+
+
+def products(names: Sequence[str], folder: Path) -> str:
+    """Write a backfill file of five kinds of products, again and again under other names, and return its path."""
+    domains = {"low": [{"measure": name} for name in DECILES[:3]], "high": [{"measure": name} for name in DECILES[7:]]}
+    entries: dict[str, Any] = {}
+    for number, name in enumerate(names):
+        index = {"name": f"index{number}", "population": "people", "domains": domains}
+        (folder / f"index{number}.yaml").write_text(yaml.safe_dump(index))
+        groups = [{"name": one, "label": one, "parts": [[one, f"{one}_moe"]]} for one in ("owners", "renters")]
+        edition = {"years": [None, None], "total": ["people", "people_moe"], "groups": groups}
+        tenure = {"name": f"tenure{number}", "title": "", "subgroup_type": "tenure", "editions": [edition]}
+        (folder / f"tenure{number}.yaml").write_text(yaml.safe_dump(tenure))
+        brackets = yaml.safe_load(
+            (Path(__file__).parents[1] / "geomob_dask" / "definitions" / "brackets" / "deciles.yaml").read_text()
+        )
+        brackets["name"] = f"deciles{number}"
+        (folder / f"deciles{number}.yaml").write_text(yaml.safe_dump(brackets))
+        given = {
+            "index": {"job": "opportunity", "definition": str(folder / f"index{number}.yaml"), "scope": "state"},
+            "counties": {"job": "exposure", "groups": str(folder / f"tenure{number}.yaml"), "by": "county"},
+            "states": {"job": "exposure", "groups": str(folder / f"tenure{number}.yaml"), "by": "state"},
+            "mixed": {"job": "mixing", "brackets": str(folder / f"deciles{number}.yaml"), "by": "county"},
+            "apart": {
+                "job": "segregation",
+                "groups": str(folder / f"deciles{number}.yaml"),
+                "by": "county",
+                "indices": "multigroup_gini,information_theory,rank_order_information_theory",
+            },
+        }
+        entries |= {f"{kind}{name}": {"dataset": "made", **entry} for kind, entry in given.items()}
+    file = folder / "night.yaml"
+    file.write_text(yaml.safe_dump({"name": "night", "products": entries}, sort_keys=False))
+    return str(file)
+
+
+def measures(states: Sequence[str], state: str, tracts: int, seed: int) -> pd.DataFrame:
+    """Return counts of one state's tracts, of as many counties as there are fifties of tracts."""
+    rng = np.random.default_rng([seed, states.index(state)])
+    keys = [f"{state}{2 * (number // 50) + 1:03d}{number:06d}" for number in range(tracts)]
+    table = pd.DataFrame(rng.integers(1, 60, (tracts, 10)).astype(float), columns=DECILES)
+    table["owners"], table["renters"] = table[DECILES[4:]].sum(axis=1), table[DECILES[:4]].sum(axis=1)
+    table["people"] = table["owners"] + table["renters"]
+    for name in ("owners", "renters", "people"):
+        table[f"{name}_moe"] = 3.0 + np.sqrt(table[name])
+    return table.set_index(pd.Index(keys, name="geoid", dtype="str"))
+
+
+def country(url: str, years: Sequence[int], states: Sequence[str], tracts: int) -> Store:
+    """Return a store of made-up measures of all years, tracts in a row and their neighbours; vintage toy."""
+    store = Store(url)
+    attributes = {"vintage": "toy"}
+    for year in years:
+        name = f"measures/made/{year}"
+        parts = {state: store.put(name, state, measures(states, state, tracts, year)) for state in states}
+        store.commit(name, parts, Provenance("benchmark", {}), attributes)
+    polygons, edges = {}, {}
+    for state in states:
+        keys = measures(states, state, tracts, 0).index
+        polygons[state] = store.put("tracts/toy", state, pd.DataFrame({"aland": 1.0}, index=keys))
+        pairs = pd.DataFrame({"neighbor": keys[1:], "rook": True}, index=keys[:-1])
+        back = pd.DataFrame({"neighbor": keys[:-1], "rook": True}, index=keys[1:])
+        edges[state] = store.put("neighbors/toy", state, pd.concat([pairs, back]).sort_index())
+    found = store.commit("tracts/toy", polygons, Provenance("benchmark", {}), {"crs": "EPSG:5070"})
+    reach = {state: [] for state in states}
+    store.commit(
+        "neighbors/toy", edges, Provenance("benchmark", {}), {"tracts": found.checksum(), "reach": reach, **attributes}
+    )
+    return store
+
+
+def pretend_done(store: Store, plan: Plan) -> None:
+    """Commit snapshots that say all outputs of a plan are there, without their parts: what a plan reads of results."""
+    for planned in plan.groups:
+        group = planned.group
+        parts, runs = {}, {}
+        for state, identity in zip(group.states, group.identities, strict=True):
+            parts[state] = Part(f"{group.collection}/{state}-x.parquet", "0" * 64, 9000, 90, "a", "b", None, identity)
+            runs[identity] = group.prepared(state).plan.provenance.plain()
+        snapshot = Snapshot(group.collection, parts, runs, {"vintage": "toy"})
+        store.objects.create(f"{group.collection}/_snapshots/00000001.json", snapshot.to_bytes())
+
+
+def spans(years: int) -> tuple[int, ...]:
+    """Return so many years, the last of them 2023."""
+    return tuple(range(2024 - years, 2024))
+
+
+# Reruns and dry runs ---------------------------------------------------------------------------
+
+
+def rerun(years: int, states: int, repeats: int) -> dict[str, float]:
+    """Return wall seconds of whole commands with nothing to do, the best of several."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        chosen = FIFTY_ONE[:states]
+        store = country(str(where / "store"), spans(years), chosen, 4)
+        file = products([""], where)
+        plan = planned(store, read_backfill(file), years)
+        line = [sys.executable, str(JOB), file, "--years", f"{spans(years)[0]}:2023", "--store", store.url]
+        found = {"outputs": float(sum(plan.counts().values()))}
+        found["dry run, all missing"] = best(repeats, lambda: command([*line, "--dry-run"]))
+        pretend_done(store, plan)
+        found["plan alone, all done"] = best(
+            repeats, lambda: make_plan(store, read_backfill(file), Asked(years=spans(years)))
+        )
+        found["dry run, all done"] = best(repeats, lambda: command([*line, "--dry-run"]))
+        found["rerun, nothing to do"] = best(repeats, lambda: command(line))
+        return found
+
+
+def command(line: Sequence[str]) -> None:
+    """Run a command; it must end well."""
+    subprocess.run(line, check=True, capture_output=True)
+
+
+def best(repeats: int, act: Callable[[], Any]) -> float:
+    """Return the least wall seconds of a call."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+# Plans -----------------------------------------------------------------------------------------
+
+
+def plans(outputs: Sequence[int]) -> list[dict[str, float]]:
+    """Return CPU seconds and memory of plans of so many outputs: 40 years, 50 states, more and more products."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        states, years = FIFTY_ONE[:50], spans(40)
+        store = country(str(where / "store"), years, states, 2)
+        return [plan_of(store, where, years, count) for count in outputs]
+
+
+def plan_of(store: Store, folder: Path, years: Sequence[int], outputs: int) -> dict[str, float]:
+    """Return what one plan costs."""
+    of_one = len(years) * 50 * 5
+    backfill = read_backfill(products([f"_{number}" for number in range(max(1, outputs // of_one))], folder))
+    asked = Asked(years=tuple(years[: max(1, min(len(years), outputs // 250))]))
+    gc.collect()
+    start = time.process_time()
+    plan = make_plan(store, backfill, asked)
+    seconds = time.process_time() - start
+    count = sum(plan.counts().values())
+    del plan
+    gc.collect()
+    tracemalloc.start()
+    plan = make_plan(store, backfill, asked)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    if plan.counts()[Standing.REFUSED]:
+        raise SystemExit("outputs were refused")
+    return {"outputs": count, "CPU s": seconds, "held MiB": held / 2**20, "peak MiB": peak / 2**20}
+
+
+# The work itself -------------------------------------------------------------------------------
+
+
+def work(years: int, states: int, tracts: int, workers: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what backfills add to the sum of their outputs, and what a second worker gains."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        chosen = FIFTY_ONE[:states]
+        file = products([""], where)
+        rows = []
+        store = country(str(where / "kernels"), spans(years), chosen, tracts)
+        plan = planned(store, read_backfill(file), years)
+        alone = cpu(lambda: every_output(store, plan))
+        rows.append({"how": "outputs alone, one after the other", **alone})
+        store = country(str(where / "serial"), spans(years), chosen, tracts)
+        plan = planned(store, read_backfill(file), years)
+        rows.append({"how": "backfill, in this process", **cpu(lambda: finished(store, plan, None))})
+        for count in workers:
+            store = country(str(where / f"workers{count}"), spans(years), chosen, tracts)
+            plan = planned(store, read_backfill(file), years)
+            rows.append({"how": f"backfill, workers: {count}", **on_cluster(store, plan, count)})
+        return rows
+
+
+def planned(store: Store, backfill: Backfill, years: int) -> Plan:
+    """Return a plan of all outputs."""
+    return make_plan(store, backfill, Asked(years=spans(years)))
+
+
+def every_output(store: Store, plan: Plan) -> None:
+    """Compute and write the outputs of a plan, and nothing around that."""
+    for item, place in plan.due():
+        state = item.group.states[place]
+        produce(item.group.job, store, item.group.prepared(state), in_this_thread)
+
+
+def finished(store: Store, plan: Plan, client: distributed.Client | None) -> None:
+    """Run a backfill; it must end well."""
+    result = execute(store, plan, client, QUIET)
+    if not result.fine:
+        raise SystemExit(f"{result.stopped} {result.failed}")
+
+
+def cpu(act: Callable[[], Any]) -> dict[str, float]:
+    """Return wall and CPU seconds of a call in this process, and the peak of its memory so far."""
+    wall, start = time.perf_counter(), time.process_time()
+    act()
+    return {
+        "wall s": time.perf_counter() - wall,
+        "CPU s": time.process_time() - start,
+        "driver MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def on_cluster(store: Store, plan: Plan, workers: int) -> dict[str, float]:
+    """Return the cost of a backfill on worker processes that are warm: a first output has been computed on each."""
+    section = LocalSection(workers=workers, memory_limit="2GiB", dashboard=":0")
+    with connect(Settings(store=store.url, clusters={"local": section}, cluster="local")) as client:
+        assert client is not None
+        client.run(import_all)
+        before = sum(client.run(cpu_seconds).values())
+        found = cpu(lambda: finished(store, plan, client))
+        found["CPU s"] += sum(client.run(cpu_seconds).values()) - before
+        found["worker MiB"] = max(client.run(peak).values())
+        return found
+
+
+def import_all() -> None:
+    """Import what outputs need."""
+    import geomob_dask.runs.backfill.unit  # noqa: F401
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this worker."""
+    times = psutil.Process(os.getpid()).cpu_times()
+    return float(times.user + times.system)
+
+
+def peak() -> float:
+    """Return the peak of this worker's memory, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def memory(years: Sequence[int], states: int, tracts: int) -> list[dict[str, Any]]:
+    """Return the memory of driver and worker by the number of years, each in a fresh process."""
+    rows = []
+    for count in years:
+        line = [sys.executable, __file__, "--part", "memory-of", "--years", str(count)]
+        line += ["--states", str(states), "--tracts", str(tracts)]
+        shown = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+        rows.append(yaml.safe_load(shown.strip().splitlines()[-1]))
+    return rows
+
+
+def memory_of(years: int, states: int, tracts: int) -> dict[str, Any]:
+    """Return the memory of driver and worker of one backfill."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        store = country(str(where / "store"), spans(years), FIFTY_ONE[:states], tracts)
+        plan = planned(store, read_backfill(products([""], where)), years)
+        found = on_cluster(store, plan, 1)
+        outputs = sum(plan.counts().values())
+        return {"years": years, "outputs": outputs, **{key: round(found[key], 1) for key in found if "MiB" in key}}
+
+
+def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as a table."""
+    print(f"\n{title}")
+    print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:,.2f}"))
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=["all", "rerun", "plan", "work", "memory", "memory-of"], default="all")
+    parser.add_argument("--outputs", type=int, default=100_000)
+    parser.add_argument("--years", type=int, default=None, help="15 for rerun, 3 for work")
+    parser.add_argument("--states", type=int, default=None, help="51 for rerun, 12 for work")
+    parser.add_argument("--tracts", type=int, default=400, help="a state, for work")
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    if asked.part == "memory-of":
+        print(memory_of(asked.years or 3, asked.states or 12, asked.tracts))
+        return
+    if asked.part in ("all", "rerun"):
+        found = rerun(asked.years or 15, asked.states or 51, asked.repeats)
+        show("whole commands, wall seconds, best of several", [found])
+    if asked.part in ("all", "plan"):
+        show("plans", plans([asked.outputs // 10, asked.outputs]))
+    if asked.part in ("all", "work"):
+        rows = work(asked.years or 3, asked.states or 12, asked.tracts, [1, 2])
+        show("backfills, without the start of the cluster", rows)
+    if asked.part in ("all", "memory"):
+        first = asked.years or 3
+        show("memory", memory([first, 2 * first, 4 * first], asked.states or 12, asked.tracts))
+
+
+if __name__ == "__main__":
+    main()
