@@ -36,6 +36,8 @@ class Run:
             Delayed values, lists of them, or plain values.
         """
         key = (f"{self.name}-{stage}-{self.token}", partition)
+        if key in self._graph:
+            raise KeyError(f"two tasks {self.name} {stage} {partition}: one would take the other's place")
         inputs = [self._input(value) for value in args]
         named = [[name, self._input(value)] for name, value in kwargs.items()]
         self._graph[key] = (apply, function, inputs, (dict, named)) if named else (function, *inputs)

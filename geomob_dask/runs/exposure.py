@@ -297,13 +297,15 @@ def produce(
 def _work(store: Store, prepared: Sequence[Prepared], run: Run) -> dict[str, Delayed]:
     """Return the tasks that write each result, by collection."""
     writes = {}
-    for items in _sharing_measures(prepared):
+    for place, items in enumerate(_sharing_measures(prepared)):
         first = items[0]
+        # Requests of one dataset and year that differ in states or columns read by themselves.
+        apart = f"-{place + 1}" if place else ""
         largest_first = sorted(first.measures, key=lambda state: (-first.measures[state].size, state))
         partials = [
             run.task(
                 "sums",
-                f"{first.request.dataset}-{first.request.year}-{state}",
+                f"{first.request.dataset}-{first.request.year}-{state}{apart}",
                 _partials,
                 store,
                 state,

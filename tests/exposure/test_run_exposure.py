@@ -11,6 +11,7 @@ from stores import contents
 
 from geomob_dask.errors import CountsError, InputError, RunError
 from geomob_dask.lift.exposure import Options
+from geomob_dask.lift.tasks import Run
 from geomob_dask.metrics.exposure import exposure_by_region
 from geomob_dask.runs import exposure
 from geomob_dask.runs.exposure import Reported, Request, execute, prepare, result
@@ -103,6 +104,27 @@ def test_states_chosen_are_all_that_is_read(tmp_path):
     assert set(result(store, prepared).index.str[:2]) == {"92"}
     with pytest.raises(InputError, match="no state 95"):
         prepare(store, Request("race", 2018, "county", states=("95",)))
+
+
+def test_requests_of_other_states_in_one_run_are_told_apart(tmp_path):
+    store = filled(str(tmp_path / "store"), tmp_path, years=(2018,))
+    asked = [Request("race", 2018, "county"), Request("race", 2018, "state", states=("92",))]
+    alone = []
+    for request in asked:
+        execute(store, [prepare(store, request)], None, QUIET)
+        alone.append(result(store, prepare(store, request)))
+    other = filled(str(tmp_path / "other"), tmp_path, years=(2018,))
+    together = [prepare(other, request) for request in asked]
+    execute(other, together, None, QUIET)
+    for item, expected_alone in zip(together, alone, strict=True):
+        pd.testing.assert_frame_equal(result(other, item), expected_alone, check_exact=True)
+
+
+def test_two_tasks_of_one_name_are_refused():
+    run_of_two = Run("test")
+    run_of_two.task("load", "39", abs, 1)
+    with pytest.raises(KeyError, match="two tasks test load 39"):
+        run_of_two.task("load", "39", abs, 2)
 
 
 def test_reported_people_that_differ_fail_the_run_and_nothing_is_seen(client, tmp_path):
