@@ -1,0 +1,367 @@
+"""The job of mobility: from zones in the store to table, report, map, model file and card; reruns and bad input."""
+
+import json
+from pathlib import Path
+
+import distributed
+import numpy as np
+import pandas as pd
+import pytest
+from mobility_grid import FEATURES, QUIET, add_tracts, zones_store, zones_tables
+from stores import contents
+
+from geomob_dask.errors import InputError, RunError
+from geomob_dask.outputs.model_files import from_bytes
+from geomob_dask.runs.mobility import Request, Universe, fitted_model, make_plan, result
+from geomob_dask.runs.mobility_apply import apply_model, given_model
+from geomob_dask.runs.mobility_execute import execute
+from geomob_dask.store import Store
+
+NAMES = ",".join(FEATURES)
+FOLDS = "stratified:3,states:3,contiguity:3:1"
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return zones_store(str(tmp_path_factory.mktemp("store")))
+
+
+def arguments(store: Store, *more: str) -> list[str]:
+    given = {option for option in more if option.startswith("--")}
+    defaults = {
+        "--model": "elastic_net",
+        "--grid": "small",
+        "--folds": "stratified:3",
+        "--repeats": "1",
+        "--features": NAMES,
+        "--cluster": "serial",
+    }
+    chosen = [text for option, value in defaults.items() if option not in given for text in (option, value)]
+    return ["--store", store.url, *chosen, *more]
+
+
+def request(**changes: object) -> Request:
+    universe = Universe("zones", features=FEATURES)
+    plain = {"models": ("elastic_net",), "folds": ("stratified:3",), "repeats": 1, "grid": "small"}
+    return Request(universe, **{**plain, **changes})
+
+
+# What it writes ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(country: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run once with all outputs; the tests below read them."""
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("files")
+    script = str(Path(__file__).parents[2] / "jobs" / "mobility.py")
+    files = ["--export", folder / "z.csv", "--report", folder / "r.html", "--map", folder / "m.html", "--save", folder]
+    more = ["--model", "elastic_net,ordinal", "--folds", FOLDS, *map(str, files)]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script, *arguments(country, *more)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (folder / "out.txt").write_text(done.stdout)
+    return folder
+
+
+def test_every_unit_has_its_class_and_what_each_model_says_of_it(written: Path) -> None:
+    found = pd.read_csv(written / "z.csv", dtype={"zone": str}).set_index("zone")
+    tables = zones_tables()
+    outcome = tables["outcomes"]["upward_mobility_1980_82_rank"]
+    # One zone has no outcome, another no minority tract.
+    assert found.index.tolist() == [zone for zone in outcome.index if zone not in ("00105", "00107")]
+    np.testing.assert_array_equal(found["upward_mobility_1980_82_rank"], outcome.loc[found.index])
+    above = outcome.loc[found.index] > outcome.loc[found.index].mean()
+    assert found["actual_class"].tolist() == np.where(above, "above_mean", "below_mean").tolist()
+    for model in ("elastic_net", "ordinal"):
+        for folds in ("stratified_3", "states_3", "contiguity_3_1"):
+            what = f"{model}_{folds}"
+            shares = found[[f"{what}_{name}_probability" for name in ("below_mean", "above_mean")]].to_numpy()
+            np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+            likelier = np.where(shares[:, 1] > shares[:, 0], "above_mean", "below_mean")
+            assert found[f"{what}_class"].tolist() == likelier.tolist()
+            # The signal that was planted is found in units held out.
+            assert (found[f"{what}_class"] == found["actual_class"]).mean() > 0.75
+
+
+def test_the_summary_names_scores_and_the_cohort(written: Path) -> None:
+    out = (written / "out.txt").read_text()
+    assert "119 of 120 commuting zones have a minority tract" in out
+    assert "118 of them the outcome" in out
+    assert "contiguity: 3 folds of connected blocks, neighbours within 1 step left out:" in out
+    assert out.count("Elastic-net logistic regression") == 3
+    assert "Always the commonest class" in out
+    # Settings are said as they are chosen.
+    assert "elastic_net, states:3, fold 2 of repeat 1: C = " in out
+
+
+def test_the_page_is_whole_and_needs_no_network(written: Path) -> None:
+    page = (written / "r.html").read_text()
+    for heading in (
+        "How well they tell",
+        "Beside the published scores",
+        "Where they are right",
+        "What they rest on",
+        "Attributes one by one",
+        "How attributes go together",
+        "The outcome",
+        "Calibration",
+        "What is taken for what",
+        "Groups of units",
+        "What leaked in the source, and how much it was worth",
+        "Model cards",
+    ):
+        assert f"<h2>{heading}</h2>" in page, heading
+    # Units of the map, published numbers, a leak and a card.
+    for text in ("Town 0, OH", "0.851 (5 folds)", "the target in the table that is clustered", "Not for"):
+        assert text in page, text
+    for name in ("r.html", "m.html"):
+        text = (written / name).read_text()
+        assert "<script src" not in text
+        assert "<link" not in text
+    assert "Where they are right" in (written / "m.html").read_text()
+
+
+def test_model_file_and_card_say_what_the_model_is(written: Path, country: Store) -> None:
+    model = from_bytes((written / "elastic_net.model").read_bytes(), "elastic_net.model")
+    assert model.feature_names == FEATURES
+    assert model.classes == ("below_mean", "above_mean")
+    table = zones_tables()["characteristics"]
+    shares = model.predict(model.values(table))
+    assert shares.shape == (120, 2)
+    card = (written / "elastic_net.md").read_text()
+    for heading in ("Intended use", "Not for", "Data", "Features", "Folds", "Scores", "Calibration", "Limits"):
+        assert f"\n## {heading}\n" in card
+    assert "118 of them the outcome" in card
+    assert "Children with single mothers" in card
+    assert f"Run {model.run}" in card
+
+
+# Reruns --------------------------------------------------------------------------------------
+
+
+def test_a_rerun_computes_nothing_and_leaves_every_byte(country: Store, job, monkeypatch) -> None:
+    assert job("mobility", *arguments(country)).code == 0
+    before = contents(country)
+    import geomob_dask.runs.mobility_execute as run
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(run, "compute", refuse)
+    done = job("mobility", *arguments(country))
+    assert (done.code, done.err) == (0, "")
+    assert "cluster:" not in done.out
+    assert contents(country) == before
+
+
+def test_a_dry_run_writes_nothing(country: Store, job) -> None:
+    before = contents(country)
+    done = job("mobility", *arguments(country, "--seed", "99", "--dry-run"))
+    assert (done.code, done.err) == (0, "")
+    assert "to be computed" in done.out
+    assert "zones/1990" in done.out
+    assert contents(country) == before
+
+
+def test_the_same_bytes_from_any_number_of_workers(client, tmp_path: Path) -> None:
+    universe = Universe("zones", features=FEATURES[:3])
+    asked = Request(universe, ("elastic_net", "ordinal"), folds=("states:2",), repeats=1, seed=3, grid="small")
+    stores = [zones_store(str(tmp_path / name)) for name in ("serial", "one", "two", "three")]
+    execute(stores[0], asked, make_plan(stores[0], asked), None, QUIET)
+    execute(stores[2], asked, make_plan(stores[2], asked), client, QUIET)
+    for store, workers in ((stores[1], 1), (stores[3], 3)):
+        with (
+            distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None
+            ) as cluster,
+            distributed.Client(cluster) as other,
+        ):
+            execute(store, asked, make_plan(store, asked), other, QUIET)
+    serial, *others = (contents(store, asked.collection) for store in stores)
+    assert sum(key.endswith(".model") for key in serial) == 2
+    for other in others:
+        assert other == serial
+    # What was kept for a run that is broken off is gone.
+    assert not stores[0].objects.listing("fits")
+
+
+def test_a_run_that_was_broken_off_takes_up_its_fits(tmp_path: Path, monkeypatch) -> None:
+    import geomob_dask.lift.models as models
+    import geomob_dask.runs.mobility_execute as run
+
+    store, fresh = zones_store(str(tmp_path / "broken")), zones_store(str(tmp_path / "fresh"))
+    asked = request()
+    with monkeypatch.context() as broken:
+
+        def fail(*_: object, **__: object) -> None:
+            raise RunError("broken off")
+
+        broken.setattr(run, "compute", fail)
+        with pytest.raises(RunError, match="broken off"):
+            execute(store, asked, make_plan(store, asked), None, QUIET)
+    assert store.objects.listing("fits/mobility")
+    assert store.find(asked.collection) is None
+    fitted = []
+    searched = models._path_scores
+    monkeypatch.setattr(models, "_path_scores", lambda *given: fitted.append(1) or searched(*given))
+    execute(store, asked, make_plan(store, asked), None, QUIET)
+    assert not fitted
+    execute(fresh, asked, make_plan(fresh, asked), None, QUIET)
+    assert fitted
+    assert contents(store, asked.collection) == contents(fresh, asked.collection)
+
+
+# Tracts --------------------------------------------------------------------------------------
+
+
+def test_tracts_are_studied_and_a_model_is_applied_over_partitions(client, tmp_path: Path, job) -> None:
+    store = Store(str(tmp_path / "store"))
+    table = add_tracts(store)
+    files = {name: tmp_path / name for name in ("t.csv", "applied.csv", "page.html")}
+    common = ["--store", store.url, "--cluster", "serial"]
+    asked = [*common, "--study", "tracts", "--measures", "made:2018", "--grid", "small", "--folds", "states:3"]
+    done = job("mobility", *asked, "--repeats", "1", "--export", files["t.csv"], "--save", tmp_path)
+    assert (done.code, done.err) == (0, "")
+    found = pd.read_csv(files["t.csv"], dtype={"geoid": str}).set_index("geoid")
+    assert found.index.tolist() == table.index.tolist()
+    assert (found["elastic_net_states_3_class"] == found["actual_class"]).mean() > 0.75
+    model = str(tmp_path / "elastic_net.model")
+    done = job("mobility", *common, "--with-model", model, "--apply", "made:2018", "--export", files["applied.csv"])
+    assert (done.code, done.err) == (0, "")
+    assert "1 tracts have none of its attributes" in done.out
+    applied = pd.read_csv(files["applied.csv"], dtype={"geoid": str}).set_index("geoid")
+    shares = applied[["below_mean_probability", "above_mean_probability"]]
+    # The model by itself, without partitions.
+    given = given_model(model)
+    whole = given.fitted.predict(given.fitted.values(table))
+    whole[3] = np.nan
+    np.testing.assert_allclose(shares, whole, rtol=1e-12)
+    assert applied["predicted_class"].isna().sum() == 1
+    # On a cluster, the same bytes.
+    other = Store(str(tmp_path / "other"))
+    add_tracts(other)
+    there = apply_model(other, given, ("made", 2018), client, QUIET)
+    assert contents(other, there.collection) == contents(store, there.collection)
+
+
+def test_a_model_of_other_features_is_refused(written: Path, tmp_path: Path, job) -> None:
+    store = Store(str(tmp_path))
+    add_tracts(store)
+    done = job(
+        "mobility", "--store", store.url, "--cluster", "serial", "--with-model", written / "elastic_net.model",
+        "--apply", "made:2018",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "measures/made/2018: no column 'single_mothers_share', which the model elastic_net was fitted on" in done.err
+
+
+# Bad input -----------------------------------------------------------------------------------
+
+BAD = {
+    "unknown model": (["--model", "oracle"], "model 'oracle': no such model; expected one of: logistic"),
+    "no model": (["--model", ","], "--model: none named"),
+    "three classes": (["--classes", "3"], "--classes 3: expected one of 2, 4"),
+    "unknown folds": (["--folds", "rings:3"], "folds 'rings': no such folds"),
+    "one fold": (["--folds", "states:1"], "found 1 folds, expected 2 or more"),
+    "folds twice": (["--folds", "states:3,states:3"], "one is named twice"),
+    "too many numbers": (["--folds", "states:3:1"], "expected stratified:FOLDS, states:FOLDS"),
+    "more folds than states": (["--folds", "states:9"], "found 6 states"),
+    "no repeats": (["--repeats", "0"], "expected at least 1 repeat"),
+    "unknown grid": (["--grid", "huge"], "--grid huge: expected one of: full, small"),
+    "unknown study": (["--study", "towns"], "--study towns: expected one of: zones, tracts"),
+    "target among features": (["--features", "married_share,upward_mobility_1980_82_rank"], "target is among the"),
+    "unknown feature": (["--features", "wealth"], "feature 'wealth': not in the table"),
+    "unknown outcome": (["--outcome", "happiness"], "outcome 'happiness': not in the table"),
+    "other zones": (["--vintage", "2000"], "no zones/2000"),
+    "tracts without measures": (["--study", "tracts"], "--measures: none named"),
+    "measures of zones": (["--measures", "a:2018"], "--measures: is of tracts"),
+    "measures without a year": (["--study", "tracts", "--measures", "a"], "--measures a: expected NAME:YEAR"),
+    "model without a dataset": (["--with-model", "x.model"], "--with-model: found no --apply"),
+    "model file absent": (["--with-model", "x.model", "--apply", "a:2018"], "--with-model x.model: cannot be read"),
+    "folder absent": (["--save", "/nowhere/at/all"], "--save /nowhere/at/all"),
+    "export of another kind": (["--export", "z.xyz"], "found the suffix '.xyz'"),
+}
+
+
+@pytest.mark.parametrize("case", list(BAD))
+def test_bad_input_is_told_and_nothing_is_written(case: str, country: Store, job) -> None:
+    before = contents(country)
+    more, said = BAD[case]
+    done = job("mobility", *arguments(country, *more))
+    assert done.code == 2, done.err
+    assert said in done.err
+    assert done.err.startswith("error: ")
+    assert contents(country) == before
+
+
+def test_a_class_with_fewer_members_than_folds(tmp_path: Path) -> None:
+    tables = zones_tables()
+    outcome = tables["outcomes"]["upward_mobility_1980_82_rank"]
+    # One zone far above all others: it alone is above the mean.
+    flat = np.where(np.isnan(outcome), np.nan, 40.0 + np.arange(len(outcome)) / 1e6)
+    flat[20] = 1e6
+    tables["outcomes"]["upward_mobility_1980_82_rank"] = flat
+    store = zones_store(str(tmp_path), tables)
+    with pytest.raises(InputError, match="class 1: found 1 units, expected at least as many as the 3 folds"):
+        execute(store, request(), make_plan(store, request()), None, QUIET)
+
+
+def test_a_feature_that_is_missing_in_all_of_a_fold(tmp_path: Path) -> None:
+    tables = zones_tables()
+    tables["characteristics"]["married_share"] = np.nan
+    tables["characteristics"].loc["00100", "married_share"] = 1.0
+    tables["characteristics"].loc["00101", "married_share"] = 2.0
+    store = zones_store(str(tmp_path), tables)
+    with pytest.raises(InputError, match=r"fold . of repeat 1: feature 'married_share' is"):
+        execute(store, request(), make_plan(store, request()), None, QUIET)
+    assert "results" not in store.objects.names("")
+
+
+def test_a_model_file_of_another_version_in_the_store(tmp_path: Path, monkeypatch) -> None:
+    import geomob_dask.outputs.model_files as files
+
+    store = zones_store(str(tmp_path))
+    execute(store, request(), make_plan(store, request()), None, QUIET)
+    assert fitted_model(store, request(), "elastic_net").name == "elastic_net"
+    with pytest.raises(InputError, match="no model 'forest'; expected one of: elastic_net"):
+        fitted_model(store, request(), "forest")
+    monkeypatch.setattr(files, "FORMAT", 2)
+    with pytest.raises(InputError, match="a model file of version 1, expected version 2; train the model again"):
+        fitted_model(store, request(), "elastic_net")
+
+
+def test_what_the_run_says_of_itself_is_plain(country: Store, job) -> None:
+    assert job("mobility", *arguments(country)).code == 0
+    found = result(country, request())
+    json.dumps(found.about, allow_nan=False)
+    assert list(found.about["class_counts"]) == ["below_mean", "above_mean"]
+    assert found.tables["units"]["actual"].sum() == found.about["class_counts"]["above_mean"]
+    confusion = found.tables["confusion"]
+    assert confusion["units"].sum() == pytest.approx(118)
+    settings = found.tables["settings"]
+    assert (settings["train_units"] + settings["test_units"] == 118).all()
+
+
+@pytest.mark.real_data
+def test_the_zones_are_481_and_single_mothers_come_first(real_data: Path, tmp_path: Path, job) -> None:
+    mobility = real_data / "mobility"
+    store = ["--store", tmp_path / "store", "--cluster", "serial"]
+    done = job(
+        "ingest", "zones", mobility / "online_data_tables-8.xls", *store,
+        "--county-zones", mobility / "opportunity_atlas_cz_county_crosswalk.csv",
+        "--cohort-counts", real_data / "tracts" / "census_2000_race_counts.csv.gz",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    done = job("mobility", *store, "--grid", "small", "--repeats", "1", "--export", tmp_path / "zones.csv")
+    assert done.code == 0, done.err
+    assert "488 of 741 commuting zones have a minority tract" in done.out
+    assert "481 zones: below_mean 245, above_mean 236" in done.out
+    assert "mutual information's first: single_mothers_share" in done.out
+    found = pd.read_csv(tmp_path / "zones.csv", dtype={"zone": str})
+    assert len(found) == 481
+    # Far from both chance and the training score that was published.
+    assert 0.75 < (found["elastic_net_stratified_5_class"] == found["actual_class"]).mean() < 0.92
