@@ -5,7 +5,7 @@ snapshot lists and no writer is about to commit may go. Objects of a form that i
 
     <collection>/_snapshots/00000001.json      a commit
     <collection>/_outputs/<name>.json          a receipt: an output that is whole and waits for its commit
-    <collection>/<state>-<16 digits>.parquet   a part
+    <collection>/<state>-<16 digits>.parquet   a part; a fitted model ends in .model, its card in .md
     <folder>/.<name>.<32 digits>               an object that its writer has not finished, in a folder
     cubes/…, backfills/…, anything else        kept
 """
@@ -36,7 +36,7 @@ _U = TypeVar("_U")
 CUBES, JOURNALS = "cubes/", "backfills/"
 _SNAPSHOT = re.compile(r"(.+)/_snapshots/(\d{8})\.json")
 _RECEIPT = re.compile(r"(.+)/_outputs/[^/]+\.json")
-_PART = re.compile(r"(.+)/[^/]+-[0-9a-f]{16}\.parquet")
+_PART = re.compile(r"(.+)/[^/]+-[0-9a-f]{16}\.(?:parquet|model|md)")
 _TEMPORARY = re.compile(r"(?:.+/)?\.[^/]+\.[0-9a-f]{32}")
 # Storage far away answers slowly but many at a time.
 _AT_ONCE = 16
@@ -210,6 +210,9 @@ def check_part(objects: Objects, state: str, part: Part) -> list[Finding]:
     checksum = sha256(data)
     if checksum != part.sha256:
         return finding(CHANGED, f"found the checksum {checksum[:16]}, expected {part.sha256[:16]}")
+    if not part.key.endswith(".parquet"):
+        # A fitted model or its card: not a table.
+        return []
     try:
         found = _extent(data)
     except (pyarrow.lib.ArrowInvalid, OSError) as error:
