@@ -67,7 +67,7 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise InputError(f"ordinal: found the class {self.classes_[0]} only, expected two or more")
+            raise InputError(f"ordinal: found one class only, {self.classes_[0]}; expected two or more")
         if not self.C > 0:
             raise InputError(f"ordinal: found C {self.C}, expected a value above 0")
         n_features, n_units = X.shape[1], len(X)
@@ -91,6 +91,12 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = int(found.nit)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # Classes without an order are not what it is for.
+        tags.classifier_tags.poor_score = True
+        return tags
+
     def predict_proba(self, X: Any) -> Floats:
         """Return the probability of each class, shape (n_units, n_classes)."""
         check_is_fitted(self)
@@ -99,6 +105,7 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest class, shape (n_units,)."""
+        check_is_fitted(self)
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
 
