@@ -42,7 +42,7 @@ def zones(data: Path) -> Sample:
     book = read_workbook(str(data / WORKBOOK))
     known = book.outcomes[UPWARD_MOBILITY].dropna().index.intersection(book.characteristics.index)[:500]
     table = book.characteristics.loc[known].select_dtypes("number")
-    table = table.loc[:, table.nunique() > 1]
+    table = table.loc[:, table.max() > table.min()]
     outcome = book.outcomes.loc[known, UPWARD_MOBILITY].to_numpy(float)
     return Sample(table.to_numpy(float), (outcome > outcome.mean()).astype(np.int64), 2, tuple(table))
 
