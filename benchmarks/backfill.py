@@ -171,20 +171,20 @@ def best(repeats: int, act: Callable[[], Any]) -> float:
 # Plans -----------------------------------------------------------------------------------------
 
 
-def plans(outputs: Sequence[int]) -> list[dict[str, float]]:
-    """Return CPU seconds and memory of plans of so many outputs: 40 years, 50 states, more and more products."""
+def plans(outputs: Sequence[int], n_years: int = 40, n_states: int = 50) -> list[dict[str, float]]:
+    """Return CPU seconds and memory of plans of so many outputs: the same years and states, more and more products."""
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
-        states, years = FIFTY_ONE[:50], spans(40)
+        states, years = FIFTY_ONE[:n_states], spans(n_years)
         store = country(str(where / "store"), years, states, 2)
-        return [plan_of(store, where, years, count) for count in outputs]
+        return [plan_of(store, where, years, n_states, count) for count in outputs]
 
 
-def plan_of(store: Store, folder: Path, years: Sequence[int], outputs: int) -> dict[str, float]:
+def plan_of(store: Store, folder: Path, years: Sequence[int], n_states: int, outputs: int) -> dict[str, float]:
     """Return what one plan costs."""
-    of_one = len(years) * 50 * 5
+    of_one = len(years) * n_states * 5
     backfill = read_backfill(products([f"_{number}" for number in range(max(1, outputs // of_one))], folder))
-    asked = Asked(years=tuple(years[: max(1, min(len(years), outputs // 250))]))
+    asked = Asked(years=tuple(years[: max(1, min(len(years), outputs // (5 * n_states)))]))
     gc.collect()
     start = time.process_time()
     plan = make_plan(store, backfill, asked)
