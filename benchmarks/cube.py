@@ -72,7 +72,7 @@ def measure(url: str, years: int, tracts: int, measures: int) -> dict[str, float
         "cpu_s": round(written, 1),
         "rerun_s": round(rerun, 2),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "cube_mib": round(sum(file.stat().st_size for file in files) / 2**20, 1),
+        "cube_mib": round(sum(file.stat().st_size for file in files) / 2**20, 3),
     }
 
 
