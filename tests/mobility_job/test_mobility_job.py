@@ -1,6 +1,7 @@
 """The job of mobility: from zones in the store to table, report, map, model file and card; reruns and bad input."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import distributed
@@ -156,6 +157,10 @@ def test_a_rerun_computes_nothing_and_leaves_every_byte(country: Store, job, mon
     assert (done.code, done.err) == (0, "")
     assert "cluster:" not in done.out
     assert contents(country) == before
+    # Model files and cards are no tables, and whole all the same.
+    done = job("store", "verify", "--store", country.url, "--cluster", "serial")
+    assert (done.code, done.err) == (0, "")
+    assert "0 damaged, 0 stale" in done.out
 
 
 def test_a_dry_run_writes_nothing(country: Store, job) -> None:
@@ -246,6 +251,24 @@ def test_tracts_are_studied_and_a_model_is_applied_over_partitions(client, tmp_p
     add_tracts(other)
     there = apply_model(other, given, ("made", 2018), client, QUIET)
     assert contents(other, there.collection) == contents(store, there.collection)
+
+
+def test_a_model_file_of_another_version_is_refused(written: Path, country: Store, tmp_path: Path, job) -> None:
+    with zipfile.ZipFile(written / "elastic_net.model") as file:
+        found = {name: file.read(name) for name in file.namelist()}
+    about = json.loads(found["about.json"])
+    found["about.json"] = json.dumps({**about, "format": about["format"] + 1}).encode()
+    with zipfile.ZipFile(tmp_path / "newer.model", "w") as file:
+        for name, data in found.items():
+            file.writestr(name, data)
+    before = contents(country)
+    done = job(
+        "mobility", "--store", country.url, "--with-model", tmp_path / "newer.model", "--apply", "made:2018",
+        "--cluster", "serial",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "newer.model: a model file of version 2, expected version 1; train the model again" in done.err
+    assert contents(country) == before
 
 
 def test_a_model_of_other_features_is_refused(written: Path, tmp_path: Path, job) -> None:
