@@ -215,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     coarse = {"C": list(PENALTIES[18:28:2]), "l1_ratio": [0.0, 0.5, 0.95]}
     every = ("cv", "scikit-learn", "dask-ml")
     small = (
-        zones(Path(options.data)) if options.data and not quick else made_up(120 if quick else 500, 6 if quick else 40)
+        zones(Path(options.data)) if options.data and not quick else made_up(150 if quick else 500, 9 if quick else 40)
     )
     if not options.data:
         print("GEOMOB_DATA is not set: zones are made up")
@@ -227,13 +227,13 @@ def main(arguments: list[str] | None = None) -> None:
             table = elastic_net(small, few if quick else whole, 5, client, every)
             _show(f"Elastic net, {len(small.codes)} × {len(small.names)} zones, 5 folds", table)
             _show("Trees on the same", trees(small, 3 if quick else 5, client, small=quick))
-        large = made_up(400 if quick else 85_000, 6 if quick else 60)
+        large = made_up(400 if quick else 85_000, 9 if quick else 60)
         _show(
             f"Elastic net, {len(large.codes):,} × {len(large.names)} rows, 15 settings, 5 folds",
             elastic_net(large, few if quick else coarse, 5, None, ("cv",)),
         )
         _show("Growth, 60 features", growth([200, 400] if quick else [10_000, 20_000, 40_000, 80_000], 60, few))
-        tracts = made_up(300 if quick else 72_000, 6 if quick else 22)
+        tracts = made_up(300 if quick else 72_000, 9 if quick else 22)
         _show(
             f"Workers, {len(tracts.codes):,} × {len(tracts.names)} tracts",
             workers(tracts, few if quick else {"C": list(PENALTIES), "l1_ratio": list(L1_RATIOS[::4])}, [1, 2]),
