@@ -175,7 +175,7 @@ def growth(sizes: list[int], p: int, grid: dict[str, list[float]]) -> pd.DataFra
 def workers(sample: Sample, grid: dict[str, list[float]], counts: list[int]) -> pd.DataFrame:
     """Time the search on clusters of one and two workers, warmed up, and their largest memory."""
     one = {"search": Search("elastic_net", tuple(stratified_folds(sample.codes, 5)), grid)}
-    warm = made_up(100, 4)
+    warm = made_up(100, 9)
     first = {
         "warm": Search("elastic_net", tuple(stratified_folds(warm.codes, 5)), {"C": [1.0, 2.0], "l1_ratio": [0.5]})
     }
