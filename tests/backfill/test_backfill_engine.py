@@ -319,3 +319,22 @@ def test_the_second_interrupt_stops_a_serial_run_at_once(tmp_path, monkeypatch):
     assert (len(result.computed), result.left) == (3, 3)
     monkeypatch.undo()
     assert len(run(store, backfill_of(tmp_path, "mixed")).computed) == 3
+
+
+def test_each_state_against_the_frozen_norms_of_all(tmp_path):
+    """Scope `state` with `norm: frozen:2019` needs the norms of that year, and is stale when they change."""
+    store = fill(str(tmp_path / "store"), tmp_path, years=(2019, 2020))
+    frozen = {"definition": "nation.yaml", "norm": "frozen:2019", "scope": "state"}
+    backfill, asked = backfill_of(tmp_path, "index", index=frozen), replace(ASKED, years=(2020,))
+    result = run(store, backfill, asked=asked)
+    assert len(result.failed) == 3
+    assert "no norms/opportunity/nation/made/2019/all-selected" in result.failed["index-2020-17"]
+    assert run(store, backfill_of(tmp_path, "nation", name="first"), asked=replace(ASKED, years=(2019,))).fine
+    assert run(store, backfill, asked=asked).fine
+    each = store.snapshot("results/opportunity/nation/made/2020/each-frozen-2019")
+    assert set(each.parts) == {"17", "18", "39"}
+    assert all("norms/opportunity/nation/made/2019/all-selected" in run["inputs"] for run in each.runs.values())
+    ingest_year(store, tmp_path, 2019, seed=5)
+    assert run(store, backfill_of(tmp_path, "nation", name="first"), asked=replace(ASKED, years=(2019,))).fine
+    plan = make_plan(store, backfill, asked)
+    assert {str(how) for planned in plan.groups for how in planned.standings} == {"stale"}

@@ -100,7 +100,9 @@ class OnCluster:
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         if client.cluster is not None:
             # Ctrl-C in a terminal goes to every process there: what runs is to be finished.
-            client.register_plugin(_IgnoreInterrupts())
+            # A worker that dies just now fails the call, but not what the scheduler has noted for all.
+            with contextlib.suppress(CommClosedError, OSError):
+                client.register_plugin(_IgnoreInterrupts())
 
     def width(self) -> int:
         """Return the threads of all workers there are."""
@@ -151,7 +153,9 @@ class OnCluster:
     def drop_waiting(self) -> list[Hashable]:
         """Cancel the tasks that no worker has begun."""
         with _answered():
-            begun = {str(key) for keys in self._client.run(_executing).values() for key in keys}
+            # A worker that dies just now says nothing.
+            said = self._client.run(_executing, on_error="ignore").values()
+            begun = {str(key) for keys in said for key in keys}
         waiting = [output for output, future in self._futures.items() if str(future.key) not in begun]
         self._cancel([output for output in waiting if self._futures[output].status == "pending"])
         return [output for output in waiting if output not in self._futures]
