@@ -127,8 +127,8 @@ def _score_sections(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
         sections.append(
             Section(
                 "Beside the published scores",
-                "Published numbers come from one unseeded split of 478 zones, with scalers and fills fitted before "
-                "the split; training scores say how closely a model fits what it was shown.",
+                "Published numbers come from one unseeded split, or one cross-validation, of 478 zones, with scalers "
+                "and fills fitted before it; training scores say how closely a model fits what it was shown.",
                 table=sortable(_beside_published(scores, published, titles)),
             )
         )
