@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from json.encoder import encode_basestring
 from typing import Any
 
 import shapely
@@ -36,7 +37,23 @@ def sha256(data: bytes) -> str:
 
 def canonical_json(value: Any) -> bytes:
     """Return the one JSON text of a value: sorted keys, no NaN."""
-    return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return f"{_written(value, chr(10))}\n".encode()
+
+
+def _written(value: Any, newline: str) -> str:
+    """Return what `json.dumps` does with sorted keys and indent 1; slow there, where the C encoder knows no indent."""
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return json.dumps(value, allow_nan=False)
+    inner = f"{newline} "
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        pairs = [f"{encode_basestring(key)}: {_written(value[key], inner)}" for key in sorted(value)]
+        return f"{{{inner}{f',{inner}'.join(pairs)}{newline}}}" if pairs else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{inner}{f',{inner}'.join(_written(one, inner) for one in value)}{newline}]" if value else "[]"
+    plain = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    return plain.replace("\n", newline)
 
 
 # Private characters of Unicode, which JSON leaves as they are, around the name of what is filled in.
