@@ -12,7 +12,8 @@ answered with no:
 
 - Is every newest snapshot and every part byte-identical to those of a run that nobody disturbed?
 - Was everything whole that the reader has ever seen?
-- Does ``jobs/store.py verify`` pass, and does ``clean --history`` leave exactly the objects of the undisturbed run?
+- Does ``jobs/store.py verify`` find nothing damaged or stale, and does ``clean --history`` leave exactly the objects of
+  the undisturbed run?
 - Was no output computed again after it was whole?
 """
 
@@ -38,6 +39,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import distributed
 import numpy as np
 import pandas as pd
 from rich.console import Console
@@ -265,7 +267,7 @@ def read_on(url: str, report: Path) -> None:
             if stopped.is_set():
                 break
         report.write_text(json.dumps({**counts, "bad": bad}))
-        stopped.wait(0.5)
+        stopped.wait(1.0)
 
 
 @dataclass
@@ -319,6 +321,8 @@ class Cluster:
         """Start the scheduler and the workers, and wait until all are there."""
         self._scheduler = self._run("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
         self._workers = [self._start_worker() for _ in range(2)]
+        with distributed.Client(self.address, timeout=300, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=300)
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60")
@@ -393,7 +397,7 @@ class Trial:
         """Return where workers write."""
         return Path(self.environment[LOG])
 
-    def run(self, limit: float = 600.0) -> None:
+    def run(self, limit: float = 3600.0) -> None:
         """Run the command until it ends well."""
         end = time.monotonic() + limit
         while time.monotonic() < end:
@@ -484,6 +488,8 @@ def check(trial: Trial, direct: dict[str, str], wanted: dict[str, str], keys: se
         done = subprocess.run(command, env=direct, capture_output=True, text=True, check=False)
         if done.returncode:
             wrong.append(f"{' '.join(command[1:3])}: exit code {done.returncode}: {done.stderr.strip()[-300:]}")
+        elif command[2] == "verify" and "0 damaged, 0 stale" not in done.stdout:
+            wrong.append(f"{store.url}: verify found {done.stdout.strip()[-300:]}")
     left = objects(store)
     if left != keys:
         more, fewer = sorted(left - keys), sorted(keys - left)
@@ -622,8 +628,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.read:
         read_on(options.read[0], Path(options.read[1]))
         return 0
-    if options.storage_faults and not (options.store or "").startswith("s3://"):
+    in_bucket = (options.store or "").startswith("s3://") and "AWS_ENDPOINT_URL" in os.environ
+    if options.storage_faults and not in_bucket:
         parser.error("--storage-faults: expected --store s3://bucket/prefix and AWS_ENDPOINT_URL")
+    # Told to end, it ends the processes that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with contextlib.ExitStack() as stack:
         folder = Path(options.logs or stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
