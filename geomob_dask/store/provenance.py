@@ -44,6 +44,8 @@ def _written(value: Any, newline: str) -> str:
     """Return what `json.dumps` does with sorted keys and indent 1; slow there, where the C encoder knows no indent."""
     if isinstance(value, str):
         return encode_basestring(value)
+    if type(value) is int:
+        return repr(value)
     if value is None or isinstance(value, (bool, int, float)):
         return json.dumps(value, allow_nan=False)
     inner = f"{newline} "
