@@ -59,6 +59,14 @@ def simplify_for_display(geometry: Geometry, tolerance: float) -> Geometry:
     [1.0, 1.0]
     """
     geometry = np.asarray(geometry, dtype=object).copy()
+    try:
+        return _simplified(geometry, tolerance)
+    except shapely.errors.GEOSException:
+        # A part without an area, such as a sliver whose corners fell together when it was projected.
+        return _simplified(shapely.make_valid(geometry, method="structure", keep_collapsed=False), tolerance)
+
+
+def _simplified(geometry: Geometry, tolerance: float) -> Geometry:
     there = np.isin(shapely.get_type_id(geometry), POLYGONAL) & ~shapely.is_empty(geometry)
     if there.any():
         geometry[there] = shapely.coverage_simplify(geometry[there], tolerance)

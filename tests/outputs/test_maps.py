@@ -329,3 +329,13 @@ def test_ohio(real_data: Path) -> None:
         if len(rings) == 1
     ]
     assert sum(areas) == pytest.approx(ohio[ohio.geom_type == "Polygon"].to_crs(5070).area.sum() / 1e6, rel=0.02)
+
+
+def test_a_part_without_an_area_is_left_out():
+    square = shapely.box(0, 0, 100, 100)
+    line = shapely.Polygon([(491, 547), (493, 550), (491, 547)])
+    both = np.array([shapely.MultiPolygon([square, line]), shapely.box(100, 0, 200, 100), None], dtype=object)
+    left, right, nothing = simplify_for_display(both, 1.0)
+    assert left.equals(square)
+    assert right.equals(shapely.box(100, 0, 200, 100))
+    assert nothing is None
