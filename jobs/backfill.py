@@ -1,13 +1,15 @@
 """Many products, years and states in one run; `python jobs/backfill.py --help` shows examples."""
 
 import os
+from contextlib import nullcontext
 from typing import Annotated, cast, get_args
 
 import typer
 
 from geomob_dask import cli
 from geomob_dask.errors import InputError, RunError
-from geomob_dask.outputs.backfill import planned_lines, planned_table, result_lines, result_table
+from geomob_dask.outputs.backfill import cube_lines, planned_lines, planned_table, result_lines, result_table
+from geomob_dask.runs.backfill.cubes import write_cubes
 from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.file import read_backfill
 from geomob_dask.runs.backfill.plan import Asked, Order, Reprocess, make_plan
@@ -74,16 +76,16 @@ def backfill(
     if dry_run:
         return cli.say([*planned_table(plan), *planned_lines(where, plan, _workers(settings))])
     cli.say(list(plan.left_out))
-    if plan.computes:
-        with cli.cluster(settings) as client:
-            result = execute(where, plan, client, cli.console, max_active=max_active)
-    else:
-        result = execute(where, plan, None, cli.console)
-    cli.say([*result_table(plan, result), *result_lines(result)])
-    if not result.fine:
+    with cli.cluster(settings) if plan.computes else nullcontext() as client:
+        result = execute(where, plan, client, cli.console, max_active=max_active)
+        cubes = [] if result.stopped else write_cubes(where, plan, client, cli.console)
+    cli.say([*result_table(plan, result), *result_lines(result), *cube_lines(cubes)])
+    broken = [cube.name for cube in cubes if cube.error]
+    if not result.fine or broken:
         why = [result.stopped] if result.stopped else []
         why += [f"{len(result.failed):,} outputs failed"] if result.failed else []
         why += [f"{result.left:,} are not done"] if result.left else []
+        why += [f"cubes not written: {', '.join(broken)}"] if broken else []
         raise RunError("; ".join(why))
     return None
 

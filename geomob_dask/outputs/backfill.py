@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from geomob_dask.runs.backfill.cubes import CubeDone
 from geomob_dask.runs.backfill.engine import Result
 from geomob_dask.runs.backfill.journal import Journal, Timings
 from geomob_dask.runs.backfill.plan import Plan, Planned, Standing
@@ -152,3 +153,8 @@ def result_lines(result: Result) -> list[str]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
+
+
+def cube_lines(cubes: Sequence[CubeDone]) -> list[str]:
+    """Return what came of the cubes."""
+    return [f"cube {cube.name}: {cube.error or cube.message}" for cube in cubes]

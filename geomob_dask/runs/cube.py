@@ -214,7 +214,6 @@ def _attempt(
         tasks = []
         for number in _blocks_to_write(state, before, year, what):
             rows = state.blocks[number]
-            parts = _overlapping(what.parts, state.keys[rows])
             keys = state.keys[rows]
             parts = _overlapping(what.parts, keys)
             task = run.task(

@@ -75,11 +75,14 @@ class _Entry(_Frozen):
         keep within states (`WITHIN_STATES`), the second elsewhere.
     years : optional
         Of the years of the backfill, those that this product has; all by default.
+    cube : str, optional
+        Name of a cube that its years are brought into, once they are committed.
     """
 
     dataset: Text
     scope: Scope | None = None
     years: Years = None
+    cube: Name | None = None
 
     @property
     def of_states(self) -> bool:
@@ -196,6 +199,16 @@ class Backfill(_Frozen):
     products: Annotated[dict[Name, Annotated[Entry, Field(discriminator="job")]], Field(min_length=1)]
     years: Years = None
     states: States = None
+
+    @model_validator(mode="after")
+    def _a_cube_each(self) -> Self:
+        of: dict[str, str] = {}
+        for product, entry in self.products.items():
+            if entry.cube is not None:
+                other = of.setdefault(entry.cube, product)
+                if other != product:
+                    raise ValueError(f"cube {entry.cube}: found for {other} and {product}, expected a cube each")
+        return self
 
     def chosen(self, names: tuple[str, ...] | None) -> dict[str, Entry]:
         """Return some products, all by default.
