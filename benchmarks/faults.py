@@ -558,7 +558,7 @@ def measure(
             proxy = stack.enter_context(FaultyStorage(os.environ["AWS_ENDPOINT_URL"], rate=rate, seed=seed).running())
             faulty["AWS_ENDPOINT_URL"] = proxy.url
         cluster = Cluster(folder, faulty)
-        config.write_text(f"clusters:\n  faults: {{kind: address, address: '{cluster.address}'}}\n")
+        config.write_text(f"clusters:\n  faults: {{kind: address, address: '{cluster.address}', timeout: 10}}\n")
         reference = Store(f"{base}/undisturbed")
         copy(source, reference)
         subprocess.run(command(reference, "serial"), env=direct, check=True, capture_output=True)
