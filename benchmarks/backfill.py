@@ -10,6 +10,7 @@ Everything is made up and small: a country of 51 states. Prints tables; every fi
 
 import argparse
 import gc
+import itertools
 import os
 import resource
 import subprocess
@@ -29,6 +30,7 @@ import yaml
 from rich.console import Console
 
 from geomob_dask.cluster import connect
+from geomob_dask.runs.backfill.carriers import OnCluster
 from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.file import Backfill, read_backfill
 from geomob_dask.runs.backfill.plan import Asked, Plan, Standing, make_plan
@@ -306,6 +308,54 @@ def memory_of(years: int, states: int, tracts: int) -> dict[str, Any]:
         return {"years": years, "outputs": outputs, **{key: round(found[key], 1) for key in found if "MiB" in key}}
 
 
+# Many workers ----------------------------------------------------------------------------------
+
+
+def scale(workers: Sequence[int], seconds: float, rounds: int) -> list[dict[str, float]]:
+    """Return how well many workers are kept busy by one driver.
+
+    Scheduler, driver and workers are real and share this process, so that together they have about one core; an
+    output is `seconds` of sleep. What the driver hands out in a second is its limit, whatever the number of workers.
+    """
+    rows = []
+    for count in workers:
+        options = {"processes": False, "memory_limit": 0, "dashboard_address": ":0"}
+        with (
+            distributed.LocalCluster(n_workers=count, threads_per_worker=1, **options) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            outputs = rounds * count
+            found = cpu(lambda client=client, outputs=outputs: slept(OnCluster(client), outputs, seconds))
+            rows.append(
+                {
+                    "workers": count,
+                    "outputs": outputs,
+                    "s an output": seconds,
+                    "wall s": found["wall s"],
+                    "CPU s": found["CPU s"],
+                    "outputs a s": outputs / found["wall s"],
+                    "busy": rounds * seconds / found["wall s"],
+                }
+            )
+    return rows
+
+
+def slept(carrier: OnCluster, outputs: int, seconds: float) -> None:
+    """Hand outputs out and take them back as a backfill does."""
+    waiting, active = iter(range(outputs)), 0
+    while True:
+        window = 3 * carrier.width()
+        for number in itertools.islice(waiting, window - active):
+            carrier.submit(number, ("sleep-0", str(number)), time.sleep, seconds)
+            active += 1
+        if not active:
+            return
+        ended = carrier.ended(0.25)
+        if any(error is not None for _, _, error in ended):
+            raise SystemExit("an output failed")
+        active -= len(ended)
+
+
 def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
     """Print rows as a table."""
     print(f"\n{title}")
@@ -315,12 +365,16 @@ def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=["all", "rerun", "plan", "work", "memory", "memory-of"], default="all")
+    parser.add_argument(
+        "--part", choices=["all", "rerun", "plan", "work", "memory", "memory-of", "scale"], default="all"
+    )
     parser.add_argument("--outputs", type=int, default=100_000)
     parser.add_argument("--years", type=int, default=None, help="15 for rerun, 3 for work")
     parser.add_argument("--states", type=int, default=None, help="51 for rerun, 12 for work")
     parser.add_argument("--tracts", type=int, default=400, help="a state, for work")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", type=int, nargs="+", default=[10, 100, 1000], help="for scale")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of an output, for scale")
     asked = parser.parse_args()
     if asked.part == "memory-of":
         print(memory_of(asked.years or 3, asked.states or 12, asked.tracts))
@@ -333,6 +387,8 @@ def main() -> None:
     if asked.part in ("all", "work"):
         rows = work(asked.years or 3, asked.states or 12, asked.tracts, [1, 2])
         show("backfills, without the start of the cluster", rows)
+    if asked.part in ("all", "scale"):
+        show("many workers", scale(asked.workers, asked.seconds, 4))
     if asked.part in ("all", "memory"):
         first = asked.years or 3
         show("memory", memory([first, 2 * first, 4 * first], asked.states or 12, asked.tracts))

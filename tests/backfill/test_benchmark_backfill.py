@@ -39,3 +39,9 @@ def test_outputs_alone_and_in_a_backfill(benchmark):
 def test_help():
     shown = subprocess.run([sys.executable, FILE, "--help"], capture_output=True, text=True, check=True).stdout
     assert "python benchmarks/backfill.py --part plan --outputs 100000" in shown
+
+
+def test_many_workers_are_kept_busy(benchmark):
+    (found,) = benchmark.scale([4], 0.05, 3)
+    assert (found["workers"], found["outputs"]) == (4, 12)
+    assert 0 < found["busy"] <= 1

@@ -136,10 +136,23 @@ class OnCluster:
         except queue.Empty:
             pass
         self._check()
-        return [self._outcome(output) for output in found if output in self._futures]
+        there = [output for output in found if output in self._futures]
+        futures = {output: self._futures.pop(output) for output in there}
+        results = self._gathered([one for one in futures.values() if one.status == "finished"])
+        return [
+            (output, results[one.key], None) if one.key in results else self._outcome(output, one)
+            for output, one in futures.items()
+        ]
 
-    def _outcome(self, output: Hashable) -> Outcome:
-        future = self._futures.pop(output)
+    def _gathered(self, futures: list[distributed.Future]) -> dict[Any, Any]:
+        """Return results by key, fetched at once; none where one of them is gone with its worker."""
+        try:
+            return dict(zip([one.key for one in futures], self._client.gather(futures), strict=True))
+        except Exception:
+            return {}
+
+    def _outcome(self, output: Hashable, future: distributed.Future) -> Outcome:
+        """Return the outcome of one output, whatever it is."""
         if future.status not in ("finished", "error"):
             raise SchedulerLostError(f"the scheduler dropped tasks ({future.status})")
         with _answered():
