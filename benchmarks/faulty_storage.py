@@ -57,8 +57,7 @@ class FaultyStorage:
         self.counts: Counter[str] = Counter()
         self._draws = random.Random(seed)
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @contextlib.contextmanager
@@ -79,6 +78,13 @@ class FaultyStorage:
             fault = self._draws.choice(self.faults) if self._draws.random() < self.rate else "passed"
             self.counts[fault] += 1
             return fault, self._draws.uniform(0.0, self.slow) if fault == "slow" else 0.0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: clients are killed in the middle of a request."""
 
 
 def _handler(proxy: FaultyStorage) -> type[BaseHTTPRequestHandler]:
