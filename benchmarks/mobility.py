@@ -183,7 +183,7 @@ def workers(sample: Sample, grid: dict[str, list[float]], counts: list[int]) -> 
     for count in counts:
         with (
             distributed.LocalCluster(
-                count, threads_per_worker=1, dashboard_address=":0", memory_limit="2GiB"
+                n_workers=count, threads_per_worker=1, dashboard_address=":0", memory_limit="2GiB"
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
@@ -221,7 +221,9 @@ def main(arguments: list[str] | None = None) -> None:
         print("GEOMOB_DATA is not set: zones are made up")
     with threadpool_limits(1):
         with (
-            distributed.LocalCluster(options.workers, threads_per_worker=1, dashboard_address=":0") as cluster,
+            distributed.LocalCluster(
+                n_workers=options.workers, threads_per_worker=1, dashboard_address=":0"
+            ) as cluster,
             distributed.Client(cluster) as client,
         ):
             table = elastic_net(small, few if quick else whole, 5, client, every)
