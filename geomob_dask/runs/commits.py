@@ -22,18 +22,26 @@ def commit_states(
         Of different states of the same collections; each collection's attributes are the same in all.
     expected : mapping of str to mapping
         By collection, the run that each state was of when this was planned: see `snapshots.commit_runs`. Nothing is
-        expected of other collections.
+        expected of other collections. All of them are looked at before the first commit: what is refused in one is
+        committed in none.
     keep_others : bool
         Whether states that are not among them stay.
     """
     together: dict[str, list[Commit]] = {}
     for one in commits:
         together.setdefault(one.collection, []).append(one)
+    fresh = {
+        collection: {state: part for one in same for state, part in one.made().items()}
+        for collection, same in together.items()
+    }
+    for collection, parts in fresh.items():
+        if collection in expected:
+            snapshots.refuse_another_run(store.objects, collection, parts, expected[collection])
     return [
         snapshots.commit_runs(
             store.objects,
             collection,
-            {state: part for one in same for state, part in one.made().items()},
+            fresh[collection],
             {one.provenance.identity: one.provenance.plain() for one in same},
             same[-1].attributes,
             keep_others=keep_others,

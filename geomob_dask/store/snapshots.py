@@ -235,6 +235,21 @@ def commit_runs(
     )
 
 
+def refuse_another_run(
+    objects: Objects, collection: str, fresh: Mapping[str, Part], expected: Mapping[str, str]
+) -> None:
+    """Raise what `commit_runs` would, if another run has committed something else since the plan; nothing is written.
+
+    Raises
+    ------
+    ConflictError
+        Naming both runs.
+    """
+    _, old = newest(objects, collection)
+    if old is not None:
+        _refuse_another_run(f"{objects.url}/{collection}", old, fresh, expected)
+
+
 def _refuse_another_run(where: str, old: Snapshot, fresh: Mapping[str, Part], expected: Mapping[str, str]) -> None:
     for state, part in fresh.items():
         now = old.parts[state].run if state in old.parts else ""

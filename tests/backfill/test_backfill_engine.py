@@ -15,8 +15,8 @@ from geomob_dask.runs import exposure, mixing
 from geomob_dask.runs.backfill import engine, unit
 from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.journal import Journal
-from geomob_dask.runs.backfill.plan import Asked, make_plan
-from geomob_dask.store import Store, receipts
+from geomob_dask.runs.backfill.plan import Asked, Standing, make_plan
+from geomob_dask.store import Provenance, Store, receipts
 from geomob_dask.store.objects import Objects
 
 ASKED = Asked(years=(2019, 2020))
@@ -338,3 +338,30 @@ def test_each_state_against_the_frozen_norms_of_all(tmp_path):
     assert run(store, backfill_of(tmp_path, "nation", name="first"), asked=replace(ASKED, years=(2019,))).fine
     plan = make_plan(store, backfill, asked)
     assert {str(how) for planned in plan.groups for how in planned.standings} == {"stale"}
+
+
+def test_refused_results_leave_their_norms_alone(tmp_path):
+    """Norms are committed before the index; what is refused in one collection is committed in none."""
+    store = fill(str(tmp_path / "store"), tmp_path, years=(2020,))
+    asked = replace(ASKED, years=(2020,))
+    early = make_plan(store, backfill_of(tmp_path, "nation"), asked)
+    ingest_year(store, tmp_path, 2020, seed=5)
+    assert run(store, backfill_of(tmp_path, "nation"), asked=asked).fine
+    before = shown(store)
+    result = execute(store, early, None, QUIET)
+    assert set(result.failed) == {"nation-2020-all"}
+    assert shown(store) == before
+
+
+def test_an_index_with_norms_of_another_run_is_not_done(tmp_path):
+    store = fill(str(tmp_path / "store"), tmp_path, years=(2020,))
+    backfill, asked = backfill_of(tmp_path, "nation"), replace(ASKED, years=(2020,))
+    assert run(store, backfill, asked=asked).fine
+    before = shown(store)
+    norms = "norms/opportunity/nation/made/2020/all-selected"
+    other = Provenance("opportunity", {}, {"by": "another run"})
+    store.commit(norms, store.snapshot(norms).parts, other, store.snapshot(norms).attributes)
+    [planned] = make_plan(store, backfill, asked).groups
+    assert planned.standings == (Standing.STALE,)
+    assert run(store, backfill, asked=asked).fine
+    assert shown(store) == before

@@ -281,9 +281,7 @@ class _Driver:
         group.made = {}
         commits = [commit for state in sorted(made) for commit in made[state]]
         about = planned.group
-        error = self._attempt(
-            partial(commit_states, self.store, commits, {about.collection: planned.runs}, keep_others=about.by_state)
-        )
+        error = self._attempt(partial(commit_states, self.store, commits, planned.runs, keep_others=about.by_state))
         places = {state: place for place, state in enumerate(about.states)}
         if error is not None:
             for state in made:

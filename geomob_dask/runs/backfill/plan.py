@@ -78,15 +78,15 @@ class Planned:
     group : Group
     standings : tuple of Standing
         By output.
-    runs : mapping of str to str
-        The run that each state of the collection is of.
+    runs : mapping of str to mapping
+        By collection that the outputs go to, the run that each of its states is of.
     receipts : tuple of str
         Receipts of outputs that are committed: a run was stopped just before it removed them.
     """
 
     group: Group
     standings: tuple[Standing, ...]
-    runs: Mapping[str, str]
+    runs: Mapping[str, Mapping[str, str]]
     receipts: tuple[str, ...] = ()
 
     def name(self, state: str) -> str:
@@ -206,16 +206,14 @@ def _years_of(
 def _planned(store: Store, group: Group, failed: set[str]) -> Planned:
     if group.problem:
         return Planned(group, tuple(Standing.REFUSED for _ in group.states), {})
-    snapshots = [store.find(collection) for collection in (group.collection, *group.also)]
-    runs = _runs(snapshots[0])
-    others = [_runs(snapshot) for snapshot in snapshots[1:]]
+    runs = {collection: _runs(store.find(collection)) for collection in (group.collection, *group.also)}
     waiting = set(receipts.names(store.objects, group.collection))
     standings = []
     committed = []
     for state, identity in zip(group.states, group.identities, strict=True):
         receipt = receipts.name_of(state, identity)
-        now = _run_of(runs, state)
-        if now == identity and all(_run_of(other, state) == identity for other in others):
+        now = _run_of(runs[group.collection], state)
+        if all(_run_of(of_states, state) == identity for of_states in runs.values()):
             standings.append(Standing.DONE)
             if receipt in waiting:
                 committed.append(receipts.key_of(group.collection, state, identity))
@@ -243,10 +241,11 @@ def _run_of(runs: Mapping[str, str], state: str) -> str:
 def _refuse_one_place(groups: Sequence[Planned]) -> None:
     places: dict[str, str] = {}
     for planned in groups:
-        collection, product = planned.group.collection, planned.group.product
-        other = places.setdefault(collection, product) if collection else product
-        if other != product:
-            raise InputError(
-                f"products {other} and {product}: both go to {collection}; expected different names of their "
-                "definitions, or one of them"
-            )
+        product = planned.group.product
+        for collection in filter(None, (planned.group.collection, *planned.group.also)):
+            other = places.setdefault(collection, product)
+            if other != product:
+                raise InputError(
+                    f"products {other} and {product}: both go to {collection}; expected different names of their "
+                    "definitions, or one of them"
+                )

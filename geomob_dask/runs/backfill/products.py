@@ -185,6 +185,10 @@ class Product:
 def _also(entry: Entry, source: Any) -> tuple[str, ...]:
     if isinstance(entry, ExposureEntry) and entry.interactions:
         return (source.interactions,)
+    # Its norms are committed with an index: without them, or with those of another run, it is not whole.
+    if isinstance(entry, OpportunityEntry) and entry.chosen_norm == "selected":
+        request = source.request
+        return (request.collection("norms"),) if request.definition.parameters.recipe == "opportunity" else ()
     return ()
 
 
