@@ -93,8 +93,22 @@ class Objects:
             yield stream
 
     def exists(self, key: str) -> bool:
-        """Tell whether an object is there."""
-        return bool(self._explained("look for", key, lambda: self._fs.isfile(self.path(key))))
+        """Tell whether an object is there.
+
+        Raises
+        ------
+        StoreError
+            If the storage does not say: an object that cannot be seen is not one that is gone.
+        """
+
+        def look() -> bool:
+            # Not `isfile`, to which every failure is an absence.
+            try:
+                return bool(self._fs.info(self.path(key))["type"] == "file")
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+
+        return self._explained("look for", key, look)
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole, over whatever is there."""

@@ -260,3 +260,18 @@ def test_a_snapshot_that_was_changed_is_refused(store: Store):
     del old["sha256"]
     store.objects.put(key, json.dumps(old).encode())
     assert store.snapshot("measures/x/2020").parts["18"].rows == 3, "snapshots without a checksum stay readable"
+
+
+def test_storage_that_does_not_answer_is_no_absence(store: Store, monkeypatch: pytest.MonkeyPatch):
+    assert not store.objects.exists("a/b.json")
+    store.objects.put("a/b.json", b"{}")
+    assert store.objects.exists("a/b.json")
+    assert not store.objects.exists("a")
+    assert not store.objects.exists("a/b.json/c")
+
+    def fails(*args, **kwargs):
+        raise OSError("503 slow down")
+
+    monkeypatch.setattr(store.objects._fs, "info", fails)
+    with pytest.raises(StoreError, match=r"cannot look for .*a/b\.json: 503 slow down"):
+        store.objects.exists("a/b.json")
