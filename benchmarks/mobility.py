@@ -78,6 +78,10 @@ def _pipeline() -> Any:
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), model)
 
 
+# Features are prepared outside the folds: it takes no pipeline. The first row stops where scikit-learn does by default.
+_BY_CV = (("LogisticRegressionCV", 1e-4, 100), ("LogisticRegressionCV, tolerance 1e-6", 1e-6, 5000))
+
+
 def elastic_net(
     sample: Sample,
     grid: dict[str, list[float]],
@@ -105,9 +109,11 @@ def elastic_net(
     if client:
         timed = cpu(lambda: search(sample, one, client=client)["search"], client)
         record("warm path, on the cluster", timed, *of(timed[2]))
-    if "cv" in others:
+    for method, tolerance, steps in _BY_CV:
+        if method not in others:
+            continue
 
-        def by_cv() -> tuple[dict[str, float], float]:
+        def by_cv(tolerance: float = tolerance, steps: int = steps) -> tuple[dict[str, float], float]:
             prepared = make_pipeline(SimpleImputer(strategy="median"), StandardScaler()).fit_transform(sample.values)
             model = LogisticRegressionCV(
                 Cs=grid["C"],
@@ -115,7 +121,8 @@ def elastic_net(
                 solver="saga",
                 cv=splits,
                 scoring="neg_log_loss",
-                max_iter=100,
+                tol=tolerance,
+                max_iter=steps,
                 random_state=0,
                 refit=True,
                 use_legacy_attributes=False,
@@ -123,7 +130,7 @@ def elastic_net(
             return {"C": float(model.C_), "l1_ratio": float(model.l1_ratio_)}, float(-model.scores_.mean(axis=0).max())
 
         timed = cpu(by_cv)
-        record("LogisticRegressionCV (prepared outside the folds)", timed, *timed[2])
+        record(method, timed, *timed[2])
     for method, kind, options in (
         ("scikit-learn GridSearchCV", GridSearchCV, {}),
         ("dask-ml GridSearchCV", DaskGridSearchCV, {"scheduler": client or "synchronous", "iid": False}),
@@ -206,6 +213,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="everything small: does it run at all?")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
     options = parser.parse_args(arguments)
+    # Also in worker processes: the peers stop before they are at the optimum, and say so at every fit.
+    os.environ["PYTHONWARNINGS"] = "ignore"
     warnings.filterwarnings("ignore", category=UserWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     quick = options.quick
@@ -213,7 +222,7 @@ def main(arguments: list[str] | None = None) -> None:
     whole = {"C": list(PENALTIES), "l1_ratio": list(L1_RATIOS)}
     few = {"C": [0.01, 0.1, 1.0], "l1_ratio": [0.0, 0.5]}
     coarse = {"C": list(PENALTIES[18:28:2]), "l1_ratio": [0.0, 0.5, 0.95]}
-    every = ("cv", "scikit-learn", "dask-ml")
+    every = (_BY_CV[0][0], "scikit-learn", "dask-ml")
     small = (
         zones(Path(options.data)) if options.data and not quick else made_up(150 if quick else 500, 9 if quick else 40)
     )
@@ -232,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
         large = made_up(400 if quick else 85_000, 9 if quick else 60)
         _show(
             f"Elastic net, {len(large.codes):,} × {len(large.names)} rows, 15 settings, 5 folds",
-            elastic_net(large, few if quick else coarse, 5, None, ("cv",)),
+            elastic_net(large, few if quick else coarse, 5, None, tuple(method for method, _, _ in _BY_CV)),
         )
         _show("Growth, 60 features", growth([200, 400] if quick else [10_000, 20_000, 40_000, 80_000], 60, few))
         tracts = made_up(300 if quick else 72_000, 9 if quick else 22)
