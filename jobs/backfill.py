@@ -78,12 +78,18 @@ def backfill(
     cli.say(list(plan.left_out))
     with cli.cluster(settings) if plan.computes else nullcontext() as client:
         result = execute(where, plan, client, cli.console, max_active=max_active)
+        cli.say([*result_table(plan, result), *result_lines(result)])
         cubes = [] if result.stopped else write_cubes(where, plan, client, cli.console)
-    cli.say([*result_table(plan, result), *result_lines(result), *cube_lines(cubes)])
+    cli.say(cube_lines(cubes))
     broken = [cube.name for cube in cubes if cube.error]
     if not result.fine or broken:
         why = [result.stopped] if result.stopped else []
         why += [f"{len(result.failed):,} outputs failed"] if result.failed else []
+        why += (
+            [f"{result.failed_before:,} that failed before are left as they are (--reprocess failed)"]
+            if result.failed_before
+            else []
+        )
         why += [f"{result.left:,} are not done"] if result.left else []
         why += [f"cubes not written: {', '.join(broken)}"] if broken else []
         raise RunError("; ".join(why))

@@ -121,7 +121,7 @@ def _duration(seconds: float) -> str:
 
 def result_table(plan: Plan, result: Result) -> list[str]:
     """Return how many outputs of each product were computed, skipped and failed."""
-    rows = [["product", "computed", "found whole", "up to date", "failed", "not done"]]
+    rows = [["product", "computed", "found whole", "up to date", "left as they are", "failed", "not done"]]
     counted = {"computed": set(result.computed), "kept": set(result.kept), "failed": set(result.failed)}
     totals: Counter[str] = Counter()
     for product in dict.fromkeys(planned.group.product for planned in plan.groups):
@@ -130,14 +130,15 @@ def result_table(plan: Plan, result: Result) -> list[str]:
             for state, how in zip(planned.group.states, planned.standings, strict=True):
                 name = planned.name(state)
                 ways = [way for way in ("failed", "computed", "kept") if name in counted[way]]
-                counts[ways[0] if ways else "left" if how in plan.wanted else "skipped"] += 1
+                untouched = "skipped" if how is Standing.DONE else "as they are"
+                counts[ways[0] if ways else "left" if how in plan.wanted else untouched] += 1
         totals += counts
         rows.append([product, *_cells(counts)])
     return [f"backfill {plan.backfill.name}:", *aligned([*rows, ["all", *_cells(totals)]], 1)]
 
 
 def _cells(counts: Counter[str]) -> list[str]:
-    return [_number(counts[way]) for way in ("computed", "kept", "skipped", "failed", "left")]
+    return [_number(counts[way]) for way in ("computed", "kept", "skipped", "as they are", "failed", "left")]
 
 
 def result_lines(result: Result) -> list[str]:

@@ -25,7 +25,8 @@ def commit_states(
         expected of other collections. All of them are looked at before the first commit: what is refused in one is
         committed in none.
     keep_others : bool
-        Whether states that are not among them stay.
+        Whether states that are not among them stay. Those of an earlier run with other attributes (the vintage of
+        measures that were ingested anew) leave: they are stale.
     """
     together: dict[str, list[Commit]] = {}
     for one in commits:
@@ -46,6 +47,7 @@ def commit_states(
             same[-1].attributes,
             keep_others=keep_others,
             expected=expected.get(collection),
+            stale_may_go=True,
         )
         for collection, same in together.items()
     ]

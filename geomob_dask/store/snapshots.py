@@ -184,6 +184,7 @@ def commit_runs(
     *,
     keep_others: bool,
     expected: Mapping[str, str] | None = None,
+    stale_may_go: bool = False,
 ) -> Snapshot:
     """Make parts of several runs visible, all at once; see `commit`.
 
@@ -196,6 +197,9 @@ def commit_runs(
     expected : mapping of str to str, optional
         The run that each state of the collection was of when this was planned. A state that is of yet another run by
         now is refused, not overwritten. By default nothing is expected, and the last commit wins.
+    stale_may_go : bool
+        Whether states that would stay leave the collection where its attributes contradict the new ones, if each is
+        still of the run that is expected: results of the same name have other attributes when their inputs changed.
 
     Raises
     ------
@@ -213,7 +217,10 @@ def commit_runs(
         if old is not None and keep_others:
             kept = {state: part for state, part in old.parts.items() if state not in fresh}
             runs = dict(old.runs)
-            if kept and dict(old.attributes) != dict(attributes):
+            contradict = kept and dict(old.attributes) != dict(attributes)
+            if contradict and stale_may_go and _as_expected(kept, expected or {}):
+                kept = {}
+            elif contradict:
                 raise ConflictError(
                     f"{objects.url}/{collection}: holds states {', '.join(kept)} with {dict(old.attributes)}, found "
                     f"{dict(attributes)} for {', '.join(fresh)}; expected the same, or another name"
@@ -258,6 +265,10 @@ def _refuse_another_run(where: str, old: Snapshot, fresh: Mapping[str, Part], ex
                 f"{where}: {state} was committed by run {now} after this run was planned, found run {part.run} of "
                 "another definition or other inputs under the same name; expected one of them, or another name"
             )
+
+
+def _as_expected(parts: Mapping[str, Part], expected: Mapping[str, str]) -> bool:
+    return all(part.run == expected.get(state) for state, part in parts.items())
 
 
 def _key(collection: str, number: int) -> str:

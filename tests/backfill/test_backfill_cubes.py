@@ -1,11 +1,13 @@
 """Products that name a cube are brought into it, year by year, once they are committed."""
 
+import distributed
 import numpy as np
 import pytest
 from backfill_country import QUIET, backfill_of, command, fill, run_command, write_file
 
 import geomob_dask
 from geomob_dask.errors import DefinitionError
+from geomob_dask.runs import cube as cube_runs
 from geomob_dask.runs.backfill.cubes import write_cubes
 from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.plan import Asked, make_plan
@@ -49,3 +51,17 @@ def test_a_cube_that_cannot_be_written_is_told_and_stops_nothing(tmp_path):
 def test_two_products_do_not_share_a_cube(tmp_path):
     with pytest.raises(DefinitionError, match="cube one: found for index and counties, expected a cube each"):
         backfill_of(tmp_path, "index", "counties", index={"cube": "one"}, counties={"cube": "one"})
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), distributed.comm.core.CommClosedError("gone")])
+def test_a_cube_that_fails_outside_the_package_is_told_too(tmp_path, monkeypatch, error):
+    store = fill(str(tmp_path / "store"), tmp_path, years=(2020,))
+    plan = make_plan(store, backfill_of(tmp_path, "index", "counties", **CUBES), Asked(years=(2020,)))
+    assert execute(store, plan, None, QUIET).fine
+
+    def fails(store, name, *rest):
+        raise error
+
+    monkeypatch.setattr(cube_runs, "write_cube", fails)
+    done = write_cubes(store, plan, None, QUIET)
+    assert [cube.error for cube in done] == [f"{type(error).__name__}: {error}"] * 2

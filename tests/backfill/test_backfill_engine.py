@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import distributed
 import pytest
-from backfill_country import QUIET, backfill_of, fill, ingest_year, receipts_in, shown
+from backfill_country import QUIET, backfill_of, command, fill, ingest_year, receipts_in, run_command, shown, write_file
 
 from geomob_dask.errors import InputError, StoreError
+from geomob_dask.outputs.backfill import result_table
 from geomob_dask.runs import exposure, mixing
 from geomob_dask.runs.backfill import engine, unit
 from geomob_dask.runs.backfill.engine import execute
@@ -365,3 +366,54 @@ def test_an_index_with_norms_of_another_run_is_not_done(tmp_path):
     assert planned.standings == (Standing.STALE,)
     assert run(store, backfill, asked=asked).fine
     assert shown(store) == before
+
+
+def test_what_another_backfill_has_committed_meanwhile_is_not_computed_again(undisturbed, tmp_path, monkeypatch):
+    """Its receipts are gone with its commit; outputs of a state and of all, with interactions and norms."""
+    store = fill(str(tmp_path / "store"), tmp_path)
+    backfill = backfill_of(tmp_path)
+    late = make_plan(store, backfill, ASKED)
+    assert run(store, backfill).fine
+    monkeypatch.setattr(unit, "produce", failing({"17", "18", "39"}, InputError("computed again"))[0])
+    result = execute(store, late, None, QUIET)
+    assert (result.failed, len(result.kept), len(result.committed)) == ({}, 28, 28)
+    assert shown(store) == undisturbed
+
+
+def test_outputs_that_failed_before_and_are_left_are_not_up_to_date(tmp_path, monkeypatch):
+    store = fill(str(tmp_path / "store"), tmp_path)
+    backfill = backfill_of(tmp_path, "mixed")
+    monkeypatch.setattr(unit, "produce", failing({"18"}, InputError("its data are bad"))[0])
+    run(store, backfill, asked=replace(ASKED, years=(2020,)))
+    monkeypatch.undo()
+    ingest_year(store, tmp_path, 2019)
+    assert run(store, backfill, asked=replace(ASKED, years=(2019,))).fine
+    ingest_year(store, tmp_path, 2019, seed=5)
+    plan = make_plan(store, backfill, replace(ASKED, reprocess="none"))
+    result = execute(store, plan, None, QUIET)
+    assert (result.up_to_date, result.as_they_are, result.failed_before) == (2, 4, 1)
+    assert not result.fine
+    assert result_table(plan, result)[-1].split() == ["all", "-", "-", "2", "4", "-", "-"]
+    done = run_command(command(write_file(tmp_path, "mixed"), store.url, "--years", "2019:2020", "--reprocess", "none"))
+    assert done.returncode == 1
+    assert "1 that failed before are left as they are (--reprocess failed)" in done.stderr
+    # Stale ones that nobody wants anew are no failure.
+    result = run(store, backfill, asked=replace(ASKED, reprocess="failed"))
+    assert (result.computed, result.as_they_are, result.fine) == (["mixed-2020-18"], 3, True)
+
+
+def test_a_failed_state_of_an_old_vintage_leaves_and_holds_nobody_up(tmp_path, monkeypatch):
+    store = fill(str(tmp_path / "store"), tmp_path)
+    backfill, asked = backfill_of(tmp_path, "counties"), replace(ASKED, years=(2020,))
+    assert run(store, backfill, asked=asked).fine
+    ingest_year(store, tmp_path, 2020, vintage="other")
+    monkeypatch.setattr(unit, "produce", failing({"18"}, InputError("its data are bad"))[0])
+    result = run(store, backfill, asked=asked)
+    assert set(result.failed) == {"counties-2020-18"}
+    [planned] = make_plan(store, backfill, asked).groups
+    for collection in (planned.group.collection, *planned.group.also):
+        assert set(store.snapshot(collection).parts) == {"17", "39"}
+        assert store.snapshot(collection).attributes["vintage"] == "other"
+    monkeypatch.undo()
+    assert run(store, backfill, asked=asked).computed == ["counties-2020-18"]
+    assert set(store.snapshot(planned.group.collection).parts) == {"17", "18", "39"}

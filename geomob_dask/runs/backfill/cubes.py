@@ -10,6 +10,7 @@ from rich.console import Console
 
 from geomob_dask.errors import GeomobError
 from geomob_dask.runs.backfill.plan import Plan
+from geomob_dask.runs.backfill.retries import reason_of
 from geomob_dask.store import Store
 
 
@@ -44,8 +45,9 @@ def write_cubes(store: Store, plan: Plan, client: distributed.Client | None, con
         try:
             written = write_cube(store, name, results, client, console)
             done.append(CubeDone(name, written.message))
-        except GeomobError as error:
-            done.append(CubeDone(name, "", str(error)))
+        # A connection that was closed is an OSError.
+        except (GeomobError, distributed.KilledWorker, OSError) as error:
+            done.append(CubeDone(name, "", reason_of(error)))
     return done
 
 

@@ -8,7 +8,7 @@ import heapq
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -43,9 +43,13 @@ class Result:
     Attributes
     ----------
     computed, kept, committed : list of str
-        Names of the outputs that were computed, whose receipts were found, and that are visible now.
+        Names of the outputs that were computed, that were found whole, and that are visible now.
     up_to_date : int
         Outputs of which nothing was to be done.
+    as_they_are : int
+        Outputs that are stale, or failed before, and that were not to be computed again.
+    failed_before : int
+        Those of them that failed.
     failed : mapping of str to str
         Why outputs failed, by name.
     left : int
@@ -60,6 +64,8 @@ class Result:
     kept: list[str] = field(default_factory=list)
     committed: list[str] = field(default_factory=list)
     up_to_date: int = 0
+    as_they_are: int = 0
+    failed_before: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
     stopped: str = ""
@@ -68,7 +74,7 @@ class Result:
     @property
     def fine(self) -> bool:
         """Tell whether everything that was asked for is there."""
-        return not (self.failed or self.left or self.stopped)
+        return not (self.failed or self.failed_before or self.left or self.stopped)
 
 
 @dataclass
@@ -158,8 +164,10 @@ class _Driver:
             due += 1
         for group in self.groups:
             self.shown.expect(group.planned.group.year, group.left)
-        refused = self.plan.counts()[Standing.REFUSED]
-        self.result.up_to_date = sum(self.plan.counts().values()) - due - refused
+        untouched = {how: count for how, count in self.plan.counts().items() if how not in self.plan.wanted}
+        self.result.up_to_date = untouched.get(Standing.DONE, 0)
+        self.result.failed_before = untouched.get(Standing.FAILED, 0)
+        self.result.as_they_are = untouched.get(Standing.STALE, 0) + self.result.failed_before
         self.result.left = due
         return due
 
@@ -223,7 +231,8 @@ class _Driver:
         key = (f"{group.product}-{group.year}-{self.token}", f"{state}-{attempt}" if attempt > 1 else state)
         self.active[unit] = attempt
         prepared = group.prepared(state)
-        self.carrier.submit(unit, key, make, self.store, group.job, prepared, group.collection, state, identity, again)
+        of_output = (group.collection, state, identity, again, group.also)
+        self.carrier.submit(unit, key, make, self.store, group.job, prepared, *of_output)
 
     def _named(self, unit: _Unit) -> tuple[int, str]:
         group = self.groups[unit.group].planned.group
@@ -281,7 +290,7 @@ class _Driver:
         group.made = {}
         commits = [commit for state in sorted(made) for commit in made[state]]
         about = planned.group
-        error = self._attempt(partial(commit_states, self.store, commits, planned.runs, keep_others=about.by_state))
+        error = self._attempt(partial(self._commit_states, planned, commits))
         places = {state: place for place, state in enumerate(about.states)}
         if error is not None:
             for state in made:
@@ -294,6 +303,16 @@ class _Driver:
         if group.took:
             self._keep_going(partial(self.journal.took, about.product, about.year, group.took))
         self.shown.say(f"{about.product} {about.year}: {len(made)} outputs in {about.collection}")
+
+    def _commit_states(self, planned: Planned, commits: Sequence[Commit]) -> None:
+        snapshots = commit_states(self.store, commits, planned.runs, keep_others=planned.group.by_state)
+        for snapshot in snapshots:
+            gone = sorted(planned.runs.get(snapshot.collection, {}).keys() - snapshot.parts.keys())
+            if gone and planned.group.by_state:
+                self.shown.say(
+                    f"{snapshot.collection}: {', '.join(gone)} left it, stale: not of {dict(snapshot.attributes)} as "
+                    "the states that were committed now"
+                )
 
     def _forget(self, planned: Planned, state: str) -> None:
         """Remove the receipt of an output that is visible, and the note of its failure."""

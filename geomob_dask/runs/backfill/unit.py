@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from geomob_dask.errors import RunError
-from geomob_dask.runs.backfill.products import produce
+from geomob_dask.runs.backfill.products import ALL, produce
 from geomob_dask.runs.execute import in_this_thread
-from geomob_dask.store import Commit, Receipt, Store, receipts
+from geomob_dask.store import Commit, Provenance, Receipt, Store, receipts
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Made:
     commits : sequence of Commit
         What is to be committed of it.
     seconds : float
-        How long it took; 0 where a receipt was found.
+        How long it took; 0 where it was found.
     computed : bool
-        Whether it was computed, or a receipt was found.
+        Whether it was computed, or its receipt or its commit was found.
     """
 
     commits: Sequence[Commit]
@@ -30,8 +30,17 @@ class Made:
     computed: bool
 
 
-def make(store: Store, job: str, prepared: Any, collection: str, state: str, identity: str, again: bool) -> Made:
-    """Compute one output and write its parts, then its receipt; or find the receipt.
+def make(
+    store: Store,
+    job: str,
+    prepared: Any,
+    collection: str,
+    state: str,
+    identity: str,
+    again: bool,
+    also: Sequence[str] = (),
+) -> Made:
+    """Compute one output and write its parts, then its receipt; or find the receipt, or its commit.
 
     A task that runs twice, since its worker died or two backfills want the same, finds what the first one left.
 
@@ -42,12 +51,17 @@ def make(store: Store, job: str, prepared: Any, collection: str, state: str, ide
     collection, state, identity : str
         Of the output.
     again : bool
-        Whether it is computed even if a receipt is there.
+        Whether it is computed even if it is there.
+    also : sequence of str
+        Further collections that a whole output is in.
     """
     key = receipts.key_of(collection, state, identity)
-    kept = None if again else receipts.read(store.objects, key)
-    if kept is not None:
-        return Made(kept.commits, 0.0, False)
+    if not again:
+        kept = receipts.read(store.objects, key)
+        # Another backfill that wanted the same has removed the receipt when it committed.
+        commits = _committed(store, (*also, collection), state, identity) if kept is None else kept.commits
+        if commits is not None:
+            return Made(commits, 0.0, False)
     start = time.perf_counter()
     commits = tuple(produce(job, store, prepared, in_this_thread))
     found = commits[-1].provenance.identity
@@ -58,3 +72,16 @@ def make(store: Store, job: str, prepared: Any, collection: str, state: str, ide
         )
     store.objects.put(key, Receipt(state, commits).to_bytes())
     return Made(commits, time.perf_counter() - start, True)
+
+
+def _committed(store: Store, collections: Sequence[str], state: str, identity: str) -> tuple[Commit, ...] | None:
+    """Return an output as it was committed; None where any of its collections does not hold it."""
+    found = []
+    for collection in collections:
+        snapshot = store.find(collection)
+        parts = {} if snapshot is None else snapshot.parts
+        own = {state: parts[state]} if state in parts else dict(parts) if state == ALL else {}
+        if snapshot is None or {part.run for part in own.values()} != {identity}:
+            return None
+        found.append(Commit(collection, own, Provenance(**snapshot.runs[identity]), snapshot.attributes))
+    return tuple(found)
