@@ -39,10 +39,10 @@ def summary_lines(store: Store, item: Prepared, report: Mapping[str, Any]) -> li
 
 
 def export_results(store: Store, items: Sequence[Prepared], file: str) -> None:
-    """Write the results as one long table: ``geoid``, ``year`` and the columns, sorted by both."""
+    """Write the results, of the states that were asked for, as one long table: ``geoid``, ``year`` and the columns."""
     frames = []
     for item in items:
-        table = store.frame(item.plan.collection).compute(scheduler="threads")
+        table = store.frame(item.plan.collection, states=item.targets).compute(scheduler="threads")
         table.insert(0, "year", item.request.year)
         frames.append(table.set_index("year", append=True))
     together = pd.concat(frames).sort_index()

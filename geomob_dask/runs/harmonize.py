@@ -21,7 +21,7 @@ from geomob_dask.sources.kinds import Kind, kinds_of
 from geomob_dask.sources.prices import SHIPPED, read_prices
 from geomob_dask.sources.relationships import Relation, RelationColumns, plain_codes, read_relation
 from geomob_dask.sources.vintages import recoding, vintage
-from geomob_dask.store import Part, Provenance, Store
+from geomob_dask.store import Part, Provenance, Snapshot, Store
 from geomob_dask.store.provenance import sha256
 from geomob_dask.transforms.harmonize import Balance
 
@@ -194,7 +194,7 @@ def _prepared(store: Store, request: Request, relations: dict[tuple[Any, ...], R
     }
     provenance = Provenance("harmonize", inputs, options)
     found = store.find(collection)
-    done = found is not None and {part.run for part in found.parts.values()} == {provenance.identity}
+    done = found is not None and _all_of(found, targets if request.states else None, provenance.identity)
     by_state = _by_state(links, targets)
     reads = {state: _sources(by_state[state], state, measures.parts) for state in targets}
     outputs = tuple(
@@ -204,6 +204,11 @@ def _prepared(store: Store, request: Request, relations: dict[tuple[Any, ...], R
     plan = Plan(collection, outputs, provenance, done)
     told = dict(reasons.parts) if reasons is not None else {}
     return Prepared(request, source, how, links, dict(measures.parts), told, targets, plan, lines)
+
+
+def _all_of(found: Snapshot, states: Sequence[str] | None, run: str) -> bool:
+    """Return whether a collection is of one run; of chosen states, whether they are: others are not its matter."""
+    return {found.parts[state].run if state in found.parts else "" for state in states or found.parts} == {run}
 
 
 def _targets(request: Request, links: pd.DataFrame, measured: Sequence[str], same: bool) -> tuple[str, ...]:
@@ -292,10 +297,12 @@ def execute(
         for item, found, report in zip(prepared, by_item, reports, strict=True):
             provenance = replace(item.plan.provenance, report=report)
             attributes = _attributes(item)
-            store.commit(item.told, {state: one.reasons for state, one in found.items()}, provenance, attributes)
-            store.commit(
-                item.plan.collection, {state: one.table for state, one in found.items()}, provenance, attributes
-            )
+            told = {state: one.reasons for state, one in found.items()}
+            tables = {state: one.table for state, one in found.items()}
+            # Chosen states join what is there of others; all states are the whole result.
+            some = item.request.states is not None
+            store.commit(item.told, told, provenance, attributes, keep_others=some)
+            store.commit(item.plan.collection, tables, provenance, attributes, keep_others=some)
     return reports
 
 
@@ -384,5 +391,4 @@ def _check_tracts(item: Prepared, what: str, found: Mapping[str, _Done]) -> None
 def stored_report(store: Store, item: Prepared) -> dict[str, Any]:
     """Return what was found when a result in the store was computed."""
     snapshot = store.snapshot(item.plan.collection)
-    first = next(iter(snapshot.parts.values()))
-    return dict(snapshot.runs[first.run]["report"])
+    return dict(snapshot.runs[snapshot.parts[item.targets[0]].run]["report"])

@@ -107,6 +107,28 @@ def test_one_state_alone_is_as_in_all(country, job):
     assert both[0]["39"].sha256 == both[1]["39"].sha256
 
 
+def test_a_chosen_state_leaves_the_others_as_they_are(country, job):
+    store, folder = country
+    assert job(*_command(country, "--medians", "missing")).code == 0
+    (folder / "measures.csv").write_text(TABLE.replace("39001000100,4000,", "39001000100,6000,"))
+    ingest_measures(store, str(folder / "measures.csv"), "mine", 2018, "2010")
+    before = {name: store.snapshot(f"{name}/mine_2020/2018").parts for name in ("measures", "reasons")}
+    out = folder / "out.csv"
+    ohio = _command(country, "--medians", "missing", "--states", "OH", "--export", out)
+    done = job(*ohio)
+    assert done.code == 0, done.err
+    for name, parts in before.items():
+        after = store.snapshot(f"{name}/mine_2020/2018").parts
+        assert list(after) == ["18", "39"]
+        assert after["18"] == parts["18"]
+        assert after["39"].run != parts["39"].run
+    assert store.frame("measures/mine_2020/2018").compute()["people_count"]["39001000101"] == 4500.0
+    assert "people_count: 9,300 before" in done.out  # of Ohio, not of the run that Indiana is of
+    assert pd.read_csv(out, dtype={"geoid": str})["geoid"].str[:2].unique().tolist() == ["39"]
+    assert "up to date" in job(*ohio, "--dry-run").out
+    assert "to be computed" in job(*_command(country, "--medians", "missing"), "--dry-run").out
+
+
 def test_a_missing_source_makes_its_targets_missing_and_says_which(country, job):
     (country[1] / "measures.csv").write_text(TABLE.replace("39001000300,500,40,", "39001000300,,,"))
     ingest_measures(country[0], str(country[1] / "measures.csv"), "mine", 2018, "2010")
