@@ -195,7 +195,8 @@ def _unlisted(there: Contents, collections: Sequence[Collection], prefix: str) -
 
 def _cubes(there: Contents) -> tuple[str, ...]:
     inside = {found.key.removeprefix(audit.CUBES) for found in there.others if found.key.startswith(audit.CUBES)}
-    return tuple(sorted({key.split("/", 1)[0] for key in inside}))
+    # Names that begin with a dot are lock files of writers.
+    return tuple(sorted({name for name in (key.split("/", 1)[0] for key in inside) if not name.startswith(".")}))
 
 
 # What a store holds ---------------------------------------------------------------------------------

@@ -490,13 +490,15 @@ def _all(there: Contents) -> Iterator[Found]:
 
 
 def _superseded(there: Contents, age: Mapping[str, float], older_than: float) -> dict[tuple[str, int], Found]:
-    """Return the snapshots that have not been the newest for a while."""
+    """Return the snapshots that have not been the newest for a while, oldest first and without gaps."""
     found = {}
     for name, numbers in there.snapshots.items():
         ordered = sorted(numbers)
         for number, following in itertools.pairwise(ordered):
-            if age.get(numbers[following].key, 0.0) >= older_than:
-                found[name, number] = numbers[number]
+            # Times may be odd (copied objects): what follows one that stays, stays too, or a commit would be missing.
+            if age.get(numbers[following].key, 0.0) < older_than:
+                break
+            found[name, number] = numbers[number]
     return found
 
 
@@ -548,6 +550,16 @@ def remove(
         objects.delete(one.key)
         return True
 
+    def remove_in_order(some: Sequence[Found]) -> int:
+        # One after the other, up to the first that stays: wherever this is stopped, no commit between two is missing.
+        count = 0
+        for one in some:
+            removed = remove_one(one)
+            if not removed and objects.modified(one.key) is not None:
+                break
+            count += removed
+        return count
+
     shown = iter(progress(found.removable))
 
     def remove_all(some: Sequence[Found], wanted: Set[str] = frozenset()) -> int:
@@ -555,7 +567,9 @@ def remove(
         return sum(each(remove_one, unwanted))
 
     # What refers to others goes first: a cleaning that is stopped leaves nothing that refers to what is gone.
-    gone = remove_all((*found.snapshots, *found.receipts))
+    by_collection = itertools.groupby(found.snapshots, lambda snapshot: snapshot.key.rsplit("/", 1)[0])
+    numbered = [list(itertools.islice(shown, len(list(some)))) for _, some in by_collection]
+    gone = sum(each(remove_in_order, numbered)) + remove_all(found.receipts)
     for name, parts in itertools.groupby(found.parts, lambda part: part.key.rsplit("/", 1)[0]):
         gone += remove_all(list(parts), _committed_now(objects, name))
     return gone + remove_all(found.temporary)

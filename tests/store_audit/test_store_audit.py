@@ -498,3 +498,48 @@ def test_no_duration_is_bad_usage(tmp_path, job, text: str):
     done = job("store", "clean", f"--older-than={text}", "--store", tmp_path)
     assert done.code == 2
     assert f"--older-than {text}: expected a number and one of s, m, h, d" in done.err
+
+
+def snapshots_of_five(store: Store) -> list[str]:
+    for value in range(5):
+        measures(store, float(value))
+    return [audit.snapshot_key(MEASURES, number) for number in range(1, 6)]
+
+
+def test_odd_times_leave_no_gap_between_commits(store: Store):
+    """The third commit looks younger than those after it: the second was the newest until then, as far as one knows."""
+    keys = snapshots_of_five(store)
+    age(store, 7200)
+    age(store, 0, keys[2])
+    assert cleaned(store, history=True) & set(keys) == {keys[0]}
+    assert damage(verified(store)) == []
+
+
+def test_a_cleaning_that_is_stopped_leaves_no_gap_between_commits(store: Store, monkeypatch):
+    keys = snapshots_of_five(store)
+    found = audit.unreferenced(store.objects, older_than=0, history=True)
+    real = store.objects.delete
+
+    def stops(key: str) -> None:
+        if key == keys[1]:
+            raise StoreError("storage is down")
+        real(key)
+
+    monkeypatch.setattr(store.objects, "delete", stops)
+    with pytest.raises(StoreError, match="storage is down"):
+        audit.remove(store.objects, found)
+    assert set(everything(store)) & set(keys) == set(keys[1:])
+    assert damage(verified(store)) == []
+    # One that was written again since the listing stays, and so do those after it.
+    monkeypatch.undo()
+    age(store, -60, keys[2])
+    audit.remove(store.objects, found)
+    assert set(everything(store)) & set(keys) == set(keys[2:])
+
+
+def test_lock_files_of_cubes_are_no_cubes(store: Store):
+    filled(store)
+    store.objects.put("cubes/one/repo", b"x")
+    for name in (".one.lock", ".lock"):
+        store.objects.put(f"cubes/{name}", b"")
+    assert verified(store).cubes == ("one",)
