@@ -4,11 +4,13 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from backfill_country import QUIET, backfill_of, fill, ingest_year, receipts_in, write_file
 
 from geomob_dask.errors import DefinitionError, GeomobError, InputError
+from geomob_dask.runs import ingest
 from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.file import read_backfill
 from geomob_dask.runs.backfill.journal import Journal
@@ -230,3 +232,45 @@ def test_a_store_of_a_newer_version_is_left_alone(store, tmp_path):
     with pytest.raises(GeomobError, match="newer version"):
         make_plan(store, backfill_of(tmp_path), ASKED)
     assert receipts_in(store) == []
+
+
+def test_a_state_that_a_year_lacks_is_refused_for_that_year_alone(store, tmp_path):
+    some = pd.read_parquet(tmp_path / "made_2020_None.parquet")
+    file = tmp_path / "two_states.parquet"
+    some[~some["geoid"].str.startswith("18")].to_parquet(file)
+    columns = [column for column in some.columns if column != "geoid"]
+    ingest.ingest_measures(store, str(file), "made", 2022, "toy", columns=columns)
+    asked = replace(ASKED, years=(2020, 2022), states=("17", "18"))
+    backfill = backfill_of(tmp_path, "mixed")
+    plan = make_plan(store, backfill, asked)
+    expected = {"mixed-2020-17": "missing", "mixed-2020-18": "missing", "mixed-2022-17": "missing"}
+    assert standings(plan) == {**expected, "mixed-2022-18": "refused"}
+    result = execute(store, plan, None, QUIET)
+    assert result.failed == {"mixed-2022-18": "no state 18 in measures/made/2022; expected 17, 39"}
+    assert len(result.committed) == 3
+    skipped = make_plan(store, backfill, replace(asked, skip_missing=True))
+    assert standings(skipped) == dict.fromkeys(expected, "done")
+    assert skipped.left_out == ("mixed 2022: no state 18 in measures/made/2022; expected 17, 39: left out",)
+
+
+def test_norms_of_another_year_that_are_due_themselves_are_not_used(store, tmp_path):
+    frozen = {"definition": "nation.yaml", "norm": "frozen:2019", "scope": "state"}
+    backfill = backfill_of(tmp_path, "index", "nation", index=frozen)
+    first = replace(ASKED, years=(2019,), products=("nation",))
+    both = replace(ASKED, years=(2019, 2020))
+    assert execute(store, make_plan(store, backfill, first), None, QUIET).fine
+    assert execute(store, make_plan(store, backfill, both), None, QUIET).fine
+    ingest_year(store, tmp_path, 2019, seed=5)
+    plan = make_plan(store, backfill, both)
+    now = standings(plan)
+    assert now["nation-2019-all"] == "stale"
+    assert {how for name, how in now.items() if name.startswith("index")} == {"refused"}
+    result = execute(store, plan, None, QUIET)
+    assert len(result.failed) == 6
+    norms = "norms/opportunity/nation/made/2019/all-selected"
+    assert f"its norms, {norms}, are to be computed anew in this run (nation 2019)" in result.failed["index-2020-17"]
+    # They are there now: the same command goes on, and what was made from the old ones is made anew.
+    result = execute(store, make_plan(store, backfill, both), None, QUIET)
+    assert (len(result.computed), result.fine) == (6, True)
+    assert {run["inputs"][norms] for run in store.snapshot("results/opportunity/nation/made/2020/each-frozen-2019").runs
+            .values()} == {store.snapshot(norms).checksum()}  # fmt: skip

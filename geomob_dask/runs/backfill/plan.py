@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -163,6 +163,7 @@ def make_plan(store: Store, backfill: Backfill, asked: Asked) -> Plan:
     wanted, left_out = _years_of(pinned, products, years, asked)
     failed = Journal(store, backfill.name).failed()
     only = asked.states or backfill.states
+    _refuse_unknown(pinned, products, wanted, only or ())
     groups: list[Planned] = []
     for year in sorted(years, reverse=asked.order == "newest"):
         for product in products:
@@ -172,12 +173,18 @@ def make_plan(store: Store, backfill: Backfill, asked: Asked) -> Plan:
             group = product.group(pinned, year, asked.states if whole else only)
             if group is not None:
                 groups.append(_planned(pinned, group, failed))
+            absent = product.absent(pinned, year, only)
+            if absent is not None and asked.skip_missing:
+                left_out.append(f"{product.name} {year}: {absent.problem}: left out")
+            elif absent is not None:
+                groups.append(_planned(pinned, absent, failed))
     if asked.states is not None:
         all_states = [product.name for product in products if not product.entry.of_states]
         if all_states:
             left_out.append(f"{listed(all_states)}: of all states together, left out by --states")
     _refuse_one_place(groups)
-    return Plan(backfill, asked, tuple(groups), tuple(left_out))
+    settled = [_refuse_old_norms(planned, groups, REPROCESS[asked.reprocess]) for planned in groups]
+    return Plan(backfill, asked, tuple(settled), tuple(left_out))
 
 
 def _years_of(
@@ -236,6 +243,37 @@ def _run_of(runs: Mapping[str, str], state: str) -> str:
         return runs.get(state, "")
     every = set(runs.values())
     return next(iter(every)) if len(every) == 1 else "several" if every else ""
+
+
+def _refuse_unknown(
+    store: Store, products: Sequence[Product], wanted: Mapping[str, set[int]], only: Sequence[str]
+) -> None:
+    """Refuse states that no year of any product has: they are misspelt, not missing."""
+    measures = {
+        product.measures(year) for product in products if product.entry.of_states for year in wanted[product.name]
+    }
+    there = {state for collection in measures for state in store.snapshot(collection).parts}
+    unknown = sorted(set(only) - there)
+    if unknown and measures:
+        raise InputError(
+            f"store {store.url}: no state {', '.join(unknown)} in the measures of any year that was asked for; "
+            f"expected some of {', '.join(sorted(there))}"
+        )
+
+
+def _refuse_old_norms(planned: Planned, groups: Sequence[Planned], wanted: frozenset[Standing]) -> Planned:
+    """Refuse outputs of the norms of another year that the same plan makes, or makes anew: they would have the old."""
+    group = planned.group
+    due = wanted - {Standing.DONE}
+    for other in groups:
+        if group.reference and group.reference in other.group.also and due & set(other.standings):
+            problem = (
+                f"its norms, {group.reference}, are to be computed anew in this run ({other.group.product} "
+                f"{other.group.year}); expected them to be there: run that product and year first, then this again"
+            )
+            refused = replace(group, problem=problem)
+            return Planned(refused, tuple(Standing.REFUSED for _ in group.states), planned.runs)
+    return planned
 
 
 def _refuse_one_place(groups: Sequence[Planned]) -> None:

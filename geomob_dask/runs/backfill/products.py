@@ -57,6 +57,8 @@ class Group:
         Where the outputs go; empty where the store does not allow them.
     also : tuple of str
         Further collections that a whole output is in.
+    reference : str
+        The norms of another year that the outputs are made from; empty where there are none.
     problem : str
         Why the outputs cannot be computed; empty where they can.
     """
@@ -70,6 +72,7 @@ class Group:
     collection: str = ""
     also: tuple[str, ...] = ()
     problem: str = ""
+    reference: str = ""
     _source: Any = None
 
     @property
@@ -136,22 +139,28 @@ class Product:
         Parameters
         ----------
         only : sequence of str, optional
-            States; outputs of the scope ``all`` are left out where states are named.
+            States, of which those that have no measures are passed over: see `absent`. Outputs of the scope ``all``
+            are left out where states are named.
 
         Returns
         -------
         Group, or None where nothing is left of it.
-
-        Raises
-        ------
-        InputError
-            If a named state has no measures.
         """
         if not self.entry.of_states:
             return None if only is not None else self._whole(store, year)
-        parts = store.chosen(store.snapshot(self.measures(year)), only)
+        measures = store.snapshot(self.measures(year))
+        parts = store.chosen(measures, None if only is None else [state for state in only if state in measures.parts])
         states = tuple(state for state, part in parts.items() if part.rows)
         return self._by_state(store, year, states) if states else None
+
+    def absent(self, store: Store, year: int, only: Sequence[str] | None) -> Group | None:
+        """Return the outputs of those of some states that have no measures of a year; None where all have them."""
+        measures = store.snapshot(self.measures(year))
+        states = tuple(sorted(set(only or ()) - set(measures.parts)))
+        if not self.entry.of_states or not states:
+            return None
+        there = ", ".join(measures.parts)
+        return self._refused(year, states, f"no state {', '.join(states)} in {measures.collection}; expected {there}")
 
     def _whole(self, store: Store, year: int) -> Group:
         try:
@@ -162,7 +171,19 @@ class Product:
         size = sum(output.size for output in plan.outputs)
         also = _also(self.entry, prepared)
         job, identity = self.entry.job, plan.provenance.identity
-        return Group(self.name, job, year, (ALL,), (identity,), (size,), plan.collection, also, "", prepared)
+        return Group(
+            self.name,
+            job,
+            year,
+            (ALL,),
+            (identity,),
+            (size,),
+            plan.collection,
+            also,
+            "",
+            _reference(prepared),
+            prepared,
+        )
 
     def _by_state(self, store: Store, year: int, states: tuple[str, ...]) -> Group:
         try:
@@ -173,13 +194,17 @@ class Product:
         identities = tuple(found[state] for state in states)
         sizes = tuple(output.size for output in each.outputs.outputs(states))
         also = _also(self.entry, each)
-        return Group(self.name, self.entry.job, year, states, identities, sizes, each.collection, also, "", each)
+        job, reference = self.entry.job, _reference(each)
+        return Group(self.name, job, year, states, identities, sizes, each.collection, also, "", reference, each)
 
     def _broken(self, year: int, states: tuple[str, ...], error: GeomobError) -> Group:
         # A store that cannot be read is no property of one product and year.
         if isinstance(error, (NewerStoreError, OSError)):
             raise error
-        return Group(self.name, self.entry.job, year, states, (), tuple(0 for _ in states), problem=str(error))
+        return self._refused(year, states, str(error))
+
+    def _refused(self, year: int, states: tuple[str, ...], problem: str) -> Group:
+        return Group(self.name, self.entry.job, year, states, (), tuple(0 for _ in states), problem=problem)
 
 
 def _also(entry: Entry, source: Any) -> tuple[str, ...]:
@@ -190,6 +215,11 @@ def _also(entry: Entry, source: Any) -> tuple[str, ...]:
         request = source.request
         return (request.collection("norms"),) if request.definition.parameters.recipe == "opportunity" else ()
     return ()
+
+
+def _reference(source: Any) -> str:
+    found = getattr(getattr(source, "found", None), "reference", None)
+    return "" if found is None else str(found.collection)
 
 
 def _requests(name: str, entry: Entry, together: tuple[str, ...] | None) -> Callable[[int], Any]:
