@@ -37,6 +37,8 @@ class Conversion:
         Polygons of the sources.
     dollars : tuple of (float, float, int), optional
         Index of prices in the table's year, in the year of the dollars, and that year.
+    stated : mapping of column to (int, float)
+        Money that is in dollars of one year already: that year and its index of prices.
     targets : frozenset of str
         States of the result.
     """
@@ -46,22 +48,26 @@ class Conversion:
     tracts: str
     targets: frozenset[str]
     dollars: tuple[float, float, int] | None = None
+    stated: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     def name(self, column: str) -> str:
         """Return the name of a column in the result: money in dollars of one year says which."""
-        if self.dollars is None or not self._is_money(column):
+        if self.dollars is None or not self.is_money(column):
             return column
-        return f"{column.removesuffix('_usd')}_usd_{self.dollars[2]}"
+        stem = column.removesuffix(f"_usd_{self.stated[column][0]}" if column in self.stated else "_usd")
+        return f"{stem}_usd_{self.dollars[2]}"
 
-    def _is_money(self, column: str) -> bool:
+    def is_money(self, column: str) -> bool:
+        """Return whether a column is money, or a margin of money."""
         kind = self.kinds[column]
         return (self.kinds[kind.of[0]] if kind.kind == "moe" else kind).unit == "usd"
 
     def priced(self, column: str, values: np.ndarray) -> np.ndarray:
         """Return values in the dollars asked for, if they are money."""
-        if self.dollars is None or not self._is_money(column):
+        if self.dollars is None or not self.is_money(column):
             return values
-        return deflate(values, self.dollars[0], self.dollars[1])
+        index = self.stated[column][1] if column in self.stated else self.dollars[0]
+        return deflate(values, index, self.dollars[1])
 
 
 @dataclass(frozen=True)

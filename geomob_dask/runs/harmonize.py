@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -104,6 +105,8 @@ class Prepared:
     plan : Plan
     lines : tuple of str
         What was found in the table of relationships.
+    attributes : mapping
+        Of the result: its vintage, what it was converted from, and the dollars its money is in.
     """
 
     request: Request
@@ -115,6 +118,7 @@ class Prepared:
     targets: tuple[str, ...]
     plan: Plan
     lines: tuple[str, ...]
+    attributes: Mapping[str, Any]
 
     @property
     def told(self) -> str:
@@ -168,16 +172,21 @@ def _prepared(store: Store, request: Request, relations: dict[tuple[Any, ...], R
         others = links[~links["source"].isin(given["source"])] if same else links.iloc[:0]
         links = pd.concat([given, others], ignore_index=True)
         inputs |= file_checksums([request.crosswalk])
-    dollars = None
+    priced: dict[str, Any] = {}
     if request.dollars is not None:
         prices = read_prices(request.prices)
-        dollars = (prices.of(request.year), prices.of(request.dollars), request.dollars)
+        years = _stated(name, kinds)
+        priced = {
+            "dollars": (prices.of(request.year), prices.of(request.dollars), request.dollars),
+            "stated": {column: (year, prices.of(year)) for column, year in years.items()},
+        }
         inputs[f"prices {prices.name}"] = prices.checksum
     reasons = store.find(f"reasons/{request.dataset}/{request.year}")
     if reasons is not None:
         inputs[reasons.collection] = reasons.checksum()
     targets = _targets(request, links, list(measures.parts), same)
-    how = Conversion(kinds, same, vintage(source).tracts, frozenset(targets), dollars)
+    how = Conversion(kinds, same, vintage(source).tracts, frozenset(targets), **priced)
+    _refuse_same_names(name, how)
     collection = f"measures/{request.name}/{request.year}"
     options = {
         "dataset": request.dataset,
@@ -192,6 +201,8 @@ def _prepared(store: Store, request: Request, relations: dict[tuple[Any, ...], R
         "medians": request.medians,
         "states": list(request.states or ()) or "all",
     }
+    if how.stated:
+        options["stated"] = {column: year for column, (year, _) in how.stated.items()}
     provenance = Provenance("harmonize", inputs, options)
     found = store.find(collection)
     done = found is not None and _all_of(found, targets if request.states else None, provenance.identity)
@@ -203,7 +214,41 @@ def _prepared(store: Store, request: Request, relations: dict[tuple[Any, ...], R
     )
     plan = Plan(collection, outputs, provenance, done)
     told = dict(reasons.parts) if reasons is not None else {}
-    return Prepared(request, source, how, links, dict(measures.parts), told, targets, plan, lines)
+    attributes = {"vintage": request.to, "converted_from": source, **money_of(measures.attributes)}
+    if request.dollars is not None:
+        attributes |= {"dollars": request.dollars, "prices": request.prices}
+    return Prepared(request, source, how, links, dict(measures.parts), told, targets, plan, lines, attributes)
+
+
+_STATED = re.compile(r".*_usd_([0-9]{4})")
+
+
+def money_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what measures say of the dollars that their money is in; nothing where each is in those of its year."""
+    return {key: attributes[key] for key in ("dollars", "prices") if key in attributes}
+
+
+def _stated(name: str, kinds: Mapping[str, Kind]) -> dict[str, int]:
+    """Return the columns that are in dollars of one year already, which their names say, and that year."""
+    found = {column: _STATED.fullmatch(column) for column in kinds}
+    years = {column: int(match[1]) for column, match in found.items() if match}
+    for column in years:
+        kind = kinds[column]
+        if (kinds[kind.of[0]] if kind.kind == "moe" else kind).unit != "usd":
+            raise InputError(
+                f"{name}: column {column}: named as dollars of {years[column]}, found a {kind.kind} without a unit; "
+                "expected unit usd in the file of kinds (--kinds), or it would stay in those dollars"
+            )
+    return years
+
+
+def _refuse_same_names(name: str, how: Conversion) -> None:
+    """Refuse two columns that differ only in the year of their dollars."""
+    whose: dict[str, str] = {}
+    for column in how.kinds:
+        other = whose.setdefault(how.name(column), column)
+        if other != column:
+            raise InputError(f"{name}: columns {other}, {column}: both would be {how.name(column)}; expected one")
 
 
 def _all_of(found: Snapshot, states: Sequence[str] | None, run: str) -> bool:
@@ -296,25 +341,17 @@ def execute(
         reports = [_checked(item, found) for item, found in zip(prepared, by_item, strict=True)]
         for item, found, report in zip(prepared, by_item, reports, strict=True):
             provenance = replace(item.plan.provenance, report=report)
-            attributes = _attributes(item)
             told = {state: one.reasons for state, one in found.items()}
             tables = {state: one.table for state, one in found.items()}
             # Chosen states join what is there of others; all states are the whole result.
             some = item.request.states is not None
-            store.commit(item.told, told, provenance, attributes, keep_others=some)
-            store.commit(item.plan.collection, tables, provenance, attributes, keep_others=some)
+            store.commit(item.told, told, provenance, item.attributes, keep_others=some)
+            store.commit(item.plan.collection, tables, provenance, item.attributes, keep_others=some)
     return reports
 
 
 def _largest_first(item: Prepared) -> list[str]:
     return sorted(item.targets, key=lambda state: (-item.measures[state].size, state))
-
-
-def _attributes(item: Prepared) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"vintage": item.request.to, "converted_from": item.source}
-    if item.request.dollars is not None:
-        attributes |= {"dollars": item.request.dollars, "prices": item.request.prices}
-    return attributes
 
 
 def _converted(

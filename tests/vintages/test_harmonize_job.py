@@ -164,6 +164,55 @@ def test_recoding_alone_needs_no_file_and_carries_medians_to_the_bit(tmp_path, j
     assert money["B19113_001M_usd_2023"]["09013528100"] == pytest.approx(7000 * 304.702 / 270.970)
 
 
+def test_money_in_dollars_of_a_year_is_restated_from_that_year(tmp_path, job):
+    """By way of dollars of 2015, and without, money of 2020 is the same in dollars of 2023."""
+    store = Store(str(tmp_path / "store"))
+    (tmp_path / "rent.csv").write_text("GEOID,rent_usd,rent_usd_moe\n39001000100,50000,800\n")
+    ingest_measures(store, str(tmp_path / "rent.csv"), "rent", 2020, "2020")
+    kind = "{kind: median, unit: usd}\n"
+
+    def run(dataset, name, column, *more):
+        (tmp_path / "kinds.yaml").write_text(f"{column}: {kind}{column}_moe: {{kind: moe, of: {column}}}\n")
+        if column != "rent_usd":
+            margin = column.replace("rent_", "rent_usd_moe_")
+            (tmp_path / "kinds.yaml").write_text(f"{column}: {kind}{margin}: {{kind: moe, of: {column}}}\n")
+        options = ["--dataset", dataset, "--as", name, "--years", "2020", "--to", "2020", "--store", store.url]
+        return job("harmonize", *options, "--cluster", "serial", "--kinds", tmp_path / "kinds.yaml", *more)
+
+    for done in (
+        run("rent", "direct", "rent_usd", "--dollars", "2023"),
+        run("rent", "between", "rent_usd", "--dollars", "2015"),
+        run("between", "twice", "rent_usd_2015", "--dollars", "2023"),
+        run("between", "carried", "rent_usd_2015"),
+    ):
+        assert done.code == 0, done.err
+    direct, twice, carried = (store.frame(f"measures/{name}/2020").compute() for name in ("direct", "twice", "carried"))
+    assert list(twice.columns) == ["rent_usd_2023", "rent_usd_moe_usd_2023"]
+    pd.testing.assert_frame_equal(twice, direct, rtol=1e-12)
+    assert store.snapshot("measures/twice/2020").attributes["dollars"] == 2023
+    # Without --dollars the money stays, and so does what is said of it.
+    pd.testing.assert_frame_equal(carried, store.frame("measures/between/2020").compute())
+    attributes = store.snapshot("measures/carried/2020").attributes
+    assert (attributes["dollars"], attributes["prices"]) == (2015, "cpi_u")
+
+    kind = "median\n"
+    done = run("between", "unsaid", "rent_usd_2015", "--dollars", "2023")
+    assert done.code == 2
+    assert "rent_usd_2015: named as dollars of 2015, found a median without a unit" in done.err
+
+
+def test_the_same_money_in_dollars_of_two_years_is_refused(tmp_path):
+    store = Store(str(tmp_path / "store"))
+    (tmp_path / "rent.csv").write_text("GEOID,rent_usd,rent_usd_2015\n39001000100,50000,800\n")
+    ingest_measures(store, str(tmp_path / "rent.csv"), "rent", 2020, "2020")
+    (tmp_path / "kinds.yaml").write_text(
+        "".join(f"{name}: {{kind: median, unit: usd}}\n" for name in ("rent_usd", "rent_usd_2015"))
+    )
+    request = Request("rent", 2020, "2022", kinds=read_kinds(tmp_path / "kinds.yaml"), dollars=2023)
+    with pytest.raises(InputError, match="rent_usd, rent_usd_2015: both would be rent_usd_2023"):
+        prepare(store, [request])
+
+
 BAD = {
     "loses people": (
         CROSSWALK.replace("39001000200,39001000500,1\n", "39001000200,,1\n"),
