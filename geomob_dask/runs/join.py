@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import distributed
 import pandas as pd
@@ -12,6 +13,7 @@ from rich.console import Console
 from geomob_dask.errors import InputError
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
+from geomob_dask.runs.harmonize import money_of
 from geomob_dask.runs.ingest import Ingested
 from geomob_dask.runs.plan import Output, Plan
 from geomob_dask.sources.keys import listed
@@ -26,14 +28,27 @@ class Prepared:
     ----------
     inputs : sequence of Snapshot
         Datasets, in the order named.
-    vintage : str
-        Of all of them.
+    reasons : sequence of Snapshot or None
+        Why numbers are missing or coded, of each dataset that has them.
+    attributes : mapping
+        Of the result: the vintage of all, and the dollars that money is in where a dataset says.
     plan : Plan
     """
 
     inputs: Sequence[Snapshot]
-    vintage: str
+    reasons: Sequence[Snapshot | None]
+    attributes: Mapping[str, Any]
     plan: Plan
+
+    @property
+    def vintage(self) -> str:
+        """Return the vintage of all datasets."""
+        return str(self.attributes["vintage"])
+
+    @property
+    def told(self) -> str:
+        """Return where the reasons go."""
+        return _reasons_of(self.plan.collection)
 
 
 def prepare(store: Store, datasets: Sequence[str], years: Sequence[int], name: str) -> list[Prepared]:
@@ -42,7 +57,8 @@ def prepare(store: Store, datasets: Sequence[str], years: Sequence[int], name: s
     Raises
     ------
     InputError
-        If fewer than two datasets are named, one is not there, vintages differ, or a column is in two of them.
+        If fewer than two datasets are named, one is not there, vintages or the dollars of money differ, or a column is
+        in two of them.
     """
     if len(set(datasets)) < 2 or len(set(datasets)) < len(datasets):
         raise InputError(f"datasets {listed(datasets)}: expected two or more, each once")
@@ -59,9 +75,11 @@ def _prepared(store: Store, datasets: Sequence[str], year: int, name: str) -> Pr
             f"jobs/harmonize.py --dataset NAME --years {year} --to {second}"
         )
     _refuse_same_columns(store, inputs)
+    attributes = {"vintage": next(iter(vintages)), **_money(inputs)}
+    reasons = [store.find(_reasons_of(one.collection)) for one in inputs]
     provenance = Provenance(
         "join",
-        {one.collection: one.checksum() for one in inputs},
+        {one.collection: one.checksum() for one in (*inputs, *reasons) if one is not None},
         {"datasets": list(datasets), "year": year, "name": name},
     )
     collection = f"measures/{name}/{year}"
@@ -71,7 +89,26 @@ def _prepared(store: Store, datasets: Sequence[str], year: int, name: str) -> Pr
     for state in sorted({state for one in inputs for state in one.parts}):
         parts = [one.parts[state] for one in inputs if state in one.parts]
         outputs.append(Output(state, tuple(part.key for part in parts), sum(part.size for part in parts)))
-    return Prepared(inputs, next(iter(vintages)), Plan(collection, tuple(outputs), provenance, done))
+    return Prepared(inputs, reasons, attributes, Plan(collection, tuple(outputs), provenance, done))
+
+
+def _reasons_of(collection: str) -> str:
+    return collection.replace("measures/", "reasons/", 1)
+
+
+def _money(inputs: Sequence[Snapshot]) -> dict[str, Any]:
+    """Return the dollars that money is in; a dataset that says nothing of them has none, or names its year's own."""
+    said = [(one.collection, money_of(one.attributes)) for one in inputs]
+    said = [(where, money) for where, money in said if money]
+    for where, money in said[1:]:
+        first, found = said[0]
+        for key in found:
+            if found[key] != money.get(key):
+                raise InputError(
+                    f"{first} is of {key} {found[key]!r}, {where} of {money.get(key)!r}; expected money in dollars of "
+                    f"one year: jobs/harmonize.py --dataset NAME --dollars {found['dollars']}"
+                )
+    return said[0][1] if said else {}
 
 
 def _refuse_same_columns(store: Store, inputs: Sequence[Snapshot]) -> None:
@@ -106,11 +143,19 @@ def execute(
         for output in item.plan.outputs
     }
     named = {"/".join(key): task for key, task in writes.items()}
-    with store.all_or_nothing(*(item.plan.collection for item in prepared)):
+    # Reasons of an earlier join of that name must not stay beside numbers that have none.
+    with_reasons = [item for item in prepared if any(item.reasons) or store.find(item.told) is not None]
+    for item in with_reasons:
+        for output in item.plan.outputs:
+            name = f"{item.told}/{output.state}"
+            why = [one.parts[output.state] for one in item.reasons if one is not None and output.state in one.parts]
+            named[name] = run.task("reasons", name, _write_reasons, store, item.told, output.state, why)
+    with store.all_or_nothing(*(item.plan.collection for item in prepared), *(item.told for item in with_reasons)):
         written = compute(named, client, console, token=run.token)
         for item in prepared:
-            parts = {one.state: written[f"{item.plan.collection}/{one.state}"] for one in item.plan.outputs}
-            store.commit(item.plan.collection, parts, item.plan.provenance, {"vintage": item.vintage})
+            for collection in (item.told, item.plan.collection) if item in with_reasons else (item.plan.collection,):
+                parts = {one.state: written[f"{collection}/{one.state}"] for one in item.plan.outputs}
+                store.commit(collection, parts, item.plan.provenance, item.attributes)
     return [joined(store, item) for item in prepared]
 
 
@@ -143,3 +188,11 @@ def _write(
         keys = keys.union(table.index.astype("str"))
     whole = pd.concat([table.reindex(keys) for table in tables], axis=1)
     return store.put(collection, state, whole.rename_axis("geoid"))
+
+
+def _write_reasons(store: Store, collection: str, state: str, parts: Sequence[Part]) -> Part:
+    """Put the reasons of one state together, by tract and in the order of the datasets."""
+    told = [store.read(part) for part in parts]
+    empty = pd.DataFrame({"column": [], "reason": []}, dtype="str", index=pd.Index([], dtype="str", name="geoid"))
+    whole = pd.concat(told).sort_index(kind="stable") if told else empty
+    return store.put(collection, state, whole)

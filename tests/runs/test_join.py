@@ -10,10 +10,10 @@ from geomob_dask.runs.join import execute, prepare
 from geomob_dask.store import Provenance, Store
 
 
-def put(store, dataset, table, vintage="2020"):
+def put(store, dataset, table, vintage="2020", **more):
     collection = f"measures/{dataset}/2021"
     parts = {state: store.put(collection, state, rows) for state, rows in table.groupby(table.index.str[:2])}
-    store.commit(collection, parts, Provenance("test", {}), {"vintage": vintage})
+    store.commit(collection, parts, Provenance("test", {}), {"vintage": vintage, **more})
 
 
 def rows(keys, **columns):
@@ -54,6 +54,44 @@ def test_joined_on_a_cluster_and_not_joined_again(store, client):
     assert store.snapshot("measures/both/2021").to_bytes() == before
     assert prepare(store, ["people", "homes"], [2021], "both")[0].plan.done
     assert not prepare(store, ["homes", "people"], [2021], "both")[0].plan.done
+
+
+def explain(store, dataset, *told):
+    """Store reasons: (tract, column, reason)."""
+    table = pd.DataFrame(told, columns=["geoid", "column", "reason"], dtype="str").set_index("geoid")
+    collection = f"reasons/{dataset}/2021"
+    parts = {state: store.put(collection, state, rows) for state, rows in table.groupby(table.index.str[:2])}
+    store.commit(collection, parts, Provenance("test", {}), {"vintage": "2020"})
+
+
+def test_reasons_are_joined_too(store):
+    joined(store)
+    assert store.find("reasons/both/2021") is None
+    explain(store, "homes", ("01001000200", "homes", "top-coded"), ("48001000100", "homes", "too few"))
+    explain(store, "people", ("01001000200", "people", "no sample"), ("01001000100", "people", "too few"))
+    assert not prepare(store, ["people", "homes"], [2021], "both")[0].plan.done
+    joined(store)
+    told = store.frame("reasons/both/2021").compute(scheduler="threads")
+    assert list(told.itertuples(name=None)) == [
+        ("01001000100", "people", "too few"),
+        ("01001000200", "people", "no sample"),
+        ("01001000200", "homes", "top-coded"),
+        ("48001000100", "homes", "too few"),
+    ]
+    assert prepare(store, ["people", "homes"], [2021], "both")[0].plan.done
+    # Joined anew of datasets without any, none of these stays.
+    put(store, "cars", rows(["01001000200"], cars=[1.0]))
+    execute(store, prepare(store, ["again", "cars"], [2021], "both"), None, Console(quiet=True))
+    assert [part.rows for part in store.snapshot("reasons/both/2021").parts.values()] == [0]
+
+
+def test_dollars_are_carried_and_those_of_two_years_refused(store):
+    put(store, "rent", rows(["01001000200"], rent_usd_2023=[9.0]), dollars=2023, prices="cpi_u")
+    put(store, "value", rows(["01001000200"], value_usd_2020=[9.0]), dollars=2020, prices="cpi_u")
+    execute(store, prepare(store, ["people", "rent"], [2021], "both"), None, Console(quiet=True))
+    assert store.snapshot("measures/both/2021").attributes == {"vintage": "2020", "dollars": 2023, "prices": "cpi_u"}
+    with pytest.raises(InputError, match=r"rent/2021 is of dollars 2023, measures/value/2021 of 2020; .*--dollars"):
+        prepare(store, ["rent", "value"], [2021], "other")
 
 
 @pytest.mark.parametrize(
