@@ -68,6 +68,8 @@ class CountyChange(_Frozen):
     year : int
         When it came into force.
     note : str
+    went_on : bool
+        Whether the older codes are codes of counties still: they tell nothing of when a table is from.
     """
 
     was: tuple[str, ...]
@@ -75,6 +77,7 @@ class CountyChange(_Frozen):
     kind: Literal["recode", "merge", "split", "part", "reshaped"]
     year: int
     note: str
+    went_on: bool = False
 
 
 class Registry(_Frozen):
@@ -266,7 +269,8 @@ def differing_codes(left: Sequence[str] | pd.Index, right: Sequence[str] | pd.In
     ----------
     left, right : sequences of str
         Keys of tracts (11 digits) or of counties (5 digits). Where one table is of counties and the other of tracts,
-        counties are compared. A key that one table simply lacks is no difference.
+        counties are compared. A key that one table simply lacks is no difference, but for a county that was joined to
+        another: with that one alone, its people would be lost.
 
     Returns
     -------
@@ -277,6 +281,8 @@ def differing_codes(left: Sequence[str] | pd.Index, right: Sequence[str] | pd.In
     --------
     >>> [one.state for one in differing_codes(["09110528100"], ["09013528100"])]
     ['09']
+    >>> [one.left for one in differing_codes(["51515", "51019"], ["51019"])]
+    [('51515',)]
     """
     keys = [pd.Index(given).unique() for given in (left, right)]
     if not len(keys[0]) or not len(keys[1]):
@@ -288,7 +294,13 @@ def differing_codes(left: Sequence[str] | pd.Index, right: Sequence[str] | pd.In
     only_left, only_right = keys[0].difference(keys[1]), keys[1].difference(keys[0])
     found = []
     for here, there in (("source", "target"), ("target", "source")):
-        rows = pairs[pairs[here].isin(only_left) & pairs[there].isin(only_right)]
+        stays = pairs["stays"].to_numpy(bool)
+        # Of two codes of one place each table has its own; a county that others were joined to may be in both.
+        mine, theirs = (keys[0], only_right) if here == "target" else (only_left, keys[1])
+        rows = pairs[
+            np.where(stays, pairs[here].isin(mine), pairs[here].isin(only_left))
+            & np.where(stays, pairs[there].isin(theirs), pairs[there].isin(only_right))
+        ]
         for (state, mine, theirs), some in rows.groupby([rows[here].str[:2], f"{here}_vintage", f"{there}_vintage"]):
             sides = [tuple(sorted(some[side].unique())) for side in (here, there)]
             found.append(Difference(str(state), sides[0], sides[1], str(mine), str(theirs)))
@@ -305,21 +317,22 @@ def _tract_pairs() -> pd.DataFrame:
     for tracts in dict.fromkeys(one.tracts for one in registry().vintages.values()):
         twins = _twins(tracts)
         table = _changes(tracts)
-        tables.append(table[table["kind"] != "water"].assign(source_vintage=twins[0], target_vintage=twins[-1]))
+        pairs = table[table["kind"] != "water"]
+        tables.append(pairs.assign(source_vintage=twins[0], target_vintage=twins[-1], stays=False))
     return pd.concat(tables, ignore_index=True)
 
 
 @cache
 def _county_pairs() -> pd.DataFrame:
-    """Return the two codes of counties; one that was there before and after tells nothing."""
+    """Return the two codes of counties; ``stays``: the newer one may have been there before, and be in both tables."""
     rows = [
-        (was, now, *_vintages_around(change.year))
+        (was, now, *_vintages_around(change.year), change.kind in ("merge", "part"))
         for change in registry().counties
-        if change.kind not in ("merge", "part")
+        if not change.went_on
         for was in change.was
         for now in change.now
     ]
-    return pd.DataFrame(rows, columns=["source", "target", "source_vintage", "target_vintage"])
+    return pd.DataFrame(rows, columns=["source", "target", "source_vintage", "target_vintage", "stays"])
 
 
 def _vintages_around(year: int) -> tuple[str, str]:

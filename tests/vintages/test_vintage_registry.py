@@ -158,7 +158,29 @@ def test_connecticut_by_counties_and_by_regions_is_told():
 def test_counties_are_compared_where_one_table_is_of_counties():
     assert [one.state for one in differing_codes(["09110", "09120"], ["09013528100"])] == ["09"]
     assert [one.state for one in differing_codes(["02261000300"], ["02063", "02066"])] == ["02"]
-    assert not differing_codes(["51515050100", "51019050200"], ["51019"])
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "gone"),
+    [
+        (["51515", "51019"], ["51019"], "51515"),
+        (["51515050100", "51019050200"], ["51019"], "51515"),
+        (["51560", "51005"], ["51005"], "51560"),
+        (["02201"], ["02198"], "02201"),
+    ],
+)
+def test_a_county_that_was_joined_to_another_is_no_mere_absence(older, newer, gone):
+    assert [one.left for one in differing_codes(older, newer)] == [(gone,)]
+    assert [one.right for one in differing_codes(newer, older)] == [(gone,)]
+    assert not differing_codes(older, older)
+    assert not differing_codes(newer, newer)
+
+
+def test_counties_that_gave_land_and_went_on_tell_nothing():
+    assert not differing_codes(["08001", "08013", "08014"], ["08014"])
+    assert not differing_codes(["08001"], ["08014"])
+    # Another county than the one that took it in.
+    assert not differing_codes(["51515", "51019"], ["51001"])
 
 
 @pytest.mark.parametrize(
