@@ -30,7 +30,7 @@ app = cli.application(
     python jobs/cube.py export index index.parquet --tag published-2026
     python jobs/cube.py export index index_long.csv.gz --years 2018,2023
     python jobs/cube.py change index --measure opportunity --years 2018,2023 --map change.html --export change.csv
-    python jobs/cube.py change acs --measure B19013_001E --years 2020,2023 --period 5 --map income.html
+    python jobs/cube.py change acs --measure B19013_001E --years 2020,2023 --map income.html
     python jobs/cube.py series index --measure opportunity --tracts 39049000110 --states OH,IN --page series.html
     """,
 )
@@ -122,8 +122,11 @@ def change(
     measure: MeasureOption,
     years: Annotated[str, typer.Option(help="Two years, such as 2018,2023.")],
     period: Annotated[
-        int, typer.Option(help="Years that an estimate spans: 5 for ACS 5-year estimates, whose samples overlap.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Years that an estimate spans. [default: 5 for a dataset acs5_…, whose samples overlap; else 1]"
+        ),
+    ] = None,
     map_file: Annotated[
         str | None, typer.Option("--map", help="Also write an interactive map (.html), offline.")
     ] = None,
@@ -145,8 +148,10 @@ def change(
     if len(pair) != 2:
         raise InputError(f"--years {years}: found {len(pair)} years, expected two")
     cube = open_cube(where, name, version=version, tag=tag)
-    table = change_maps.change_table(cube, measure, *pair, period=period)
+    span = change_maps.period_of(cube, *pair) if period is None else period
+    table = change_maps.change_table(cube, measure, *pair, period=span)
     cli.say(change_maps.change_summary(table, measure, *pair))
+    cli.say(change_maps.change_notes(cube, measure, *pair, period=span, given=period is not None))
     if map_file:
         with cli.cluster(settings) as client:
             change_maps.map_change(where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console)

@@ -19,6 +19,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.outputs import maps
 from geomob_dask.outputs.segregation_page import SOFT, Section, page, plain_figure, sortable
 from geomob_dask.runs.display import display_polygons
+from geomob_dask.sources.kinds import kinds_of
 from geomob_dask.sources.states import state_name
 from geomob_dask.store import Store
 from geomob_dask.store.cube_form import NO_ROW
@@ -146,6 +147,36 @@ def change_summary(table: pd.DataFrame, measure: str, first: int, last: int) -> 
     else:
         lines.append("  no margin of error is known, so none of it can be told from chance")
     return lines
+
+
+def period_of(cube: xr.Dataset, first: int, last: int) -> int:
+    """Return the years that an estimate spans: 5 where both years are of a dataset ``acs5`` or ``acs5_…``, else 1."""
+    names = [str(cube["collection"].sel(year=year).item()) for year in (first, last) if year in cube["year"]]
+    five = [any(piece.split("_")[0] == "acs5" for piece in name.split("/")) for name in names]
+    return 5 if five and all(five) else 1
+
+
+def change_notes(
+    cube: xr.Dataset, measure: str, first: int, last: int, *, period: int, given: bool = False
+) -> list[str]:
+    """Return what the numbers of a change rest on: the years of a sample, and dollars of two different years."""
+    lines = []
+    if not given and period != 1:
+        lines.append(f"  an estimate spans {period} years, as the dataset is named acs5 (--period says otherwise)")
+    one = measure_of(cube, measure)
+    if int(one["measure_dollars_of"]) == 0 and (str(one["measure_units"].item()) == "USD" or _is_money(measure)):
+        lines.append(
+            f"  money as it stands, in dollars of {first} and of {last}: part of the change is that of prices; "
+            "jobs/harmonize.py --dollars brings it to dollars of one year"
+        )
+    return lines
+
+
+def _is_money(measure: str) -> bool:
+    try:
+        return kinds_of([measure])[measure].unit == "usd"
+    except InputError:
+        return False
 
 
 def change_map(

@@ -227,6 +227,40 @@ def test_series_that_cannot_be(store, keys, states, message) -> None:
 # The job ------------------------------------------------------------------------------------------
 
 
+def test_samples_of_five_years_and_dollars_of_two_are_told(job, tmp_path) -> None:
+    store = Store(str(tmp_path / "store"))
+    columns = {"B19113_001E": [50000.0], "B19113_001M": [300.0], "rent_usd_2023": [9.0], "B19083_001E": [0.4]}
+    table = pd.DataFrame(columns, index=pd.Index(["39001000100"], dtype="str", name="geoid"))
+    for dataset in ("acs5_b19113_2020", "mine"):
+        for year in (2018, 2020):
+            collection = f"measures/{dataset}/{year}"
+            parts = {"39": store.put(collection, "39", table)}
+            store.commit(collection, parts, Provenance("test", {}), {"vintage": "2020"})
+        results = {year: f"measures/{dataset}/{year}" for year in (2018, 2020)}
+        write_cube(store, dataset, results, None, QUIET)
+
+    def change(cube, measure, *more):
+        out = tmp_path / "change.csv"
+        options = ["--measure", measure, "--years", "2018,2020", "--export", out, "--store", store.url]
+        done = job("cube", "change", cube, *options, "--cluster", "serial", *more)
+        assert (done.code, done.err) == (0, "")
+        return done.out, pd.read_csv(out)["margin"][0]
+
+    apart = np.hypot(300, 300)
+    said, margin = change("acs5_b19113_2020", "B19113_001E")
+    assert margin == pytest.approx(apart * np.sqrt(1 - 3 / 5))
+    assert "an estimate spans 5 years, as the dataset is named acs5" in said
+    assert "in dollars of 2018 and of 2020" in said
+    said, margin = change("acs5_b19113_2020", "B19113_001E", "--period", "1")
+    assert margin == pytest.approx(apart)
+    assert "spans" not in said
+    said, margin = change("mine", "B19113_001E")
+    assert margin == pytest.approx(apart)
+    assert "spans" not in said
+    for measure in ("rent_usd_2023", "B19083_001E"):
+        assert "dollars" not in change("mine", measure)[0]
+
+
 def test_the_job_from_results_to_pages(job, tmp_path) -> None:
     url = str(tmp_path / "store")
     store = Store(url)
