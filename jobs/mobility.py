@@ -11,8 +11,15 @@ from geomob_dask.outputs import mobility as outputs
 from geomob_dask.outputs.mobility_report import write_page_of_units, write_report
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.runs.mobility import Request, Universe, make_plan, result
-from geomob_dask.runs.mobility_apply import apply_model, dataset_year, given_model, stored_model
-from geomob_dask.runs.mobility_execute import execute
+from geomob_dask.runs.mobility_apply import (
+    apply_model,
+    apply_plan,
+    check_target,
+    dataset_year,
+    given_model,
+    stored_model,
+)
+from geomob_dask.runs.mobility_execute import execute, ready
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
@@ -102,8 +109,10 @@ def mobility(
         if target is None:
             raise InputError("--with-model: found no --apply; expected a dataset, such as --apply opportunity:2018")
         given = given_model(with_model)
+        if dry_run:
+            return cli.say(apply_plan(where, given, target).lines())
         with cli.cluster(settings) as client:
-            applied = apply_model(where, given, target, client, cli.console)
+            applied = apply_model(where, given, target, client, cli.console, force=force)
         cli.say(outputs.applied_lines(where, applied))
         return outputs.export_applied(where, applied, export) if export else None
     universe = Universe(
@@ -119,15 +128,21 @@ def mobility(
     )
     request = Request(universe, _listed(model) or (), classes, _listed(folds) or (), repeats, seed, grid)
     plan = make_plan(where, request)
+    if target:
+        check_target(where, target, request.universe.features or ())
     if dry_run:
+        # Of zones, all that a run would be refused for is cheap to find out.
+        if study == "zones" and (force or not plan.done):
+            ready(where, request, target)
         return cli.say(plan.lines())
     if force or not plan.done or target:
         with cli.cluster(settings) as client:
             if force or not plan.done:
-                execute(where, request, plan, client, cli.console)
+                execute(where, request, plan, client, cli.console, target)
             if target:
                 for name in request.names:
-                    applied = apply_model(where, stored_model(where, request, name), target, client, cli.console)
+                    one = stored_model(where, request, name)
+                    applied = apply_model(where, one, target, client, cli.console, force=force)
                     cli.say(outputs.applied_lines(where, applied))
     found = result(where, request)
     cli.say(outputs.summary_lines(where, request, found))

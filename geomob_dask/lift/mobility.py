@@ -32,6 +32,27 @@ _CLUSTERED_UNITS = 20_000
 # Shuffles of more held-out units than these tell no more.
 _SHUFFLED_UNITS = 4_000
 _KEYED_BY = 1_000_003
+# Neighbours of the mutual information; a random half of a class must still have one more.
+_NEAREST = 3
+
+
+def check_informative(study: Study, labels: Labels) -> None:
+    """Refuse features whose mutual information with the class could not be told; cheap, so before any model is fitted.
+
+    Raises
+    ------
+    InputError
+        If too few units of a class have a feature; it names both.
+    """
+    least = 2 * (_NEAREST + 1)
+    for code, name in enumerate(labels.names):
+        known = (~np.isnan(study.values[labels.codes == code])).sum(axis=0)  # noqa: PD011
+        few = np.flatnonzero(known < least)
+        if len(few):
+            raise InputError(
+                f"feature {study.feature_names[few[0]]!r}: found {known[few[0]]} units of class {name} that have it, "
+                f"expected {least} or more for its mutual information (leave the feature out)"
+            )
 
 
 def units_table(study: Study, labels: Labels) -> pd.DataFrame:
@@ -79,7 +100,7 @@ def feature_row(studied: tuple[Study, Labels], number: int, seed: int, repeats: 
     """
     study, labels = studied
     column, name = study.values[:, number], study.feature_names[number]  # noqa: PD011
-    both = mutual_information(column[:, None], labels.codes, names=[name], repeats=repeats, seed=seed)
+    both = mutual_information(column[:, None], labels.codes, names=[name], repeats=repeats, seed=seed, nearest=_NEAREST)
     row = {
         "mutual_information": float(both.nats[0]),
         "mutual_information_lower": float(both.lower[0]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from geomob_dask.lift.tasks import Run
 from geomob_dask.outputs.model_files import FittedModel, from_bytes
 from geomob_dask.runs.execute import compute
 from geomob_dask.runs.mobility import Request, fitted_model
+from geomob_dask.runs.plan import Output, Plan
 from geomob_dask.store import Part, Provenance, Store
 from geomob_dask.store.provenance import sha256
 
@@ -91,33 +93,75 @@ def stored_model(store: Store, request: Request, name: str) -> Given:
     return Given(fitted_model(store, request, name), part.sha256)
 
 
+def check_target(store: Store, target: DatasetYear, features: Sequence[str]) -> None:
+    """Refuse a dataset that models of some features could not be applied to.
+
+    Raises
+    ------
+    InputError
+        If it is not in the store, or lacks a feature.
+    """
+    source = store.snapshot(f"measures/{target[0]}/{target[1]}")
+    there = store.frame(source.collection).columns
+    absent = [name for name in features if name not in there]
+    if absent:
+        raise InputError(
+            f"--apply {target[0]}:{target[1]}: {source.collection}: no column {absent[0]!r}, which the models are "
+            f"fitted on ({len(absent)} of {len(features)} features are absent); expected all of them"
+        )
+
+
+def apply_plan(store: Store, given: Given, target: DatasetYear) -> Plan:
+    """Return what `apply_model` would read and write; nothing is computed.
+
+    Raises
+    ------
+    InputError
+        As `apply_model`.
+    """
+    fitted = given.fitted
+    source = store.snapshot(f"measures/{target[0]}/{target[1]}")
+    # What is absent is told before a task starts.
+    fitted.values(store.frame(source.collection)._meta, source.collection)
+    collection = f"results/mobility-applied/{fitted.name}-{given.checksum[:8]}/{target[0]}/{target[1]}"
+    options = {"model": fitted.name, "model_run": fitted.run}
+    provenance = Provenance(
+        "mobility", {source.collection: source.checksum(), f"model {fitted.name}": given.checksum}, options
+    )
+    outputs = tuple(Output(state, (part.key,), part.size) for state, part in source.parts.items() if part.rows)
+    existing = store.find(collection)
+    done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
+    return Plan(collection, outputs, provenance, done)
+
+
 def apply_model(
-    store: Store, given: Given, target: DatasetYear, client: distributed.Client | None, console: Console
+    store: Store,
+    given: Given,
+    target: DatasetYear,
+    client: distributed.Client | None,
+    console: Console,
+    *,
+    force: bool = False,
 ) -> Applied:
     """Predict the class of every tract of a dataset, partition by partition, and commit it.
+
+    Parameters
+    ----------
+    force : bool
+        Predict even if the store holds just this result.
 
     Raises
     ------
     InputError
         If the dataset is not there or lacks a feature that the model was fitted on.
     """
+    plan = apply_plan(store, given, target)
     fitted = given.fitted
     source = store.snapshot(f"measures/{target[0]}/{target[1]}")
-    applied = Applied(
-        f"results/mobility-applied/{fitted.name}-{given.checksum[:8]}/{target[0]}/{target[1]}",
-        fitted.title,
-        source.collection,
-    )
-    options = {"model": fitted.name, "model_run": fitted.run}
-    provenance = Provenance(
-        "mobility", {source.collection: source.checksum(), f"model {fitted.name}": given.checksum}, options
-    )
-    done = store.find(applied.collection)
-    if done is not None and {part.run for part in done.parts.values()} == {provenance.identity}:
+    applied = Applied(plan.collection, fitted.title, source.collection)
+    if plan.done and not force:
         return applied
     states = {state: part for state, part in source.parts.items() if part.rows}
-    # What is absent is told before a task starts.
-    fitted.values(store.frame(source.collection)._meta, source.collection)
     run = Run("mobility-apply")
     loaded = {
         state: run.task("load", state, _values, store, part, fitted, source.collection)
@@ -130,7 +174,7 @@ def apply_model(
     }
     with store.all_or_nothing(applied.collection):
         parts = compute(tasks, client, console, token=run.token)
-        store.commit(applied.collection, parts, provenance, dict(source.attributes))
+        store.commit(applied.collection, parts, plan.provenance, dict(source.attributes))
     return applied
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from geomob_dask.errors import InputError
 from geomob_dask.lift import mobility as lift
 from geomob_dask.lift.models import Sample, Search, Searched, StoredFits, stream
 from geomob_dask.lift.tasks import Run
@@ -26,6 +27,7 @@ from geomob_dask.outputs.model_card import model_card
 from geomob_dask.outputs.model_files import FittedModel, checksum_of, to_bytes
 from geomob_dask.runs.execute import compute
 from geomob_dask.runs.mobility import CARD, MODEL, Request, as_pairs, folds_title
+from geomob_dask.runs.mobility_apply import DatasetYear, check_target
 from geomob_dask.runs.plan import Plan
 from geomob_dask.runs.study import zones_counts
 from geomob_dask.store import Part, Store
@@ -93,21 +95,90 @@ class Settings:
     final: Mapping[str, Mapping[str, Any]]
 
 
-def execute(store: Store, request: Request, plan: Plan, client: distributed.Client | None, console: Console) -> None:
-    """Search, validate, fit and explain, and commit it all at once.
+@dataclass(frozen=True)
+class Ready:
+    """A study that has all that a run needs of it.
+
+    Parameters
+    ----------
+    study : Study
+    labels : Labels
+    folds : mapping of str to sequence of Fold
+        By kind.
+    inner : mapping of (folds, repeat, fold) to tuple of Fold
+        Inside each of them.
+    final : tuple of Fold
+        Of all units, to choose the settings of the model file on.
+    """
+
+    study: Study
+    labels: Labels
+    folds: Mapping[str, Sequence[Fold]]
+    inner: Mapping[tuple[str, int, int], tuple[Fold, ...]]
+    final: tuple[Fold, ...]
+
+
+def ready(store: Store, request: Request, target: DatasetYear | None = None) -> Ready:
+    """Return the study of a request with its classes and all folds; whatever cannot be fitted is refused here.
+
+    Parameters
+    ----------
+    target : (dataset, year), optional
+        What the models will be applied to.
 
     Raises
     ------
     InputError
-        If the study, its classes or its folds cannot be made.
+        If the study, its classes, its folds or those inside them cannot be made, a feature tells too few units, or
+        the dataset that models will be applied to is not there or lacks a feature.
     """
     study = request.universe.read(store)
     labels = make_labels(study.outcome, request.classes)
-    folds = {text: how.folds(labels.codes, study.states, study.pairs) for text, how in request.plans.items()}
-    for kind in folds.values():
-        for fold in kind:
+    around = (labels.codes, study.states, study.pairs)
+    folds = {text: how.folds(*around) for text, how in request.plans.items()}
+    if target is not None:
+        check_target(store, target, study.feature_names)
+    most = Effort.of(request, len(study.keys)).inner_folds
+    inner: dict[tuple[str, int, int], tuple[Fold, ...]] = {}
+    for kind, how in request.plans.items():
+        for fold in folds[kind]:
             check_fold(fold, study.values, labels.codes, study.feature_names)
-    settings = _searched(store, request, plan, (study, labels), folds, client, console)
+            # A fold of whole states may leave fewer states than folds inside it.
+            count = max(min(most, len(set(study.states[fold.train]))), 2) if how.kind == "states" else most
+            inner[kind, fold.repeat, fold.number] = tuple(how.inside(fold, *around, count))
+            for one in inner[kind, fold.repeat, fold.number]:
+                try:
+                    check_fold(one, study.values, labels.codes, study.feature_names)
+                except InputError as error:
+                    raise InputError(f"{kind}, inside {fold.name}: {error}") from error
+    lift.check_informative(study, labels)
+    first = next(iter(request.plans.values()))
+    return Ready(study, labels, folds, inner, tuple(replace(first, n_repeats=1).folds(*around)))
+
+
+def execute(
+    store: Store,
+    request: Request,
+    plan: Plan,
+    client: distributed.Client | None,
+    console: Console,
+    target: DatasetYear | None = None,
+) -> None:
+    """Search, validate, fit and explain, and commit it all at once.
+
+    Parameters
+    ----------
+    target : (dataset, year), optional
+        What the models will be applied to: checked before anything is fitted.
+
+    Raises
+    ------
+    InputError
+        As `ready`.
+    """
+    made = ready(store, request, target)
+    study, labels, folds = made.study, made.labels, made.folds
+    settings = _searched(store, request, plan, made, client, console)
     with store.all_or_nothing(plan.collection):
         found = _explained(store, request, study, folds, settings, client, console)
         about = _about(store, request, plan, study, labels, settings)
@@ -135,31 +206,23 @@ def _searched(
     store: Store,
     request: Request,
     plan: Plan,
-    studied: Studied,
-    folds: Mapping[str, Sequence[Fold]],
+    made: Ready,
     client: distributed.Client | None,
     console: Console,
 ) -> Settings:
     """Choose settings inside every fold, and on all units; say each as it is found."""
-    study, labels = studied
+    study, labels = made.study, made.labels
     sample = Sample(study.values, labels.codes, len(labels.names), study.feature_names)
-    effort = Effort.of(request, len(study.keys))
-    around = (labels.codes, study.states, study.pairs)
     searches: dict[str, Search] = {}
     places: dict[str, tuple[str, str, int, int]] = {}
     for name in request.names:
         grid = _SMALL_GRIDS[name] if request.grid == "small" else None
-        for kind, how in request.plans.items():
-            for fold in folds[kind]:
+        for kind, some in made.folds.items():
+            for fold in some:
                 key = f"{name}, {kind}, {fold.name}"
                 places[key] = (name, kind, fold.repeat, fold.number)
-                inner = effort.inner_folds
-                if how.kind == "states":
-                    # A fold of whole states may leave fewer states than folds inside it.
-                    inner = max(min(inner, len(set(study.states[fold.train]))), 2)
-                searches[key] = Search(name, tuple(how.inside(fold, *around, inner)), grid)
-        first = next(iter(request.plans.values()))
-        searches[f"{name}, all units"] = Search(name, tuple(replace(first, n_repeats=1).folds(*around)), grid)
+                searches[key] = Search(name, made.inner[kind, fold.repeat, fold.number], grid)
+        searches[f"{name}, all units"] = Search(name, made.final, grid)
     found: dict[str, Searched] = {}
     with _bar(console) as bar:
         task = bar.add_task("search", total=len(searches))

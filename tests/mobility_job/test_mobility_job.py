@@ -246,6 +246,28 @@ def test_tracts_are_studied_and_a_model_is_applied_over_partitions(client, tmp_p
     whole[3] = np.nan
     np.testing.assert_allclose(shares, whole, rtol=1e-12)
     assert applied["predicted_class"].isna().sum() == 1
+    # A dry run writes nothing and says what there is; forced, the same bytes are written again.
+    before = contents(store)
+    applying = [*common, "--with-model", model, "--apply", "made:2018"]
+    done = job("mobility", *applying, "--dry-run")
+    assert (done.code, "up to date" in done.out) == (0, True)
+    fresh = Store(str(tmp_path / "fresh"))
+    add_tracts(fresh)
+    untouched = contents(fresh)
+    applying[1] = fresh.url
+    done = job("mobility", *applying, "--dry-run")
+    assert (done.code, done.err, "to be computed" in done.out) == (0, "", True)
+    assert contents(fresh) == untouched
+    import geomob_dask.runs.mobility_apply as run
+
+    committed, computed = [], run.compute
+    with pytest.MonkeyPatch.context() as watched:
+        watched.setattr(run, "compute", lambda *a, **k: committed.append(1) or computed(*a, **k))
+        apply_model(store, given, ("made", 2018), None, QUIET)
+        assert not committed
+        apply_model(store, given, ("made", 2018), None, QUIET, force=True)
+    assert committed
+    assert contents(store) == before
     # On a cluster, the same bytes.
     other = Store(str(tmp_path / "other"))
     add_tracts(other)
@@ -331,6 +353,37 @@ def test_a_class_with_fewer_members_than_folds(tmp_path: Path) -> None:
     store = zones_store(str(tmp_path), tables)
     with pytest.raises(InputError, match="class 1: found 1 units, expected at least as many as the 3 folds"):
         execute(store, request(), make_plan(store, request()), None, QUIET)
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_what_a_run_would_fail_at_late_is_refused_first(more: list[str], tmp_path: Path, job, monkeypatch) -> None:
+    import geomob_dask.runs.mobility_execute as run
+
+    monkeypatch.setattr(run, "stream", lambda *_, **__: pytest.fail("searched"))
+    tables = zones_tables()
+    outcome = tables["outcomes"]["upward_mobility_1980_82_rank"].to_numpy()
+    # Seven zones above the mean: enough for folds and folds inside them, too few for the mutual information.
+    flat = np.where(np.isnan(outcome), np.nan, 40.0 + np.arange(len(outcome)) / 1e6)
+    flat[20:27] = 1e3 + np.arange(7)
+    tables["outcomes"]["upward_mobility_1980_82_rank"] = flat
+    store = zones_store(str(tmp_path / "few"), tables)
+    done = job("mobility", *arguments(store, *more))
+    assert done.code == 2
+    assert "found 7 units of class above_mean that have it, expected 8 or more for its mutual information" in done.err
+    # Three above it: folds can be made, folds inside them cannot.
+    flat[20:24] = 40.0
+    tables["outcomes"]["upward_mobility_1980_82_rank"] = flat
+    store = zones_store(str(tmp_path / "inside"), tables)
+    done = job("mobility", *arguments(store, *more))
+    assert done.code == 2
+    assert "training rows of fold 1 of repeat 1: class 1: found 2 units" in done.err
+    # A dataset that models would be applied to in the end.
+    store = zones_store(str(tmp_path / "apply"))
+    done = job("mobility", *arguments(store, "--apply", "made:2018", *more))
+    assert (done.code, "measures/made/2018" in done.err) == (2, True)
+    add_tracts(store)
+    done = job("mobility", *arguments(store, "--apply", "made:2018", *more))
+    assert (done.code, "--apply made:2018: measures/made/2018: no column 'single_moth" in done.err) == (2, True)
 
 
 def test_a_feature_that_is_missing_in_all_of_a_fold(tmp_path: Path) -> None:
