@@ -15,12 +15,15 @@ from rich.console import Console
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
+from geomob_dask.sources.vintages import changed_states, differing_codes, registry
 from geomob_dask.store import Part, Snapshot, Store
 from geomob_dask.store.cube_form import Form, form_of, kinds_of, longer, reasons_of, values_of
 from geomob_dask.store.cubes import BLOCK, RESERVED, Cube, Layout, State, finish, write_block
 
 _ATTEMPTS = 20
 _TOLD = 3
+# Digits of a tract's key.
+_TRACT = 11
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,7 @@ def _attempt(
     run = Run("cube")
     unit = str(plan.attributes["unit"])
     seen = _look_at_all(store, plan, run, client, console)
+    _check_codes_of_others(plan, seen)
     form = _one_form(plan, seen, unit)
     before = plan.state
     if before is None or not before.years:
@@ -268,9 +272,8 @@ def _differs(key: str, whose: str, found: Any, collection: str, own: Any) -> str
     if key in ("vintage", "geometry"):
         vintage = str(found).removeprefix("tracts/")
         other = str(own).removeprefix("tracts/")
-        pieces = collection.split("/")
-        place = next((place for place, piece in enumerate(pieces) if piece.isdigit() and len(piece) == 4), None)
-        which = f"--dataset {pieces[place - 1]} --years {pieces[place]} " if place else ""
+        dataset, year = _dataset_and_year(collection)
+        which = f"--dataset {dataset} --years {year} " if year else ""
         return (
             f"{whose} is on tracts of vintage {vintage}, {collection} on those of {other}; expected years of one "
             f"vintage: bring the measures to it with python jobs/harmonize.py {which}--to {vintage}, compute the "
@@ -279,6 +282,13 @@ def _differs(key: str, whose: str, found: Any, collection: str, own: Any) -> str
     if key == "product":
         return f"{said}; expected years of one product, or another name for the cube"
     return f"{said}; expected the same for all years of a cube"
+
+
+def _dataset_and_year(collection: str) -> tuple[str, str]:
+    """Return what stands before the year in a collection's name, and the year; empty where there is none."""
+    pieces = collection.split("/")
+    place = next((place for place, piece in enumerate(pieces) if piece.isdigit() and len(piece) == 4), 0)
+    return (pieces[place - 1], pieces[place]) if place else ("", "")
 
 
 def _identity(part: Part) -> tuple[int, int]:
@@ -345,10 +355,48 @@ def _look(store: Store, parts: Sequence[Part]) -> _Seen:
             first = _Seen(np.array([], object), kinds, where, frozenset())
         _same_columns(first.source, first.kinds, where, kinds)
         reasons |= reasons_of(table, form_of(kinds, "tract"))
+        for other, found in zip(parts, keys, strict=False):
+            _same_codes(_collection_of(other), found, _collection_of(part), table.index)
         keys.append(table.index.to_numpy(object))
     assert first is not None  # a task is made for parts with rows only
     every = np.array(sorted(set(np.concatenate(keys).tolist())), object)
     return replace(first, keys=every, reasons=frozenset(reasons))
+
+
+def _collection_of(part: Part) -> str:
+    """Return the collection of a part: what its key begins with."""
+    return part.key.rsplit("/", 1)[0]
+
+
+def _check_codes_of_others(plan: CubePlan, seen: Mapping[str, _Seen]) -> None:
+    """Refuse tracts that the years of the cube that stay have under another code."""
+    held = plan.state
+    if held is None or plan.attributes["unit"] != "tract":
+        return
+    for name, one in seen.items():
+        moved = {year for year, what in plan.todo.items() if name in (*what.changed, *what.removed)}
+        stay = [year for year in held.years if year not in moved and name in held.identities(year)]
+        new = [what.collection for what in plan.todo.values() if name in what.changed]
+        if stay and new:
+            there = [key for key in held.keys.tolist() if key[:2] == name]
+            _same_codes(_collection(held, stay[0]), np.array(there, object), new[0], pd.Index(one.keys))
+
+
+def _same_codes(one: str, keys: NDArray[Any], other: str, found: pd.Index) -> None:
+    """Refuse years with different codes for the same tracts: each would be two rows, and in every year one is empty."""
+    if not len(keys) or str(keys[0])[:2] not in changed_states() or len(str(keys[0])) != _TRACT:
+        return
+    differing = differing_codes(keys.tolist(), found)
+    if differing:
+        first = differing[0]
+        newer = max(first.left_vintage, first.right_vintage, key=list(registry().vintages).index)
+        places = [_dataset_and_year(name) for name in (one, other)]
+        years = ",".join(sorted({year for _, year in places if year}))
+        which = f"--dataset {places[1][0]} --years {years} " if years else ""
+        raise InputError(
+            f"{first.line(one, other)}; expected one set of codes in all years of a cube, or each of these tracts "
+            f"would be two rows: bring the measures of every year to one: python jobs/harmonize.py {which}--to {newer}"
+        )
 
 
 def _same_columns(one: str, columns: Mapping[str, str], other: str, found: Mapping[str, str]) -> None:

@@ -399,6 +399,29 @@ def test_years_of_another_vintage_are_refused_with_the_way_out(tmp_path) -> None
     assert cube_names(store) == ["made"]
 
 
+def test_years_with_other_codes_for_the_same_tracts_are_refused(tmp_path) -> None:
+    """Shannon County became Oglala Lakota in 2015: of one vintage, yet no row of the two years would meet."""
+    store = Store(str(tmp_path))
+
+    def year(number, *keys):
+        table = scores("46", 2014).iloc[: len(keys)].set_axis(list(keys)).rename_axis("geoid")
+        return put(store, {"46": table}, f"measures/mine/{number}")
+
+    older, newer = year(2014, "46001000100", "46113940500"), year(2015, "46001000100", "46102940500")
+    expected = r"46113940500.*46102940500.*harmonize.py --dataset mine --years 2014,2015 --to 2010"
+    with pytest.raises(InputError, match=expected):
+        write_cube(store, "made", {2014: older, 2015: newer}, None, QUIET)
+    assert cube_names(store) == []
+    write_cube(store, "made", {2014: older}, None, QUIET)
+    with pytest.raises(InputError, match=expected):
+        write_cube(store, "made", {2015: newer}, None, QUIET)
+    assert open_cube(store, "made")["tract"].values.tolist() == ["46001000100", "46113940500"]
+    # No year that stays has the older codes: nothing to refuse.
+    older = year(2014, "46001000100", "46102940500")
+    write_cube(store, "made", {2014: older, 2015: newer}, None, QUIET)
+    assert open_cube(store, "made")["estimate"].sel(tract="46102940500", measure="score").notnull().all()
+
+
 def test_a_cube_of_another_product_is_refused(tmp_path) -> None:
     store, results = filled(str(tmp_path))
     write_cube(store, "made", results, None, QUIET)
