@@ -339,14 +339,16 @@ def within(graph: csr_array, rows: Ints, steps: int) -> NDArray[np.bool_]:
 
 
 def _dealt(classes: Ints, groups: Ints, n_folds: int, draw: np.random.Generator) -> Ints:
-    """Return the fold of each unit: groups are dealt whole, the largest first, to where they even the classes out."""
+    """Return the fold of each unit: groups are dealt whole, the larger first, to where they even the classes out.
+
+    Which of two groups of similar size comes first is drawn: dealt strictly by size, groups of different sizes would
+    make the same folds in every repeat, and intervals would count them as new evidence.
+    """
     n_groups, n_classes = int(groups.max()) + 1, int(classes.max()) + 1
     counts = np.zeros((n_groups, n_classes))
     np.add.at(counts, (groups, classes), 1)
     share = np.maximum(counts.sum(axis=0), 1)
-    # Ties between groups of a size, and between folds, fall to the order drawn.
-    order = draw.permutation(n_groups)
-    order = order[np.argsort(-counts.sum(axis=1)[order], kind="stable")]
+    order = np.argsort(-counts.sum(axis=1) * draw.lognormal(sigma=0.5, size=n_groups), kind="stable")
     held, fold_of = np.zeros((n_folds, n_classes)), np.zeros(n_groups, np.int64)
     for place, group in enumerate(order):
         filled = (held + counts[group]) / share

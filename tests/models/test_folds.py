@@ -181,3 +181,19 @@ def test_a_fold_that_cannot_teach_is_named():
         check_fold(fold, constant, classes, ["a", "b"])
     with pytest.raises(InputError, match="fold 3 of repeat 2: class 1 has no unit"):
         check_fold(fold, values, np.array([0, 0, 0, 0, 1, 1]), ["a", "b"])
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_repeats_of_folds_of_states_are_other_folds_of_even_size(seed):
+    rng = np.random.default_rng(3)
+    states = np.repeat([f"{number:02d}" for number in range(50)], np.arange(5, 55)).astype(object)
+    classes = rng.integers(0, 2, len(states))
+    folds = state_folds(classes, states, 5, n_repeats=4, seed=seed)
+    of_repeat = []
+    for repeat in range(4):
+        here = [fold for fold in folds if fold.repeat == repeat]
+        assert sorted(np.concatenate([fold.test for fold in here])) == list(range(len(states)))
+        sizes = [len(fold.test) for fold in here]
+        assert max(sizes) < 1.5 * min(sizes)
+        of_repeat.append({frozenset(states[fold.test]) for fold in here})
+    assert all(one.isdisjoint(other) for place, one in enumerate(of_repeat) for other in of_repeat[:place])
