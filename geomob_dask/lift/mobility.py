@@ -235,7 +235,7 @@ def mean_shares(parts: Sequence[tuple[Ints, Floats]], n_units: int) -> Floats:
 
 
 def predictions_table(study: Study, shares: Floats) -> pd.DataFrame:
-    """Return the likeliest class and the probabilities of each unit, by key; of equal ones the lower class."""
+    """Return the likeliest class by mean probabilities, and these, by unit; of equal ones the lower class."""
     columns = {f"p_{number}": shares[:, number] for number in range(shares.shape[1])}
     return pd.DataFrame(
         {"predicted": shares.argmax(axis=1).astype(np.int64), **columns},
@@ -243,25 +243,41 @@ def predictions_table(study: Study, shares: Floats) -> pd.DataFrame:
     )
 
 
-def calibration_rows(shares: Floats, codes: Ints, names: Sequence[str]) -> pd.DataFrame:
+def calibration_rows(
+    parts: Sequence[tuple[Ints, Floats]], codes: Ints, names: Sequence[str], repeats: int
+) -> pd.DataFrame:
     """Return mean predicted probabilities and shares that are so, by class and bin of the probability.
 
     Parameters
     ----------
-    shares : shape (n_units, n_classes)
-        Of each unit while it was held out; a mean over repeats, so that a unit counts once.
+    parts : sequence of (shape (n_rows,), shape (n_rows, n_classes))
+        The units of a fold, and what its model predicted of them: not a mean over repeats, which no model says.
+    repeats : int
+        How often each unit was held out: ``units`` and intervals take it once.
 
     Returns
     -------
     DataFrame
         ``class``, and what `models.scores.calibration_curve` returns.
     """
+    rows = np.concatenate([rows for rows, _ in parts])
+    shares = np.concatenate([shares for _, shares in parts])
     tables = []
     for number, name in enumerate(names):
-        table = calibration_curve(codes == number, shares[:, number])
+        table = calibration_curve(codes[rows] == number, shares[:, number])
+        table["units"] = table["units"] / repeats
+        table["lower"], table["upper"] = _wilson(table["observed"].to_numpy(), table["units"].to_numpy())
         table.insert(0, "class", pd.array([name] * len(table), dtype="str"))
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:
+    """Return Wilson's interval of 95 % of shares of n units each."""
+    z = 1.959963984540054
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return middle - half, middle + half
 
 
 def confusion_rows(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.outputs import tables
+from geomob_dask.outputs.model_card import over_folds
 from geomob_dask.outputs.tables import written_whole
 from geomob_dask.runs.mobility import Request, Result
 from geomob_dask.runs.mobility_apply import Applied, applied_table
@@ -48,7 +49,11 @@ def summary_lines(store: Store, request: Request, result: Result) -> list[str]:
 def _with_interval(row: pd.Series) -> str:
     if pd.isna(row["value"]):
         return "—"
-    return f"{row['value']:.3f}" + ("" if pd.isna(row["lower"]) else f" ({row['lower']:.3f} to {row['upper']:.3f})")
+    return (
+        f"{row['value']:.3f}"
+        + ("" if pd.isna(row["lower"]) else f" ({row['lower']:.3f} to {row['upper']:.3f})")
+        + over_folds(row)
+    )
 
 
 def exported(result: Result) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from geomob_dask.outputs.mobility_plots import (
     one_of,
     score_plot,
 )
-from geomob_dask.outputs.model_card import card_html
+from geomob_dask.outputs.model_card import card_html, over_folds
 from geomob_dask.outputs.segregation_page import Section, page, sortable, write_page
 from geomob_dask.runs.mobility import Result
 
@@ -110,7 +110,7 @@ def _titles(about: Mapping[str, Any]) -> dict[str, str]:
 def _score_sections(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Section]:
     scores, titles = tables["scores"], _titles(about)
     published = published_scores(len(about["classes"]))
-    if about["study"] != "zones":
+    if differs_from_published(about):
         published = published.iloc[:0]
     # One legend stands above the first plot; the second lines up with it by the models' names.
     plots = [
@@ -149,8 +149,16 @@ def _score_table(scores: pd.DataFrame, titles: Mapping[str, str], sample: str) -
 
 
 def _with_interval(of: pd.Series) -> str:
+    if pd.isna(of["value"]):
+        return "—"
     known = not pd.isna(of["lower"])
-    return f"{of['value']:.3f} ({of['lower']:.3f}–{of['upper']:.3f})" if known else f"{of['value']:.3f}"
+    text = f"{of['value']:.3f} ({of['lower']:.3f}–{of['upper']:.3f})" if known else f"{of['value']:.3f}"
+    return text + over_folds(of)
+
+
+def differs_from_published(about: Mapping[str, Any]) -> bool:
+    """Tell whether a run studied anything but what the published scores are of: the cohort of zones, all features."""
+    return about["study"] != "zones" or not about.get("as_published", False)
 
 
 def _beside_published(scores: pd.DataFrame, published: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -199,7 +207,8 @@ def _map_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], s
     chosen = {name: _of(predictions, pair) for name, pair in pairs.items()}
     absent = len(units.index.difference(shapes.index))
     notes = [
-        "Left what is, right what a model says of units that it was not fitted on (mean probability over the repeats).",
+        "Left what is, right what a model says of units that it was not fitted on (the class of the "
+        "mean probability over the repeats).",
         "Move and zoom one map and the other follows; under the pointer are the unit, its outcome and probabilities.",
     ]
     others = len(shapes) - (len(units) - absent)
@@ -364,7 +373,8 @@ def _calibration_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataF
     plots = {name: calibration_plot(_of(table, pair), titles[name]) for name, pair in pairs.items()}
     text = (
         "Predicted probabilities of held-out units against the share that is so; on the diagonal, a probability means "
-        "what it says. Intervals of 95 % (Wilson) take the units of a bin as independent."
+        "what it says. Each is what one fold's model said; repeats are pooled and a unit counts once in the "
+        "intervals of 95 % (Wilson), which take the units of a bin as independent."
     )
     return Section("Calibration", text, [one_of(titles, plots, "Model and folds")])
 

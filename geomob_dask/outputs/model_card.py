@@ -112,7 +112,14 @@ def _features(about: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _interval(row: Any) -> str:
-    return "—" if pd.isna(row.lower) else f"{row.lower:.3f} to {row.upper:.3f}"
+    known = "—" if pd.isna(row.lower) else f"{row.lower:.3f} to {row.upper:.3f}"
+    return known + over_folds(row._asdict())
+
+
+def over_folds(row: Mapping[str, Any] | pd.Series) -> str:
+    """Return a note where a score is a mean over fewer folds than there are: AUC needs all classes in a fold."""
+    scored, every = int(row["scored_folds"]), int(row["all_folds"])
+    return f", {scored} of {every} folds" if 0 < scored < every else ""
 
 
 def _scores(scores: pd.DataFrame, models: Sequence[str]) -> list[list[str]]:

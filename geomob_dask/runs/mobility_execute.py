@@ -26,7 +26,7 @@ from geomob_dask.models.study import Study
 from geomob_dask.outputs.model_card import model_card
 from geomob_dask.outputs.model_files import FittedModel, checksum_of, to_bytes
 from geomob_dask.runs.execute import compute
-from geomob_dask.runs.mobility import CARD, MODEL, Request, as_pairs, folds_title
+from geomob_dask.runs.mobility import CARD, MODEL, Request, Universe, as_pairs, folds_title
 from geomob_dask.runs.mobility_apply import DatasetYear, check_target
 from geomob_dask.runs.plan import Plan
 from geomob_dask.runs.study import zones_counts
@@ -379,7 +379,7 @@ def _of_pairs(
             shares = lift.mean_shares(parts, len(study.keys))
             found = {
                 "predictions": lift.predictions_table(study, shares),
-                "calibration": lift.calibration_rows(shares, labels.codes, labels.names),
+                "calibration": lift.calibration_rows(parts, labels.codes, labels.names, request.repeats),
                 "confusion": lift.confusion_rows(parts, labels.codes, labels.names, request.repeats),
             }
             for what, table in found.items():
@@ -429,7 +429,9 @@ def _scores(request: Request, labels: Labels, folds: Mapping[str, Sequence[Fold]
 def _score_rows(
     labels: Labels, parts: Sequence[tuple[Fold, NDArray[np.float64]]], name: str, kind: str, sample: str
 ) -> pd.DataFrame:
-    table = score_table(labels.codes, parts, sample=sample)[["value", "lower", "upper"]].reset_index()
+    table = score_table(labels.codes, parts, sample=sample)[["value", "lower", "upper", "folds"]].reset_index()
+    table = table.rename(columns={"folds": "scored_folds"})
+    table["all_folds"] = len(parts)
     table.insert(0, "sample", pd.array([sample] * len(table), dtype="str"))
     return _named(table, name, kind)
 
@@ -461,6 +463,7 @@ def _about(
         "study": study.name,
         "outcome": study.outcome_title,
         "outcome_name": study.outcome_name,
+        "as_published": request.universe == Universe("zones"),
         "units": len(study.keys),
         "classes": list(labels.names),
         "class_counts": dict(zip(labels.names, labels.counts.tolist(), strict=True)),

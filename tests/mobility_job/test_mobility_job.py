@@ -12,8 +12,11 @@ from mobility_grid import FEATURES, QUIET, add_tracts, zones_store, zones_tables
 from stores import contents
 
 from geomob_dask.errors import InputError, RunError
+from geomob_dask.lift.mobility import calibration_rows
+from geomob_dask.outputs.mobility_report import write_report
+from geomob_dask.outputs.model_card import over_folds
 from geomob_dask.outputs.model_files import from_bytes
-from geomob_dask.runs.mobility import Request, Universe, fitted_model, make_plan, result
+from geomob_dask.runs.mobility import Request, Result, Universe, fitted_model, make_plan, result
 from geomob_dask.runs.mobility_apply import apply_model, given_model
 from geomob_dask.runs.mobility_execute import execute
 from geomob_dask.store import Store
@@ -103,7 +106,6 @@ def test_the_page_is_whole_and_needs_no_network(written: Path) -> None:
     page = (written / "r.html").read_text()
     for heading in (
         "How well they tell",
-        "Beside the published scores",
         "Where they are right",
         "What they rest on",
         "Attributes one by one",
@@ -116,8 +118,10 @@ def test_the_page_is_whole_and_needs_no_network(written: Path) -> None:
         "Model cards",
     ):
         assert f"<h2>{heading}</h2>" in page, heading
+    # Chosen features are not those that scores were published of.
+    assert "Beside the published scores" not in page
     # Units of the map, published numbers, a leak and a card.
-    for text in ("Town 0, OH", "0.851 (5 folds)", "the target in the table that is clustered", "Not for"):
+    for text in ("Town 0, OH", "the target in the table that is clustered", "Not for"):
         assert text in page, text
     for name in ("r.html", "m.html"):
         text = (written / name).read_text()
@@ -420,6 +424,35 @@ def test_what_the_run_says_of_itself_is_plain(country: Store, job) -> None:
     assert confusion["units"].sum() == pytest.approx(118)
     settings = found.tables["settings"]
     assert (settings["train_units"] + settings["test_units"] == 118).all()
+
+
+def test_published_scores_stand_beside_what_they_are_of(country: Store, job, tmp_path: Path) -> None:
+    assert job("mobility", *arguments(country)).code == 0
+    found = result(country, request())
+    assert found.about["as_published"] is False
+    same = Result({**found.about, "as_published": True}, found.tables, found.models, found.cards)
+    write_report(same, None, str(tmp_path / "r.html"))
+    page = (tmp_path / "r.html").read_text()
+    assert "<h2>Beside the published scores</h2>" in page
+    assert "0.851 (5 folds)" in page
+
+
+def test_calibration_is_of_what_models_say_and_a_unit_counts_once() -> None:
+    codes = np.array([0, 1])
+    # Two repeats, sure of opposite things: their mean says one half, which neither says.
+    sure = np.array([[1.0, 0.0], [0.0, 1.0]])
+    parts = [(np.arange(2), sure), (np.arange(2), sure[::-1])]
+    table = calibration_rows(parts, codes, ("low", "high"), 2)
+    assert set(table["predicted"]) == {0.0, 1.0}
+    assert table.groupby("class")["units"].sum().tolist() == [2, 2]
+    once = calibration_rows(parts[:1] * 2, codes, ("low", "high"), 2)
+    pd.testing.assert_frame_equal(once, calibration_rows(parts[:1], codes, ("low", "high"), 1))
+
+
+def test_a_score_of_fewer_folds_says_so() -> None:
+    row = {"value": 0.5, "lower": 0.4, "upper": 0.6, "scored_folds": 2, "all_folds": 3}
+    assert over_folds(row) == ", 2 of 3 folds"
+    assert over_folds({**row, "scored_folds": 3}) == ""
 
 
 @pytest.mark.real_data
