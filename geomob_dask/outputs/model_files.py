@@ -19,9 +19,12 @@ import numpy as np
 import pandas as pd
 import skops.io
 from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UnsupportedTypeException
 
 from geomob_dask.errors import InputError, RunError
+from geomob_dask.models.catalog import MODELS
 from geomob_dask.models.study import Feature
 from geomob_dask.store.provenance import canonical_json, sha256
 
@@ -170,9 +173,13 @@ def from_bytes(data: bytes, where: str) -> FittedModel:
     if sha256(dumped) != about.get("sha256"):
         raise InputError(f"{where}: the model in it is not the one it was written with (its checksum differs)")
     try:
-        return _built(about["model"], dumped, where)
-    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ImportError) as error:
+        built = _built(about["model"], dumped, where)
+        wrong = _wrong(built)
+    except (zipfile.BadZipFile, KeyError, IndexError, TypeError, ValueError, AttributeError, ImportError) as error:
         raise InputError(f"{where}: not a model file ({error!r}); expected what jobs/mobility.py wrote") from error
+    if wrong:
+        raise InputError(f"{where}: not a model file ({wrong}); expected what jobs/mobility.py wrote")
+    return built
 
 
 def _built(plain: Mapping[str, Any], dumped: bytes, where: str) -> FittedModel:
@@ -186,6 +193,57 @@ def _built(plain: Mapping[str, Any], dumped: bytes, where: str) -> FittedModel:
         classes=tuple(plain["classes"]),
         edges=tuple(plain["edges"]),
     )
+
+
+def _wrong(model: FittedModel) -> str | None:
+    """Return what is wrong with a model that was read, None where nothing is: compiled trees check nothing."""
+    pipeline = model.estimator
+    if not isinstance(pipeline, Pipeline):
+        return f"found a {type(pipeline).__name__}, expected a Pipeline"
+    last = pipeline.steps[-1][1]
+    if type(last) not in {type(entry.classifier(0)) for entry in MODELS.values()}:
+        return f"its last step is a {type(last).__name__}, which is no model of the catalogue"
+    count, classes = len(model.features), list(range(len(model.classes)))
+    if pipeline.n_features_in_ != count:
+        return f"it is of {pipeline.n_features_in_} features, and {_ABOUT} of {count}"
+    # What the last step is given: it refuses any other number by itself.
+    count = last.n_features_in_
+    if np.asarray(last.classes_).tolist() != classes or len(model.edges) != len(classes) - 1:
+        return f"it is of classes {np.asarray(last.classes_).tolist()}, and {_ABOUT} of {classes}"
+    if isinstance(last, RandomForestClassifier) and not all(
+        _sound_tree(one, count, classes) for one in last.estimators_
+    ):
+        return "a tree of it points outside its nodes or features"
+    if isinstance(last, HistGradientBoostingClassifier):
+        nodes = [tree.nodes for trees in last._predictors for tree in trees]
+        if not all(_sound_nodes(one, count) for one in nodes):
+            return "a tree of it points outside its nodes or features"
+    return None
+
+
+def _sound_tree(one: Any, count: int, classes: list[int]) -> bool:
+    tree = one.tree_
+    inside = tree.children_left != -1
+    left, right, feature = (part[inside] for part in (tree.children_left, tree.children_right, tree.feature))
+    return tree.value.shape[1:] == (1, len(classes)) and _sound(
+        left, right, feature, np.flatnonzero(inside), tree, count
+    )
+
+
+def _sound_nodes(nodes: Any, count: int) -> bool:
+    inside = nodes["is_leaf"] == 0
+    left, right, feature = (nodes[name][inside].astype(np.int64) for name in ("left", "right", "feature_idx"))
+    # No feature of the catalogue's models is categorical: bits of categories would be looked up at any place.
+    if nodes["is_categorical"].any():
+        return False
+    return _sound(left, right, feature, np.flatnonzero(inside), nodes, count)
+
+
+def _sound(left: Any, right: Any, feature: Any, at: Any, nodes: Any, count: int) -> bool:
+    """Tell whether children come after their node (so that there is an end) and exist, and features exist."""
+    many = len(nodes) if hasattr(nodes, "__len__") else nodes.node_count
+    after = all(bool(((child > at) & (child < many)).all()) for child in (left, right))
+    return many > 0 and after and bool(((feature >= 0) & (feature < count)).all())
 
 
 def _versions() -> dict[str, str]:

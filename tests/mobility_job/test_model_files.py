@@ -32,7 +32,6 @@ ESTIMATORS = {
     "elastic_net": ElasticNetLogistic(C=0.5, l1_ratio=0.3),
     "clusters": make_pipeline(ClusterLabels(3), LogisticRegression()),
     "forest": RandomForestClassifier(10, random_state=0),
-    "boosting": GradientBoostingClassifier(n_estimators=10, random_state=0),
     "histogram": HistGradientBoostingClassifier(max_iter=10, random_state=0),
 }
 
@@ -47,7 +46,9 @@ def values(classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
 
 def fitted(name: str = "logistic", classes: int = 2) -> FittedModel:
     x, y = values(classes)
-    pipeline = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), ESTIMATORS[name]).fit(x, y)
+    one = ESTIMATORS[name]
+    steps = [step for _, step in getattr(one, "steps", [("", one)])]
+    pipeline = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), *steps).fit(x, y)
     names = tuple(f"class_{number}" for number in range(classes))
     edges = tuple(float(number) for number in range(classes - 1))
     return FittedModel(name, name, pipeline, FEATURES, names, edges, "zones", "mobility", "f" * 64, "a" * 16)
@@ -154,6 +155,51 @@ def test_a_type_off_the_list_is_neither_written_nor_built() -> None:
     data = changed(to_bytes(fitted()), sha256=sha256(strange).hexdigest())
     with pytest.raises(InputError, match="expected only types of the models that are known here"):
         from_bytes(zipped({**members(data), "model.skops": strange}), "my.model")
+
+
+def tampered(model: FittedModel, **about: object) -> bytes:
+    """Return a file as a stranger could write it, checksum and all."""
+    from hashlib import sha256
+
+    strange = skops.io.dumps(model.estimator)
+    whole = members(to_bytes(fitted()))
+    plain = json.loads(whole["about.json"])
+    plain = {**plain, "sha256": sha256(strange).hexdigest(), "model": {**plain["model"], **about}}
+    return zipped({"about.json": json.dumps(plain).encode(), "model.skops": strange})
+
+
+def outside(part: str) -> FittedModel:
+    """Return a model of which one tree looks up what is not there."""
+    name, _, what = part.partition(" ")
+    model = fitted(name)
+    last = model.estimator.steps[-1][1]
+    if name == "histogram":
+        last._predictors[0][0].nodes[what][0] = 100_000
+    else:
+        getattr(last.estimators_[0].tree_, what)[0] = 100_000
+    return model
+
+
+@pytest.mark.parametrize("part", ["forest feature", "forest children_left", "histogram feature_idx", "histogram right"])
+def test_a_tree_that_points_outside_is_refused(part: str) -> None:
+    with pytest.raises(InputError, match=r"my.model: not a model file .a tree of it points outside"):
+        from_bytes(tampered(outside(part)), "my.model")
+
+
+def test_a_model_that_is_not_what_the_file_says_is_refused() -> None:
+    model = fitted()
+    with pytest.raises(InputError, match=r"of 3 features, and about.json of 2"):
+        from_bytes(
+            tampered(model, features=json.loads(members(to_bytes(model))["about.json"])["model"]["features"][:2]), "f"
+        )
+    with pytest.raises(InputError, match=r"of classes \[0, 1\], and about.json of \[0, 1, 2\]"):
+        from_bytes(tampered(model, classes=["a", "b", "c"]), "f")
+    with pytest.raises(InputError, match="expected a Pipeline"):
+        from_bytes(tampered(replace(model, estimator=StandardScaler())), "f")
+    x, y = values()
+    other = make_pipeline(SimpleImputer(), GradientBoostingClassifier(n_estimators=2)).fit(x, y)
+    with pytest.raises(InputError, match="no model of the catalogue"):
+        from_bytes(tampered(replace(model, estimator=other)), "f")
 
 
 def test_columns_are_found_by_name_and_absent_ones_told() -> None:
