@@ -112,7 +112,8 @@ def contiguity_folds(
     ----------
     classes : shape (n_units,), int
     pairs : shape (n_pairs, 2), int
-        Rows that are neighbours, both directions.
+        Nodes that are neighbours, both directions: units by their row, and n_units… for places that are no units.
+        Those are in no fold, but steps lead through them. Blocks grow over units alone.
     buffer : int
         Steps k of the graph around the tested units that are left out of training; 0 leaves out none.
     n_blocks : int
@@ -131,13 +132,16 @@ def contiguity_folds(
         )
     if buffer < 0:
         raise InputError(f"folds by contiguity: found a buffer of {buffer}, expected 0 steps or more")
-    graph = adjacency(pairs[:, 0], pairs[:, 1], len(classes))
+    n_units = len(classes)
+    whole = adjacency(pairs[:, 0], pairs[:, 1], max(n_units, int(pairs.max()) + 1))
+    of_units = pairs[(pairs < n_units).all(axis=1)]
+    graph = adjacency(of_units[:, 0], of_units[:, 1], n_units)
     folds = []
     for repeat in range(n_repeats):
         draw = _generator(seed, repeat)
         blocks = grow_blocks(graph, n_blocks or 4 * n_folds, draw)
         for fold in _by_group(classes, _dealt(classes, blocks, n_folds, draw), repeat):
-            near = within(graph, fold.test, buffer)
+            near = within(whole, fold.test, buffer)[:n_units]
             kept = np.flatnonzero(~near).astype(np.int64)
             if not len(kept):
                 raise InputError(
@@ -202,16 +206,42 @@ class FoldPlan:
             As the folds themselves, naming the outer fold.
         """
         seed = int(_generator(self.seed, fold.repeat, fold.number, 1).integers(2**31))
-        within_training = np.full(len(classes), -1, np.int64)
-        within_training[fold.train] = np.arange(len(fold.train))
-        cut = within_training[pairs] if len(pairs) else pairs
-        cut = cut[(cut >= 0).all(axis=1)] if len(pairs) else cut
+        trained = np.zeros(len(classes), dtype=bool)
+        trained[fold.train] = True
+        cut = renumber(pairs, trained)
         plan = replace(self, n_folds=n_folds, n_repeats=1, seed=seed)
         try:
             folds = plan.folds(classes[fold.train], np.asarray(states)[fold.train], cut)
         except InputError as error:
             raise InputError(f"training rows of {fold.name}: {error}") from error
         return [Fold(fold.repeat, one.number, fold.train[one.train], fold.train[one.test]) for one in folds]
+
+
+def renumber(pairs: Ints, kept: NDArray[np.bool_]) -> Ints:
+    """Return the pairs of a graph some of whose units are left out: they become nodes after the units that stay.
+
+    Steps are still counted through them: two units on both sides of one that is left out are two steps apart.
+
+    Parameters
+    ----------
+    pairs : shape (n_pairs, 2), int
+        Rows of units, or n_units… for nodes outside.
+    kept : shape (n_units,), bool
+
+    Examples
+    --------
+    >>> renumber(np.array([[0, 1], [1, 0], [1, 2], [2, 1]]), np.array([True, False, True]))
+    array([[0, 2],
+           [2, 0],
+           [2, 1],
+           [1, 2]])
+    """
+    if not len(pairs):
+        return pairs
+    inside = np.zeros(max(len(kept), int(pairs.max()) + 1), dtype=bool)
+    inside[: len(kept)] = kept
+    place = np.where(inside, np.cumsum(inside) - 1, inside.sum() + np.cumsum(~inside) - 1)
+    return np.asarray(place[pairs], dtype=np.int64)
 
 
 # What a fold must have -----------------------------------------------------------------------

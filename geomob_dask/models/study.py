@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.models.folds import renumber
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class Study:
     outcome_name, outcome_title : str
         Its column, and in words.
     pairs : shape (n_pairs, 2), int64
-        Rows that are neighbours, both directions; empty where no graph is known.
+        Nodes that are neighbours, both directions; empty where no graph is known. A unit is known by its row; nodes
+        n_units… are places around and between the units that are none themselves (no outcome, not in the cohort):
+        steps between units lead through them.
     """
 
     name: str
@@ -104,10 +107,7 @@ class Study:
         return found
 
     def rows(self, kept: NDArray[np.bool_]) -> Study:
-        """Return the study of some units; neighbours that are left out leave the pairs."""
-        place = np.cumsum(kept) - 1
-        inside = kept[self.pairs].all(axis=1) if len(self.pairs) else np.zeros(0, dtype=bool)
-        pairs = place[self.pairs[inside]].astype(np.int64) if len(self.pairs) else self.pairs
+        """Return the study of some units; those left out are nodes outside from then on."""
         return replace(
             self,
             keys=self.keys[kept],
@@ -115,7 +115,7 @@ class Study:
             states=self.states[kept],
             values=self.values[kept],
             outcome=self.outcome[kept],
-            pairs=pairs,
+            pairs=renumber(self.pairs, kept),
         )
 
     def columns(self, names: Sequence[str]) -> Study:

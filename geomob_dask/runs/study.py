@@ -353,10 +353,13 @@ def _pairs(store: Store, part: Any, keys: pd.Index) -> Pairs:
 
 
 def _positions(edges: pd.DataFrame, keys: pd.Index) -> Pairs:
-    """Return edges between keys as rows, both directions, in order."""
-    rows = np.column_stack([keys.get_indexer(edges.index), keys.get_indexer(edges["neighbor"])])
-    rows = rows[(rows >= 0).all(axis=1)]
-    return np.ascontiguousarray(rows[np.lexsort(rows.T[::-1])], dtype=np.int64)
+    """Return edges as rows of keys, both directions, in order; places that are not among keys follow, by their code."""
+    both = pd.Index(edges.index).append(pd.Index(edges["neighbor"]))
+    nodes = keys.append(both.difference(keys).unique().sort_values())
+    rows = np.column_stack([nodes.get_indexer(edges.index), nodes.get_indexer(edges["neighbor"])])
+    # A graph of some states knows the edges into others from one side only.
+    outward = rows[(rows >= len(keys)).any(axis=1)]
+    return np.unique(np.vstack([rows, outward[:, ::-1]]), axis=0).astype(np.int64).reshape(-1, 2)
 
 
 def zones_polygons(store: Store, vintage: str = ZONE_VINTAGE) -> gpd.GeoDataFrame:
@@ -461,7 +464,7 @@ def tracts_study(
         outcome=target.loc[keys].to_numpy(np.float64),
         outcome_name=outcome,
         outcome_title=f"{outcome} ({outcome_dataset} {outcome_year})",
-        pairs=_graph(store, vintage, keys, states),
+        pairs=_graph(store, vintage, keys),
     )
     return check_features(study)
 
@@ -532,11 +535,10 @@ def _domains(definition: Definition | None) -> dict[str, str]:
     return {one.measure: domain for domain, members in definition.domains.items() for one in members}
 
 
-def _graph(store: Store, vintage: str, keys: pd.Index, states: Sequence[str] | None) -> Pairs:
+def _graph(store: Store, vintage: str, keys: pd.Index) -> Pairs:
     snapshot = store.find(f"neighbors/{vintage}")
     if snapshot is None:
         return np.zeros((0, 2), dtype=np.int64)
-    parts = [part for state, part in snapshot.parts.items() if states is None or state in states]
-    edges = [_positions(store.read(part, ["focal", "neighbor"]), keys) for part in parts]
-    rows = np.concatenate([np.zeros((0, 2), dtype=np.int64), *edges])
-    return rows[np.lexsort(rows.T[::-1])]
+    # Steps may lead through states that are not studied.
+    edges = [store.read(part, ["focal", "neighbor"]) for part in snapshot.parts.values()]
+    return _positions(pd.concat(edges), keys) if edges else np.zeros((0, 2), dtype=np.int64)

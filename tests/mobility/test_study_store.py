@@ -72,14 +72,15 @@ def test_study_of_the_cohort(store, files):
         expected = book.characteristics.loc[study.keys, feature.name].to_numpy()
         np.testing.assert_array_equal(study.values[:, column], expected)  # noqa: PD011
     np.testing.assert_array_equal(study.outcome, book.outcomes.loc[study.keys, UPWARD_MOBILITY].to_numpy())
-    # 302 touches 401; 100 touches 200 alone, which is left out.
-    assert study.pairs.tolist() == [[1, 2], [2, 1]]
+    # 100 · 200 · 302 · 401 · 5000 in a row: 200 and 5000 are no units, but nodes 3 and 4 of the graph.
+    assert study.pairs.tolist() == [[0, 3], [1, 2], [1, 3], [2, 1], [2, 4], [3, 0], [3, 1], [4, 2]]
 
 
 def test_study_of_all_zones_keeps_missing_values(store):
     study = zones_study(store, cohort=False)
     assert list(study.keys) == ["00100", "00200", "00302", "00401", "06000"]
-    assert study.pairs.tolist() == [[0, 1], [1, 0], [1, 2], [2, 1], [2, 3], [3, 2]]
+    # 5000 has no outcome: node 5.
+    assert study.pairs.tolist() == [[0, 1], [1, 0], [1, 2], [2, 1], [2, 3], [3, 2], [3, 5], [5, 3]]
     missing = np.argwhere(np.isnan(study.values))
     assert missing.tolist() == [[1, study.feature_names.index("college_tuition_usd")]]
 
@@ -214,9 +215,16 @@ def test_tracts_join_measures_and_outcomes(country):
     np.testing.assert_array_equal(study.outcome, outcome.loc[study.keys].to_numpy())
     edges = country.frame("neighbors/sample").compute().reset_index()
     inside = edges[edges["focal"].isin(study.keys) & edges["neighbor"].isin(study.keys)]
-    found = {(study.keys[one], study.keys[other]) for one, other in study.pairs}
-    assert found == set(zip(inside["focal"], inside["neighbor"], strict=True))
-    assert len(study.pairs) == len(inside)
+    outside = sorted(set(edges["focal"]) - set(study.keys))
+    assert outside, "tracts without an outcome"
+    nodes = [*study.keys, *outside]
+    found = [(nodes[one], nodes[other]) for one, other in study.pairs]
+    assert sorted(found) == sorted(zip(edges["focal"], edges["neighbor"], strict=True))
+    units = study.pairs[(study.pairs < len(study.keys)).all(axis=1)]
+    assert len(units) == len(inside)
+    # Steps of one state's tracts may lead through another's.
+    one_state = tracts_study(country, [("sample", 2020)], states=["91"])
+    assert len(one_state.pairs) == len(edges)
 
 
 def test_tracts_of_a_definition_have_its_domains(country):

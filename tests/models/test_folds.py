@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.folds import Fold, FoldPlan, check_fold, contiguity_folds, state_folds, stratified_folds
+from geomob_dask.models.folds import (
+    Fold,
+    FoldPlan,
+    check_fold,
+    contiguity_folds,
+    renumber,
+    state_folds,
+    stratified_folds,
+)
 
 
 def mesh(rows, columns, islands=0):
@@ -147,6 +155,45 @@ def test_folds_inside_a_fold_never_see_what_it_tests(kind):
             if kind == "contiguity":
                 assert steps[np.ix_(one.train, one.test)].min() > 1
     assert len({tuple(rows) for rows in drawn}) > 1
+
+
+def test_folds_inside_a_fold_count_steps_through_what_it_left_out():
+    pairs, n = mesh(24, 24)
+    classes, states = classes_of(n, 2, 1), np.full(n, "IN")
+    plan, steps = FoldPlan("contiguity", n_folds=4, seed=5, buffer=2), steps_between(pairs, n)
+    for fold in plan.folds(classes, states, pairs):
+        for one in plan.inside(fold, classes, states, pairs, 3):
+            assert steps[np.ix_(one.train, one.test)].min() > 2
+
+
+def test_steps_lead_through_places_outside_the_study():
+    # Units 0…9 in a row, but between 4 and 5 lies node 10, no unit.
+    line = [(k, k + 1) for k in range(9) if k != 4] + [(4, 10), (10, 5)]
+    pairs = np.array(line + [(b, a) for a, b in line])
+    classes = np.arange(10) % 2
+    for buffer in (1, 2):
+        for fold in contiguity_folds(classes, pairs, 5, buffer=buffer, seed=1):
+            assert max(fold.train.max(), fold.test.max()) < 10
+            assert (4 in fold.test and 5 in fold.train) <= (buffer < 2)
+            assert (5 in fold.test and 4 in fold.train) <= (buffer < 2)
+    # One step never leads through a place outside: the folds are those without it.
+    without = contiguity_folds(classes, pairs[(pairs < 10).all(axis=1)], 5, seed=1)
+    for one, other in zip(contiguity_folds(classes, pairs, 5, seed=1), without, strict=True):
+        assert one.train.tolist() == other.train.tolist()
+        assert one.test.tolist() == other.test.tolist()
+
+
+def test_units_left_out_stay_in_the_graph():
+    pairs, n = mesh(5, 5)
+    kept = np.random.default_rng(0).random(n) < 0.6
+    cut = renumber(pairs, kept)
+    order = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])
+    assert (order[cut] == pairs).all()
+    again = np.arange(kept.sum()) % 2 == 0
+    twice = renumber(cut, again)
+    before, after = steps_between(pairs, n), steps_between(twice, n)
+    units = np.flatnonzero(kept)[again]
+    assert (after[: len(units), : len(units)] == before[np.ix_(units, units)]).all()
 
 
 @pytest.mark.parametrize(
