@@ -27,7 +27,9 @@ from geomob_dask.errors import InputError, RunError
 Floats = NDArray[np.float64]
 
 TOLERANCE = 1e-9
-"""How far a fit may be from its optimum: the largest gradient left, as a share of what the residuals could give."""
+"""Where a fit stops: the largest gradient left, as a share of what the residuals could give."""
+_ACCEPTED = 1e-6
+"""What a fit that rounding stopped earlier may have left, in the same units; more is refused."""
 _MAX_STEPS = 200
 _MAX_SWEEPS = 200
 _SWEEPS_A_SOLVE = 20
@@ -118,10 +120,10 @@ def logistic_path(
         intercepts.append(fit.intercepts)
         steps.append(taken)
         optimality.append(left)
-        if not left <= max(1e3 * TOLERANCE, 1e-6):
+        if not left <= _ACCEPTED:
             raise RunError(
                 f"elastic net: C={penalty:g}, l1_ratio={l1_ratio:g}: a gradient of {left:.2g} is left after {taken} "
-                f"steps, expected at most {TOLERANCE:g}; are features scaled?"
+                f"steps, expected at most {_ACCEPTED:g}; are features scaled?"
             )
     return LogisticPath(np.stack(coefficients), np.stack(intercepts), np.array(steps), np.array(optimality))
 

@@ -161,8 +161,8 @@ def score_table(
     Returns
     -------
     DataFrame
-        Indexed by ``score``: ``title``, ``value``, ``lower``, ``upper`` (see `interval`), ``folds``: how many had the
-        score (AUC needs all classes among those tested).
+        Indexed by ``score``: ``title``, ``value``, ``lower``, ``upper`` (see `interval`; NaN for training rows, which
+        tell nothing of new units), ``folds``: how many had the score (AUC needs all classes among those tested).
 
     Raises
     ------
@@ -178,6 +178,8 @@ def score_table(
             [function(codes[fold.test if sample == "test" else fold.train], p) for fold, p in predictions]
         )
         mean, lower, upper = interval(values, share, level)
+        if sample == "train":
+            lower = upper = np.nan
         rows.append((name, title, mean, lower, upper, int((~np.isnan(values)).sum())))
     return pd.DataFrame(rows, columns=["score", "title", "value", "lower", "upper", "folds"]).set_index("score")
 

@@ -45,6 +45,9 @@ TABLES = ("characteristics", "outcomes", "counties", "cohort", "polygons", "neig
 
 ATLAS, ATLAS_YEAR, ATLAS_VINTAGE, ATLAS_OUTCOME = "opportunity_atlas", 2018, "2010", "kir_pooled_p25"
 
+_TWIN = 0.9999
+# A feature closer to the target (Pearson's r) is the target.
+
 Pairs = NDArray[np.int64]
 
 
@@ -432,7 +435,8 @@ def tracts_study(
     ------
     InputError
         If a dataset or column is not there, two datasets share a column, the codes of tracts are of different vintages
-        (or of one name and yet without a key in common in a state), or a feature is constant.
+        (or of one name and yet without a key in common in a state), a feature is
+        constant, in the outcome's own collection, or the outcome under another name (a correlation beyond 0.9999).
     """
     outcome_at = f"measures/{outcome_dataset}/{outcome_year}"
     snapshot = store.snapshot(outcome_at)
@@ -441,6 +445,11 @@ def tracts_study(
     if not measures:
         raise InputError("measures: none named; expected one dataset and year, or more")
     at = [f"measures/{dataset}/{year}" for dataset, year in measures]
+    if outcome_at in at:
+        raise InputError(
+            f"measures: {outcome_at} is where the target {outcome!r} is; expected other measures, as another outcome "
+            "of the same people would pass for a feature"
+        )
     frames = {collection: _measures(store, collection, vintage, outcome_at, states) for collection in at}
     wanted = features if features is not None or definition is None else definition.measures
     chosen = _chosen_measures(frames, wanted, outcome)
@@ -466,7 +475,23 @@ def tracts_study(
         outcome_title=f"{outcome} ({outcome_dataset} {outcome_year})",
         pairs=_graph(store, vintage, keys),
     )
+    _refuse_twins(study)
     return check_features(study)
+
+
+def _refuse_twins(study: Study) -> None:
+    """Refuse a feature that is the outcome under another name."""
+    for name, values in zip(study.feature_names, study.values.T, strict=True):  # noqa: PD011
+        known = ~np.isnan(values)
+        one, other = values[known], study.outcome[known]
+        if len(one) < 3 or not np.ptp(one) or not np.ptp(other):
+            continue
+        r = float(np.corrcoef(one, other)[0, 1])
+        if abs(r) > _TWIN:
+            raise InputError(
+                f"feature {name!r}: its correlation with the target {study.outcome_name!r} is {r:.6f}; "
+                f"expected at most {_TWIN}, as more is the target under another name"
+            )
 
 
 def _column(store: Store, collection: str, name: str, states: Sequence[str] | None) -> pd.Series:

@@ -256,7 +256,11 @@ def test_tracts_of_two_datasets(country, tmp_path):
         ({"features": ["wealth"]}, "feature 'wealth': in none of the measures"),
         ({"features": ["kir_pooled_p25"]}, "the target is among the features"),
         ({"measures": []}, "measures: none named"),
-        ({"measures": [("opportunity_atlas", 2018)]}, "the target 'kir_pooled_p25' is among them"),
+        ({"measures": [("opportunity_atlas", 2018)]}, "is where the target 'kir_pooled_p25' is"),
+        (
+            {"measures": [("sample", 2020), ("opportunity_atlas", 2018)], "features": ["wealth"]},
+            "measures/opportunity_atlas/2018 is where the target",
+        ),
         ({"measures": [("sample", 1999)]}, "no measures/sample/1999"),
         ({"outcome_dataset": "survey"}, "no measures/survey/2018"),
     ],
@@ -265,6 +269,17 @@ def test_tract_studies_that_cannot_be(country, options, words):
     with pytest.raises(InputError) as error:
         tracts_study(country, options.pop("measures", [("sample", 2020)]), **options)
     assert words in str(error.value)
+
+
+def test_the_target_under_another_name_is_refused(country, tmp_path):
+    outcome = country.frame("measures/opportunity_atlas/2018").compute()["kir_pooled_p25"]
+    for year, noise in ((1, 0.0), (2, 0.1)):
+        other = 3 - 2 * outcome + noise * outcome.std() * np.random.default_rng(0).standard_normal(len(outcome))
+        other.rename("copy").to_csv(tmp_path / "copy.csv")
+        ingest.ingest_measures(country, str(tmp_path / "copy.csv"), "copy", 2000 + year, "sample")
+    with pytest.raises(InputError, match=r"feature 'copy': its correlation with the target .* is -1\.0"):
+        tracts_study(country, [("copy", 2001)])
+    assert tracts_study(country, [("copy", 2002)]).feature_names == ("copy",)
 
 
 def test_other_code_systems_are_refused(tmp_path):

@@ -121,6 +121,7 @@ def test_the_table_of_scores():
     assert (table["folds"] == 4).all()
     train = score_table(codes, [(fold, shares[fold.train]) for fold in folds], sample="train")
     assert train.loc["brier", "value"] == pytest.approx(brier(codes, shares), abs=0.05)
+    assert train[["lower", "upper"]].isna().all(axis=None), "the interval is of scores on new units"
     with pytest.raises(InputError, match="no folds"):
         score_table(codes, [])
 
