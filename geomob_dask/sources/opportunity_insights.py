@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ UPWARD_MOBILITY = "upward_mobility_1980_82_rank"
 
 _KEYS = ("CZ", "CZ Name", "State")
 _ZONE_DIGITS = 5
+_COLUMN_NUMBER = re.compile(r"\(\d+\)|-\d+(\.0)?")
 _LETTERS = {state.letters for state in STATES.values()}
 _XLS, _XLSX = b"\xd0\xcf\x11\xe0", b"PK\x03\x04"
 
@@ -196,10 +198,12 @@ def _open_xlsx(data: bytes, label: str) -> tuple[list[str], Callable[[str], list
 def _zone_table(rows: list[Row], columns: Sequence[Column], where: str) -> pd.DataFrame:
     header = _header_row(rows, where)
     place = _places(rows[header], columns, f"{where}, row {header + 1}")
-    first = next((n for n in range(header + 1, len(rows)) if _is_zone(rows[n][place["CZ"]])), len(rows))
-    if first == len(rows):
+    # Rows may end with their last filled cell.
+    rows = [[*row, *[""] * (len(rows[header]) - len(row))] for row in rows]
+    filled = [number for number in range(header + 1, len(rows)) if any(_text(cell) for cell in rows[number])]
+    kept = filled[1:] if filled and _is_numbering(rows[filled[0]]) else filled
+    if not kept:
         raise InputError(f"{where}: no zone below the header in row {header + 1}; expected a row a zone")
-    kept = [number for number in range(first, len(rows)) if any(_text(cell) for cell in rows[number])]
     zones = [_zone(rows[number][place["CZ"]], f"{where}, row {number + 1}") for number in kept]
     _refuse_twice(zones, kept, where)
     frame: dict[str, Any] = {
@@ -245,8 +249,13 @@ def _text(cell: Any) -> str:
     return str(cell).strip()
 
 
+def _is_numbering(row: Row) -> bool:
+    """Tell the row below the header that numbers the columns: (1), (2), …, which a spreadsheet may have made -1, -2."""
+    cells = [cell for cell in row[: len(_KEYS)] if _text(cell)]
+    return bool(cells) and all(_COLUMN_NUMBER.fullmatch(_text(cell)) for cell in cells)
+
+
 def _is_zone(cell: Any) -> bool:
-    # Below the header stand numbers of columns: (1), which a spreadsheet may have made -1.
     return isinstance(cell, (int, float)) and not isinstance(cell, bool) and cell > 0
 
 

@@ -11,6 +11,7 @@ from geomob_dask.sources.opportunity_insights import (
     OUTCOMES,
     UPWARD_MOBILITY,
     Change,
+    _zone_table,
     county_changes,
     minority_tracts,
     read_atlas,
@@ -109,6 +110,26 @@ def test_no_zone(tmp_path):
         del sheets[OUTCOMES][6:]
 
     refused(tmp_path, change, OUTCOMES, "no zone below the header in row 5")
+
+
+@pytest.mark.parametrize("cell", ["x", "-", -7])
+def test_first_row_without_a_zone(tmp_path, cell):
+    def change(sheets):
+        sheets[CHARACTERISTICS][6][0] = cell
+
+    refused(tmp_path, change, CHARACTERISTICS, "row 7", f"found {cell!r} for a zone")
+
+
+def test_a_zone_in_text_and_rows_cut_short(tmp_path):
+    sheets = sample_sheets()
+    plain = read_workbook(write_xlsx(tmp_path / "plain.xlsx", sheets)).characteristics
+    rows = sheets[CHARACTERISTICS]
+    rows[6][0] = str(rows[6][0])
+    short = _zone_table(
+        [list(rows[4]), ["(1)"], [], *[row[:-1] for row in rows[6:]]], zone_columns(CHARACTERISTICS), "s"
+    )
+    pd.testing.assert_frame_equal(short.iloc[:, :-1], plain.iloc[:, :-1])
+    assert short.iloc[:, -1].isna().all()
 
 
 @pytest.mark.parametrize(
