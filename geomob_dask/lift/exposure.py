@@ -134,7 +134,7 @@ def exposure(
     Returns
     -------
     Delayed
-        `Found`; `outputs.exposure_tables.exposure_table` makes a table of it. The same to the last bit for any
+        `Found`; `frames.exposure_tables.exposure_table` makes a table of it. The same to the last bit for any
         partitions.
     """
     run = run or Run("exposure")

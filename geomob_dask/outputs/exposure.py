@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.exposure_tables import long_table
 from geomob_dask.outputs import tables
-from geomob_dask.outputs.exposure_tables import long_table
 from geomob_dask.runs.exposure import Prepared, interactions, result, stored_report
 from geomob_dask.store import Store
 

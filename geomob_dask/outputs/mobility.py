@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import tables
-from geomob_dask.outputs.model_card import over_folds
 from geomob_dask.outputs.tables import written_whole
 from geomob_dask.runs.mobility import Request, Result
 from geomob_dask.runs.mobility_apply import Applied, applied_table

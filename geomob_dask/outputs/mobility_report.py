@@ -11,8 +11,10 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 from bokeh.layouts import row
+from markdown_it import MarkdownIt
 
 from geomob_dask.errors import InputError
+from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import maps
 from geomob_dask.outputs.mobility_map import actual_and_predicted
 from geomob_dask.outputs.mobility_plots import (
@@ -27,7 +29,6 @@ from geomob_dask.outputs.mobility_plots import (
     one_of,
     score_plot,
 )
-from geomob_dask.outputs.model_card import card_html, over_folds
 from geomob_dask.outputs.segregation_page import Section, page, sortable, write_page
 from geomob_dask.runs.mobility import Result
 
@@ -421,3 +422,8 @@ def _cards_section(result: Result) -> Section:
         for model, card in result.cards.items()
     )
     return Section("Model cards", "What each fitted model is, and what it is not for.", table=f"<div>{cards}</div>")
+
+
+def card_html(card: str) -> str:
+    """Return a model card as HTML; markup in the text is escaped."""
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(card))

@@ -13,12 +13,12 @@ from dask.delayed import Delayed
 from rich.console import Console
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.exposure_tables import exposure_table
 from geomob_dask.lift import exposure as lift
 from geomob_dask.lift.tasks import Run
 from geomob_dask.metrics.checks_exposure import check_reported_totals
 from geomob_dask.metrics.exposure import Interactions
 from geomob_dask.metrics.quality import Reason
-from geomob_dask.outputs.exposure_tables import exposure_table
 from geomob_dask.runs.commits import commit_all
 from geomob_dask.runs.execute import Carry, on
 from geomob_dask.runs.plan import EachState, Output, Plan

@@ -18,8 +18,8 @@ from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
 from geomob_dask.models.catalog import MODELS, model_named
 from geomob_dask.models.folds import FoldPlan
+from geomob_dask.models.model_files import FittedModel, from_bytes
 from geomob_dask.models.study import Study
-from geomob_dask.outputs.model_files import FittedModel, from_bytes
 from geomob_dask.runs.plan import Output, Plan
 from geomob_dask.runs.study import (
     ATLAS,

@@ -16,7 +16,7 @@ from rich.console import Console
 from geomob_dask.errors import InputError
 from geomob_dask.lift.models import predict_partitions
 from geomob_dask.lift.tasks import Run
-from geomob_dask.outputs.model_files import FittedModel, from_bytes
+from geomob_dask.models.model_files import FittedModel, from_bytes
 from geomob_dask.runs.execute import compute
 from geomob_dask.runs.mobility import Request, fitted_model
 from geomob_dask.runs.plan import Output, Plan

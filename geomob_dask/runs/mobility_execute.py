@@ -21,10 +21,10 @@ from geomob_dask.lift.tasks import Run
 from geomob_dask.models.catalog import MODELS
 from geomob_dask.models.folds import Fold, check_fold
 from geomob_dask.models.labels import Labels, make_labels
+from geomob_dask.models.model_card import model_card
+from geomob_dask.models.model_files import FittedModel, checksum_of, to_bytes
 from geomob_dask.models.scores import BASELINES, score_table
 from geomob_dask.models.study import Study
-from geomob_dask.outputs.model_card import model_card
-from geomob_dask.outputs.model_files import FittedModel, checksum_of, to_bytes
 from geomob_dask.runs.execute import compute
 from geomob_dask.runs.mobility import CARD, MODEL, Request, Universe, as_pairs, folds_title
 from geomob_dask.runs.mobility_apply import DatasetYear, check_target

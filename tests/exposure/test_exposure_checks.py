@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from geomob_dask.errors import InputError, RunError
+from geomob_dask.frames.exposure_tables import LONG_COLUMNS, exposure_table, long_table
 from geomob_dask.metrics import checks_exposure as checks
 from geomob_dask.metrics.exposure import exposure_by_region
-from geomob_dask.outputs.exposure_tables import LONG_COLUMNS, exposure_table, long_table
 
 REGIONS, GROUPS = ["39001", "39003"], ["black_nh", "white_nh"]
 

@@ -13,9 +13,9 @@ from stores import contents
 
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.lift.mobility import calibration_rows
+from geomob_dask.models.model_card import over_folds
+from geomob_dask.models.model_files import from_bytes
 from geomob_dask.outputs.mobility_report import write_report
-from geomob_dask.outputs.model_card import over_folds
-from geomob_dask.outputs.model_files import from_bytes
 from geomob_dask.runs.mobility import Request, Result, Universe, fitted_model, make_plan, result
 from geomob_dask.runs.mobility_apply import apply_model, given_model
 from geomob_dask.runs.mobility_execute import execute
@@ -402,7 +402,7 @@ def test_a_feature_that_is_missing_in_all_of_a_fold(tmp_path: Path) -> None:
 
 
 def test_a_model_file_of_another_version_in_the_store(tmp_path: Path, monkeypatch) -> None:
-    import geomob_dask.outputs.model_files as files
+    import geomob_dask.models.model_files as files
 
     store = zones_store(str(tmp_path))
     execute(store, request(), make_plan(store, request()), None, QUIET)

@@ -23,8 +23,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.models.clusters import ClusterLabels
 from geomob_dask.models.elastic_net import ElasticNetLogistic
+from geomob_dask.models.model_files import FittedModel, from_bytes, to_bytes
 from geomob_dask.models.study import Feature
-from geomob_dask.outputs.model_files import FittedModel, from_bytes, to_bytes
 
 FEATURES = tuple(Feature(name, name, "a domain", "share") for name in ("one", "two", "three"))
 ESTIMATORS = {
@@ -207,6 +207,7 @@ def test_columns_are_found_by_name_and_absent_ones_told() -> None:
     x, _ = values()
     table = pd.DataFrame(x, columns=["one", "two", "three"])
     turned = table[["three", "one", "two"]].assign(more="text")
+    assert model.values(turned).flags.c_contiguous
     np.testing.assert_array_equal(model.predict(model.values(turned)), model.predict(x))
     with pytest.raises(InputError, match="my table: no column 'two', which the model logistic was fitted on"):
         model.values(turned.drop(columns="two"), "my table")

@@ -26,7 +26,6 @@ from skops.io.exceptions import UnsupportedTypeException
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.models.catalog import MODELS
 from geomob_dask.models.study import Feature
-from geomob_dask.store.provenance import canonical_json, sha256
 
 FORMAT = 1
 _ABOUT, _MODEL = "about.json", "model.skops"
@@ -94,7 +93,7 @@ class FittedModel:
 
         Returns
         -------
-        shape (n_rows, n_features), float64
+        shape (n_rows, n_features), float64, C-contiguous
             NaN where an attribute is missing.
 
         Raises
@@ -112,7 +111,8 @@ class FittedModel:
         text = [name for name in chosen if not pd.api.types.is_numeric_dtype(chosen[name])]
         if text:
             raise InputError(f"{where}: column {text[0]!r}: found {chosen[text[0]].dtype}, expected numbers")
-        return np.asarray(chosen.to_numpy(dtype=np.float64, na_value=np.nan))
+        # pandas hands out columns (Fortran order), on which a matrix product may round otherwise than on rows.
+        return np.ascontiguousarray(chosen.to_numpy(dtype=np.float64, na_value=np.nan))
 
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each class, shape (n_rows, n_classes)."""
@@ -138,9 +138,9 @@ def to_bytes(model: FittedModel) -> bytes:
         "format": FORMAT,
         "model": {name: value for name, value in asdict(model).items() if name != "estimator"},
         "fitted_with": _versions(),
-        "sha256": sha256(dumped),
+        "sha256": hashlib.sha256(dumped).hexdigest(),
     }
-    return _zip({_ABOUT: canonical_json(about), _MODEL: dumped})
+    return _zip({_ABOUT: _json(about), _MODEL: dumped})
 
 
 def from_bytes(data: bytes, where: str) -> FittedModel:
@@ -170,7 +170,7 @@ def from_bytes(data: bytes, where: str) -> FittedModel:
                 f"{where}: fitted with {package} {then}, found {package} {now} here; expected the same, "
                 "or train the model again with jobs/mobility.py"
             )
-    if sha256(dumped) != about.get("sha256"):
+    if hashlib.sha256(dumped).hexdigest() != about.get("sha256"):
         raise InputError(f"{where}: the model in it is not the one it was written with (its checksum differs)")
     try:
         built = _built(about["model"], dumped, where)
@@ -269,6 +269,10 @@ def _unknown(dumped: bytes) -> list[str]:
 # The same bytes ------------------------------------------------------------------------------
 
 
+def _json(value: Any) -> bytes:
+    return f"{json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
+
+
 def _canonical(dumped: bytes) -> bytes:
     """Return a dump without what changes from process to process.
 
@@ -317,7 +321,7 @@ def checksum_of(
     keys: NDArray[np.object_], names: Sequence[str], values: NDArray[np.float64], outcome: NDArray[np.float64]
 ) -> str:
     """Return a SHA-256 of a study's units, features and outcome."""
-    digest = hashlib.sha256(canonical_json([[str(key) for key in keys], list(names)]))
+    digest = hashlib.sha256(_json([[str(key) for key in keys], list(names)]))
     # A missing value is one NaN, whatever its bits.
     for array in (values, outcome):
         digest.update(np.where(np.isnan(array), np.nan, array).astype("<f8").tobytes())

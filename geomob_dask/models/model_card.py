@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from markdown_it import MarkdownIt
 
 _LIMITS = (
     "It describes places, not people: an area's class says nothing certain about any child who grows up there.",
@@ -66,11 +65,6 @@ def model_card(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Dat
         *_section("Where it comes from", _provenance(about)),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def card_html(card: str) -> str:
-    """Return a card as HTML; what looks like HTML in it is shown as it stands."""
-    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(card))
 
 
 def _section(title: str, lines: Iterable[str]) -> tuple[str, str]:

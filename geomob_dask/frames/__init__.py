@@ -1,0 +1,1 @@
+"""Functions of Dask frames: the three forms of lifting, and each product."""
