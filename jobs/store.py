@@ -7,11 +7,12 @@ from rich.progress import track
 
 from geomob_dask import cli
 from geomob_dask.errors import RunError
-from geomob_dask.outputs.audit import listed_lines, unreferenced_lines
+from geomob_dask.outputs.audit import listing_lines, unreferenced_lines
 from geomob_dask.runs import verify as runs
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.durations import seconds_of
 from geomob_dask.store import Store, audit
+from geomob_dask.store.listing import listing
 
 app = cli.application(
     "Tell what a store holds, what in it is damaged or stale, and remove what nothing refers to.",
@@ -39,7 +40,8 @@ def verify_store(
     settings = load_settings(config, store=store, cluster=cluster)
     where, prefix = Store(settings.store), prefix.rstrip("/")
     if dry_run:
-        return cli.say(listed_lines(runs.collections(where, prefix)))
+        table = listing(where, prefix)
+        return cli.say(listing_lines(table[table["kind"] != "cubes"]))
     with cli.cluster(settings) as client:
         found = runs.verify(where, client, cli.console, prefix=prefix)
     cli.say(found.lines())
@@ -77,7 +79,7 @@ def clean(
 def list_store(prefix: PrefixArgument = "", store: cli.StoreOption = None, config: cli.ConfigOption = None) -> None:
     """Tell which collections a store holds, with their parts, rows, bytes and commits."""
     where = Store(load_settings(config, store=store).store)
-    cli.say(listed_lines(runs.collections(where, prefix.rstrip("/"))))
+    cli.say(listing_lines(listing(where, prefix.rstrip("/"))))
 
 
 if __name__ == "__main__":

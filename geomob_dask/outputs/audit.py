@@ -1,24 +1,34 @@
 """What a store holds, and what nothing in it refers to, as text."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from geomob_dask.runs.verify import Listed
+import pandas as pd
+
 from geomob_dask.store.audit import Unreferenced
 from geomob_dask.store.objects import Found
 
 
-def listed_lines(collections: Sequence[Listed]) -> list[str]:
-    """Return a line a collection."""
-    if not collections:
+def listing_lines(table: pd.DataFrame) -> list[str]:
+    """Return one line per collection of a listing, then their total.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `geomob_dask.store.listing.listing` returns it.
+    """
+    if table.empty:
         return ["nothing is committed"]
-    width = max(len(one.name) for one in collections)
-    lines = [
-        f"{one.name:<{width}}  {one.states:>3} parts {one.rows:>9,} rows {one.size / 2**20:>9.1f} MiB "
-        f"{one.commits:>4} commits  {', '.join(one.jobs)}"
-        for one in collections
-    ]
-    parts, size = sum(one.states for one in collections), sum(one.size for one in collections)
-    return [*lines, f"{len(collections)} collections, {parts:,} parts, {size / 2**20:,.1f} MiB"]
+    width = table["collection"].str.len().max()
+    lines = [f"{row.collection:<{width}}  {_amounts(row)}  {row.made_by}" for row in table.itertuples()]
+    total = f"{table['states'].sum():,} parts, {table['size'].sum() / 2**20:,.1f} MiB"
+    return [*lines, f"{len(table):,} collections, {total}"]
+
+
+def _amounts(row: Any) -> str:
+    # Icechunk keeps the states, rows and commits of a cube.
+    counts = " " * 37 if pd.isna(row.states) else f"{row.states:>3} parts {row.rows:>9,} rows {row.commits:>4} commits"
+    return f"{counts} {row.size / 2**20:>9.1f} MiB"
 
 
 def unreferenced_lines(found: Unreferenced) -> list[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from geomob_dask.errors import InputError
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
-from geomob_dask.store import Part, Snapshot, Store, audit
+from geomob_dask.store import Part, Store, audit
 from geomob_dask.store.audit import Collection, Contents, Finding
 
 # A task costs milliseconds, a small object in a bucket about as much: many of them stand in one task.
@@ -118,7 +118,7 @@ def verify(store: Store, client: distributed.Client | None, console: Console, *,
         stale=tuple(finding for finding in findings if finding.kind == audit.STALE),
         outside=sources.outside,
         unlisted=len(_unlisted(there, chosen, prefix)),
-        cubes=() if prefix else _cubes(there),
+        cubes=() if prefix else tuple(there.cubes),
     )
 
 
@@ -191,60 +191,3 @@ def _unlisted(there: Contents, collections: Sequence[Collection], prefix: str) -
     listed = {part.key for one in collections if one.newest is not None for part in one.newest.parts.values()}
     listed |= {key for one in collections for parts in one.older.values() for key in parts}
     return {key for key in there.keys if key.startswith(f"{prefix}/" if prefix else "")} - listed
-
-
-def _cubes(there: Contents) -> tuple[str, ...]:
-    inside = {found.key.removeprefix(audit.CUBES) for found in there.others if found.key.startswith(audit.CUBES)}
-    # Names that begin with a dot are lock files of writers.
-    return tuple(sorted({name for name in (key.split("/", 1)[0] for key in inside) if not name.startswith(".")}))
-
-
-# What a store holds ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A collection in a list.
-
-    Attributes
-    ----------
-    name : str
-    states, rows, size : int
-        Parts, their rows and bytes.
-    commits : int
-        Snapshots that are kept.
-    jobs : tuple of str
-        What made its parts.
-    """
-
-    name: str
-    states: int
-    rows: int
-    size: int
-    commits: int
-    jobs: tuple[str, ...]
-
-
-def collections(store: Store, prefix: str = "") -> list[Listed]:
-    """Return what a store holds, from its newest snapshots.
-
-    Raises
-    ------
-    StoreError
-        If a newest snapshot cannot be read.
-    """
-    there = audit.contents(store.objects, prefix)
-    found = audit.each(store.find, sorted(there.snapshots))
-    return [_listed(snapshot, len(there.snapshots[snapshot.collection])) for snapshot in found if snapshot]
-
-
-def _listed(snapshot: Snapshot, commits: int) -> Listed:
-    parts = snapshot.parts.values()
-    return Listed(
-        snapshot.collection,
-        len(parts),
-        sum(part.rows for part in parts),
-        sum(part.size for part in parts),
-        commits,
-        tuple(sorted({str(what["job"]) for what in snapshot.runs.values()})),
-    )

@@ -104,6 +104,17 @@ class Contents:
         """Return the keys of all parts."""
         return frozenset(found.key for parts in self.parts.values() for found in parts)
 
+    @property
+    def cubes(self) -> dict[str, int]:
+        """Return the bytes of every cube, by name."""
+        sizes: dict[str, int] = {}
+        for found in self.others:
+            name, inside, _ = found.key.removeprefix(CUBES).partition("/")
+            # A name that begins with a dot is the lock file of a writer.
+            if found.key.startswith(CUBES) and inside and not name.startswith("."):
+                sizes[name] = sizes.get(name, 0) + found.size
+        return dict(sorted(sizes.items()))
+
 
 def contents(objects: Objects, prefix: str = "") -> Contents:
     """Return what lies below a prefix, in one listing."""
