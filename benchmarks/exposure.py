@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from geomob_dask.cluster import connect
+from geomob_dask.frames.groups import GroupCounts, group_counts
 from geomob_dask.metrics.exposure import Exposures, Summing, exposure_by_region, plain_sums
 from geomob_dask.runs.exposure import Request, execute, prepare
 from geomob_dask.runs.regions import ingest_regions
 from geomob_dask.settings import LocalSection, Settings
 from geomob_dask.sources import acs
-from geomob_dask.sources.groups import Edition, Group, GroupCounts, group_counts
+from geomob_dask.sources.groups import Edition, Group
 from geomob_dask.sources.regions import read_regions
 from geomob_dask.store import Provenance, Store
 from geomob_dask.transforms.exact_sums import region_sums

@@ -15,23 +15,18 @@ import dask_geopandas
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.overlay import block_crosswalk
 from geomob_dask.lift.exposure import merge
 from geomob_dask.lift.tasks import Run
-from geomob_dask.sources.geocorr import EQUAL_AREA, crosswalk_by_area
 from geomob_dask.transforms import crosswalk as kernels
 from geomob_dask.transforms.crosswalk import Links, check_links, check_mass_balance
 from geomob_dask.transforms.exact_sums import ExactSums, region_sums
 
 Floats = NDArray[np.float64]
-
-# Of a tract's area: what the overlay's rounding leaves is no land.
-_NOTHING = 1e-9
-
 
 # Polygons to shares ------------------------------------------------------------------------------
 
@@ -68,55 +63,6 @@ def area_crosswalk(
     names = [str(number) for number in range(tracts.npartitions)] if partitions is None else list(partitions)
     blocks = zip(names, tracts[["geometry"]].to_delayed(), strict=True)
     return {name: run.task("overlay", name, block_crosswalk, block, regions, least) for name, block in blocks}
-
-
-def block_crosswalk(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, least: float = 0.0) -> pd.DataFrame:
-    """Return which share of each tract of one block lies in which region, by area.
-
-    Returns
-    -------
-    DataFrame
-        Index ``geoid``, sorted; ``region`` (empty: in none), ``region_name``, ``afact``, ``afact2`` (NaN without a
-        region). The shares of every tract sum to 1.
-
-    Raises
-    ------
-    GeometryError
-        As `sources.geocorr.crosswalk_by_area`.
-    """
-    near = regions
-    if len(tracts) and tracts.crs == regions.crs:
-        left, bottom, right, top = tracts.total_bounds
-        near = regions.cx[left:right, bottom:top]
-    if near.empty:
-        links = pd.DataFrame({"geoid": [], "region": [], "afact": [], "afact2": []})
-    else:
-        layers = (
-            _measurable(tracts.reset_index(names="geoid")),
-            _measurable(near.reset_index(names="region")),
-        )
-        links = crosswalk_by_area(*layers, key="geoid", region="region")
-    links = links[links["afact"] >= max(least, _NOTHING)]
-    within = links.groupby("geoid")["afact"].sum().reindex(tracts.index).fillna(0.0)
-    rest = (1.0 - within)[lambda left: left > _NOTHING]
-    nowhere = pd.DataFrame({"geoid": rest.index, "region": "", "afact": rest.to_numpy(), "afact2": np.nan})
-    table = pd.concat([links, nowhere]) if len(links) else nowhere
-    table = table.sort_values(["geoid", "region"]).set_index("geoid")
-    names = near["region_name"].to_dict() if "region_name" in near else {}
-    table.insert(1, "region_name", [names.get(region, "") for region in table["region"]])
-    table.index = table.index.astype("str")
-    return table.astype({"region": "str", "region_name": "str", "afact": "float64", "afact2": "float64"})
-
-
-def _measurable(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return a layer in metres; projecting can make an outline touch itself."""
-    if layer.crs is None:
-        return layer
-    projected = layer.to_crs(EQUAL_AREA)
-    invalid = ~projected.is_valid
-    if invalid.any():
-        projected.loc[invalid, "geometry"] = shapely.make_valid(projected.geometry[invalid].to_numpy())
-    return projected
 
 
 # Areal interpolation -----------------------------------------------------------------------------

@@ -7,7 +7,8 @@ import geopandas as gpd
 from dask.delayed import Delayed
 
 from geomob_dask.lift.tasks import Run
-from geomob_dask.transforms.display import CRS, display_tolerance, for_display
+from geomob_dask.transforms.display import display_tolerance, for_display
+from geomob_dask.transforms.projection import EQUAL_AREA
 
 
 def simplified(tracts: dask_geopandas.GeoDataFrame, partitions: Sequence[str], run: Run) -> dict[str, Delayed]:
@@ -21,6 +22,6 @@ def simplified(tracts: dask_geopandas.GeoDataFrame, partitions: Sequence[str], r
         Their names.
     """
     boxes: gpd.GeoSeries = tracts.spatial_partitions
-    tolerance = display_tolerance(boxes.to_crs(CRS).total_bounds)
+    tolerance = display_tolerance(boxes.to_crs(EQUAL_AREA).total_bounds)
     parts = zip(partitions, tracts.to_delayed(), strict=True)
     return {name: run.task("simplify", name, for_display, part, tolerance) for name, part in parts}

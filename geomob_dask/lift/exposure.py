@@ -16,6 +16,7 @@ import pandas as pd
 from dask.delayed import Delayed
 
 from geomob_dask.errors import InputError, SettingsError
+from geomob_dask.frames.groups import GroupCounts, group_counts
 from geomob_dask.lift.tasks import Run
 from geomob_dask.metrics.checks_exposure import check_exposures
 from geomob_dask.metrics.exposure import (
@@ -28,7 +29,7 @@ from geomob_dask.metrics.exposure import (
     interactions_from_sums,
 )
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
-from geomob_dask.sources.groups import Edition, GroupCounts, group_counts
+from geomob_dask.sources.groups import Edition
 from geomob_dask.transforms.crosswalk import check_mass_balance
 from geomob_dask.transforms.exact_sums import ExactSums
 

@@ -39,7 +39,8 @@ from geomob_dask.errors import InputError
 from geomob_dask.outputs.map_page import PAGE, SCRIPT
 from geomob_dask.outputs.tables import written_whole
 from geomob_dask.sources.states import state_name
-from geomob_dask.transforms.display import CRS, Geometry, display_tolerance, simplify_for_display
+from geomob_dask.transforms.display import Geometry, display_tolerance, simplify_for_display
+from geomob_dask.transforms.projection import EQUAL_AREA
 
 # The darkest step of each is left out: state lines would be lost on it.
 OPPORTUNITY_PALETTE = tuple(reversed(YlGnBu9[1:]))
@@ -273,7 +274,7 @@ def arrange(tracts: gpd.GeoDataFrame) -> tuple[Geometry, list[_Inset], list[str]
     geometry = np.empty(len(tracts), dtype=object)
     scales: list[str] = []
     if len(mainland):
-        geometry[mainland] = tracts.geometry.iloc[mainland].to_crs(CRS).to_numpy()
+        geometry[mainland] = tracts.geometry.iloc[mainland].to_crs(EQUAL_AREA).to_numpy()
         moved = present
     else:
         mainland, moved = rows_of[present[0]], present[1:]

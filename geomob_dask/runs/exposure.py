@@ -14,6 +14,7 @@ from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.exposure_tables import exposure_table
+from geomob_dask.frames.groups import group_counts
 from geomob_dask.lift import exposure as lift
 from geomob_dask.lift.tasks import Run
 from geomob_dask.metrics.checks_exposure import check_reported_totals
@@ -23,7 +24,7 @@ from geomob_dask.runs.commits import commit_all
 from geomob_dask.runs.execute import Carry, on
 from geomob_dask.runs.plan import EachState, Output, Plan
 from geomob_dask.runs.regions import Regions, find_regions, region_tables
-from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, group_counts, load_grouping
+from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
 from geomob_dask.store import Commit, Part, Provenance, Snapshot, Store
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.relations import link_shares
 from geomob_dask.lift.harmonize import Conversion, Sums, added, convert
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
@@ -20,12 +21,14 @@ from geomob_dask.runs.plan import Output, Plan
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import Kind, kinds_of
 from geomob_dask.sources.prices import SHIPPED, read_prices
-from geomob_dask.sources.relationships import Relation, RelationColumns, plain_codes, read_relation
+from geomob_dask.sources.relationships import RelationColumns, plain_codes, read_relation
 from geomob_dask.sources.vintages import recoding, vintage
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 from geomob_dask.store.provenance import sha256
 from geomob_dask.transforms.harmonize import Balance
 
+# Shares of tracts and lines for the user, by file and options.
+_Relations = dict[tuple[Any, ...], tuple[pd.DataFrame, tuple[str, ...]]]
 # Of the sources of a state: more than this not in a table of relationships, and it is of other tracts.
 _STRANGERS = 0.5
 
@@ -135,11 +138,11 @@ def prepare(store: Store, requests: Sequence[Request]) -> list[Prepared]:
         If the measures are not there, a vintage is not known, its tracts differ and there is no table of relationships
         or one of other vintages, a column's kind is not known, or a year has no index of prices.
     """
-    relations: dict[tuple[Any, ...], Relation] = {}
+    relations: _Relations = {}
     return [_prepared(store, request, relations) for request in requests]
 
 
-def _prepared(store: Store, request: Request, relations: dict[tuple[Any, ...], Relation]) -> Prepared:
+def _prepared(store: Store, request: Request, relations: _Relations) -> Prepared:
     if not 0 <= request.lost < 1:
         raise InputError(f"--lost {request.lost}: expected a share from 0 to 1")
     if request.medians not in ("refuse", "missing"):
@@ -164,10 +167,9 @@ def _prepared(store: Store, request: Request, relations: dict[tuple[Any, ...], R
     if request.crosswalk is not None:
         key = (request.crosswalk, source, request.to, request.columns, request.least)
         if key not in relations:
-            relations[key] = read_relation(
-                request.crosswalk, source, request.to, columns=request.columns, least=request.least
-            )
-        given, lines = relations[key].rows, relations[key].lines
+            relation = read_relation(request.crosswalk, source, request.to, columns=request.columns)
+            relations[key] = link_shares(relation, least=request.least)
+        given, lines = relations[key]
         # What the file does not name of the same tracts, the registry does.
         others = links[~links["source"].isin(given["source"])] if same else links.iloc[:0]
         links = pd.concat([given, others], ignore_index=True)

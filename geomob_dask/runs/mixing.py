@@ -11,6 +11,7 @@ from dask.delayed import Delayed
 from rich.console import Console
 
 from geomob_dask.errors import DefinitionError
+from geomob_dask.frames.categories import read_positions
 from geomob_dask.lift import segregation as lift
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.commits import commit_all
@@ -69,7 +70,7 @@ class Request:
             raise DefinitionError(f"--weight {self.weight}: expected a number between 0 and 1")
         brackets, classes = self.brackets, self.universe.classes
         left = len(brackets.brackets) if classes is None else int(classes[-1]) + 1
-        positions = brackets.positions(self.positions, left)
+        positions = read_positions(brackets, self.positions, left)
         return lift.Mixture(positions, brackets.cuts, self.weight, tuple(leaf.path for leaf in brackets.parts))
 
     @property

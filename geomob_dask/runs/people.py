@@ -13,20 +13,20 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import DefinitionError, InputError
+from geomob_dask.frames.categories import category_counts, merge_categories, merge_classes
 from geomob_dask.lift.halo import Edges
 from geomob_dask.lift.segregation import Block, Tally, tally
-from geomob_dask.metrics.brackets import merge_brackets
 from geomob_dask.metrics.counts import Floats, Integers
 from geomob_dask.runs.plan import of_states
 from geomob_dask.runs.regions import Regions, find_regions, region_tables
-from geomob_dask.sources.brackets import Brackets, Categories, People
+from geomob_dask.sources.brackets import Brackets, Categories
 from geomob_dask.sources.keys import listed
 from geomob_dask.store import Part, Snapshot, Store
 from geomob_dask.store.provenance import sha256
+from geomob_dask.transforms.projection import EQUAL_AREA
 
 NATION = "nation"
 MISSING = ("refuse", "leave-out")
-_EQUAL_AREA = "EPSG:5070"
 _DEGREES = "EPSG:4326"
 
 
@@ -44,7 +44,7 @@ class Universe:
     regions : tuple of str, optional
         Only these; all by default.
     merge : str, optional
-        A rule that merges brackets; see `Brackets.classes`.
+        A rule that merges brackets; see `frames.categories.merge_classes`.
     missing : {"refuse", "leave-out"}
         What to do with a tract without one of its counts.
     margins : bool
@@ -67,12 +67,12 @@ class Universe:
 
     @property
     def classes(self) -> Integers | None:
-        """Return the class of each bracket, None where they are not merged."""
+        """Return the class of each bracket; None where they are not merged."""
         if self.merge is None:
             return None
         if not isinstance(self.categories, Brackets):
             raise DefinitionError(f"--merge {self.merge}: {self.categories.name} has no order, expected brackets")
-        return self.categories.classes(self.merge)
+        return merge_classes(self.categories, self.merge)
 
     def plain(self) -> dict[str, Any]:
         """Return the options as plain data."""
@@ -221,11 +221,10 @@ def load(store: Store, found: Found, state: str) -> Loaded:
     if universe.missing == "leave-out":
         unknown = tuple(table.index[lacking])
         table = table[~lacking]
-    people = _merged(
-        universe.categories.people(table, universe.year, margins=universe.margins),
-        universe.classes,
-        universe.categories,
-    )
+    people = category_counts(table, universe.categories, universe.year, margins=universe.margins)
+    classes = universe.classes
+    if classes is not None and isinstance(universe.categories, Brackets):
+        people = merge_categories(people, universe.categories, classes)
     where = _regions_of(store, found, state, table)
     nowhere = tuple(table.index.difference(where.index))
     if universe.regions is not None:
@@ -306,21 +305,6 @@ def slug(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z0-9_]{1,24}", text) else sha256(text.encode())[:8]
 
 
-def _merged(people: People, classes: Integers | None, categories: Categories) -> People:
-    if classes is None or not isinstance(categories, Brackets):
-        return people
-    firsts = np.flatnonzero(np.r_[True, np.diff(classes) > 0])
-    names = tuple(f"class_{number}" for number in range(1, len(firsts) + 1))
-    leaves = people.leaves
-    if leaves is not None:
-        flat = merge_brackets(leaves.reshape(-1, leaves.shape[2]), classes)
-        leaves = flat.reshape(len(leaves), leaves.shape[1], -1)
-    errors = people.standard_errors
-    if errors is not None:
-        errors = np.sqrt(merge_brackets(errors**2, classes))
-    return People(names, categories.class_labels(classes), merge_brackets(people.counts, classes), errors, leaves)
-
-
 def _regions_of(store: Store, found: Found, state: str, table: pd.DataFrame) -> pd.DataFrame:
     if found.regions is not None:
         return found.regions.of(store, state, table).rename_axis("geoid")
@@ -353,7 +337,7 @@ def _polygons(store: Store, tracts: Snapshot, state: str, geoids: np.ndarray) ->
         return np.full(len(geoids), np.nan), np.full((len(geoids), 2), np.nan)
     frame = gpd.GeoDataFrame(store.read(tracts.parts[state], ["aland", "geometry"])).reindex(geoids)
     land = frame["aland"].to_numpy(dtype=np.float64, na_value=np.nan)
-    land = np.where(np.isnan(land), frame.geometry.to_crs(_EQUAL_AREA).area.to_numpy(), land) / 1e6
+    land = np.where(np.isnan(land), frame.geometry.to_crs(EQUAL_AREA).area.to_numpy(), land) / 1e6
     centers = gpd.GeoSeries(shapely.centroid(frame.geometry.to_numpy()), crs=frame.crs).to_crs(_DEGREES)
     points = np.column_stack([shapely.get_x(centers.to_numpy()), shapely.get_y(centers.to_numpy())])
     there = ~np.isnan(points).any(axis=1)

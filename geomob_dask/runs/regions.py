@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError
-from geomob_dask.lift.crosswalk import block_crosswalk
+from geomob_dask.frames.overlay import block_crosswalk
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
 from geomob_dask.runs.ingest import Ingested, crs_name, file_checksums

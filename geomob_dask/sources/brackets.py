@@ -13,49 +13,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-import numpy as np
-import pandas as pd
 import yaml
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from geomob_dask.errors import CountsError, DefinitionError
-from geomob_dask.metrics.brackets import bracket_positions, equal_classes, merge_brackets
-from geomob_dask.metrics.composition import THREE_TENTHS_OF_EACH_END
+from geomob_dask.errors import DefinitionError
 from geomob_dask.settings import explain
-from geomob_dask.sources.groups import Grouping, find_edition, group_counts, load_grouping, shipped_groupings
+from geomob_dask.sources.groups import Grouping, find_edition, load_grouping, shipped_groupings
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Merge = Annotated[int, Field(ge=2)] | tuple[int, ...]
-# A margin of error is half the width of a 90 % interval.
-_STANDARD_ERRORS_A_MARGIN = 1.645
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-@dataclass(frozen=True)
-class People:
-    """Counts of people by tract and category.
-
-    Attributes
-    ----------
-    names, labels : of the categories, in order
-    counts : shape (n_tracts, n_categories)
-    standard_errors : shape (n_tracts, n_categories), optional
-        From margins of error.
-    leaves : shape (n_tracts, n_leaves, n_categories), optional
-        The counts of the finest parts of each tract, which add up to `counts`.
-    """
-
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
-    counts: Floats
-    standard_errors: Floats | None = None
-    leaves: Floats | None = None
 
 
 class Bracket(_Frozen):
@@ -139,7 +109,7 @@ class Brackets(_Frozen):
     total: str | None = None
     parts: tuple[Leaf, ...] = ()
     merges: dict[str, Merge] = Field(default_factory=dict)
-    cuts: tuple[float, float] = THREE_TENTHS_OF_EACH_END
+    cuts: tuple[float, float] = (0.3, 0.7)
 
     @model_validator(mode="after")
     def _fits_itself(self) -> Brackets:
@@ -188,102 +158,16 @@ class Brackets(_Frozen):
             needed += _margin_columns(self.name, {bracket.column: bracket.moe for bracket in self.brackets})
         return _present(self.name, needed, available)
 
-    def people(self, table: pd.DataFrame, year: int, *, margins: bool = False) -> People:
-        """Return the counts of a table's tracts.
-
-        Raises
-        ------
-        CountsError
-            If a count is missing, negative or infinite, or the brackets do not add up to the total: it names the
-            tract and the column.
-        """
-        names = tuple(bracket.column for bracket in self.brackets)
-        labels = tuple(bracket.text for bracket in self.brackets)
-        leaves = None
-        if self.parts:
-            leaves = np.stack([_counts(table, leaf.columns, self.name) for leaf in self.parts], axis=1)
-            counts: Floats = leaves.sum(axis=1)
-        else:
-            counts = _counts(table, names, self.name)
-        if self.total is not None and self.total in table.columns:
-            _check_total(counts, table, self.total, self.name)
-        errors = None
-        if margins:
-            moes = [bracket.moe for bracket in self.brackets if bracket.moe is not None]
-            errors = _counts(table, moes, self.name) / _STANDARD_ERRORS_A_MARGIN
-        return People(names, labels, counts, errors, leaves)
-
-    def classes(self, rule: str | None) -> Integers | None:
-        """Return the class of each bracket under a rule.
-
-        Parameters
-        ----------
-        rule : str, optional
-            The name of one of `merges`, a number of equal classes, or the class of each bracket, such as ``0,0,1,1``.
-
-        Raises
-        ------
-        DefinitionError
-            If it is none of them, or does not fit the brackets.
-        """
-        if rule is None:
-            return None
-        n_brackets = len(self.brackets)
-        given = self.merges.get(rule)
-        if given is None:
-            numbers = _numbers(
-                rule, f"merge {rule!r}", f"one of {', '.join(self.merges) or '(none named)'}, or numbers"
-            )
-            if not all(number.is_integer() for number in numbers):
-                raise DefinitionError(f"merge {rule!r}: expected whole numbers")
-            given = int(numbers[0]) if len(numbers) == 1 else tuple(int(number) for number in numbers)
-        classes = equal_classes(n_brackets, given) if isinstance(given, int) else np.array(given)
-        merge_brackets(np.zeros((1, n_brackets)), classes)
-        if classes[-1] == 0:
-            raise DefinitionError(f"merge {rule!r}: leaves one bracket, expected two or more")
-        return classes
-
-    def class_labels(self, classes: Integers) -> tuple[str, ...]:
-        """Return what merged brackets are called, from their first and their last bracket."""
+    def class_labels(self, classes: Sequence[int]) -> tuple[str, ...]:
+        """Return the labels of merged brackets, from the first and the last bracket of each class."""
         labels = []
-        for number in range(int(classes[-1]) + 1):
-            own = [bracket for bracket, one in zip(self.brackets, classes, strict=True) if one == number]
+        for number in range(classes[-1] + 1):
+            own = [bracket for bracket, own_class in zip(self.brackets, classes, strict=True) if own_class == number]
             first, last = own[0], own[-1]
             whole = Bracket.model_construct(column=first.column, lower=first.lower, upper=last.upper, label=None)
             bounded = first.lower is not None or last.upper is not None
             labels.append(whole.text if bounded or len(own) == 1 else f"{first.text} … {last.text}")
         return tuple(labels)
-
-    def positions(self, given: str, n_brackets: int | None = None) -> Floats | None:
-        """Return where the brackets lie; None: neighbours are 1 apart.
-
-        Parameters
-        ----------
-        given : str
-            ``unit``, ``middle`` (those of the definition), or rising numbers separated by commas.
-        n_brackets : int, optional
-            As many as are left after merging.
-
-        Raises
-        ------
-        DefinitionError
-            If there are not as many positions as brackets, or they do not rise.
-        """
-        number = len(self.brackets) if n_brackets is None else n_brackets
-        if given == "unit":
-            return None
-        if given != "middle":
-            return bracket_positions(number, _numbers(given, f"positions {given!r}", "unit, middle or numbers"))
-        if number != len(self.brackets):
-            raise DefinitionError(f"positions 'middle': brackets are merged into {number}, expected numbers for these")
-        places = [bracket.place for bracket in self.brackets]
-        middles = [place for place in places if place is not None]
-        if len(middles) < number:
-            lacking = self.brackets[places.index(None)].column
-            raise DefinitionError(
-                f"brackets {self.name}: {lacking} has neither both ends nor a position, expected one for 'middle'"
-            )
-        return bracket_positions(number, middles)
 
 
 class ListedGroup(_Frozen):
@@ -333,12 +217,6 @@ class GroupList(_Frozen):
             raise DefinitionError(f"groups {self.name}: a list has no margins of error, expected ACS groups")
         return _present(self.name, [column for group in self.groups for column in group.columns], available)
 
-    def people(self, table: pd.DataFrame, year: int, *, margins: bool = False) -> People:
-        """Return the counts of a table's tracts; see `Brackets.people`."""
-        counts = [_counts(table, group.columns, self.name).sum(axis=1) for group in self.groups]
-        labels = tuple(group.label or group.name for group in self.groups)
-        return People(tuple(group.name for group in self.groups), labels, np.stack(counts, axis=1))
-
 
 @dataclass(frozen=True)
 class AcsGroups:
@@ -361,16 +239,6 @@ class AcsGroups:
     def columns(self, available: Collection[str], year: int, *, margins: bool = False) -> list[str]:
         """Return the columns to read; see `Brackets.columns`."""
         return find_edition(self.grouping, available, year).columns
-
-    def people(self, table: pd.DataFrame, year: int, *, margins: bool = False) -> People:
-        """Return the counts of a table's tracts; see `Brackets.people`."""
-        edition = find_edition(self.grouping, list(table.columns), year)
-        groups = group_counts(table, edition, list(table.index))
-        _refuse_unknown(groups.counts, groups.names, table, self.name)
-        errors = groups.moes / _STANDARD_ERRORS_A_MARGIN if margins else None
-        if errors is not None:
-            _refuse_unknown(errors, [f"margin of {name}" for name in groups.names], table, self.name)
-        return People(groups.names, groups.labels, groups.counts, errors)
 
     def model_dump(self, mode: str = "json") -> dict[str, Any]:
         """Return plain data."""
@@ -498,13 +366,6 @@ def _refuse_repeated(names: Sequence[str], what: str) -> None:
         raise ValueError(f"{', '.join(repeated)} used twice; {what} must not overlap")
 
 
-def _numbers(text: str, what: str, expected: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise DefinitionError(f"{what}: expected {expected} separated by commas") from error
-
-
 def _margin_columns(name: str, moes: Mapping[str, str | None]) -> list[str]:
     lacking = [column for column, moe in moes.items() if moe is None]
     if lacking:
@@ -520,34 +381,3 @@ def _present(name: str, needed: Sequence[str], available: Collection[str]) -> li
             f"found {', '.join(sorted(available)[:20])}"
         )
     return list(dict.fromkeys(needed))
-
-
-def _counts(table: pd.DataFrame, columns: Sequence[str], name: str) -> Floats:
-    text = [column for column in columns if not pd.api.types.is_numeric_dtype(table[column])]
-    if text:
-        raise DefinitionError(f"{name}: column {text[0]} holds text, expected counts")
-    # One layout in memory: sums along a row then run in one order.
-    counts: Floats = np.ascontiguousarray(table[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan))
-    _refuse_unknown(counts, columns, table, name)
-    return counts
-
-
-def _refuse_unknown(counts: Floats, columns: Sequence[str], table: pd.DataFrame, name: str) -> None:
-    bad = ~((counts >= 0) & (counts < np.inf))
-    if bad.any():
-        row, place = np.argwhere(bad)[0]
-        raise CountsError(
-            f"{name}: tract {table.index[row]}, column {columns[place]}: found {counts[row, place]:g}, "
-            "expected a count of 0 or more"
-        )
-
-
-def _check_total(counts: Floats, table: pd.DataFrame, total: str, name: str) -> None:
-    given, found = _counts(table, [total], name)[:, 0], counts.sum(axis=1)
-    off = np.abs(found - given) > 1e-6 * np.maximum(given, 1.0)
-    if off.any():
-        row = int(np.argmax(off))
-        raise CountsError(
-            f"{name}: tract {table.index[row]}: the brackets add up to {found[row]:g}, "
-            f"expected {given[row]:g} ({total})"
-        )

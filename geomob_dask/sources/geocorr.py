@@ -10,17 +10,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geomob_dask.errors import GeometryError, InputError
-from geomob_dask.sources.keys import tract_geoids
-from geomob_dask.transforms.crosswalk import Links, area_links, check_links
+from geomob_dask.errors import InputError
 
 COLUMNS = ("geoid", "region", "afact", "afact2")
-# Albers' conic for the United States keeps areas everywhere, Alaska and Hawaii among them (shapes it does not keep).
-EQUAL_AREA = "EPSG:5070"
+# Shares are published with four decimals: those of one source may sum to this much more than 1.
+_ROUNDING = 1e-3
 
 # Geocorr's code for "in no place".
 _NO_REGION = {"99999", ""}
@@ -83,85 +80,6 @@ def read_geocorr(
     return check_crosswalk(table, str(path), complete=complete)
 
 
-def read_crosswalk(
-    path: str | Path,
-    *,
-    source: str,
-    target: str,
-    share: str,
-    share_of_target: str | None = None,
-    complete: bool = False,
-) -> pd.DataFrame:
-    """Return a crosswalk from any csv, by the names of its columns.
-
-    Parameters
-    ----------
-    path : str or Path
-        csv or csv.gz.
-    source, target : str
-        Columns of tracts (in any form that `keys.tract_geoids` reads) and of regions.
-    share, share_of_target : str
-        Columns of ``afact`` and, where there is one, ``afact2``.
-    complete : bool
-        Whether the shares of every tract must sum to 1.
-
-    Raises
-    ------
-    InputError
-        As `read_geocorr`.
-    """
-    rows = read_texts(path)
-    for column in (source, target, share, *([share_of_target] if share_of_target else [])):
-        if column not in rows:
-            raise InputError(f"{path}: found the columns {', '.join(rows)}, expected {column}")
-    return check_crosswalk(
-        pd.DataFrame(
-            {
-                "geoid": tract_geoids(rows[source], file=str(path), column=source)[0],
-                "region": rows[target],
-                "afact": shares(rows, share, path),
-                "afact2": shares(rows, share_of_target, path) if share_of_target else np.nan,
-            }
-        ),
-        str(path),
-        complete=complete,
-    )
-
-
-def crosswalk_by_area(
-    tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, *, key: str = "geoid", region: str = "GEOID"
-) -> pd.DataFrame:
-    """Return a crosswalk made of the areas that tracts and regions share.
-
-    People are taken as evenly spread over a tract, water included. Both layers are projected to EPSG:5070, where
-    areas are right; any block of tracts may be done by itself, with all regions.
-
-    Parameters
-    ----------
-    tracts, regions : GeoDataFrame
-        With a coordinate system each.
-    key, region : str
-        Their columns of names.
-
-    Raises
-    ------
-    GeometryError
-        If a layer does not say its coordinate system, or a polygon is missing or invalid, or regions overlap.
-    """
-    projected = [_projected(layer, what) for layer, what in ((tracts, "tracts"), (regions, "regions"))]
-    sources, targets = (layer.geometry.to_numpy() for layer in projected)
-    links = area_links(sources, targets, source_names=tracts[key].tolist())
-    table = pd.DataFrame(
-        {
-            "geoid": tracts[key].to_numpy()[links.source],
-            "region": regions[region].to_numpy()[links.target],
-            "afact": links.share,
-            "afact2": links.share_of_target,
-        }
-    )
-    return table.sort_values(["geoid", "region"], ignore_index=True)
-
-
 def check_years_agree(
     crosswalk: pd.DataFrame, tracts: pd.Series | np.ndarray, what: str, *, tolerance: float = 0.01
 ) -> None:
@@ -193,31 +111,6 @@ def check_years_agree(
         )
 
 
-def link_tracts(crosswalk: pd.DataFrame, tracts: pd.Series | np.ndarray) -> tuple[Links, list[str], np.ndarray]:
-    """Return a crosswalk's rows as links between the rows of a table and regions.
-
-    Parameters
-    ----------
-    crosswalk : DataFrame
-    tracts : geoids, in the order of the table
-
-    Returns
-    -------
-    links : Links
-        Rows without a region, and tracts that are not in the table, are left out.
-    regions : list of str
-        Names of the targets, sorted.
-    share_of_target : shape (n_links,)
-        ``afact2``.
-    """
-    rows = pd.Index(np.asarray(tracts)).get_indexer(crosswalk["geoid"])
-    linked = crosswalk[(rows >= 0) & (crosswalk["region"] != "").to_numpy()]
-    codes, regions = pd.factorize(linked["region"], sort=True)
-    source = pd.Index(np.asarray(tracts)).get_indexer(linked["geoid"])
-    links = Links(source.astype(np.int64), codes.astype(np.int64), linked["afact"].to_numpy(float))
-    return links, list(regions), linked["afact2"].to_numpy(float)
-
-
 def check_crosswalk(table: pd.DataFrame, source: str, *, complete: bool = False) -> pd.DataFrame:
     """Return a crosswalk sorted by tract and region, once it is found to add up.
 
@@ -247,16 +140,30 @@ def check_crosswalk(table: pd.DataFrame, source: str, *, complete: bool = False)
         geoid, region = table.loc[twice, ["geoid", "region"]].iloc[0]
         raise InputError(f"{source}: {geoid} and region {region or '(none)'} are linked twice")
     _check_one_state(table, source)
-    for column, name in (("afact", "geoid"), ("afact2", "region")):
-        given = table[table[column].notna() & (table[name] != "")]
-        codes, names = pd.factorize(given[name], sort=True)
-        links = Links(codes.astype(np.int64), codes.astype(np.int64), given[column].to_numpy(float))
-        try:
-            check_links(links, list(names), complete=complete and column == "afact")
-        except InputError as error:
-            raise InputError(f"{source}, column {column}: {error}") from error
+    _check_shares(table, "afact", "geoid", source, complete=complete)
+    _check_shares(table[table["region"] != ""], "afact2", "region", source, complete=False)
     others = [column for column in table if column not in COLUMNS]
     return table.sort_values(["geoid", "region"], ignore_index=True)[[*COLUMNS, *others]]
+
+
+def _check_shares(table: pd.DataFrame, column: str, name: str, source: str, *, complete: bool) -> None:
+    """Refuse shares outside 0 to 1, and those of a tract or region that sum to more than 1, or (`complete`) to less."""
+    known = table[table[column].notna()]
+    outside = ~known[column].between(0, 1)
+    if outside.any():
+        row = known[outside].iloc[0]
+        raise InputError(
+            f"{source}, column {column}: crosswalk, {row[name]}: found the share {row[column]:g}, "
+            "expected one from 0 to 1"
+        )
+    total = known.groupby(name, sort=True)[column].sum()
+    wrong = total[(total > 1 + _ROUNDING) | (complete & (total < 1 - _ROUNDING))]
+    if len(wrong):
+        farthest = (wrong - 1).abs().idxmax()
+        raise InputError(
+            f"{source}, column {column}: crosswalk, {farthest}: shares sum to {wrong[farthest]:.6g}, "
+            f"expected {'1' if complete else '1 at most'} ({len(wrong)} of {len(total)})"
+        )
 
 
 def _check_one_state(table: pd.DataFrame, source: str) -> None:
@@ -332,9 +239,3 @@ def shares(rows: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
         row = int(np.argmax(found.isna()))
         raise InputError(f"{path}, column {column}, row {row}: found {rows[column].iloc[row]!r}, expected a share")
     return found
-
-
-def _projected(layer: gpd.GeoDataFrame, what: str) -> gpd.GeoDataFrame:
-    if layer.crs is None:
-        raise GeometryError(f"{what}: no coordinate system is given; expected one, for areas in {EQUAL_AREA}")
-    return layer.to_crs(EQUAL_AREA)

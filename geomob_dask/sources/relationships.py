@@ -21,8 +21,6 @@ import pyarrow.lib
 from geomob_dask.errors import InputError
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
 from geomob_dask.sources.vintages import recoding, registry, vintage
-from geomob_dask.transforms.exact_sums import region_sums
-from geomob_dask.transforms.harmonize import weights_of, whole_weights
 
 # Amounts of these are shares of the source already.
 _SHARE_COLUMNS = ("weight", "afact", "share")
@@ -54,24 +52,26 @@ class RelationColumns:
 
 @dataclass(frozen=True)
 class Relation:
-    """Which tracts lie in which.
+    """Links of the tracts of one vintage to those of another.
 
     Attributes
     ----------
+    file : str
     rows : DataFrame
-        ``source``, ``target`` (empty: in none), ``weight``: the share of the source in the target.
-    lines : tuple of str
-        What was found, for the terminal.
+        ``source``, ``target`` (empty: in none) and ``weight``, sorted by source and target.
+    amounts : bool
+        Whether weights are amounts (people, housing units, land); else shares of the source.
     """
 
+    file: str
     rows: pd.DataFrame
-    lines: tuple[str, ...]
+    amounts: bool
 
 
-def read_relation(
-    file: str | Path, source: str, target: str, *, columns: RelationColumns | None = None, least: float = 0.0
-) -> Relation:
-    """Return which share of each tract of a vintage lies in which tract of another.
+def read_relation(file: str | Path, source: str, target: str, *, columns: RelationColumns | None = None) -> Relation:
+    """Return the links of the tracts of a vintage to those of another, as a file has them.
+
+    `frames.relations.link_shares` makes shares of amounts.
 
     Parameters
     ----------
@@ -81,47 +81,17 @@ def read_relation(
         Vintages. Codes of either are brought to those of the vintage with the same tracts.
     columns : RelationColumns, optional
         Of another form; `weight` alone chooses among the amounts of a known form.
-    least : float
-        Links with a smaller share of the source are left out and the others scaled: slivers of land.
 
     Raises
     ------
     InputError
-        If the file cannot be read, is of other vintages, a key has a wrong form, or more of a source is given away
-        than there is.
+        If the file cannot be read or is of other vintages, or a key has a wrong form.
     """
     table = _table(Path(file))
     rows, amounts = _links(table, str(file), source, target, columns or RelationColumns())
-    lines = [f"{file}: {len(rows):,} links"]
     rows = _recoded(rows, source, target)
     rows = rows.groupby(["source", "target"], as_index=False, sort=True)["weight"].sum()
-    codes, names = pd.factorize(rows["source"], sort=True)
-    number = rows["weight"].to_numpy(np.float64)
-    at, size = codes.astype(np.int64), len(names)
-    try:
-        if amounts:
-            weights, divided = weights_of(number, at, size)
-            if divided:
-                lines.append(f"{divided:,} sources without any amount, shared out equally among their targets")
-        else:
-            weights, short = whole_weights(number, at, size, list(names))
-            if short:
-                lines.append(f"{short:,} sources whose weights sum to less than 1: the rest lies in no target")
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
-    if least > 0:
-        kept = np.where(weights < least, 0.0, weights)
-        given = region_sums(weights, at, size)
-        shares, _ = weights_of(kept, at, size)
-        weights = shares * given[at]
-    rows = rows.assign(weight=weights)
-    rows = rows[rows["weight"] > 0]
-    nowhere = rows[rows["target"] == ""]
-    if len(nowhere):
-        lines.append(
-            f"{len(nowhere):,} sources lie partly or wholly in no target: {listed(list(nowhere['source']), 3)}"
-        )
-    return Relation(rows.reset_index(drop=True), tuple(lines))
+    return Relation(str(file), rows, amounts)
 
 
 def is_water(geoids: pd.Index) -> np.ndarray:

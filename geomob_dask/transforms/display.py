@@ -7,9 +7,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from geomob_dask.transforms.projection import EQUAL_AREA
+
 Geometry = NDArray[np.object_]
 
-CRS = "EPSG:5070"
 POLYGONAL = (3, 6)  # polygon, multipolygon
 # A map as wide as a screen shows its extent on about 1,200 pixels: half a pixel at eight times that.
 STEPS_ACROSS = 20_000
@@ -83,7 +84,7 @@ def for_display(tracts: gpd.GeoDataFrame, tolerance: float) -> gpd.GeoDataFrame:
     tolerance : float, metres
         See `display_tolerance`.
     """
-    projected = tracts.to_crs(CRS)
+    projected = tracts.to_crs(EQUAL_AREA)
     return projected.set_geometry(
-        gpd.GeoSeries(simplify_for_display(projected.geometry.to_numpy(), tolerance), projected.index, crs=CRS)
+        gpd.GeoSeries(simplify_for_display(projected.geometry.to_numpy(), tolerance), projected.index, crs=EQUAL_AREA)
     )

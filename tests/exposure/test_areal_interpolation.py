@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import GeometryError, InputError, RunError
-from geomob_dask.sources.geocorr import crosswalk_by_area
+from geomob_dask.frames.overlay import crosswalk_by_area
 from geomob_dask.transforms import crosswalk as cw
 from geomob_dask.transforms.exact_sums import ExactSums, merged
 

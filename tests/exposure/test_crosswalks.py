@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.geocorr import check_years_agree, link_tracts, read_crosswalk, read_geocorr
+from geomob_dask.frames.overlay import link_tracts
+from geomob_dask.sources.geocorr import check_years_agree, read_geocorr
 
 HEADER = '"county","tract","state","placefp","pop10","afact","AFACT2"'
 LABELS = (
@@ -77,15 +78,6 @@ def test_a_place_in_too_many_tracts_is_named(tmp_path):
     rows = [ROWS[0].replace("0001.00", tract).replace("0.25", "0.7") for tract in ("0001.00", "0002.00")]
     with pytest.raises(InputError, match=r"column afact2: crosswalk, 3900100: shares sum to 1.4, expected 1 at most"):
         read_geocorr(saved(tmp_path, HEADER, *rows))
-
-
-def test_any_table_is_a_crosswalk_by_its_columns(tmp_path):
-    path = saved(tmp_path, "old,new,weight", "1001020100,01001020101,0.4", "1001020100,01001020102,0.6")
-    table = read_crosswalk(path, source="old", target="new", share="weight", complete=True)
-    assert table["geoid"].tolist() == ["01001020100"] * 2
-    assert table["afact2"].isna().all()
-    with pytest.raises(InputError, match=r"found the columns old, new, weight, expected area"):
-        read_crosswalk(path, source="old", target="new", share="area")
 
 
 def crosswalk():

@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 import shapely
 
+from geomob_dask.frames.groups import group_counts
+from geomob_dask.frames.overlay import crosswalk_by_area, link_tracts
 from geomob_dask.metrics.checks_exposure import check_exposures
 from geomob_dask.metrics.exposure import Mode, exposure_by_region
 from geomob_dask.sources import acs, geocorr
-from geomob_dask.sources.groups import find_grouping, group_counts
+from geomob_dask.sources.groups import find_grouping
 from geomob_dask.sources.keys import tract_geoids
 from geomob_dask.transforms.crosswalk import check_mass_balance, interpolate_extensive, outside
 
@@ -69,9 +71,9 @@ def test_places_by_area_in_three_modes_balance_to_the_last_person(real_data, ten
     )
     layers = [layer.set_geometry(shapely.make_valid(layer.geometry.to_numpy())) for layer in (tracts, places)]
     layers = [layer.set_crs("EPSG:4269") for layer in layers]
-    table = geocorr.crosswalk_by_area(*layers, key="GEOID")
+    table = crosswalk_by_area(*layers, key="GEOID")
     here = geoids.str[:2].isin(PLACE_STATES).to_numpy()
-    links, names, overlap = geocorr.link_tracts(table, geoids[here])
+    links, names, overlap = link_tracts(table, geoids[here])
     counts, moes, total = groups.counts[here], groups.moes[here], groups.total[here]
     assert len(names) == len(places) == 2299
     by_mode = {

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from geomob_dask.errors import CountsError, DefinitionError
+from geomob_dask.frames.groups import group_counts
 from geomob_dask.sources import acs
-from geomob_dask.sources.groups import find_edition, find_grouping, group_counts, load_grouping, shipped_groupings
+from geomob_dask.sources.groups import find_edition, find_grouping, load_grouping, shipped_groupings
 
 TRACTS = ["39001000100", "39001000200"]
 

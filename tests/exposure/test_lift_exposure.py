@@ -7,10 +7,11 @@ import pytest
 from exposure_sample import race_table
 
 from geomob_dask.errors import CountsError, InputError, RunError, SettingsError
+from geomob_dask.frames.groups import group_counts
 from geomob_dask.lift import crosswalk as lift_crosswalk
 from geomob_dask.lift import exposure as lift
 from geomob_dask.metrics.exposure import Mode, exposure_by_region, interactions_by_region, plain_sums
-from geomob_dask.sources.groups import find_grouping, group_counts
+from geomob_dask.sources.groups import find_grouping
 from geomob_dask.transforms.crosswalk import Links, interpolate_extensive
 from geomob_dask.transforms.exact_sums import region_sums
 

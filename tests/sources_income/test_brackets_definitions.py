@@ -1,5 +1,6 @@
 """Brackets and groups as data: what is read, and what is refused by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from geomob_dask.errors import CountsError, DefinitionError
+from geomob_dask.frames.categories import category_counts, merge_categories, merge_classes, read_positions
 from geomob_dask.sources.brackets import load_brackets, load_categories, shipped_brackets
 
 THREE = """
@@ -36,30 +38,27 @@ def test_shipped_brackets() -> None:
     assert shipped_brackets() == ["b19001", "deciles"]
     income = load_brackets("b19001")
     assert len(income.brackets) == 16
-    assert income.classes("six").tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3, 4, 4, 5, 5]
-    assert (
-        income.class_labels(income.classes("six"))[0] == "under 25,000"
-        or income.class_labels(income.classes("six"))[0] == "0 to 25,000"
-    )
-    assert income.class_labels(income.classes("six"))[-1] == "150,000 and more"
-    assert income.positions("middle")[[0, 1, -1]].tolist() == [5_000, 12_500, 250_000]
+    assert merge_classes(income, "six").tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3, 4, 4, 5, 5]
+    labels = income.class_labels(merge_classes(income, "six").tolist())
+    assert (labels[0], labels[-1]) == ("0 to 25,000", "150,000 and more")
+    assert read_positions(income, "middle")[[0, 1, -1]].tolist() == [5_000, 12_500, 250_000]
     deciles = load_brackets("deciles")
-    assert deciles.classes("quintiles").tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert deciles.classes("2").tolist() == [0] * 5 + [1] * 5
-    assert deciles.positions("unit") is None
+    assert merge_classes(deciles, "quintiles").tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert merge_classes(deciles, "2").tolist() == [0] * 5 + [1] * 5
+    assert read_positions(deciles, "unit") is None
 
 
 def test_counts_errors_and_positions(tmp_path: Path) -> None:
     brackets = load_brackets(definition(tmp_path, THREE))
     assert brackets.columns(list(TABLE), 2020) == ["poor", "middle", "rich", "all"]
-    people = brackets.people(TABLE, 2020)
+    people = category_counts(TABLE, brackets, 2020)
     np.testing.assert_array_equal(people.counts, [[1, 3, 5], [2, 4, 6]])
     assert people.standard_errors is None
     assert people.labels == ("0 to 10", "10 to 30", "30 and more")
-    errors = brackets.people(TABLE, 2020, margins=True).standard_errors
+    errors = category_counts(TABLE, brackets, 2020, margins=True).standard_errors
     np.testing.assert_allclose(errors, [[2, 0, 1], [2, 0, 0]])
-    np.testing.assert_array_equal(brackets.positions("middle"), [5, 20, 50])
-    np.testing.assert_array_equal(brackets.positions("1,2.5,4"), [1, 2.5, 4])
+    np.testing.assert_array_equal(read_positions(brackets, "middle"), [5, 20, 50])
+    np.testing.assert_array_equal(read_positions(brackets, "1,2.5,4"), [1, 2.5, 4])
 
 
 def test_parts_of_a_tract_add_up_to_its_brackets(tmp_path: Path) -> None:
@@ -74,9 +73,21 @@ parts:
     table = pd.DataFrame(
         {"houses_low": [1.0], "houses_high": [2.0], "tower_low": [3.0], "tower_high": [4.0]}, index=["a"]
     )
-    people = load_brackets(definition(tmp_path, text)).people(table, 2020)
+    people = category_counts(table, load_brackets(definition(tmp_path, text)), 2020)
     np.testing.assert_array_equal(people.counts, [[4, 6]])
     np.testing.assert_array_equal(people.leaves, [[[1, 2], [3, 4]]])
+
+
+def test_merged_brackets_keep_errors_and_parts(tmp_path: Path) -> None:
+    brackets = load_brackets(definition(tmp_path, THREE))
+    counts = category_counts(TABLE, brackets, 2020, margins=True)
+    leaves = np.stack([counts.counts / 2, counts.counts / 2], axis=1)
+    merged = merge_categories(replace(counts, leaves=leaves), brackets, merge_classes(brackets, "two"))
+    assert merged.names == ("class_1", "class_2")
+    assert merged.labels == ("0 to 30", "30 and more")
+    np.testing.assert_array_equal(merged.counts, [[4, 5], [6, 6]])
+    np.testing.assert_allclose(merged.standard_errors, [[2, 1], [2, 0]])
+    np.testing.assert_array_equal(merged.leaves, [[[2, 2.5]] * 2, [[3, 3]] * 2])
 
 
 def test_groups_of_three_kinds(tmp_path: Path) -> None:
@@ -85,7 +96,7 @@ def test_groups_of_three_kinds(tmp_path: Path) -> None:
     text = "name: tenure\ntitle: Tenure\ngroups:\n  - {name: own, columns: [a, b]}\n  - {name: rent, columns: [c]}\n"
     groups = load_categories(definition(tmp_path, text))
     assert not groups.ordered
-    people = groups.people(pd.DataFrame({"a": [1.0], "b": [2.0], "c": [4.0]}, index=["x"]), 2020)
+    people = category_counts(pd.DataFrame({"a": [1.0], "b": [2.0], "c": [4.0]}, index=["x"]), groups, 2020)
     np.testing.assert_array_equal(people.counts, [[3, 4]])
     acs = load_categories("b03002_four")
     assert (acs.ordered, acs.name) == (False, "b03002_four")
@@ -134,28 +145,28 @@ def test_definitions_that_are_refused(tmp_path: Path, text: str, message: str) -
 def test_what_is_asked_of_brackets_must_fit(tmp_path: Path) -> None:
     brackets = load_brackets(definition(tmp_path, THREE))
     for ask, message in [
-        (lambda: brackets.positions("1,2"), "found 2 positions, expected one for each of 3"),
-        (lambda: brackets.positions("3,2,1"), "rising"),
-        (lambda: brackets.positions("near"), "expected unit, middle or numbers"),
-        (lambda: brackets.positions("middle", 2), "merged into 2"),
-        (lambda: brackets.classes("2"), "3 brackets cannot be merged into 2"),
-        (lambda: brackets.classes("quintiles"), "expected one of two, or numbers"),
-        (lambda: brackets.classes("0,1"), "the rule has 2 brackets"),
-        (lambda: brackets.classes("0,2,1"), "out of order"),
-        (lambda: brackets.classes("1"), "leaves one bracket"),
-        (lambda: brackets.classes("0,0.5,1"), "expected whole numbers"),
+        (lambda: read_positions(brackets, "1,2"), "found 2 positions, expected one for each of 3"),
+        (lambda: read_positions(brackets, "3,2,1"), "rising"),
+        (lambda: read_positions(brackets, "near"), "expected unit, middle or numbers"),
+        (lambda: read_positions(brackets, "middle", 2), "merged into 2"),
+        (lambda: merge_classes(brackets, "2"), "3 brackets cannot be merged into 2"),
+        (lambda: merge_classes(brackets, "quintiles"), "expected one of two, or numbers"),
+        (lambda: merge_classes(brackets, "0,1"), "the rule has 2 brackets"),
+        (lambda: merge_classes(brackets, "0,2,1"), "out of order"),
+        (lambda: merge_classes(brackets, "1"), "leaves one bracket"),
+        (lambda: merge_classes(brackets, "0,0.5,1"), "expected whole numbers"),
         (lambda: brackets.columns(["poor", "middle"], 2020), "no column rich; found middle, poor"),
         (lambda: load_categories("nothing"), "neither a file"),
         (lambda: load_brackets("owners,renters"), "without an order"),
         (lambda: load_categories("owners,renters").columns(["owners", "renters"], 2020, margins=True), "no margins"),
         (lambda: load_brackets("deciles").columns([f"decile_{k}" for k in range(1, 11)], 2020, margins=True), "moe"),
-        (lambda: load_brackets("deciles").positions("1,2,3"), "3 positions"),
+        (lambda: read_positions(load_brackets("deciles"), "1,2,3"), "3 positions"),
     ]:
         with pytest.raises(DefinitionError, match=message):
             ask()
     text = THREE.replace(", position: 50", "")
     with pytest.raises(DefinitionError, match="rich has neither both ends nor a position"):
-        load_brackets(definition(tmp_path, text)).positions("middle")
+        read_positions(load_brackets(definition(tmp_path, text)), "middle")
 
 
 @pytest.mark.parametrize(
@@ -169,6 +180,6 @@ def test_what_is_asked_of_brackets_must_fit(tmp_path: Path) -> None:
 )
 def test_counts_that_are_refused(tmp_path: Path, change: dict[str, list[float]], message: str) -> None:
     with pytest.raises(CountsError, match=message):
-        load_brackets(definition(tmp_path, THREE)).people(TABLE.assign(**change), 2020)
+        category_counts(TABLE.assign(**change), load_brackets(definition(tmp_path, THREE)), 2020)
     with pytest.raises(DefinitionError, match="holds text"):
-        load_brackets(definition(tmp_path, THREE)).people(TABLE.assign(rich=["a", "b"]), 2020)
+        category_counts(TABLE.assign(rich=["a", "b"]), load_brackets(definition(tmp_path, THREE)), 2020)
