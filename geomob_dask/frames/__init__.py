@@ -1,1 +1,1 @@
-"""Functions of Dask frames: the three forms of lifting, and each product."""
+"""The products as functions of frames: the only package that lifts kernels to Dask."""

@@ -10,6 +10,7 @@ Collections::
 
 import contextlib
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from geomob_dask.errors import InputError, StoreError
+from geomob_dask.sources.states import state_codes
 from geomob_dask.store import receipts, snapshots
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import Provenance, sha256
@@ -179,29 +181,107 @@ class Store:
             raise StoreError(f"{self.url}/{part.key}: {reason}; expected the part that its snapshot lists") from error
 
     def frame(
-        self, collection: str, *, states: Sequence[str] | None = None, columns: Sequence[str] | None = None
+        self,
+        collection: str | Snapshot,
+        *,
+        states: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
     ) -> dd.DataFrame:
-        """Return a collection as a lazy frame: one partition a state, known divisions, known bounds.
+        """Return a collection as a lazy frame: one partition per state, known divisions, known bounds.
+
+        Frames of one vintage have the same divisions whatever they hold (tracts, edges, measures, results): partition i
+        of one belongs to partition i of another, without a shuffle. A state without rows is an empty partition.
+
+        Parameters
+        ----------
+        collection : str or Snapshot
+            Its name, or a snapshot found earlier.
+        states : sequence of str, optional
+            Codes or letters of states, such as ``["18", "OH"]``; by default those of the vintage's polygons together
+            with the collection's own.
+        columns : sequence of str, optional
+            Columns to read; they may be narrowed later, and only those are read.
 
         Returns
         -------
         dask DataFrame or dask_geopandas GeoDataFrame
-            Indexed by key; columns may be narrowed later and only those are read.
+            Indexed by key. Divisions are the codes of the states.
+
+        Raises
+        ------
+        InputError
+            If there is no such collection, state or column.
         """
-        snapshot = self.snapshot(collection)
-        parts = [part for part in self.chosen(snapshot, states).values() if part.rows]
-        meta = self._no_rows(parts[0], columns)
-        # Attributes read from one file of several make dask-geopandas compare them, and fail.
-        meta.attrs = {}
-        divisions = (*(part.first for part in parts), parts[-1].last)
-        chosen = None if columns is None else list(columns)
+        snapshot = collection if isinstance(collection, Snapshot) else self.snapshot(collection)
+        if not all(len(name) == 2 and name.isdigit() for name in snapshot.parts):
+            return self._frame_of_parts(snapshot, columns)
+        if states is None:
+            names = sorted({*snapshot.parts, *self._states_of_vintage(snapshot)})
+        else:
+            names = self._known_states(snapshot, states)
+        return self.aligned(snapshot, names, columns)
+
+    def aligned(self, snapshot: Snapshot, states: Sequence[str], columns: Sequence[str] | None = None) -> dd.DataFrame:
+        """Return a snapshot as a lazy frame of just these states, sorted; see `frame`."""
+        parts = [snapshot.parts.get(state) for state in states]
+        # A state that others hold and this one lacks, or holds without rows, is an empty partition.
+        parts = [part if part is not None and part.rows else None for part in parts]
+        boxes = [shapely.box(*part.bounds) if part and part.bounds else shapely.Polygon() for part in parts]
+        return self._lazy(snapshot, parts, (*states, "~"), boxes, columns)
+
+    def _frame_of_parts(self, snapshot: Snapshot, columns: Sequence[str] | None) -> dd.DataFrame:
+        parts = [part for part in snapshot.parts.values() if part.rows]
+        ordered = all(one.last < other.first for one, other in itertools.pairwise(parts))
+        divisions = (*(part.first for part in parts), parts[-1].last) if ordered else (None,) * (len(parts) + 1)
+        return self._lazy(snapshot, parts, divisions, None, columns)
+
+    def _lazy(
+        self,
+        snapshot: Snapshot,
+        parts: Sequence[Part | None],
+        divisions: tuple[str | None, ...],
+        boxes: Sequence[Any] | None,
+        columns: Sequence[str] | None,
+    ) -> dd.DataFrame:
+        meta = self.empty(snapshot, columns)
         # Text stays pandas' own: the frame then holds what was stored, dtype for dtype.
         with dask.config.set({"dataframe.convert-string": False}):
-            frame = dd.from_map(_read, parts, store=self, columns=chosen, meta=meta, divisions=divisions)
-        if isinstance(frame, dask_geopandas.GeoDataFrame):
-            boxes = [shapely.box(*part.bounds) for part in parts if part.bounds]
-            frame.spatial_partitions = gpd.GeoSeries(boxes, crs=meta.crs)
+            frame = dd.from_map(
+                _read,
+                list(parts),
+                store=self,
+                empty=meta,
+                columns=None if columns is None else list(columns),
+                meta=meta,
+                divisions=divisions,
+                label=f"read-{snapshot.collection.split('/', 1)[0]}",
+            )
+        if boxes is not None and isinstance(frame, dask_geopandas.GeoDataFrame):
+            frame.spatial_partitions = gpd.GeoSeries(list(boxes), crs=meta.crs)
         return frame
+
+    def empty(self, snapshot: Snapshot, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the columns and types of a collection as a frame without rows, from the footer of one part."""
+        parts = list(snapshot.parts.values())
+        if not parts:
+            raise InputError(f"store {self.url}: {snapshot.collection} holds no states; expected at least one")
+        meta = self._no_rows(next((part for part in parts if part.rows), parts[0]), columns)
+        # Attributes read from one file of several make dask-geopandas compare them, and fail.
+        meta.attrs = {}
+        return meta
+
+    def _states_of_vintage(self, snapshot: Snapshot) -> list[str]:
+        kind, _, name = snapshot.collection.partition("/")
+        vintage = name if kind in ("tracts", "neighbors") else snapshot.attributes.get("vintage")
+        tracts = self.find(f"tracts/{vintage}") if vintage else None
+        return [] if tracts is None else list(tracts.parts)
+
+    def _known_states(self, snapshot: Snapshot, states: Sequence[str]) -> list[str]:
+        names = sorted(state_codes(",".join(states)))
+        absent = [state for state in names if state not in snapshot.parts]
+        if absent and set(absent) - set(self._states_of_vintage(snapshot)):
+            self.chosen(snapshot, absent)
+        return names
 
     def chosen(self, snapshot: Snapshot, states: Sequence[str] | None) -> dict[str, Part]:
         """Return the parts of some states (all by default), sorted by state.
@@ -256,7 +336,9 @@ def _read_parquet(
     return reader(stream, columns=None if columns is None else list(columns))
 
 
-def _read(part: Part, *, store: Store, columns: list[str] | None = None) -> pd.DataFrame:
+def _read(part: Part | None, *, store: Store, empty: pd.DataFrame, columns: list[str] | None = None) -> pd.DataFrame:
+    if part is None:
+        return empty if columns is None else empty[list(columns)]
     frame = store.read(part, columns)
     frame.attrs = {}
     return frame

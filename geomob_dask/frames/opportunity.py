@@ -1,0 +1,373 @@
+"""The opportunity index of frames: own rows, halo rows and small reductions.
+
+What all partitions share is small: exact sums of each measure (twice), the columns of domain sums to be ranked, and the
+smallest and largest deprivation.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geomob_dask.definition import Definition
+from geomob_dask.errors import DefinitionError
+from geomob_dask.frames.align import aligned
+from geomob_dask.frames.halo import Near, halo
+from geomob_dask.frames.keys import coded, codes_like, to_codes, to_text
+from geomob_dask.frames.own_rows import own_rows, value_of
+from geomob_dask.frames.recipes import RECIPES, Reference, Scored, extremes_of
+from geomob_dask.graph.bands import Neighborhood, band, neighborhood, rows_of
+from geomob_dask.sources.vintages import check_same_codes
+from geomob_dask.transforms import impute as imputation
+from geomob_dask.transforms import opportunity as index
+
+Floats = NDArray[np.float64]
+
+NO_POLYGON = "no polygon in this vintage"
+NO_MEASURES = "no row in the measures"
+# The Social Vulnerability Index flags tracts in the 90th percentile and above.
+_FLAGGED = 0.9
+_TEXT = ("imputed_direct", "imputed_once_removed", "filled_domains", "reason", "flagged")
+_HOW = "how "
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index and what it was ranked against.
+
+    Attributes
+    ----------
+    table : DataFrame, in memory or on Dask
+    reference : DataFrame of one row, in memory or on Dask, or None
+        Its value is a `Reference`; None where the recipe has none.
+    """
+
+    table: Any
+    reference: Any
+
+
+def opportunity(
+    tracts: Any,
+    measures: Any,
+    edges: Any,
+    definition: Definition,
+    *,
+    steps: bool = False,
+    reference: Reference | None = None,
+    near: Near | None = None,
+) -> Any:
+    """Return the opportunity index of all tracts together.
+
+    Parameters
+    ----------
+    tracts : DataFrame, in memory or on Dask
+        Tracts with a polygon, indexed by geoid; columns are not looked at. On Dask, its divisions must be known: they
+        are the partitions of the result.
+    measures : DataFrame
+        One row per tract, indexed by geoid.
+    edges : DataFrame
+        Indexed by focal, with a column neighbor, as `neighbors` returns them.
+    definition : Definition
+        See `geomob_dask.definition`.
+    steps : bool
+        Whether the result also holds imputed values (``value_<measure>``), z-scores or percentile ranks
+        (``standard_<measure>``), domain sums (``sum_<domain>``) and scores before filling (``before_<domain>``).
+    reference : Reference, optional
+        Moments and ranks of another year to use instead of those of these tracts; for the recipe ``opportunity``.
+    near : sequence of sequence of int, optional
+        For each partition, the numbers of those within two steps of the graph; all others by default.
+
+    Returns
+    -------
+    DataFrame, in memory or on Dask as `tracts`
+        One row for every tract with a polygon or a row of measures: one column per domain, ``deprivation``,
+        ``opportunity`` and flags; see docs/opportunity.md. NaN where a score is missing, with its ``reason``.
+
+    Raises
+    ------
+    DefinitionError
+        If the definition names a column that is absent or not numeric, or a measure has no variance.
+    InputError
+        If the divisions of a Dask frame are not known.
+
+    Examples
+    --------
+    Three tracts in a row; the second one's poverty is its neighbors' mean:
+
+    >>> geoids = ["01001020100", "01001020200", "01001020300"]
+    >>> measures = pd.DataFrame({"poverty": [10.0, np.nan, 30.0], "population": [900, 1100, 1000]}, index=geoids)
+    >>> edges = pd.DataFrame({"neighbor": [geoids[1], geoids[0], geoids[2], geoids[1]]},
+    ...                      index=[geoids[0], geoids[1], geoids[1], geoids[2]])
+    >>> definition = Definition.model_validate({"name": "poor", "domains": {"income": [{"measure": "poverty"}]}})
+    >>> opportunity(measures, measures, edges, definition)["opportunity"].round(1).tolist()
+    [100.0, 88.7, 0.0]
+    """
+    return opportunity_index(tracts, measures, edges, definition, steps=steps, reference=reference, near=near).table
+
+
+def opportunity_index(
+    tracts: Any,
+    measures: Any,
+    edges: Any,
+    definition: Definition,
+    *,
+    steps: bool = False,
+    reference: Reference | None = None,
+    near: Near | None = None,
+) -> Index:
+    """Return the index with the moments and ranks behind it; parameters as `opportunity`."""
+    check_columns(measures.columns, definition)
+    tracts, measures, edges = aligned(tracts=tracts, measures=measures, edges=edges)
+    # Names that a store's measures may lack: polygons and edges are read for their keys.
+    rows = own_rows(_rows, measures, tracts, meta=lambda: _no_rows(definition), definition=definition)
+    pairs = own_rows(_pairs, edges, rows, meta=_no_pairs, rook=definition.parameters.contiguity == "rook")
+    far = halo(own_rows(_offered, rows, pairs, meta=lambda: _no_offer(definition), definition=definition), near)
+    names = list(definition.measures)
+    imputed = own_rows(_imputed, rows, pairs, far, meta=lambda: _no_imputed(definition), definition=definition)
+    scored = RECIPES[definition.parameters.recipe](imputed, definition, reference)
+    scores, filled = scored.scores, scored.scores
+    if definition.parameters.fills:
+        far_scores = halo(own_rows(_offered_scores, scores, rows, pairs, meta=lambda: _no_scores(definition)), near)
+        filled = own_rows(_filled, scores, rows, pairs, far, far_scores, meta=lambda: _no_scores(definition))
+    extremes = None
+    if definition.parameters.reverse == "minmax":
+        extremes = extremes_of(scored.overall if scored.overall is not None else filled)
+    table = _joined(rows, imputed, scored, filled, extremes, definition, steps)
+    return Index(table, scored.reference)
+
+
+def check_columns(columns: Sequence[Any], definition: Definition) -> None:
+    """Raise DefinitionError if a column of the definition is not among those of the measures."""
+    absent = [name for name in definition.columns if name not in columns]
+    if absent:
+        raise DefinitionError(
+            f"definition {definition.name!r}: no column {', '.join(absent)} in the measures; "
+            f"expected one of: {', '.join(map(str, columns))}"
+        )
+
+
+# Own rows ------------------------------------------------------------------------------------
+
+
+def _rows(measures: pd.DataFrame, tracts: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
+    """Return all tracts of a partition, with their coded measures, population, and why they are left out."""
+    check_same_codes(measures.index, tracts.index)
+    names = list(definition.measures)
+    text = [name for name in definition.columns if not pd.api.types.is_numeric_dtype(measures[name])]
+    if text and len(measures):
+        raise DefinitionError(f"definition {definition.name!r}: column {', '.join(text)} holds text, expected numbers")
+    known, polygons = to_codes(measures.index), to_codes(tracts.index)
+    if definition.parameters.uses_neighbors:
+        keys = known.union(polygons)
+        excluded = np.where(keys.isin(known), np.where(keys.isin(polygons), "", NO_POLYGON), NO_MEASURES)
+    else:
+        keys = known.union(polygons)
+        excluded = np.where(keys.isin(known), "", NO_MEASURES)
+    values = measures.set_axis(known).reindex(keys)
+    rows = pd.DataFrame(
+        values[names].to_numpy(float) * np.array(definition.directions, dtype=float), index=keys, columns=names
+    )
+    population = np.ones(len(keys)) if definition.population is None else values[definition.population].to_numpy(float)
+    rows["population "], rows["excluded "] = population, excluded.astype(object)
+    return rows
+
+
+def _included(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[(rows["excluded "] == "").to_numpy()]
+
+
+def _pairs(edges: pd.DataFrame, rows: pd.DataFrame, *, rook: bool) -> pd.DataFrame:
+    """Return the edges of the tracts that take part, with integer keys."""
+    if rook and "rook" in edges:
+        edges = edges[edges["rook"].astype(bool).to_numpy()]
+    focal = to_codes(edges.index)
+    # Frames without edges have no column either where a frame in memory is empty.
+    neighbor = codes_like(edges["neighbor"], focal) if "neighbor" in edges else focal[:0].to_numpy()
+    pairs = pd.DataFrame({"neighbor": neighbor}, index=focal.rename("focal"))
+    return pairs[rows_of(_included(rows).index.to_numpy(), focal.to_numpy()) >= 0]
+
+
+def _offered(rows: pd.DataFrame, pairs: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
+    """Return the rows near other partitions; those with a neighbor there list all their neighbors."""
+    own = _included(rows)
+    keys, focal, neighbor = own.index.to_numpy(), pairs.index.to_numpy(), pairs["neighbor"].to_numpy()
+    found = band(keys, focal, neighbor)
+    offered = own.iloc[found.rows][list(definition.measures)].copy()
+    at, to = rows_of(offered.index.to_numpy(), focal[found.leaving]), neighbor[found.leaving]
+    order = np.argsort(at, kind="stable")
+    cuts = np.searchsorted(at[order], np.arange(1, len(offered)))
+    lists = np.empty(len(offered), dtype=object)
+    lists[:] = np.split(to[order], cuts) if len(offered) else []
+    offered["neighbors "] = lists
+    return offered
+
+
+def _neighborhood(own: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame) -> Neighborhood:
+    far_keys = far.index.to_numpy()
+    lists = far["neighbors "].to_list()
+    far_focal = np.repeat(far_keys, [len(one) for one in lists]) if lists else far_keys[:0]
+    far_neighbor = np.concatenate(lists) if lists else far_keys[:0]
+    return neighborhood(
+        own.index.to_numpy(), pairs.index.to_numpy(), pairs["neighbor"].to_numpy(), far_keys, far_focal, far_neighbor
+    )
+
+
+def _imputed(rows: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
+    """Return the measures imputed from neighbors, tracts without people blanked; how each value was found."""
+    own, names = _included(rows), list(definition.measures)
+    observed = own[names].to_numpy()
+    if definition.parameters.imputes:
+        around = _neighborhood(own, pairs, far)
+        values = around.gather(observed, far.index.to_numpy(), far[names].to_numpy(np.float64))
+        filled, how = imputation.impute(around.own, around.adjacency, values)
+    else:
+        filled = observed
+        how = np.where(np.isnan(filled), imputation.MISSING, imputation.OBSERVED).astype(np.uint8)
+    imputed = pd.DataFrame(index.blank_empty(filled, own["population "].to_numpy()), index=own.index, columns=names)
+    imputed["population "] = own["population "].to_numpy()
+    return pd.concat([imputed, pd.DataFrame(how, index=own.index, columns=[f"{_HOW}{name}" for name in names])], axis=1)
+
+
+def _offered_scores(scores: pd.DataFrame, rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    keys = _included(rows).index.to_numpy()
+    return scores.iloc[band(keys, pairs.index.to_numpy(), pairs["neighbor"].to_numpy()).rows]
+
+
+def _filled(
+    scores: pd.DataFrame, rows: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame, far_scores: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the scores, those that are missing filled with the neighbors' mean."""
+    around = _neighborhood(_included(rows), pairs, far)
+    own = scores.to_numpy()
+    values = around.gather(own, far_scores.index.to_numpy(), far_scores.to_numpy())
+    return scores.set_axis(scores.index).assign(
+        **dict(zip(scores.columns, index.fill_holes(own, around.adjacency[around.own], values).T, strict=True))
+    )
+
+
+# The table -----------------------------------------------------------------------------------
+
+
+def _joined(
+    rows: Any, imputed: Any, scored: Scored, filled: Any, extremes: Any, definition: Definition, steps: bool
+) -> Any:
+    """Return the result from its pieces, of which a table without steps needs few."""
+    pieces = {"rows": rows, "imputed": imputed, "before": scored.scores, "scores": filled, "overall": scored.overall}
+    if steps or definition.parameters.recipe == "svi":
+        pieces["standard"] = scored.standard
+    if steps:
+        pieces["sums"] = scored.sums
+    pieces["extremes"] = extremes
+    there = {name: piece for name, piece in pieces.items() if piece is not None}
+    return own_rows(
+        _index,
+        *there.values(),
+        meta=lambda: no_index(definition, steps=steps),
+        pieces=tuple(there),
+        definition=definition,
+        steps=steps,
+    )
+
+
+def _index(*frames: pd.DataFrame, pieces: Sequence[str], definition: Definition, steps: bool) -> pd.DataFrame:
+    """Return the rows of one partition, those that took no part included."""
+    piece = dict(zip(pieces, frames, strict=True))
+    rows, imputed = piece["rows"], piece["imputed"]
+    own = _included(rows)
+    domains, measures = list(definition.domains), list(definition.measures)
+    before, scores = piece["before"].to_numpy(), piece["scores"].to_numpy()
+    deprived = piece["overall"].to_numpy()[:, 0] if "overall" in piece else index.deprivation(scores)
+    extremes = value_of(piece["extremes"]) if "extremes" in piece else None
+    population = own["population "].to_numpy()
+    how = imputed[[f"{_HOW}{name}" for name in measures]].to_numpy()
+    columns: dict[str, Any] = {name: scores[:, number] for number, name in enumerate(domains)}
+    columns["deprivation"] = deprived
+    columns["opportunity"] = index.opportunity(deprived, extremes, top=definition.parameters.top)
+    columns["population_zero"] = population == 0
+    columns["imputed_direct"] = named(how == imputation.DIRECT, measures)
+    columns["imputed_once_removed"] = named(how == imputation.ONCE_REMOVED, measures)
+    columns["filled_domains"] = named(np.isnan(before) & ~np.isnan(scores), domains)
+    columns["reason"] = _reasons(scores, deprived, population, domains)
+    standard = piece["standard"].to_numpy() if "standard" in piece else None
+    if definition.parameters.recipe == "svi" and standard is not None:
+        columns["flagged"] = named(standard >= _FLAGGED, measures)
+    if steps and standard is not None:
+        columns |= {f"value_{name}": imputed[name].to_numpy() for name in measures}
+        columns |= {f"standard_{name}": standard[:, k] for k, name in enumerate(measures)}
+        columns |= {f"sum_{name}": piece["sums"].to_numpy()[:, k] for k, name in enumerate(domains)}
+        columns |= {f"before_{name}": before[:, k] for k, name in enumerate(domains)}
+    text = dict.fromkeys((name for name in _TEXT if name in columns), "str")
+    table = pd.DataFrame(columns, index=own.index).astype(text).reindex(rows.index)
+    left_out = (rows["excluded "] != "").to_numpy()
+    table.loc[left_out, "reason"] = rows.loc[left_out, "excluded "].to_numpy()
+    table[list(text)] = table[list(text)].fillna("").astype("str")
+    table["population_zero"] = table["population_zero"].eq(True)
+    return table.set_axis(to_text(rows.index).rename("geoid"))
+
+
+def named(flags: NDArray[np.bool_], names: Sequence[str]) -> list[str]:
+    """Return, for each row, the names whose flag is set, separated by semicolons."""
+    rows, columns = np.nonzero(flags)
+    texts = [""] * len(flags)
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        texts[row] += f"; {names[column]}" if texts[row] else names[column]
+    return texts
+
+
+def _reasons(scores: Floats, deprived: Floats, population: Floats, domains: Sequence[str]) -> list[str]:
+    """Return why tracts have no index: which domains have no score."""
+    lacking = named(np.isnan(scores), domains)
+    return [
+        f"{'nobody lives here; ' if empty else ''}no score in: {names}" if missing else ""
+        for names, empty, missing in zip(lacking, population == 0, np.isnan(deprived), strict=True)
+    ]
+
+
+# Frames without rows ---------------------------------------------------------------------------
+
+
+def _floats(names: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: np.zeros(0) for name in names}, index=pd.Index(np.zeros(0, dtype=np.int64), name="geoid")
+    )
+
+
+def _no_rows(definition: Definition) -> pd.DataFrame:
+    return _floats([*definition.measures, "population "]).assign(**{"excluded ": np.zeros(0, dtype=object)})
+
+
+def _no_pairs() -> pd.DataFrame:
+    return pd.DataFrame({"neighbor": np.zeros(0, dtype=np.int64)}, index=pd.Index([], dtype=np.int64, name="focal"))
+
+
+def _no_offer(definition: Definition) -> pd.DataFrame:
+    return _floats(definition.measures).assign(**{"neighbors ": np.zeros(0, dtype=object)})
+
+
+def _no_imputed(definition: Definition) -> pd.DataFrame:
+    how = {f"{_HOW}{name}": np.zeros(0, dtype=np.uint8) for name in definition.measures}
+    return _floats([*definition.measures, "population "]).assign(**how)
+
+
+def _no_scores(definition: Definition) -> pd.DataFrame:
+    return _floats(list(definition.domains))
+
+
+def no_index(definition: Definition, *, steps: bool = False) -> pd.DataFrame:
+    """Return a result without rows: its columns and their types."""
+    domains = _no_scores(definition)
+    pieces = {
+        "rows": _no_rows(definition),
+        "imputed": _no_imputed(definition),
+        "before": domains,
+        "scores": domains,
+        "standard": _floats(definition.measures),
+        "sums": domains,
+    }
+    return _index(*pieces.values(), pieces=tuple(pieces), definition=definition, steps=steps)
+
+
+Recipe = Callable[..., Scored]
