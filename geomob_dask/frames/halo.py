@@ -4,7 +4,6 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dask.dataframe as dd
 import pandas as pd
 from dask._task_spec import List, Task, TaskRef
 from dask.dataframe.dask_expr._collection import new_collection

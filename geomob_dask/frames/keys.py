@@ -41,8 +41,8 @@ def codes_like(values: pd.Series, keys: pd.Index) -> np.ndarray:
     """Return a column of keys in the form that the keys of its frame have after `to_codes`."""
     codes = to_codes(pd.Index(values))
     if len(codes) and len(keys) and codes.dtype.kind != keys.dtype.kind:
-        return pd.Index(values).to_numpy(object)
-    return codes.to_numpy()
+        return np.asarray(pd.Index(values).to_numpy(object))
+    return np.asarray(codes.to_numpy())
 
 
 def coded(frame: pd.DataFrame) -> pd.DataFrame:

@@ -166,7 +166,7 @@ def _reference(rankings: Sequence[tuple[Ranking, ...]], moments: Moments) -> Ref
 
 def _weights(imputed: pd.DataFrame, definition: Definition) -> Floats:
     """Return the weight of each row: 0 for one with a missing value, else 1 or its people."""
-    complete = ~np.isnan(_matrix(imputed, definition)).any(axis=1)
+    complete = np.asarray(~np.isnan(_matrix(imputed, definition)).any(axis=1))
     by_people = definition.parameters.recipe == "weighted_principal_component"
     people = np.nan_to_num(imputed["population "].to_numpy()) if by_people else np.ones(len(complete))
     return np.where(complete, people, 0.0)
@@ -218,7 +218,7 @@ def _extremes(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _matrix(imputed: pd.DataFrame, definition: Definition) -> Floats:
-    return imputed[list(definition.measures)].to_numpy(np.float64)
+    return np.asarray(imputed[list(definition.measures)], dtype=np.float64)
 
 
 def _each_measure(function: Callable[..., pd.DataFrame], *frames: Any, definition: Definition) -> Any:
@@ -255,7 +255,7 @@ def _on_component(
     imputed: pd.DataFrame, mean: pd.DataFrame, component: pd.DataFrame, *, definition: Definition
 ) -> pd.DataFrame:
     parts = (_matrix(imputed, definition) - value_of(mean)) * value_of(component)
-    return _like(parts, imputed, definition.measures)
+    return _like(np.asarray(parts), imputed, definition.measures)
 
 
 def _sums(standard: Any, definition: Definition) -> Any:

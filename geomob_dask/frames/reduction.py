@@ -79,7 +79,9 @@ class Reduction(Expr):  # type: ignore[misc]
         return {key: Task(key, self.operand("merge"), parts, *others, **self.operand("options"))}
 
 
-def _merged(merge: "_Named", meta: pd.DataFrame, frame: Any, others: Sequence[Any], options: dict[str, Any]) -> Any:
+def _merged(
+    merge: Callable[..., pd.DataFrame], meta: pd.DataFrame, frame: Any, others: Sequence[Any], options: dict[str, Any]
+) -> Any:
     if not is_lazy(frame):
         return merge([frame], *others, **options)
     lazy = [own_rows(_same, frame, other, meta=no_value) if not is_lazy(other) else other for other in others]
@@ -116,4 +118,5 @@ class _Rows(_Named):
 
 class _Frames(_Named):
     def __call__(self, parts: Sequence[pd.DataFrame], *others: pd.DataFrame, **options: Any) -> pd.DataFrame:
-        return self.function(parts, *map(value_of, others), **options)
+        merged: pd.DataFrame = self.function(parts, *map(value_of, others), **options)
+        return merged

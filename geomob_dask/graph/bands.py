@@ -1,7 +1,7 @@
-"""Tracts within two steps of one's own: what travels between partitions, and the neighbourhood it makes.
+"""Tracts within two steps of one's own: what travels between partitions, and the neighborhood it makes.
 
-Every partition offers the band of its tracts that have a neighbour elsewhere, with their neighbours, and the tracts next
-to these. A partition that receives the bands of all partitions it can reach in two steps holds all it needs to walk two
+Every partition offers a band: its tracts that have a neighbor in another partition, their edges, and the tracts next to
+them. A partition that receives the bands of all partitions it can reach in two steps holds all it needs to walk two
 steps from any tract of its own.
 """
 

@@ -48,11 +48,27 @@ def commit(store: Store, collection: str, frames: dict[str, pd.DataFrame], **opt
 def test_frames_come_back_by_state(store: Store):
     commit(store, "measures/x/2020", {state: table(state) for state in ("39", "18")})
     frame = store.frame("measures/x/2020")
-    assert frame.divisions == ("18001000000", "39001000000", "39001000002")
+    assert frame.divisions == ("18", "39", "~")
     pd.testing.assert_frame_equal(frame.compute(), pd.concat([table("18"), table("39")]), check_names=True)
     only = store.frame("measures/x/2020", states=["39"], columns=["share"])
     assert only.npartitions == 1
     pd.testing.assert_frame_equal(only.compute(), table("39")[["share"]])
+
+
+def test_frames_of_a_vintage_share_their_divisions(store: Store):
+    commit(store, "tracts/2020", {state: polygons(state) for state in ("18", "39")})
+    commit(store, "measures/x/2020", {"39": table("39")}, attributes={"vintage": "2020"})
+    tracts, measures = store.frame("tracts/2020"), store.frame("measures/x/2020")
+    assert tracts.divisions == measures.divisions == ("18", "39", "~")
+    assert len(measures.partitions[0].compute()) == 0
+    assert measures.partitions[0].compute().dtypes.equals(measures.dtypes)
+    assert measures.loc["39001000001"].compute().index.tolist() == ["39001000001"]
+    assert measures.loc["39001000001"].npartitions == 1
+    letters = store.frame("measures/x/2020", states=["OH", "in"])
+    assert letters.divisions == tracts.divisions
+    assert tracts.spatial_partitions.bounds.to_numpy().tolist() == [[180, 0, 183, 1], [390, 0, 393, 1]]
+    with pytest.raises(InputError, match="54"):
+        store.frame("measures/x/2020", states=["54"])
 
 
 def test_polygons_come_back_with_bounds_and_crs(store: Store):
