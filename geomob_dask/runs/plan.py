@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from geomob_dask.store import Provenance, Snapshot
-from geomob_dask.store.provenance import Template, hole, identity_of
+from geomob_dask.store.provenance import canonical_json, identity_of
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,20 @@ class EachState:
         return Provenance(self.job, {**inputs, **self.whole}, {**self.options, "states": [state]})
 
     def identities(self, states: Sequence[str]) -> dict[str, str]:
-        """Return the identity of each output's provenance; the options are put into words once, not for every state."""
-        checksums = {
-            f"input{number}": snapshot.checksums(states)
-            for number, snapshot in enumerate({one.collection: one for one in self.by_state}.values())
-        }
-        collections = list({one.collection: None for one in self.by_state})
-        inputs = {collection: hole(name) for collection, name in zip(collections, checksums, strict=True)}
-        one = Provenance(self.job, {**inputs, **self.whole}, {**self.options, "states": [hole("state")]})
-        template = Template(one.identifying())
-        return {
-            state: identity_of(
-                template.filled(state=state, **{name: of_state[state] for name, of_state in checksums.items()})
-            )
-            for state in states
-        }
+        """Return the identity of the provenance of each output; the options are serialized once."""
+        checksums = {snapshot.collection: snapshot.checksums(states) for snapshot in self.by_state}
+        # Private characters of Unicode, which no option contains.
+        place, *places = (chr(0xE000 + number) for number in range(1 + len(checksums)))
+        inputs = {**dict(zip(checksums, places, strict=True)), **self.whole}
+        one = Provenance(self.job, inputs, {**self.options, "states": [place]})
+        text = canonical_json(one.identifying()).decode()
+        identities = {}
+        for state in states:
+            own = text.replace(place, state)
+            for collection, here in zip(checksums, places, strict=True):
+                own = own.replace(here, checksums[collection][state])
+            identities[state] = identity_of(own.encode())
+        return identities
 
     def outputs(self, states: Sequence[str]) -> tuple[Output, ...]:
         """Return what each output reads of its own state."""

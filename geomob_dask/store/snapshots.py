@@ -12,7 +12,7 @@ from typing import Any
 
 from geomob_dask.errors import ConflictError, NewerStoreError, StoreError
 from geomob_dask.store.objects import Objects
-from geomob_dask.store.provenance import Provenance, Template, canonical_json, hole, sha256
+from geomob_dask.store.provenance import Provenance, canonical_json, sha256
 
 FORMAT = 1
 _ATTEMPTS = 50
@@ -75,14 +75,14 @@ class Snapshot:
         return sha256(canonical_json([chosen, dict(self.attributes)]))
 
     def checksums(self, states: Sequence[str]) -> dict[str, str]:
-        """Return the checksum of each of some states by itself; the same as `checksum`, for many of them at once."""
-        with_part = Template([{hole("state"): hole("part")}, dict(self.attributes)])
-        without = self.checksum([])
+        """Return the `checksum` of each state by itself; the attributes are serialized once."""
+        text = canonical_json([{"state": "sha256"}, dict(self.attributes)]).decode()
+
+        def checksum(part: Part, state: str) -> str:
+            return sha256(text.replace('"state": "sha256"', f'"{state}": "{part.sha256}"', 1).encode())
+
         return {
-            state: sha256(with_part.filled(state=state, part=self.parts[state].sha256))
-            if state in self.parts
-            else without
-            for state in states
+            state: checksum(self.parts[state], state) if state in self.parts else self.checksum([]) for state in states
         }
 
     def to_bytes(self) -> bytes:
@@ -95,9 +95,9 @@ class Snapshot:
             "parts": {state: asdict(part) for state, part in sorted(self.parts.items())},
             "runs": {run: dict(what) for run, what in self.runs.items() if run in used},
         }
-        # As it will be read: JSON knows no numbers as keys, and they would sort otherwise.
-        as_read = json.loads(canonical_json(plain))
-        return canonical_json({**as_read, "sha256": sha256(canonical_json(as_read))})
+        # As it will be read: JSON has no numbers as keys, and as text they sort differently.
+        text = canonical_json(json.loads(json.dumps(plain, allow_nan=False)))
+        return text.removesuffix(_END) + _checksum_line(sha256(text))
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> "Snapshot":
@@ -121,10 +121,18 @@ class Snapshot:
             ) from error
 
 
+_END = b"\n}\n"
+
+
+def _checksum_line(checksum: str) -> bytes:
+    # The last key in sorted order.
+    return f',\n "sha256": "{checksum}"'.encode() + _END
+
+
 def _without_checksum(data: bytes, checksum: str) -> bytes:
-    """Return the bytes that a snapshot's checksum is of: it stands last, so nothing need be written anew."""
-    end = f',\n "sha256": "{checksum}"\n}}\n'.encode()
-    return data.removesuffix(end) + b"\n}\n" if data.endswith(end) else b""
+    """Return the bytes that the checksum of a snapshot is of; empty if the checksum is not in its place."""
+    line = _checksum_line(checksum)
+    return data.removesuffix(line) + _END if data.endswith(line) else b""
 
 
 def part_of(plain: Mapping[str, Any]) -> Part:
@@ -228,7 +236,7 @@ def commit_runs(
         runs.update(runs_of_fresh)
         new = Snapshot(collection, dict(sorted({**kept, **fresh}.items())), runs, dict(attributes))
         data = new.to_bytes()
-        if old is not None and old.to_bytes() == data:
+        if old is not None and old == Snapshot.from_bytes(data, collection):
             return old
         for part in fresh.values():
             if not objects.exists(part.key):
