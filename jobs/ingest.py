@@ -15,11 +15,12 @@ from geomob_dask.runs import ingest
 from geomob_dask.runs import join as join_run
 from geomob_dask.runs.income import ingest_brackets
 from geomob_dask.runs.regions import ingest_areas, ingest_regions
-from geomob_dask.runs.study import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR, ZONE_VINTAGE, ingest_atlas, ingest_zones
+from geomob_dask.runs.study import ingest_atlas, ingest_zones
 from geomob_dask.runs.tiger import Request as TigerRequest
 from geomob_dask.runs.tiger import fetch_polygons
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.download import Downloader, Politeness
+from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR, ZONE_VINTAGE
 from geomob_dask.sources.regions import RegionColumns
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.sources.states import state_codes

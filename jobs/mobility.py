@@ -10,7 +10,8 @@ from geomob_dask.errors import InputError
 from geomob_dask.outputs import mobility as outputs
 from geomob_dask.outputs.mobility_report import write_page_of_units, write_report
 from geomob_dask.outputs.tables import check_export, check_folder
-from geomob_dask.runs.mobility import Request, Universe, make_plan, result
+from geomob_dask.products.mobility_study import Universe
+from geomob_dask.runs.mobility import Request, make_plan, result
 from geomob_dask.runs.mobility_apply import (
     apply_model,
     apply_plan,
@@ -133,7 +134,7 @@ def mobility(
     if dry_run:
         # Of zones, all that a run would be refused for is cheap to find out.
         if study == "zones" and (force or not plan.done):
-            ready(where, request, target)
+            ready(where, request, plan, target)
         return cli.say(plan.lines())
     if force or not plan.done or target:
         with cli.cluster(settings) as client:

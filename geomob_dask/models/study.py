@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.models.folds import renumber
+
+# A feature whose correlation with the outcome (Pearson's r) is higher is the outcome.
+_TWIN = 0.9999
 
 
 @dataclass(frozen=True)
@@ -154,3 +158,72 @@ def check_features(study: Study) -> Study:
                 "expected one that differs between units"
             )
     return study
+
+
+def check_once(features: Sequence[str]) -> list[str]:
+    """Return the features if there are some and each is named once.
+
+    Raises
+    ------
+    InputError
+        If not; it names them.
+    """
+    twice = sorted({name for name in features if list(features).count(name) > 1})
+    if twice:
+        raise InputError(f"features: {', '.join(twice)} named more than once; expected each once")
+    if not features:
+        raise InputError("features: none named; expected one or more")
+    return list(features)
+
+
+def refuse_twins(study: Study) -> None:
+    """Refuse a feature that is the outcome under another name.
+
+    Raises
+    ------
+    InputError
+        If the absolute correlation of a feature with the outcome is above 0.9999; it names the feature.
+    """
+    for name, values in zip(study.feature_names, study.values.T, strict=True):
+        known = ~np.isnan(values)
+        x, y = values[known], study.outcome[known]
+        if len(x) < 3 or not np.ptp(x) or not np.ptp(y):
+            continue
+        r = float(np.corrcoef(x, y)[0, 1])
+        if abs(r) > _TWIN:
+            raise InputError(
+                f"feature {name!r}: its correlation with the target {study.outcome_name!r} is {r:.6f}; "
+                f"expected at most {_TWIN}, as more is the target under another name"
+            )
+
+
+def study_pairs(edges: pd.DataFrame | None, keys: pd.Index) -> NDArray[np.int64]:
+    """Return the edges of a graph as the pairs of a `Study`.
+
+    Parameters
+    ----------
+    edges : DataFrame, optional
+        Indexed by focal key; column ``neighbor``, both directions.
+    keys : Index
+        Units, in the order of the study.
+
+    Returns
+    -------
+    shape (n_pairs, 2), int64
+        Rows of `keys`, both directions, sorted; places that are no units are numbered after them, in the order of
+        their keys. Empty without edges.
+
+    Examples
+    --------
+    >>> edges = pd.DataFrame({"neighbor": ["b", "a", "c", "b"]}, index=["a", "b", "b", "c"])
+    >>> study_pairs(edges, pd.Index(["a", "c"])).tolist()
+    [[0, 2], [1, 2], [2, 0], [2, 1]]
+    """
+    if edges is None:
+        return np.zeros((0, 2), dtype=np.int64)
+    both = pd.Index(edges.index).append(pd.Index(edges["neighbor"]))
+    nodes = keys.append(both.difference(keys).unique().sort_values())
+    rows = np.column_stack([nodes.get_indexer(edges.index), nodes.get_indexer(edges["neighbor"])])
+    # A graph of some states knows the edges into others from one side only.
+    outward = rows[(rows >= len(keys)).any(axis=1)]
+    return np.unique(np.vstack([rows, outward[:, ::-1]]), axis=0).astype(np.int64).reshape(-1, 2)

@@ -6,157 +6,28 @@ shows all of them or none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-import geopandas as gpd
 import pandas as pd
 
-from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
 from geomob_dask.models.catalog import MODELS, model_named
 from geomob_dask.models.folds import FoldPlan
 from geomob_dask.models.model_files import FittedModel, from_bytes
-from geomob_dask.models.study import Study
+from geomob_dask.products.mobility_study import Universe
 from geomob_dask.runs.plan import Output, Plan
-from geomob_dask.runs.study import (
-    ATLAS,
-    ATLAS_OUTCOME,
-    ATLAS_YEAR,
-    ZONE_VINTAGE,
-    ZONES,
-    tracts_study,
-    zones_polygons,
-    zones_study,
-)
-from geomob_dask.sources.opportunity_insights import UPWARD_MOBILITY
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 from geomob_dask.store.provenance import canonical_json, sha256, versions
 
-STUDIES = ("zones", "tracts")
 CLASSES = (2, 4)
 GRIDS = ("full", "small")
 # Further packages whose version can move a score or a fitted model.
 _FITTED_WITH = ("dask-ml", "numba", "scikit-learn", "skops")
 _IN_ORDER = ("baselines", "class_counts", "folds", "models")
 MODEL, CARD = "model_", "card_"
-
-
-@dataclass(frozen=True)
-class Universe:
-    """Which units, features and outcome are studied.
-
-    Parameters
-    ----------
-    study : {"zones", "tracts"}
-    outcome : str, optional
-        Column of the outcome; the study's own by default.
-    features : tuple of str, optional
-        All by default.
-    vintage : str
-        Of the zones.
-    cohort : bool
-        Of the zones, only those with a minority tract.
-    measures : tuple of (dataset, year)
-        Of tracts: where the features are.
-    outcomes : (dataset, year)
-        Of tracts: where the outcome is.
-    definition : Definition, optional
-        Of tracts: the domain of each measure.
-    states : tuple of str, optional
-        Codes of the states whose tracts count; all by default.
-    """
-
-    study: str
-    outcome: str | None = None
-    features: tuple[str, ...] | None = None
-    vintage: str = ZONE_VINTAGE
-    cohort: bool = True
-    measures: tuple[tuple[str, int], ...] = ()
-    outcomes: tuple[str, int] = (ATLAS, ATLAS_YEAR)
-    definition: Definition | None = None
-    states: tuple[str, ...] | None = None
-
-    def options(self) -> dict[str, Any]:
-        """Return everything that was chosen."""
-        plain: dict[str, Any] = {
-            "study": self.study,
-            "features": None if self.features is None else list(self.features),
-        }
-        if self.study == "zones":
-            return plain | {
-                "outcome": self.outcome or UPWARD_MOBILITY,
-                "vintage": self.vintage,
-                "cohort": self.cohort,
-            }
-        return plain | {
-            "outcome": self.outcome or ATLAS_OUTCOME,
-            "measures": [f"{dataset}/{year}" for dataset, year in self.measures],
-            "outcomes": "/".join(map(str, self.outcomes)),
-            "definition": None if self.definition is None else self.definition.model_dump(mode="json"),
-            "states": None if self.states is None else list(self.states),
-        }
-
-    def collections(self, store: Store) -> list[Snapshot]:
-        """Return what is read.
-
-        Raises
-        ------
-        InputError
-            If the study is unknown, or something is not in the store.
-        """
-        if self.study == "zones":
-            if self.measures or self.states:
-                option = "--measures" if self.measures else "--states"
-                raise InputError(f"{option}: is of tracts, found --study zones; expected --study tracts with it")
-            return [store.snapshot(f"{ZONES}/{self.vintage}")]
-        if self.study != "tracts":
-            raise InputError(f"--study {self.study}: expected one of: {', '.join(STUDIES)}")
-        if not self.measures:
-            raise InputError("--measures: none named; expected datasets and years, such as --measures opportunity:2018")
-        names = [f"measures/{dataset}/{year}" for dataset, year in (self.outcomes, *self.measures)]
-        found = [store.snapshot(name) for name in names]
-        edges = store.find(f"neighbors/{found[0].attributes['vintage']}")
-        return [*found, *([edges] if edges is not None else [])]
-
-    def read(self, store: Store) -> Study:
-        """Return the study."""
-        if self.study == "zones":
-            return zones_study(
-                store,
-                vintage=self.vintage,
-                cohort=self.cohort,
-                features=self.features,
-                outcome=self.outcome or UPWARD_MOBILITY,
-            )
-        return tracts_study(
-            store,
-            self.measures,
-            outcome_dataset=self.outcomes[0],
-            outcome_year=self.outcomes[1],
-            outcome=self.outcome or ATLAS_OUTCOME,
-            features=self.features,
-            definition=self.definition,
-            states=self.states,
-        )
-
-    def polygons(self, store: Store, keys: Sequence[str]) -> gpd.GeoDataFrame | None:
-        """Return polygons by unit, None where there are none; those of zones outside the study too."""
-        if self.study == "zones":
-            snapshot = store.snapshot(f"{ZONES}/{self.vintage}")
-            return zones_polygons(store, self.vintage) if "polygons" in snapshot.parts else None
-        name = f"measures/{self.outcomes[0]}/{self.outcomes[1]}"
-        tracts = store.find(f"tracts/{store.snapshot(name).attributes['vintage']}")
-        if tracts is None:
-            return None
-        wanted = {key[:2] for key in keys}
-        states = [state for state in tracts.parts if state in wanted]
-        if not states:
-            return None
-        shapes = pd.concat([store.read(tracts.parts[state], ["geoid", "geometry"]) for state in states])
-        return gpd.GeoDataFrame(shapes[shapes.index.isin(keys)])
 
 
 @dataclass(frozen=True)
@@ -250,7 +121,20 @@ class Result:
     cards: Mapping[str, str]
 
 
-def make_plan(store: Store, request: Request) -> Plan:
+@dataclass(frozen=True)
+class MobilityPlan(Plan):
+    """A plan with the snapshots that it was made from: a run computes from these, however the store has changed since.
+
+    Parameters
+    ----------
+    snapshots : mapping of str to Snapshot
+        By collection.
+    """
+
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+
+
+def make_plan(store: Store, request: Request) -> MobilityPlan:
     """Return what a run would read and write; nothing is computed.
 
     Raises
@@ -259,7 +143,8 @@ def make_plan(store: Store, request: Request) -> Plan:
         If an option does not fit, or something is not in the store.
     """
     check(request)
-    read = request.universe.collections(store)
+    snapshots = request.universe.inputs(store)
+    read = list(snapshots.values())
     inputs = {snapshot.collection: snapshot.checksum() for snapshot in read}
     used = versions() | {package: version(package) for package in _FITTED_WITH}
     provenance = Provenance("mobility", inputs, request.options(), versions=used)
@@ -270,7 +155,7 @@ def make_plan(store: Store, request: Request) -> Plan:
     )
     existing = store.find(request.collection)
     done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
-    return Plan(request.collection, outputs, provenance, done)
+    return MobilityPlan(request.collection, outputs, provenance, done, snapshots)
 
 
 def read_folds(text: str, repeats: int, seed: int) -> FoldPlan:

@@ -25,12 +25,11 @@ from geomob_dask.models.model_card import model_card
 from geomob_dask.models.model_files import FittedModel, checksum_of, to_bytes
 from geomob_dask.models.scores import BASELINES, score_table
 from geomob_dask.models.study import Study
+from geomob_dask.products.mobility_study import Universe
 from geomob_dask.runs.execute import compute
-from geomob_dask.runs.mobility import CARD, MODEL, Request, Universe, as_pairs, folds_title
+from geomob_dask.runs.mobility import CARD, MODEL, MobilityPlan, Request, as_pairs, folds_title
 from geomob_dask.runs.mobility_apply import DatasetYear, check_target
-from geomob_dask.runs.plan import Plan
-from geomob_dask.runs.study import zones_counts
-from geomob_dask.store import Part, Store
+from geomob_dask.store import Part, Snapshot, Store
 from geomob_dask.store.provenance import sha256
 
 # Of very many units, each random half and shuffle takes seconds, and tells as much in fewer of them.
@@ -118,7 +117,7 @@ class Ready:
     final: tuple[Fold, ...]
 
 
-def ready(store: Store, request: Request, target: DatasetYear | None = None) -> Ready:
+def ready(store: Store, request: Request, plan: MobilityPlan, target: DatasetYear | None = None) -> Ready:
     """Return the study of a request with its classes and all folds; whatever cannot be fitted is refused here.
 
     Parameters
@@ -132,7 +131,7 @@ def ready(store: Store, request: Request, target: DatasetYear | None = None) -> 
         If the study, its classes, its folds or those inside them cannot be made, a feature tells too few units, or
         the dataset that models will be applied to is not there or lacks a feature.
     """
-    study = request.universe.read(store)
+    study = request.universe.read(store, plan.snapshots)
     labels = make_labels(study.outcome, request.classes)
     around = (labels.codes, study.states, study.pairs)
     folds = {text: how.folds(*around) for text, how in request.plans.items()}
@@ -159,7 +158,7 @@ def ready(store: Store, request: Request, target: DatasetYear | None = None) -> 
 def execute(
     store: Store,
     request: Request,
-    plan: Plan,
+    plan: MobilityPlan,
     client: distributed.Client | None,
     console: Console,
     target: DatasetYear | None = None,
@@ -176,11 +175,11 @@ def execute(
     InputError
         As `ready`.
     """
-    made = ready(store, request, target)
+    made = ready(store, request, plan, target)
     study, labels, folds = made.study, made.labels, made.folds
     settings = _searched(store, request, plan, made, client, console)
     with store.all_or_nothing(plan.collection):
-        found = _explained(store, request, study, folds, settings, client, console)
+        found = _explained(store, request, plan, study, folds, settings, client, console)
         about = _about(store, request, plan, study, labels, settings)
         tables = _tables(request, study, labels, folds, found)
         parts = {name: _put(store, plan.collection, name, table) for name, table in tables.items()}
@@ -197,7 +196,7 @@ def execute(
 # Settings ------------------------------------------------------------------------------------
 
 
-def _fits(store: Store, plan: Plan) -> StoredFits:
+def _fits(store: Store, plan: MobilityPlan) -> StoredFits:
     """Return where finished fits of this run are kept until it ends: the same run takes them up again."""
     return StoredFits(store.objects, f"fits/mobility/{plan.provenance.identity}")
 
@@ -205,7 +204,7 @@ def _fits(store: Store, plan: Plan) -> StoredFits:
 def _searched(
     store: Store,
     request: Request,
-    plan: Plan,
+    plan: MobilityPlan,
     made: Ready,
     client: distributed.Client | None,
     console: Console,
@@ -286,14 +285,15 @@ class Found:
     leaks: Sequence[Mapping[str, float]]
 
 
-def _studied(store: Store, request: Request) -> Studied:
-    study = request.universe.read(store)
+def _studied(store: Store, request: Request, snapshots: Mapping[str, Snapshot]) -> Studied:
+    study = request.universe.read(store, snapshots)
     return study, make_labels(study.outcome, request.classes)
 
 
 def _explained(
     store: Store,
     request: Request,
+    plan: MobilityPlan,
     study: Study,
     folds: Mapping[str, Sequence[Fold]],
     settings: Settings,
@@ -304,7 +304,7 @@ def _explained(
     effort = Effort.of(request, len(study.keys))
     run, seed = Run("mobility"), request.seed
     # Read by a worker: it would weigh down the graph.
-    studied = run.task("study", "all", _studied, store, request)
+    studied = run.task("study", "all", _studied, store, request, dict(plan.snapshots))
     first = next(iter(folds))
     tasks: dict[str, Delayed] = {}
     for name in request.names:
@@ -456,7 +456,7 @@ def _settings_table(held_out: Sequence[lift.HeldOut]) -> pd.DataFrame:
 
 
 def _about(
-    store: Store, request: Request, plan: Plan, study: Study, labels: Labels, settings: Settings
+    store: Store, request: Request, plan: MobilityPlan, study: Study, labels: Labels, settings: Settings
 ) -> dict[str, Any]:
     missing = np.isnan(study.values).mean(axis=0)
     return {
@@ -476,27 +476,12 @@ def _about(
         "baselines": dict(BASELINES),
         "folds": {text: folds_title(how) for text, how in request.plans.items()},
         "settings": {name: dict(chosen) for name, chosen in settings.final.items()},
-        "data": _data_lines(store, request, study),
+        "data": request.universe.lines(store, plan.snapshots, study),
         "seed": request.seed,
         "run": plan.provenance.identity,
         "inputs": dict(plan.provenance.inputs),
         "versions": dict(plan.provenance.versions),
     }
-
-
-def _data_lines(store: Store, request: Request, study: Study) -> list[str]:
-    universe = request.universe
-    if study.name == "tracts":
-        measures = ", ".join(f"{dataset} {year}" for dataset, year in universe.measures)
-        return [f"{len(study.keys):,} tracts with measures of {measures} and the outcome ({study.outcome_name})"]
-    lines = [f"{len(study.keys):,} commuting zones with the outcome ({study.outcome_name})"]
-    if universe.cohort:
-        counts = zones_counts(store, universe.vintage, study.outcome_name)
-        lines = [
-            f"{counts['cohort']:,} of {counts['zones']:,} commuting zones have a minority tract (white share in 2000 "
-            f"below {counts['white_share_mean']:.4f}), {len(study.keys):,} of them the outcome ({study.outcome_name})"
-        ]
-    return lines
 
 
 # Model files and cards -----------------------------------------------------------------------
@@ -505,7 +490,7 @@ def _data_lines(store: Store, request: Request, study: Study) -> list[str]:
 def _model_parts(
     store: Store,
     request: Request,
-    plan: Plan,
+    plan: MobilityPlan,
     study: Study,
     labels: Labels,
     name: str,

@@ -34,6 +34,11 @@ CHARACTERISTICS = "Online Data Table 8"
 OUTCOMES = "Online Data Table 5"
 UPWARD_MOBILITY = "upward_mobility_1980_82_rank"
 """The study's outcome: mean national income rank of children (born 1980-82) of parents at the 25th percentile."""
+ZONES = "zones"
+ZONE_VINTAGE = "1990"
+"""Commuting zones are made of the counties of 1990."""
+ATLAS, ATLAS_YEAR, ATLAS_VINTAGE, ATLAS_OUTCOME = "opportunity_atlas", 2018, "2010", "kir_pooled_p25"
+"""The Opportunity Atlas: dataset, year, vintage, and the mean rank of children of parents at the 25th percentile."""
 
 _KEYS = ("CZ", "CZ Name", "State")
 _ZONE_DIGITS = 5

@@ -12,15 +12,10 @@ from geomob_dask.models.clusters import elbow
 from geomob_dask.models.exploration import correlations
 from geomob_dask.models.feature_ranking import mutual_information
 from geomob_dask.models.labels import make_labels
+from geomob_dask.products.mobility_study import Universe
+from geomob_dask.products.zones_study import zones_counts, zones_polygons
 from geomob_dask.runs.ingest import ingest_measures
-from geomob_dask.runs.study import (
-    ingest_atlas,
-    ingest_zones,
-    tracts_study,
-    zones_counts,
-    zones_polygons,
-    zones_study,
-)
+from geomob_dask.runs.study import ingest_atlas, ingest_zones
 from geomob_dask.sources.opportunity_insights import (
     CHARACTERISTICS,
     OUTCOMES,
@@ -35,6 +30,14 @@ from geomob_dask.sources.opportunity_insights import (
 from geomob_dask.store import Store
 
 pytestmark = pytest.mark.real_data
+
+
+def zones_of(store, **options):
+    return Universe("zones", **options).read(store)
+
+
+def tracts_of(store, measures, **options):
+    return Universe("tracts", measures=tuple(measures), **options).read(store)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def ingested(real_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cohort(ingested):
-    return zones_study(ingested[0])
+    return zones_of(ingested[0])
 
 
 def test_workbook_against_its_cells(real_data):
@@ -91,7 +94,7 @@ def test_xlsx_of_the_same_cells_is_the_same(real_data, tmp_path):
 
 
 def test_cohort(ingested, cohort):
-    counts = zones_counts(ingested[0])
+    counts = zones_counts(ingested[0], ingested[0].snapshot("zones/1990"))
     assert counts["zones"] == 741
     assert counts["zones_with_outcome"] == 709
     assert counts["cohort"] == 488
@@ -171,7 +174,7 @@ def test_elbow_of_the_zones(cohort):
 
 def test_polygons_and_neighbours(ingested):
     store, done = ingested
-    polygons = zones_polygons(store)
+    polygons = zones_polygons(store, store.snapshot("zones/1990"))
     assert len(polygons) == 741
     assert polygons.is_valid.all()
     table = store.read(store.snapshot("zones/1990").parts["neighbors"]).reset_index()
@@ -197,10 +200,10 @@ def test_tracts(real_data, tmp_path):
     ingest_atlas(store, str(real_data / "mobility" / "opportunity_atlas_tract_collapse.csv.gz"))
     measures = real_data / "opportunity_2018" / "measures.csv.gz"
     ingest_measures(store, str(measures), "opportunity_2018", 2018, "2010")
-    study = tracts_study(store, [("opportunity_2018", 2018)])
+    study = tracts_of(store, [("opportunity_2018", 2018)])
     assert study.values.shape == (71914, 23)  # noqa: PD011
     definition = read_definition(str(real_data / "opportunity_2018" / "definition.csv"))
-    named = tracts_study(store, [("opportunity_2018", 2018)], definition=definition)
+    named = tracts_of(store, [("opportunity_2018", 2018)], definition=definition)
     assert set(named.domains) == set(definition.domains)
     # A tract that two routes lead to.
     table = pd.read_csv(measures, dtype={"GEOID": str}).set_index("GEOID")

@@ -16,7 +16,8 @@ from geomob_dask.lift.mobility import calibration_rows
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.models.model_files import from_bytes
 from geomob_dask.outputs.mobility_report import write_report
-from geomob_dask.runs.mobility import Request, Result, Universe, fitted_model, make_plan, result
+from geomob_dask.products.mobility_study import Universe
+from geomob_dask.runs.mobility import Request, Result, fitted_model, make_plan, result
 from geomob_dask.runs.mobility_apply import apply_model, given_model
 from geomob_dask.runs.mobility_execute import execute
 from geomob_dask.store import Store
@@ -224,6 +225,28 @@ def test_a_run_that_was_broken_off_takes_up_its_fits(tmp_path: Path, monkeypatch
     assert contents(store, asked.collection) == contents(fresh, asked.collection)
 
 
+@pytest.mark.parametrize("study", ["zones", "tracts"])
+def test_a_run_computes_from_the_inputs_of_its_plan(study: str, client, tmp_path: Path) -> None:
+    universe = Universe("tracts", measures=(("made", 2018),)) if study == "tracts" else Universe(study, None, FEATURES)
+    asked = Request(universe, ("elastic_net",), folds=("stratified:3",), repeats=1, grid="small")
+
+    def filled(name: str, seed: int = 0) -> Store:
+        store = zones_store(str(tmp_path / name), zones_tables(seed))
+        add_tracts(store, seed=seed + 1)
+        return store
+
+    expected, store, other = filled("expected"), filled("planned"), filled("other", seed=7)
+    execute(expected, asked, make_plan(expected, asked), None, QUIET)
+    plan = make_plan(store, asked)
+    # Commits between plan and execution: the run must not see them.
+    filled("planned", seed=7)
+    execute(store, asked, plan, client, QUIET)
+    assert contents(store, asked.collection) == contents(expected, asked.collection)
+    assert not make_plan(store, asked).done
+    execute(other, asked, make_plan(other, asked), None, QUIET)
+    assert contents(other, asked.collection) != contents(expected, asked.collection)
+
+
 # Tracts --------------------------------------------------------------------------------------
 
 
@@ -327,7 +350,7 @@ BAD = {
     "unknown outcome": (["--outcome", "happiness"], "outcome 'happiness': not in the table"),
     "other zones": (["--vintage", "2000"], "no zones/2000"),
     "tracts without measures": (["--study", "tracts"], "--measures: none named"),
-    "measures of zones": (["--measures", "a:2018"], "--measures: is of tracts"),
+    "measures of zones": (["--measures", "a:2018"], "--measures: found --study zones"),
     "measures without a year": (["--study", "tracts", "--measures", "a"], "--measures a: expected NAME:YEAR"),
     "model without a dataset": (["--with-model", "x.model"], "--with-model: found no --apply"),
     "model file absent": (["--with-model", "x.model", "--apply", "a:2018"], "--with-model x.model: cannot be read"),

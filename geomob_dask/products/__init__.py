@@ -1,0 +1,1 @@
+"""The products: options, inputs, frames to frames, and a summary of each."""
