@@ -7,31 +7,21 @@ from dataclasses import dataclass, replace
 
 import distributed
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.overlay import block_crosswalk
+from geomob_dask.frames.regions import BY_KEY, NATION, tract_regions
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
 from geomob_dask.runs.ingest import Ingested, crs_name, file_checksums
 from geomob_dask.sources.areas import areas_by_state, read_areas
-from geomob_dask.sources.geocorr import check_years_agree
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.regions import COLUMNS, RegionColumns, read_regions
-from geomob_dask.sources.states import state_name
-from geomob_dask.sources.vintages import check_same_codes
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 
 PREFIX = "regions"
-# What to do about measures and regions of different codes.
-_CONVERT = "leave the state out (--states), or jobs/harmonize.py --dataset NAME --years YEARS --to"
-# Tracts nest in these: no table is needed.
-_BY_KEY = {"county": 5, "state": 2}
-# Of the tracts of a table that a crosswalk of the same tracts may lack, and the other way round.
-_STRANGERS = 0.01
-_WHOLE = 1e-3
 
 
 def ingest_regions(
@@ -52,7 +42,7 @@ def ingest_regions(
     name, vintage : str
         Under which jobs find it: ``--by NAME`` for measures of this vintage.
     """
-    if name in _BY_KEY:
+    if name in BY_KEY:
         raise InputError(f"--name {name}: is known from every tract's key; expected another name")
     table = read_regions(file, name, columns)
     collection = f"{PREFIX}/{name}/{vintage}"
@@ -100,7 +90,7 @@ def ingest_areas(
     GeometryError
         If regions overlap.
     """
-    if name in _BY_KEY:
+    if name in BY_KEY:
         raise InputError(f"--name {name}: is known from every tract's key; expected another name")
     if not 0 <= least < 1:
         raise InputError(f"--least {least}: expected a share from 0 to 1")
@@ -196,7 +186,7 @@ class Regions:
     @property
     def of_column(self) -> bool:
         """Tell whether a column of the measures says it."""
-        return self.key is None and self.by not in _BY_KEY
+        return self.key is None and self.by not in BY_KEY
 
     def of_states(self, states: Sequence[str]) -> Regions:
         """Return the same of some states alone."""
@@ -204,17 +194,11 @@ class Regions:
 
     def of(self, store: Store, state: str, measures: pd.DataFrame) -> pd.DataFrame:
         """Return the regions of the tracts of one state; see `regions_of`."""
-        tracts = measures.index
-        if self.by in _BY_KEY:
-            codes = tracts.str[: _BY_KEY[self.by]].to_numpy()
-            return _nested(tracts, codes, state_name(state) if self.by == "state" else "")
         if self.key is None:
-            return _of_column(measures[self.by])
+            return tract_regions(measures, by=self.by)
         if state not in self.parts:
-            return _nested(tracts[:0], np.array([], dtype=object), "")
-        table = store.read(self.parts[state])
-        check_same_codes(tracts, table.index, left_name="measures", right_name=f"regions {self.by}", convert=_CONVERT)
-        return _of_counties(table, tracts, self.by) if self.key == "county" else _of_tracts(table, tracts, self.by)
+            return tract_regions(measures.iloc[:0], by=NATION)
+        return tract_regions(measures, store.read(self.parts[state]), by=self.by)
 
 
 def find_regions(
@@ -237,7 +221,7 @@ def find_regions(
     InputError
         If there is no such thing: it names what there is.
     """
-    if by in _BY_KEY:
+    if by in BY_KEY:
         return Regions(by, None, {})
     found = store.find(f"{PREFIX}/{by}/{vintage}") if by.isprintable() and "/" not in by and by else None
     if found is not None:
@@ -282,55 +266,3 @@ def regions_of(store: Store, by: str, vintage: str, state: str, measures: pd.Dat
         county lies in a region, which does not tell where its tracts lie.
     """
     return find_regions(store, by, vintage, list(measures.columns)).of(store, state, measures)
-
-
-def _nested(tracts: pd.Index, regions: np.ndarray, names: np.ndarray | str) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {"region": regions, "region_name": names, "afact": 1.0, "afact2": np.nan},
-        index=pd.Index(tracts, name="geoid", dtype="str"),
-    )
-    return table.astype({"region": "str", "region_name": "str"})
-
-
-def _of_column(column: pd.Series) -> pd.DataFrame:
-    given = column[column.notna()]
-    if pd.api.types.is_numeric_dtype(given):
-        # Codes read as numbers: 35620.0 is region 35620.
-        whole = given == given.round()
-        if not whole.all():
-            row = int(np.argmax(~whole))
-            raise InputError(
-                f"--by {column.name}, tract {given.index[row]}: found {given.iloc[row]:g}, expected codes of regions"
-            )
-        given = given.astype(np.int64)
-    regions = given.astype("str")
-    regions = regions[regions != ""]
-    return _nested(regions.index, regions.to_numpy(), "")
-
-
-def _of_counties(table: pd.DataFrame, tracts: pd.Index, by: str) -> pd.DataFrame:
-    linked = table[table["region"] != ""]
-    parted = linked["afact"] < 1 - _WHOLE
-    if parted.any():
-        county = linked.index[int(np.argmax(parted))]
-        raise InputError(
-            f"regions {by}: {linked['afact'][parted].iloc[0]:g} of county {county} lies in region "
-            f"{linked['region'][parted].iloc[0]}; which of its tracts, a table of counties does not say: expected one "
-            "of tracts (from Geocorr, or jobs/ingest.py places)"
-        )
-    counties = pd.Series(tracts.str[:5], index=tracts)
-    in_one = counties[counties.isin(linked.index)]
-    rows = linked.loc[in_one.to_numpy(), list(COLUMNS)].set_index(pd.Index(in_one.index, name="geoid"))
-    # A share of a county's people is none of its tracts'.
-    return rows.assign(afact=1.0, afact2=np.nan)
-
-
-def _of_tracts(table: pd.DataFrame, tracts: pd.Index, by: str) -> pd.DataFrame:
-    listed_tracts = table.index.unique()
-    unlisted = len(tracts.difference(listed_tracts))
-    # A table may leave out tracts in no region, and measures tracts of few people; both at once are other tracts.
-    if unlisted > _STRANGERS * len(tracts):
-        crosswalk = pd.DataFrame({"geoid": listed_tracts})
-        check_years_agree(crosswalk, tracts.to_numpy(), f"regions {by} and the measures", tolerance=_STRANGERS)
-    rows = table[(table["region"] != "") & table.index.isin(tracts)]
-    return rows[list(COLUMNS)].sort_index(kind="stable")
