@@ -47,8 +47,12 @@ from rich.console import Console
 from geomob_dask.errors import GeomobError
 from geomob_dask.runs import ingest, neighbors
 from geomob_dask.sources.sample import write_sample
-from geomob_dask.store import Provenance, Snapshot, Store, audit
+from geomob_dask.store import Provenance, Snapshot, Store
+from geomob_dask.store.checks import check_part
+from geomob_dask.store.contents import JOURNALS, contents
+from geomob_dask.store.objects import concurrently
 from geomob_dask.store.provenance import sha256
+from geomob_dask.store.snapshots import snapshot_key
 
 ROOT = Path(__file__).parents[1]
 LOG = "GEOMOB_FAULTS_LOG"
@@ -217,20 +221,20 @@ def fill(folder: Path, years: int) -> Store:
 
 def copy(source: Store, target: Store) -> None:
     """Copy every object."""
-    audit.each(lambda found: target.objects.put(found.key, source.objects.get(found.key)), source.objects.listing())
+    concurrently(lambda found: target.objects.put(found.key, source.objects.get(found.key)), source.objects.listing())
 
 
 def empty(store: Store) -> None:
     """Remove every object."""
-    audit.each(lambda found: store.objects.delete(found.key), store.objects.listing())
+    concurrently(lambda found: store.objects.delete(found.key), store.objects.listing())
 
 
 def visible(store: Store) -> dict[str, str]:
     """Return the checksum of every newest snapshot and of every part that it lists, journals left out."""
-    there = audit.contents(store.objects)
+    there = contents(store.objects)
     found = {}
     for name, numbers in there.snapshots.items():
-        data = store.objects.get(audit.snapshot_key(name, max(numbers)))
+        data = store.objects.get(snapshot_key(name, max(numbers)))
         found[name] = sha256(data)
         for part in Snapshot.from_bytes(data, name).parts.values():
             found[part.key] = sha256(store.objects.get(part.key))
@@ -239,7 +243,7 @@ def visible(store: Store) -> dict[str, str]:
 
 def objects(store: Store) -> set[str]:
     """Return every key but journals, commits of whatever number as one."""
-    keys = (found.key for found in store.objects.listing() if not found.key.startswith(audit.JOURNALS))
+    keys = (found.key for found in store.objects.listing() if not found.key.startswith(JOURNALS))
     return {re.sub(r"/_snapshots/\d{8}\.json$", "/_snapshots", key) for key in keys}
 
 
@@ -260,7 +264,7 @@ def read_on(url: str, report: Path) -> None:
                 snapshot = store.find(collection)
                 counts["snapshots"] += 1
                 for state, part in snapshot.parts.items() if snapshot else ():
-                    bad += [finding.line for finding in audit.check_part(store.objects, state, part)]
+                    bad += [finding.line for finding in check_part(store.objects, state, part)]
                     counts["parts"] += 1
             except GeomobError as error:
                 bad.append(str(error))

@@ -7,11 +7,11 @@ from rich.progress import track
 
 from geomob_dask import cli
 from geomob_dask.errors import RunError
-from geomob_dask.outputs.audit import listing_lines, unreferenced_lines
+from geomob_dask.outputs.store import listing_lines, unreferenced_lines
 from geomob_dask.runs import verify as runs
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.durations import seconds_of
-from geomob_dask.store import Store, audit
+from geomob_dask.store import Store, cleaning
 from geomob_dask.store.listing import listing
 
 app = cli.application(
@@ -68,10 +68,10 @@ def clean(
     """Remove what no snapshot refers to: orphans of killed writers, unfinished objects, receipts of no use."""
     seconds = seconds_of(older_than, "--older-than")
     objects = Store(load_settings(config, store=store).store).objects
-    found = audit.unreferenced(objects, older_than=seconds, history=history, uncommitted=uncommitted)
+    found = cleaning.unreferenced(objects, older_than=seconds, history=history, uncommitted=uncommitted)
     cli.say(unreferenced_lines(found))
     if not dry_run:
-        gone = audit.remove(objects, found, progress=lambda some: track(some, "removing", console=cli.console))
+        gone = cleaning.remove(objects, found, progress=lambda some: track(some, "removing", console=cli.console))
         cli.say([f"removed {gone:,} objects"])
 
 

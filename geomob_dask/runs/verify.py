@@ -1,28 +1,36 @@
-"""Every object of a store compared with what its snapshot says, in tasks on a cluster."""
+"""Every object of a store compared with its snapshot: a frame of findings, one partition per batch of objects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from functools import partial
 
+import dask
+import dask.dataframe as dd
 import distributed
+import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError
-from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
-from geomob_dask.store import Part, Store, audit
-from geomob_dask.store.audit import Collection, Contents, Finding
+from geomob_dask.store import Store, checks
+from geomob_dask.store.checks import Finding, History
+from geomob_dask.store.contents import Contents, contents
+from geomob_dask.store.objects import Objects, concurrently
 
-# A task costs milliseconds, a small object in a bucket about as much: many of them stand in one task.
-_COLLECTIONS_A_TASK = 32
-_PARTS_A_TASK = 64
-_BYTES_A_TASK = 64 * 2**20
+# A task costs milliseconds, a small object in a bucket about as much: a partition checks many of them.
+_OBJECTS_PER_PARTITION = 64
+_BYTES_PER_PARTITION = 64 * 2**20
+
+Check = Callable[[Objects], list[Finding]]
+"""A check of one object; it reads the object and returns what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found.
+    """The result of a verification.
 
     Attributes
     ----------
@@ -31,11 +39,11 @@ class Verified:
     size : int
         Bytes of the parts.
     damage, stale : tuple of Finding
-        Stale results are whole: an input is no longer what it was when they were computed.
+        Stale results are intact: an input has changed since they were computed.
     outside : int
-        Input files that never were in the store, so that nothing is known of them.
+        Number of input files that the store does not keep, so that they cannot be compared.
     unlisted : int
-        Parts that no snapshot lists: of a writer that is at work or was killed, or of a snapshot that is lost.
+        Parts that no snapshot lists: a writer is at work or was killed, or a snapshot is lost.
     cubes : tuple of str
         Cubes, which are not read: Icechunk keeps their history by itself.
     """
@@ -52,7 +60,7 @@ class Verified:
     cubes: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """Return the result as text: what is wrong first."""
+        """Return the result as text, findings first."""
         lines = [finding.line for finding in (*self.damage, *self.stale)]
         lines.append(
             f"read {self.parts:,} parts ({self.size / 2**20:,.1f} MiB) of {self.collections:,} collections, "
@@ -62,132 +70,142 @@ class Verified:
         if self.outside:
             lines.append(f"not compared: {self.outside:,} input files that are not in the store")
         if self.unlisted:
-            lines.append(f"no snapshot lists {self.unlisted:,} parts that are there; see: clean --dry-run")
+            lines.append(f"parts that no snapshot lists: {self.unlisted:,}; clean --dry-run lists them")
         if self.cubes:
             lines.append(f"not read: {len(self.cubes)} cubes ({', '.join(self.cubes)})")
         return lines
 
 
 def verify(store: Store, client: distributed.Client | None, console: Console, *, prefix: str = "") -> Verified:
-    """Read a store and tell what is damaged or stale.
+    """Read a store and return what is damaged or stale.
 
-    Every part that a newest snapshot lists is read and compared: bytes, rows, first and last key. Of older snapshots
-    the parts are looked for. Inputs that a run noted are compared with what the store holds now.
+    Every part that a newest snapshot lists is read and compared: bytes, rows, first and last key. The parts of older
+    snapshots are looked for. The recorded inputs of each run are compared with what the store holds now.
 
     Parameters
     ----------
     prefix : str
-        Only collections below it are read; inputs are looked for everywhere.
+        Only collections below it are verified; their inputs may be anywhere in the store.
 
     Raises
     ------
     InputError
         If nothing was committed, or nothing below the prefix.
     """
-    there = audit.contents(store.objects)
-    if not there.snapshots:
+    present = contents(store.objects)
+    if not present.snapshots:
+        count = len(present.part_keys) + len(present.others)
         raise InputError(
-            f"store {store.url}: found no commit among {len(there.keys) + len(there.others):,} objects; expected a "
-            "store that a job has written to"
+            f"store {store.url}: found no commit among {count:,} objects; expected a store that a job has written to"
         )
-    names = [name for name in sorted(there.snapshots) if f"{name}/".startswith(f"{prefix}/" if prefix else "")]
-    if prefix and not names:
-        raise InputError(f"store {store.url}: no collection below {prefix}; found {', '.join(sorted(there.snapshots))}")
-    known = _read(store, there, client, console)
-    chosen = [known[name] for name in names]
-    newest = {one.name: one.newest for one in known.values() if one.newest is not None}
-    sources = audit.check_inputs(
-        newest, [found.key for found in there.others], [one.name for one in known.values() if one.newest is None]
+    histories = concurrently(
+        lambda name: checks.read_history(store.objects, name, present.snapshots[name]), sorted(present.snapshots)
     )
-    within = {one.name for one in chosen}
-    kept = [one for one in sources.objects if one[2] in within]
-    parts = [(state, part) for one in chosen if one.newest is not None for state, part in one.newest.parts.items()]
-    receipts = [found.key for name, some in there.receipts.items() for found in some if not prefix or name in within]
-    findings = [finding for one in chosen for finding in one.findings]
-    findings += _checked(store, there, parts, chosen, receipts, kept, client, console)
-    findings += [finding for finding in sources.stale if finding.key in within]
-    # An input can be stale for several files; each is told once.
+    chosen = [history for history in histories if _is_below(history.collection, prefix)]
+    if not chosen:
+        raise InputError(
+            f"store {store.url}: no collection below {prefix}; found {', '.join(sorted(present.snapshots))}"
+        )
+    names = {history.collection for history in chosen}
+    inputs = checks.check_inputs(
+        {history.collection: history.newest for history in histories if history.newest is not None},
+        [item.key for item in present.others],
+        [history.collection for history in histories if history.newest is None],
+    )
+    snapshots = [history.newest for history in chosen if history.newest is not None]
+    parts = [(state, part) for snapshot in snapshots for state, part in snapshot.parts.items()]
+    receipts = [item.key for name, items in present.receipts.items() for item in items if not prefix or name in names]
+    part_keys = present.part_keys
+    sizes = {item.key: item.size for item in present.others}
+    # A part of several states is read once.
+    of_parts = {part.key: (partial(checks.check_part, state=state, part=part), part.size) for state, part in parts}
+    of_files = [
+        (partial(checks.check_file, key=key, checksum=checksum, collection=collection), sizes[key])
+        for key, checksum, collection in inputs.files
+        if collection in names
+    ]
+    findings = [
+        *(finding for history in chosen for finding in history.findings),
+        *_computed(findings_frame(store, [*of_parts.values(), *of_files]), client, console),
+        *(finding for history in chosen for finding in checks.check_older(store.objects, history, part_keys)),
+        *_flat(concurrently(lambda key: checks.check_receipt(store.objects, key, part_keys), receipts)),
+        *(finding for finding in inputs.stale if finding.key in names),
+    ]
+    # Several files may make one input stale: it is reported once.
     findings = list(dict.fromkeys(findings))
     return Verified(
         collections=len(chosen),
-        snapshots=sum(len(there.snapshots[one.name]) for one in chosen),
+        snapshots=sum(len(present.snapshots[name]) for name in names),
         parts=len(parts),
         receipts=len(receipts),
         size=sum(part.size for _, part in parts),
-        damage=tuple(finding for finding in findings if finding.kind != audit.STALE),
-        stale=tuple(finding for finding in findings if finding.kind == audit.STALE),
-        outside=sources.outside,
-        unlisted=len(_unlisted(there, chosen, prefix)),
-        cubes=() if prefix else tuple(there.cubes),
+        damage=tuple(finding for finding in findings if finding.kind != checks.STALE),
+        stale=tuple(finding for finding in findings if finding.kind == checks.STALE),
+        outside=inputs.outside,
+        unlisted=len(_unlisted(present, chosen, prefix)),
+        cubes=() if prefix else tuple(present.cubes),
     )
 
 
-def _read(store: Store, there: Contents, client: distributed.Client | None, console: Console) -> dict[str, Collection]:
-    names = sorted(there.snapshots)
-    run = Run("verify")
-    tasks = {}
-    for start in range(0, len(names), _COLLECTIONS_A_TASK):
-        some = names[start : start + _COLLECTIONS_A_TASK]
-        numbers = {name: sorted(there.snapshots[name]) for name in some}
-        tasks[some[0]] = run.task("snapshots", some[0], _read_some, store, numbers)
-    found = compute(tasks, client, console, token=run.token)
-    return {one.name: one for batch in found.values() for one in batch}
+def findings_frame(store: Store, sized: Sequence[tuple[Check, int]]) -> dd.DataFrame | None:
+    """Return the findings of checks as a lazy frame, None without any check.
+
+    Parameters
+    ----------
+    sized : sequence of (Check, int)
+        Each check with the bytes that it reads; a partition reads about 64 MiB.
+
+    Returns
+    -------
+    Dask DataFrame
+        One finding per row, columns as the fields of `Finding`.
+    """
+    if not sized:
+        return None
+    # A store may change between two verifications on one scheduler: they must not share tasks.
+    label = f"verify-{uuid.uuid4().hex}"
+    with dask.config.set({"dataframe.convert-string": False}):
+        return dd.from_map(_check_batch, list(_batches(sized)), objects=store.objects, meta=_table([]), label=label)
 
 
-def _read_some(store: Store, numbers: Mapping[str, Sequence[int]]) -> list[Collection]:
-    return [audit.read_collection(store.objects, name, some) for name, some in numbers.items()]
+def _check_batch(batch: Sequence[Check], *, objects: Objects) -> pd.DataFrame:
+    return _table(_flat(check(objects) for check in batch))
 
 
-def _checked(
-    store: Store,
-    there: Contents,
-    parts: Sequence[tuple[str, Part]],
-    collections: Sequence[Collection],
-    receipts: Sequence[str],
-    kept: Sequence[tuple[str, str, str]],
-    client: distributed.Client | None,
-    console: Console,
-) -> list[Finding]:
-    run = Run("verify")
-    tasks = {
-        batch[0][1].key: run.task("parts", batch[0][1].key, _check_parts, store, batch) for batch in _batches(parts)
-    }
-    for start in range(0, len(kept), _PARTS_A_TASK):
-        some = list(kept[start : start + _PARTS_A_TASK])
-        tasks[f"inputs {start}"] = run.task("inputs", some[0][0], _check_kept, store, some)
-    found = compute(tasks, client, console, token=run.token)
-    findings = [finding for batch in found.values() for finding in batch]
-    keys = there.keys
-    for one in collections:
-        findings += audit.check_older(store.objects, one, keys)
-    for key in receipts:
-        findings += audit.check_receipt(store.objects, key, keys)
-    return findings
+def _table(findings: Sequence[Finding]) -> pd.DataFrame:
+    rows = [astuple(finding) for finding in findings]
+    return pd.DataFrame(rows, columns=[field.name for field in fields(Finding)], dtype=object)
 
 
-def _batches(parts: Sequence[tuple[str, Part]]) -> Iterator[list[tuple[str, Part]]]:
-    """Return parts together that one task reads; the same part is not read twice."""
-    batch: list[tuple[str, Part]] = []
-    size = 0
-    for state, part in {part.key: (state, part) for state, part in parts}.values():
-        if batch and (len(batch) == _PARTS_A_TASK or size + part.size > _BYTES_A_TASK):
+def _computed(frame: dd.DataFrame | None, client: distributed.Client | None, console: Console) -> list[Finding]:
+    if frame is None:
+        return []
+    table = compute({"findings": frame}, client, console, token=frame._name.removeprefix("verify-"))["findings"]
+    return [Finding(*row) for row in table.itertuples(index=False)]
+
+
+def _batches(sized: Iterable[tuple[Check, int]]) -> Iterator[list[Check]]:
+    batch: list[Check] = []
+    total = 0
+    for check, size in sized:
+        if batch and (len(batch) == _OBJECTS_PER_PARTITION or total + size > _BYTES_PER_PARTITION):
             yield batch
-            batch, size = [], 0
-        batch.append((state, part))
-        size += part.size
+            batch, total = [], 0
+        batch.append(check)
+        total += size
     if batch:
         yield batch
 
 
-def _check_parts(store: Store, parts: Sequence[tuple[str, Part]]) -> list[Finding]:
-    return [finding for state, part in parts for finding in audit.check_part(store.objects, state, part)]
+def _flat(nested: Iterable[Iterable[Finding]]) -> list[Finding]:
+    return [finding for findings in nested for finding in findings]
 
 
-def _check_kept(store: Store, kept: Sequence[tuple[str, str, str]]) -> list[Finding]:
-    return [finding for one in kept for finding in audit.check_object(store.objects, *one)]
+def _is_below(key: str, prefix: str) -> bool:
+    return not prefix or f"{key}/".startswith(f"{prefix}/")
 
 
-def _unlisted(there: Contents, collections: Sequence[Collection], prefix: str) -> set[str]:
-    listed = {part.key for one in collections if one.newest is not None for part in one.newest.parts.values()}
-    listed |= {key for one in collections for parts in one.older.values() for key in parts}
-    return {key for key in there.keys if key.startswith(f"{prefix}/" if prefix else "")} - listed
+def _unlisted(present: Contents, histories: Sequence[History], prefix: str) -> set[str]:
+    listed = {part.key for history in histories if history.newest for part in history.newest.parts.values()}
+    listed |= {key for history in histories for keys in history.older.values() for key in keys}
+    return {key for key in present.part_keys if _is_below(key, prefix)} - listed

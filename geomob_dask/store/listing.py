@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from geomob_dask.errors import StoreError
-from geomob_dask.store.audit import CUBES, contents, each
+from geomob_dask.store.contents import CUBES, contents
+from geomob_dask.store.objects import concurrently
 
 if TYPE_CHECKING:
     from geomob_dask.store.tables import Store
@@ -56,7 +57,7 @@ def listing(store: "Store", prefix: str = "") -> pd.DataFrame:
     """
     present = contents(store.objects, prefix)
     rows: list[tuple[str, int | None, int | None, int, int | None, str]] = []
-    for snapshot in each(store.find, sorted(present.snapshots)):
+    for snapshot in concurrently(store.find, sorted(present.snapshots)):
         # None: its last commit was removed after the listing.
         if snapshot is not None:
             parts = snapshot.parts.values()

@@ -10,7 +10,8 @@ import email.utils
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -20,6 +21,10 @@ import fsspec
 from geomob_dask.errors import StoreError
 
 _T = TypeVar("_T")
+_U = TypeVar("_U")
+
+# Storage far away answers slowly but many requests at a time.
+_AT_ONCE = 16
 
 # botocore raises these when nothing at all is configured; importing it for a folder store would be a waste.
 _CREDENTIAL_ERRORS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
@@ -27,7 +32,7 @@ _NETWORK_ERRORS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeou
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredObject:
     """An object of a listing.
 
     Parameters
@@ -86,6 +91,15 @@ class Objects:
         """Return the bytes of an object."""
         return self._explained("read", key, lambda: bytes(self._fs.cat_file(self.path(key))))
 
+    def find(self, key: str) -> bytes | None:
+        """Return the bytes of an object, None if there is none."""
+        try:
+            return self.get(key)
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[IO[bytes]]:
         """Open an object for reading parts of it; only the ranges asked for travel."""
@@ -93,16 +107,16 @@ class Objects:
             yield stream
 
     def exists(self, key: str) -> bool:
-        """Tell whether an object is there.
+        """Return whether an object exists.
 
         Raises
         ------
         StoreError
-            If the storage does not say: an object that cannot be seen is not one that is gone.
+            If the storage does not answer: an object out of reach is not an absent one.
         """
 
         def look() -> bool:
-            # Not `isfile`, to which every failure is an absence.
+            # `isfile` would take every failure for an absence.
             try:
                 return bool(self._fs.info(self.path(key))["type"] == "file")
             except (FileNotFoundError, NotADirectoryError):
@@ -129,7 +143,7 @@ class Objects:
             except FileExistsError:
                 return False
             except OSError as error:
-                if _status(error) in _SOMEBODY_WAS_FIRST:
+                if _status(error) in _ALREADY_WRITTEN:
                     return False
                 raise
             return True
@@ -155,11 +169,11 @@ class Objects:
 
         return self._explained("list", prefix, ls)
 
-    def listing(self, prefix: str = "") -> list[Found]:
-        """Return every object below a prefix, by key; those of a writer that is not done among them."""
-        return self._explained("list", prefix, lambda: sorted(self._listing(prefix), key=lambda found: found.key))
+    def listing(self, prefix: str = "") -> list[StoredObject]:
+        """Return every object below a prefix, by key, including unfinished ones."""
+        return self._explained("list", prefix, lambda: sorted(self._listing(prefix), key=lambda item: item.key))
 
-    def _listing(self, prefix: str) -> Iterator[Found]:
+    def _listing(self, prefix: str) -> Iterator[StoredObject]:
         if self.local:
             for folder, _, names in os.walk(self.path(prefix)):
                 for name in names:
@@ -167,13 +181,13 @@ class Objects:
                     # A temporary file is renamed while the folder is read.
                     with contextlib.suppress(FileNotFoundError):
                         about = os.stat(path)
-                        yield Found(os.path.relpath(path, self.root), about.st_size, about.st_mtime)
+                        yield StoredObject(os.path.relpath(path, self.root), about.st_size, about.st_mtime)
             return
         self._bucket_must_exist()
         for path, about in self._fs.find(self.path(prefix), detail=True).items():
             # Some clients write an empty object for a folder.
             if not path.endswith("/"):
-                yield Found(path.removeprefix(f"{self.root}/"), about["size"], about["LastModified"].timestamp())
+                yield StoredObject(path.removeprefix(f"{self.root}/"), about["size"], about["LastModified"].timestamp())
 
     def modified(self, key: str) -> float | None:
         """Return when an object was written, in seconds since 1970 by the storage's clock; None if it is gone."""
@@ -218,7 +232,7 @@ class Objects:
                 os.unlink(temporary)
 
     def _explained(self, doing: str, key: str, act: Callable[[], _T], *, missing_is_error: bool = True) -> _T:
-        """Run `act`; say of any failure which store and object it was, what went wrong and what is needed."""
+        """Run `act`; an error names the store and object, what went wrong and what is needed."""
         try:
             return act()
         except StoreError:
@@ -233,7 +247,7 @@ class Objects:
             raise StoreError(f"cannot {doing} {where}: {_reason(error)}; expected {_expected(error, kind)}") from error
 
 
-# Bounded waits: a store that cannot be reached is told within a minute, not after botocore's defaults.
+# Bounded waits: a store out of reach is reported within a minute, not after botocore's defaults.
 _S3_CONFIG: dict[str, Any] = {
     "connect_timeout": 10,
     "read_timeout": 60,
@@ -241,12 +255,12 @@ _S3_CONFIG: dict[str, Any] = {
 }
 
 
-# 412: the object is there. 409: another conditional put is under way; the caller looks again.
-_SOMEBODY_WAS_FIRST = (409, 412)
+# 412: the object is there. 409: another conditional put is under way, and the caller reads again.
+_ALREADY_WRITTEN = (409, 412)
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Return the HTTP status behind an error of s3fs, which hands on what botocore said as the cause."""
+    """Return the HTTP status behind an error of s3fs, whose cause is the error of botocore."""
     while error is not None:
         response = getattr(error, "response", None)
         if isinstance(response, dict):
@@ -272,3 +286,9 @@ def _expected(error: Exception, kind: str) -> str:
     if kind in _NETWORK_ERRORS:
         return "a storage service that answers (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION)"
     return "a store with room that can be read and written"
+
+
+def concurrently(function: Callable[[_T], _U], values: Sequence[_T]) -> list[_U]:
+    """Return the results of a function for each value, computed in several threads."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(function, values))

@@ -60,6 +60,10 @@ class Receipt:
     state: str
     commits: Sequence[Commit]
 
+    def parts(self) -> set[tuple[str, str, Part]]:
+        """Return collection, state and part of everything that is to be committed."""
+        return {(commit.collection, state, part) for commit in self.commits for state, part in commit.made().items()}
+
     def to_bytes(self) -> bytes:
         """Return the bytes of the object."""
         plain = {

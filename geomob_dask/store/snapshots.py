@@ -141,13 +141,18 @@ def part_of(plain: Mapping[str, Any]) -> Part:
     return Part(**{**plain, "bounds": None if bounds is None else tuple(bounds)})
 
 
+def snapshot_key(collection: str, number: int) -> str:
+    """Return the key of a commit."""
+    return f"{collection}/_snapshots/{number:08d}.json"
+
+
 def newest(objects: Objects, collection: str) -> tuple[int, Snapshot | None]:
     """Return the number and the newest snapshot of a collection; (0, None) where nothing was committed."""
     numbers = [int(name[:8]) for name in objects.names(f"{collection}/_snapshots") if name.endswith(".json")]
     if not numbers:
         return 0, None
     number = max(numbers)
-    key = _key(collection, number)
+    key = snapshot_key(collection, number)
     return number, Snapshot.from_bytes(objects.get(key), f"{objects.url}/{key}")
 
 
@@ -243,7 +248,7 @@ def commit_runs(
                 raise StoreError(
                     f"{objects.url}/{part.key}: gone before its commit; expected no other writer to remove it"
                 )
-        if objects.create(_key(collection, number + 1), data):
+        if objects.create(snapshot_key(collection, number + 1), data):
             return new
     raise StoreError(
         f"{objects.url}/{collection}: {_ATTEMPTS} other commits came first; expected fewer writers at once"
@@ -277,7 +282,3 @@ def _refuse_another_run(where: str, old: Snapshot, fresh: Mapping[str, Part], ex
 
 def _as_expected(parts: Mapping[str, Part], expected: Mapping[str, str]) -> bool:
     return all(part.run == expected.get(state) for state, part in parts.items())
-
-
-def _key(collection: str, number: int) -> str:
-    return f"{collection}/_snapshots/{number:08d}.json"

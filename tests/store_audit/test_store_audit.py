@@ -13,7 +13,9 @@ from stores import QUIET, build_graph, build_index, contents, ingest_sample
 
 from geomob_dask.errors import InputError, NewerStoreError, StoreError
 from geomob_dask.runs import verify as runs
-from geomob_dask.store import Commit, Provenance, Receipt, Store, audit, receipts
+from geomob_dask.store import Commit, Provenance, Receipt, Store, checks, cleaning, receipts
+from geomob_dask.store.provenance import sha256
+from geomob_dask.store.snapshots import snapshot_key
 
 MEASURES, RESULT = "measures/x/2020", "results/made/x/2020/all"
 STATES = ("18", "39", "72")
@@ -75,9 +77,9 @@ def age(store: Store, seconds: float, *keys: str) -> None:
 def cleaned(store: Store, **options) -> set[str]:
     """Clean, and return what is gone."""
     before = set(everything(store))
-    found = audit.unreferenced(store.objects, **options)
+    found = cleaning.unreferenced(store.objects, **options)
     told = {one.key for one in found.removable}
-    assert audit.remove(store.objects, found) == len(told)
+    assert cleaning.remove(store.objects, found) == len(told)
     gone = before - set(everything(store))
     assert gone == told
     return gone
@@ -123,7 +125,7 @@ def test_exactly_the_damaged_part_is_named(store: Store, change: Callable[[bytes
     else:
         store.objects.put(part.key, change(store.objects.get(part.key)))
     found = verified(store)
-    assert damage(found) == [(audit.MISSING if change is None else audit.CHANGED, part.key)]
+    assert damage(found) == [(checks.MISSING if change is None else checks.CHANGED, part.key)]
     assert found.damage[0].states == ("39",)
     assert says in found.damage[0].what
     assert verified(store, prefix="measures").damage == ()
@@ -134,7 +136,7 @@ def test_a_snapshot_that_lies_about_rows_or_keys_is_found(store: Store, field: s
     part = store.put(MEASURES, "18", table("18"))
     lie = replace(part, **{field: 4 if field == "rows" else "18999"})
     store.commit(MEASURES, {"18": lie}, Provenance("ingest", {}))
-    assert damage(verified(store)) == [(audit.CHANGED, part.key)]
+    assert damage(verified(store)) == [(checks.CHANGED, part.key)]
 
 
 @pytest.mark.parametrize(
@@ -155,35 +157,35 @@ def test_every_index_that_can_be_stored_passes(store: Store, frame: pd.DataFrame
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("change", [flipped, lambda data: data[:-40], lambda _: b"", lambda _: b"{}"])
 def test_exactly_the_damaged_snapshot_is_named(store: Store, number: int, change: Callable[[bytes], bytes]):
-    key = audit.snapshot_key(MEASURES, number)
+    key = snapshot_key(MEASURES, number)
     filled(store).objects.put(key, change(store.objects.get(key)))
-    assert damage(verified(store)) == [(audit.UNREADABLE, key)]
+    assert damage(verified(store)) == [(checks.UNREADABLE, key)]
     assert not verified(store).stale, "nothing is said of inputs that cannot be read"
 
 
 def test_a_snapshot_in_the_wrong_place_is_named(store: Store):
-    filled(store).objects.put(audit.snapshot_key(RESULT, 2), store.objects.get(audit.snapshot_key(MEASURES, 2)))
+    filled(store).objects.put(snapshot_key(RESULT, 2), store.objects.get(snapshot_key(MEASURES, 2)))
     found = verified(store)
-    assert damage(found) == [(audit.UNREADABLE, audit.snapshot_key(RESULT, 2))]
+    assert damage(found) == [(checks.UNREADABLE, snapshot_key(RESULT, 2))]
     assert f"a snapshot of {MEASURES}" in found.damage[0].what
 
 
 def test_a_lost_snapshot_in_between_is_named(store: Store):
     measures(filled(store), 3.0)
-    store.objects.delete(audit.snapshot_key(MEASURES, 2))
+    store.objects.delete(snapshot_key(MEASURES, 2))
     found = verified(store)
-    assert damage(found) == [(audit.MISSING, audit.snapshot_key(MEASURES, 2))]
+    assert damage(found) == [(checks.MISSING, snapshot_key(MEASURES, 2))]
     assert found.unlisted == len(STATES)
 
 
 @in_both
 def test_a_lost_newest_snapshot_shows_in_what_was_made_from_it(store: Store):
-    filled(store).objects.delete(audit.snapshot_key(MEASURES, 2))
+    filled(store).objects.delete(snapshot_key(MEASURES, 2))
     found = verified(store)
     assert found.damage == ()
     assert [(one.key, one.what) for one in found.stale] == [(RESULT, f"its input {MEASURES} has changed since")]
     assert found.unlisted == len(STATES)
-    store.objects.delete(audit.snapshot_key(MEASURES, 1))
+    store.objects.delete(snapshot_key(MEASURES, 1))
     assert [one.what for one in verified(store).stale] == [f"its input {MEASURES} is gone"]
 
 
@@ -192,38 +194,38 @@ def test_a_part_of_an_older_commit_that_is_gone_is_named_with_it(store: Store):
     measures(store)
     store.objects.delete(first.parts["18"].key)
     found = verified(store)
-    assert damage(found) == [(audit.MISSING, audit.snapshot_key(MEASURES, 1))]
+    assert damage(found) == [(checks.MISSING, snapshot_key(MEASURES, 1))]
     assert first.parts["18"].key in found.damage[0].what
 
 
 @in_both
 def test_a_newer_version_is_told_and_nothing_is_removed(store: Store):
     newer = filled(store).snapshot(RESULT).to_bytes().replace(b'"format": 1', b'"format": 2')
-    store.objects.put(audit.snapshot_key(RESULT, 2), newer)
+    store.objects.put(snapshot_key(RESULT, 2), newer)
     store.put(RESULT, "18", table("18", 9.0))
     found = verified(store)
-    assert damage(found) == [(audit.NEWER, audit.snapshot_key(RESULT, 2))]
+    assert damage(found) == [(checks.NEWER, snapshot_key(RESULT, 2))]
     assert "written in format 2 by a newer version" in found.damage[0].what
     with pytest.raises(NewerStoreError, match="newer version; expected 1 or older; nothing was removed"):
-        audit.unreferenced(store.objects, older_than=0)
+        cleaning.unreferenced(store.objects, older_than=0)
 
 
 def test_a_part_with_fields_of_a_newer_version_stops_cleaning(store: Store):
-    key = audit.snapshot_key(RESULT, 1)
+    key = snapshot_key(RESULT, 1)
     plain = json.loads(filled(store).objects.get(key))
     del plain["sha256"]
     plain["parts"]["18"]["codec"] = "new"
     store.objects.put(key, json.dumps(plain).encode())
-    assert damage(verified(store)) == [(audit.UNREADABLE, key)]
+    assert damage(verified(store)) == [(checks.UNREADABLE, key)]
     with pytest.raises(StoreError, match=r"codec.*nothing was removed"):
-        audit.unreferenced(store.objects, older_than=0)
+        cleaning.unreferenced(store.objects, older_than=0)
 
 
 def test_what_was_made_from_other_inputs_is_stale_and_whole(store: Store):
     measures(filled(store), 7.0, ("39",))
     found = verified(store)
     assert found.damage == ()
-    assert [(one.kind, one.key, one.states) for one in found.stale] == [(audit.STALE, RESULT, STATES)]
+    assert [(one.kind, one.key, one.states) for one in found.stale] == [(checks.STALE, RESULT, STATES)]
     result(store)
     assert verified(store).stale == ()
 
@@ -241,7 +243,7 @@ def test_an_input_of_some_states_is_stale_only_if_those_change(store: Store):
 @in_both
 def test_a_kept_download_is_an_input_too(store: Store):
     store.objects.put("acs/2020/B1/18.json", b"answer")
-    inputs = {"acs/2020/B1/18.json": audit.sha256(b"answer")}
+    inputs = {"acs/2020/B1/18.json": sha256(b"answer")}
     commit(store, MEASURES, Provenance("ingest", inputs))
     assert verified(store).stale == ()
     store.objects.put("acs/2020/B1/18.json", b"another")
@@ -310,7 +312,7 @@ def test_exactly_the_orphans_go(store: Store):
         store.put("results/never/x/2020/all", "18", table("18")).key,
     }
     assert cleaned(store, older_than=3600) == set(), "a running job may be about to commit them"
-    found = audit.unreferenced(store.objects)
+    found = cleaning.unreferenced(store.objects)
     assert ({one.key for one in found.young}, found.future) == (orphans, ())
     assert cleaned(store, older_than=0) == orphans
     assert contents(store) == kept
@@ -337,7 +339,7 @@ def test_cubes_journals_downloads_and_strangers_stay(store: Store):
     for key in strangers:
         store.objects.put(key, b"mine")
     gone = cleaned(store, older_than=0, history=True, uncommitted=True)
-    assert gone == {audit.snapshot_key(MEASURES, 1), first.parts["18"].key}
+    assert gone == {snapshot_key(MEASURES, 1), first.parts["18"].key}
     assert strangers <= set(everything(store))
     assert verified(store).cubes == ("deprivation",)
 
@@ -349,7 +351,7 @@ def test_history_goes_only_when_asked_for_and_not_what_was_newest_a_moment_ago(s
     assert cleaned(store, older_than=0) == set()
     assert cleaned(store, older_than=3600, history=True) == set()
     gone = cleaned(store, older_than=0, history=True)
-    assert gone == {audit.snapshot_key(MEASURES, 1), first.parts["18"].key}
+    assert gone == {snapshot_key(MEASURES, 1), first.parts["18"].key}
     assert store.snapshot(MEASURES) == second
     assert damage(verified(store)) == []
     # The next commit goes on from there.
@@ -363,7 +365,7 @@ def test_an_output_that_waits_for_its_commit_stays_until_it_is_given_up(store: S
     waits = {"18": store.put(RESULT, "18", table("18", 9.0))}
     key = receipt(store, waits)
     assert cleaned(store, older_than=0) == set()
-    assert [one.key for one in audit.unreferenced(store.objects, older_than=0).waiting] == [key]
+    assert [one.key for one in cleaning.unreferenced(store.objects, older_than=0).waiting] == [key]
     assert cleaned(store, older_than=3600, uncommitted=True) == set()
     assert cleaned(store, older_than=0, uncommitted=True) == {key, waits["18"].key}
 
@@ -378,7 +380,7 @@ def test_receipts_of_no_use_go(store: Store):
     broken = receipt(store, {"39": gone})
     nonsense = f"{RESULT}/_outputs/72-0.json"
     store.objects.put(nonsense, b"{")
-    assert sorted(damage(verified(store))) == [(audit.MISSING, broken), (audit.UNREADABLE, nonsense)]
+    assert sorted(damage(verified(store))) == [(checks.MISSING, broken), (checks.UNREADABLE, nonsense)]
     assert cleaned(store, older_than=0) == {committed, broken, nonsense}
     assert verified(store).damage == ()
 
@@ -393,17 +395,17 @@ def test_a_receipt_of_a_newer_version_stops_cleaning(store: Store):
     filled(store)
     key = receipt(store, {"18": store.put(RESULT, "18", table("18", 9.0))})
     store.objects.put(key, store.objects.get(key).replace(b'"format": 1', b'"format": 2'))
-    assert damage(verified(store)) == [(audit.NEWER, key)]
+    assert damage(verified(store)) == [(checks.NEWER, key)]
     with pytest.raises(NewerStoreError, match="nothing was removed"):
-        audit.unreferenced(store.objects, older_than=0)
+        cleaning.unreferenced(store.objects, older_than=0)
 
 
 def test_a_damaged_snapshot_stops_cleaning(store: Store):
     filled(store)
-    store.objects.put(audit.snapshot_key(RESULT, 1), b"{")
+    store.objects.put(snapshot_key(RESULT, 1), b"{")
     before = contents(store)
     with pytest.raises(StoreError, match="nothing was removed, because what it lists is not known"):
-        audit.unreferenced(store.objects, older_than=0)
+        cleaning.unreferenced(store.objects, older_than=0)
     assert contents(store) == before
 
 
@@ -412,10 +414,10 @@ def test_what_is_committed_or_written_again_after_the_listing_stays(store: Store
     filled(store)
     frames = {state: table(state, 9.0) for state in ("18", "39")}
     parts = {state: store.put(RESULT, state, frame) for state, frame in frames.items()}
-    found = audit.unreferenced(store.objects, older_than=0)
+    found = cleaning.unreferenced(store.objects, older_than=0)
     assert {one.key for one in found.parts} == {part.key for part in parts.values()}
     store.commit(RESULT, {"18": parts["18"]}, LATE, {"vintage": "x"}, keep_others=True)
-    assert audit.remove(store.objects, found) == 1
+    assert cleaning.remove(store.objects, found) == 1
     assert verified(store).damage == ()
 
 
@@ -423,10 +425,10 @@ def test_a_part_that_a_job_writes_again_looks_fresh(tmp_path):
     store = filled(Store(str(tmp_path)))
     part = store.put(RESULT, "18", table("18", 9.0))
     age(store, 7200)
-    found = audit.unreferenced(store.objects)
+    found = cleaning.unreferenced(store.objects)
     assert [one.key for one in found.parts] == [part.key]
     store.put(RESULT, "18", table("18", 9.0))
-    assert audit.remove(store.objects, found) == 0
+    assert cleaning.remove(store.objects, found) == 0
     store.commit(RESULT, {"18": part}, LATE, {"vintage": "x"}, keep_others=True)
     assert verified(store).damage == ()
 
@@ -437,7 +439,7 @@ def test_age_is_the_storages_and_a_clock_set_back_removes_nothing(tmp_path):
     age(store, 7200, keys[0])
     age(store, 3000, keys[1])
     age(store, -86400, keys[2])
-    found = audit.unreferenced(store.objects)
+    found = cleaning.unreferenced(store.objects)
     assert [one.key for one in found.removable] == [keys[0]]
     assert {one.key for one in found.young} == {keys[1], keys[2]}
     assert [one.key for one in found.future] == [keys[2]]
@@ -462,9 +464,9 @@ def test_unfinished_objects_of_a_folder_go_once_they_are_old(tmp_path):
 def test_two_cleanings_at_once_do_no_harm(store: Store):
     filled(store)
     store.put(RESULT, "18", table("18", 9.0))
-    one, other = (audit.unreferenced(store.objects, older_than=0) for _ in range(2))
-    assert audit.remove(store.objects, one) == 1
-    assert audit.remove(store.objects, other) == 0
+    one, other = (cleaning.unreferenced(store.objects, older_than=0) for _ in range(2))
+    assert cleaning.remove(store.objects, one) == 1
+    assert cleaning.remove(store.objects, other) == 0
 
 
 # The job ----------------------------------------------------------------------------------------
@@ -503,7 +505,7 @@ def test_no_duration_is_bad_usage(tmp_path, job, text: str):
 def snapshots_of_five(store: Store) -> list[str]:
     for value in range(5):
         measures(store, float(value))
-    return [audit.snapshot_key(MEASURES, number) for number in range(1, 6)]
+    return [snapshot_key(MEASURES, number) for number in range(1, 6)]
 
 
 def test_odd_times_leave_no_gap_between_commits(store: Store):
@@ -517,7 +519,7 @@ def test_odd_times_leave_no_gap_between_commits(store: Store):
 
 def test_a_cleaning_that_is_stopped_leaves_no_gap_between_commits(store: Store, monkeypatch):
     keys = snapshots_of_five(store)
-    found = audit.unreferenced(store.objects, older_than=0, history=True)
+    found = cleaning.unreferenced(store.objects, older_than=0, history=True)
     real = store.objects.delete
 
     def stops(key: str) -> None:
@@ -527,13 +529,13 @@ def test_a_cleaning_that_is_stopped_leaves_no_gap_between_commits(store: Store, 
 
     monkeypatch.setattr(store.objects, "delete", stops)
     with pytest.raises(StoreError, match="storage is down"):
-        audit.remove(store.objects, found)
+        cleaning.remove(store.objects, found)
     assert set(everything(store)) & set(keys) == set(keys[1:])
     assert damage(verified(store)) == []
     # One that was written again since the listing stays, and so do those after it.
     monkeypatch.undo()
     age(store, -60, keys[2])
-    audit.remove(store.objects, found)
+    cleaning.remove(store.objects, found)
     assert set(everything(store)) & set(keys) == set(keys[2:])
 
 
