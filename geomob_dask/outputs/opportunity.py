@@ -1,47 +1,119 @@
-"""What a user sees of an opportunity index: the summary, the exported table, the map."""
+"""What a user sees of an opportunity index: the summary, the exported table, the map, the validation table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import distributed
-import geopandas as gpd
 import pandas as pd
 from rich.console import Console
 
 from geomob_dask.definition import Definition
 from geomob_dask.outputs import maps, tables
+from geomob_dask.outputs.result import Flag, Flags, Outputs, polygons, report, result
+from geomob_dask.outputs.validation import Against, validation_lines, validation_table, write_validation
+from geomob_dask.products.opportunity import Options
+from geomob_dask.products.product import Prepared
 from geomob_dask.runs.display import display_polygons
-from geomob_dask.runs.opportunity import Request, Summary, summaries
-from geomob_dask.runs.plan import Plan
 from geomob_dask.sources.states import state_name
 from geomob_dask.store import Store
 
 _SHOWN_STATES = 60
 
 
-def summary_lines(store: Store, request: Request, plan: Plan) -> list[str]:
+class OpportunityOutputs(Outputs):
+    """Summary, export, map and validation table of an index."""
+
+    flags: Mapping[str, Flag] = {
+        **Outputs.flags,
+        "map": Flag("Write an interactive map (.html), for offline use.", page=True),
+        "validation": Flag(
+            "Write what each domain explains, and correlations, as a table (.csv, .parquet).", table=True
+        ),
+        "draws": Flag("Also draw the measures this often from their margins of error: 90 % intervals.", int),
+        "seed": Flag("Seed of the draws.", int, 0),
+        "against": Flag("Correlate with DATASET:YEAR or DATASET:YEAR:COLUMN,… of the store; may be repeated.", tuple),
+    }
+
+    def check(self, given: Flags) -> None:
+        """Raise InputError if a file cannot be written or `--against` cannot be read."""
+        super().check(given)
+        for text in given.get("against") or ():
+            Against.of(text)
+
+    def needs_cluster(self, given: Flags) -> bool:
+        """Return whether polygons are simplified for a map, or intervals are drawn."""
+        return bool(given.get("map") or given.get("draws"))
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return how many tracts have an index, why others have none, and quartiles by state."""
+        return summary_lines(store, prepared)
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Write export, map and validation table."""
+        lines = []
+        bounds = None
+        if given.get("draws") is not None:
+            from geomob_dask.runs import intervals
+            from geomob_dask.runs import opportunity as runs
+
+            o: Options = prepared[0].options
+            request = runs.Request(o.definition, o.dataset, o.year, o.states, o.norm, o.steps)
+            drawn = intervals.ask(store, runs.prepare(store, request), given["draws"], given["seed"])
+            if not drawn.plan.done:
+                intervals.execute(store, drawn, client, console)
+            bounds = intervals.result(store, drawn)
+            lines += interval_lines(bounds, drawn.margins, o.definition)
+        if given.get("export"):
+            table = self.table(store, prepared)
+            table = table if bounds is None else table.join(bounds)
+            tables.export(table, given["export"], lambda: polygons(store, prepared))
+        index = [item for item in prepared if item.product == "opportunity"]
+        if given.get("map"):
+            map_result(store, index[-1], given["map"], client, console)
+        if given.get("validation") or given.get("against"):
+            table = validation_table(store, index[-1], [Against.of(text) for text in given.get("against") or ()])
+            lines += validation_lines(table)
+            if given.get("validation"):
+                write_validation(table, given["validation"])
+        return lines
+
+
+def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     """Return what an analyst wants to know of a result in the store."""
-    by_state = summaries(store, plan)
+    options: Options = prepared.options
+    by_state: dict[str, dict[str, Any]] = report(store, prepared)
     every = list(by_state.values())
-    total = sum(item.tracts for item in every)
-    computed = sum(item.computed for item in every)
+
+    def total(name: str) -> int:
+        return sum(item[name] for item in every)
+
     lines = [
-        f"{_title(request)}, {request.dataset} {request.year}, norm {request.norm}: "
-        f"{computed:,} of {total:,} tracts have an index",
-        f"  imputed cells: {sum(item.imputed_direct for item in every):,} from direct neighbours, "
-        f"{sum(item.imputed_once_removed for item in every):,} from those once removed",
-        f"  tracts where nobody lives: {sum(item.empty for item in every):,}; "
-        f"tracts with a domain score filled from neighbours: {sum(item.filled for item in every):,}",
+        f"{title(options)}, {options.dataset} {options.year}, norm {options.norm}: "
+        f"{total('computed'):,} of {total('tracts'):,} tracts have an index",
+        f"  imputed cells: {total('imputed_direct'):,} from direct neighbors, "
+        f"{total('imputed_once_removed'):,} from those once removed",
+        f"  tracts where nobody lives: {total('empty'):,}; tracts with a domain score filled from neighbors: "
+        f"{total('filled'):,}",
         *_reason_lines(every),
         "  opportunity by state (0 least … 100 most): first quartile, median, third quartile",
     ]
-    shown = sorted(by_state.items(), key=lambda item: -(item[1].quartiles or [0, -1])[1])
+    shown = sorted(by_state.items(), key=lambda item: -(item[1]["quartiles"] or [0, -1])[1])
     for state, item in shown[:_SHOWN_STATES]:
         quartiles = (
-            "  ".join(f"{value:5.1f}" for value in item.quartiles) if item.quartiles else "  no tract with an index"
+            "  ".join(f"{value:5.1f}" for value in item["quartiles"])
+            if item["quartiles"]
+            else "  no tract with an index"
         )
-        lines.append(f"    {state} {state_name(state):<32} {item.computed:>6,} tracts  {quartiles}")
-    return [*lines, f"  in {store.url}/{plan.collection}"]
+        lines.append(f"    {state} {state_name(state):<32} {item['computed']:>6,} tracts  {quartiles}")
+    return [*lines, f"  in {store.url}/{prepared.collection}"]
 
 
 def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition: Definition) -> list[str]:
@@ -59,15 +131,16 @@ def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition:
     return lines
 
 
-def _title(request: Request) -> str:
-    return request.definition.title or f"Opportunity index {request.definition.name}"
+def title(options: Options) -> str:
+    """Return what an index is called."""
+    return options.definition.title or f"Opportunity index {options.definition.name}"
 
 
-def _reason_lines(every: list[Summary]) -> list[str]:
+def _reason_lines(every: Sequence[Mapping[str, Any]]) -> list[str]:
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     for item in every:
-        for reason, (count, first) in item.reasons.items():
+        for reason, (count, first) in item["reasons"].items():
             counts[reason] += count
             examples.setdefault(reason, []).extend(first)
     lines = []
@@ -77,40 +150,22 @@ def _reason_lines(every: list[Summary]) -> list[str]:
     return lines
 
 
-def result(store: Store, request: Request) -> pd.DataFrame:
-    """Return a result in the store as one frame in memory."""
-    return store.frame(request.collection()).compute(scheduler="threads")
-
-
-def polygons(store: Store, request: Request) -> gpd.GeoSeries:
-    """Return the polygons of a result's tracts; those without one are absent."""
-    snapshot = store.snapshot(request.collection())
-    collection = f"tracts/{snapshot.attributes['vintage']}"
-    there = [state for state in snapshot.parts if state in store.snapshot(collection).parts]
-    return store.frame(collection, states=there, columns=["geometry"]).compute(scheduler="threads").geometry
-
-
-def export_result(store: Store, request: Request, file: str, more: pd.DataFrame | None = None) -> None:
-    """Write a result as one table, perhaps with more columns; with polygons where the file can hold them."""
-    table = result(store, request)
-    if more is not None:
-        table = table.join(more)
-    tables.export(table, file, lambda: polygons(store, request))
-
-
-def map_result(store: Store, request: Request, file: str, client: distributed.Client | None, console: Console) -> None:
+def map_result(
+    store: Store, prepared: Prepared, file: str, client: distributed.Client | None, console: Console
+) -> None:
     """Write the interactive map of a result: the index, then each domain."""
-    table = result(store, request)
-    snapshot = store.snapshot(request.collection())
-    polygons = display_polygons(store, snapshot.attributes["vintage"], list(snapshot.parts), client, console)
-    definition = request.definition
+    options: Options = prepared.options
+    table = result(store, prepared)
+    snapshot = store.snapshot(prepared.collection)
+    shapes = display_polygons(store, snapshot.attributes["vintage"], list(snapshot.parts), client, console)
+    definition = options.definition
     page = maps.index_map(
-        polygons,
+        shapes,
         table,
         _layers(table, definition),
-        title=_title(request),
-        subtitle=f"{request.dataset} {request.year}, tracts of vintage {snapshot.attributes['vintage']}, "
-        f"definition “{definition.name}”, norm: {request.norm}",
+        title=title(options),
+        subtitle=f"{options.dataset} {options.year}, tracts of vintage {snapshot.attributes['vintage']}, "
+        f"definition “{definition.name}”, norm: {options.norm}",
         missing_note="have no value; the pointer says why",
         details={
             "filled_domains": "Filled from neighbours",

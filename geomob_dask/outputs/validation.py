@@ -11,8 +11,8 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.outputs import tables
-from geomob_dask.outputs.opportunity import result
-from geomob_dask.runs.opportunity import Request
+from geomob_dask.outputs.result import result
+from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
 from geomob_dask.transforms.validation import associations, commonality
 
@@ -62,7 +62,7 @@ class Against:
         return found.select_dtypes("number")
 
 
-def validation_table(store: Store, request: Request, against: Sequence[Against] = ()) -> pd.DataFrame:
+def validation_table(store: Store, prepared: Prepared, against: Sequence[Against] = ()) -> pd.DataFrame:
     """Return the table of a result in the store.
 
     Returns
@@ -72,8 +72,8 @@ def validation_table(store: Store, request: Request, against: Sequence[Against] 
         (what a set of two or more domains explains and no other: ``common``), *correlation* (``r`` of opportunity with
         a column of another dataset, and its ``p``). ``what`` names domains or column; ``n`` counts tracts.
     """
-    table = result(store, request)
-    names = list(request.definition.domains)
+    table = result(store, prepared)
+    names = list(prepared.options.definition.domains)
     domains = table[names].to_numpy(np.float64)
     found = commonality(table["deprivation"].to_numpy(np.float64), domains)
     complete = int((~np.isnan(domains).any(axis=1)).sum())

@@ -1,1 +1,1 @@
-"""The products: options, inputs, frames to frames, and a summary of each."""
+"""Products: what is computed from a store and written to it, one module each; `catalog` lists them."""

@@ -51,7 +51,7 @@ def test_plan_then_run_on_a_running_scheduler(job, url, client, monkeypatch, tmp
     assert contents(Store(url)) == before
     out = good(job("opportunity", *INDEX, *cluster, "--export", "index.parquet", "--map", "map.html"))
     assert "894 of 896 tracts have an index" in out
-    assert "364 from direct neighbours, 18 from those once removed" in out
+    assert "364 from direct neighbors, 18 from those once removed" in out
     page = (tmp_path / "map.html").read_text(encoding="utf-8")
     assert "Opportunity index of the sample country (made up)" in page
     assert "minutes_to_hospital" in page

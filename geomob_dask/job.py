@@ -1,0 +1,148 @@
+"""The command line of a product, made from its options: one flag per field, and those of what the job shows."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from types import NoneType
+from typing import Annotated, Any, get_args
+
+import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from geomob_dask import cli
+from geomob_dask.outputs.result import Flag, Outputs
+from geomob_dask.products.catalog import product_named
+from geomob_dask.products.product import Prepared, Product
+from geomob_dask.runs.engine import run
+from geomob_dask.runs.planning import Plan, Reprocess, Request, make_plan
+from geomob_dask.settings import Settings, load_settings
+from geomob_dask.sources.years import years_of
+from geomob_dask.store import Store
+
+_COMMON = {
+    "force": Annotated[bool, typer.Option("--force", help="Compute even if the store holds just this result.")],
+    "dry_run": cli.DryRunOption,
+    "store": cli.StoreOption,
+    "cluster": cli.ClusterOption,
+    "config": cli.ConfigOption,
+}
+
+
+def product_job(name: str, outputs: Outputs, examples: str) -> typer.Typer:
+    """Return the command line of a product.
+
+    Parameters
+    ----------
+    name : str
+        Of the product in the catalogue.
+    outputs : Outputs
+        What the job shows of results, with flags of its own.
+    examples : str
+        A line each, for `--help`.
+    """
+    product = product_named(name)
+    app = cli.application(product.title, examples)
+
+    def command(**given: Any) -> None:
+        run_product(product, outputs, given)
+
+    command.__name__ = name
+    command.__doc__ = type(product).__doc__
+    command.__signature__ = inspect.Signature(_parameters(product, outputs))  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in _parameters(product, outputs)}
+    app.command()(command)
+    return app
+
+
+def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> None:
+    """Plan, compute, commit and show what the flags of a job ask for."""
+    common = {flag: given.pop(flag) for flag in _COMMON}
+    flags = {flag: given.pop(flag) for flag in list(given) if flag in outputs.flags}
+    settings = load_settings(common["config"], store=common["store"], cluster=common["cluster"])
+    outputs.check(flags)
+    store = Store(settings.store)
+    requests = [Request(product.name, options) for options in _by_year(product, given)]
+    reprocess: Reprocess = "all" if common["force"] else "stale"
+    plan = make_plan(store, requests, reprocess=reprocess)
+    more = outputs.more(store, _prepared(plan), flags)
+    further = make_plan(store, more, reprocess=reprocess) if more else Plan(())
+    if common["dry_run"]:
+        return cli.say([*plan.lines(), *further.lines()])
+    computes = plan.computes or further.computes or outputs.needs_cluster(flags)
+    with cli.cluster(settings) if computes else nullcontext() as client:
+        run(store, plan, client, cli.console)
+        run(store, further, client, cli.console)
+        prepared = _prepared(plan)
+        cli.say([line for item in prepared for line in outputs.lines(store, item)])
+        cli.say(outputs.write(store, [*prepared, *_prepared(further)], flags, client, cli.console))
+    return None
+
+
+def _prepared(plan: Plan) -> list[Prepared]:
+    return [group.prepared for group in plan.groups if group.prepared is not None]
+
+
+def _by_year(product: Product, given: Mapping[str, Any]) -> list[Any]:
+    """Return the options of each year that is asked for."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if "year" not in product.options.model_fields:
+        return [product.options.of(**chosen)]
+    years = years_of(chosen.pop("year"))
+    return [product.options.of(**chosen, **product.of_year(years, place)) for place in range(len(years))]
+
+
+def _parameters(product: Product, outputs: Outputs) -> list[inspect.Parameter]:
+    fields = {name: _of_field(name, field) for name, field in product.options.model_fields.items()}
+    flags = {name: _of_flag(name, flag) for name, flag in outputs.flags.items()}
+    common = {name: (kind, False if name in ("force", "dry_run") else None) for name, kind in _COMMON.items()}
+    every = {**fields, **flags, **common}
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in every.items()
+    ]
+
+
+def _of_field(name: str, field: FieldInfo) -> tuple[Any, Any]:
+    """Return annotation and default of the flag of a field."""
+    names = [f"--{(field.alias or name).replace('_', '-')}"]
+    if name == "year":
+        names.append("--years")
+    default = field.get_default(call_default_factory=True)
+    kind = _kind(field.annotation) if name != "year" else str
+    if default is PydanticUndefined:
+        default = inspect.Parameter.empty
+    elif isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    elif kind is str and default is not None:
+        default = str(default)
+    optional = kind if default is not None else kind | None
+    return Annotated[optional, typer.Option(*names, help=field.description)], default
+
+
+def _of_flag(name: str, flag: Flag) -> tuple[Any, Any]:
+    kind = list[str] if flag.kind is tuple else flag.kind
+    optional = kind if flag.default is not None else kind | None
+    return Annotated[optional, typer.Option(f"--{name.replace('_', '-')}", help=flag.help)], flag.default
+
+
+def _kind(annotation: Any) -> type:
+    """Return what typer parses: numbers and switches; everything else is text that the options validate."""
+    kinds = {one for one in (get_args(annotation) or (annotation,)) if one is not NoneType}
+    for kind in (bool, int, float):
+        if kinds == {kind}:
+            return kind
+    return str
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """Return the settings that the common flags of a job name."""
+    return load_settings(given["config"], store=given["store"], cluster=given["cluster"])
+
+
+def main(name: str, outputs: Outputs, examples: str) -> None:
+    """Run the job of a product."""
+    cli.main(product_job(name, outputs, examples))
+
+
+__all__: Sequence[str] = ["main", "product_job", "run_product"]

@@ -1,0 +1,137 @@
+"""What a job shows of a result: lines, a table, further files; each product adds what it has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import distributed
+import geopandas as gpd
+import pandas as pd
+from rich.console import Console
+
+from geomob_dask.errors import InputError
+from geomob_dask.outputs import tables
+from geomob_dask.outputs.tables import check_export, check_folder
+from geomob_dask.products.product import Prepared
+from geomob_dask.runs.planning import Request
+from geomob_dask.store import Store
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag of a job besides the options of its product.
+
+    Parameters
+    ----------
+    help : str
+    kind : type
+        bool, int, float or str; a tuple of str may be given several times.
+    default : any
+    table, page : bool
+        Whether it names a table or a page to write: its suffix or folder is checked before anything runs.
+    """
+
+    help: str
+    kind: Any = str
+    default: Any = None
+    table: bool = False
+    page: bool = False
+
+
+Flags = Mapping[str, Any]
+
+
+class Outputs:
+    """What a job shows of results of one product.
+
+    Attributes
+    ----------
+    flags : mapping of str to Flag
+        By name, without the dashes.
+    """
+
+    flags: Mapping[str, Flag] = {
+        "export": Flag("Also write the result as one table: .csv, .parquet, .gpkg or .geojson.", table=True)
+    }
+
+    def check(self, given: Flags) -> None:
+        """Raise InputError if a file that is asked for cannot be written."""
+        for name, flag in self.flags.items():
+            if given.get(name) and flag.table:
+                check_export(given[name])
+            elif given.get(name) and flag.page:
+                check_folder(f"--{name}", given[name])
+
+    def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
+        """Return further requests that flags ask for, made of these results."""
+        return []
+
+    def needs_cluster(self, given: Flags) -> bool:
+        """Return whether files are computed on the cluster."""
+        return False
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return what an analyst wants to know of a result in the store."""
+        snapshot = store.snapshot(prepared.collection)
+        rows = sum(part.rows for part in snapshot.parts.values())
+        return [f"{prepared.product}: {rows:,} rows", f"  in {store.url}/{prepared.collection}"]
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Write the files that flags ask for; return what to say of them."""
+        if given.get("export"):
+            tables.export(self.table(store, prepared), given["export"], lambda: polygons(store, prepared))
+        return []
+
+    def table(self, store: Store, prepared: Sequence[Prepared]) -> pd.DataFrame:
+        """Return the results as one table; several years are told apart by a first column."""
+        found = {item.options.year if hasattr(item.options, "year") else 0: result(store, item) for item in prepared}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        return pd.concat([_with_year(table, year) for year, table in found.items()])
+
+
+def _with_year(table: pd.DataFrame, year: int) -> pd.DataFrame:
+    table = table.copy()
+    table.insert(0, "year", year)
+    return table
+
+
+def result(store: Store, prepared: Prepared, role: str | None = None) -> pd.DataFrame:
+    """Return a result in the store as one frame in memory."""
+    target = prepared.targets[role] if role else next(iter(prepared.targets.values()))
+    snapshot = store.snapshot(target.collection)
+    return pd.concat([store.read(part) for part in snapshot.parts.values()])
+
+
+def report(store: Store, prepared: Prepared) -> dict[str, Any]:
+    """Return what the provenance of a result keeps of its run."""
+    snapshot = store.snapshot(prepared.collection)
+    reports = [snapshot.runs[part.run]["report"] for part in snapshot.parts.values()]
+    whole: dict[str, Any] = {}
+    for found in reports:
+        whole |= found
+    return whole
+
+
+def polygons(store: Store, prepared: Sequence[Prepared]) -> gpd.GeoSeries:
+    """Return the polygons of the tracts of results; those without one are absent.
+
+    Raises
+    ------
+    InputError
+        If results are on several vintages.
+    """
+    vintages = {str(store.snapshot(item.collection).attributes["vintage"]) for item in prepared}
+    if len(vintages) > 1:
+        raise InputError(f"--export: found years on tracts of the vintages {', '.join(sorted(vintages))}, expected one")
+    tracts = store.snapshot(f"tracts/{vintages.pop()}")
+    states = sorted({state for item in prepared for state in store.snapshot(item.collection).parts})
+    there = [state for state in states if state in tracts.parts]
+    return store.frame(tracts, states=there, columns=["geometry"]).compute(scheduler="threads").geometry

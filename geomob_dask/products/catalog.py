@@ -1,0 +1,27 @@
+"""The products there are, by name. A module is imported when its product is asked for."""
+
+from functools import cache
+from importlib import import_module
+
+from geomob_dask.errors import InputError
+from geomob_dask.products.product import Product
+
+CATALOG = {
+    "opportunity": "geomob_dask.products.opportunity:Opportunity",
+}
+
+
+@cache
+def product_named(name: str) -> Product:
+    """Return a product.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name.
+    """
+    if name not in CATALOG:
+        raise InputError(f"product {name!r}: expected one of {', '.join(CATALOG)}")
+    module, _, kind = CATALOG[name].partition(":")
+    product: Product = getattr(import_module(module), kind)()
+    return product

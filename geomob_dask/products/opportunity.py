@@ -1,0 +1,271 @@
+"""The opportunity index of a dataset and year."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from geomob_dask.definition import Definition, read_definition
+from geomob_dask.errors import InputError, StoreError
+from geomob_dask.frames.halo import near_partitions
+from geomob_dask.frames.opportunity import no_index, opportunity_index
+from geomob_dask.frames.own_rows import own_rows, value_of
+from geomob_dask.frames.recipes import Reference
+from geomob_dask.products.options import ByYear, Text, states_named
+from geomob_dask.products.product import Frames, Prepared, Product, Target
+from geomob_dask.products.reader import Reader
+from geomob_dask.store import Snapshot, Store
+from geomob_dask.transforms.rank_exponential import Ranking
+
+NORMS = "selected, state, nation or frozen:YEAR"
+_NO_NORMS = pd.DataFrame(
+    {"kind": [""], "number": [0], "first": [0.0], "last": [0.0], "upto": [0]}, index=pd.Index(["0"], name="row")
+)[:0]
+
+
+class Options(ByYear):
+    """What is asked of an index."""
+
+    definition: Annotated[Definition, Field(description="A .yaml or .csv file, or the name of a shipped definition.")]
+    norm: Text = Field(
+        "selected",
+        description="Whose neighbors, moments and ranks count: those of the selected states together, of each state "
+        f"by itself, of all states of the store, or the moments and ranks of a year already computed: {NORMS}.",
+    )
+    population: Text | None = Field(None, description="Population column, where the definition does not name it.")
+    steps: bool = Field(False, description="Keep every step in the result: z-scores, sums, …")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_definition(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("definition"), str):
+            definition = read_definition(given["definition"], population=given.get("population"))
+            return {**given, "definition": definition, "population": None}
+        return given
+
+    @property
+    def frozen_year(self) -> int | None:
+        """Return the reference year, None where the run has its own norms.
+
+        Raises
+        ------
+        InputError
+            If the norm is none that there is.
+        """
+        if self.norm in ("selected", "state", "nation"):
+            return None
+        kind, _, text = self.norm.partition(":")
+        if kind != "frozen" or not text.isdigit():
+            raise InputError(f"--norm {self.norm}: expected {NORMS}")
+        return int(text)
+
+    def collection(self, kind: str = "results", *, by_state: bool = False, year: int | None = None) -> str:
+        """Return where the result, or its norms, go."""
+        result = kind == "results"
+        states = states_named(self.states, by_state and result)
+        norm = self.norm.replace(":", "-") if result else "selected"
+        steps = "-steps" if self.steps and result else ""
+        name = f"{states}-{norm}{steps}"
+        return f"{kind}/opportunity/{self.definition.name}/{self.dataset}/{year or self.year}/{name}"
+
+
+class Opportunity(Product):
+    """The index of every tract, and what it is made of."""
+
+    name = "opportunity"
+    title = "Opportunity index: imputed, standardized, ranked and transformed domains of each tract."
+    options = Options
+
+    def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
+        """Return what a run would read and write; see `Product.prepare`."""
+        frozen = options.frozen_year
+        if by_state and options.norm != "state" and frozen is None:
+            raise InputError(f"--norm {options.norm}: each state by itself expects the norm state or frozen:YEAR")
+        measures = store.snapshot(options.measures)
+        vintage = str(measures.attributes["vintage"])
+        inputs = {"measures": measures}
+        if options.definition.parameters.uses_neighbors:
+            inputs = {
+                "tracts": store.snapshot(f"tracts/{vintage}"),
+                "edges": edges_of(store, vintage, options.measures),
+            } | inputs
+        by_tract = [inputs[role] for role in ("measures", "tracts") if role in inputs]
+        states = selected = tuple(sorted({state for one in by_tract for state in one.parts}))
+        if options.states is not None:
+            selected = options.states
+            for one in by_tract:
+                store.chosen(one, selected)
+        whole = {} if frozen is None else {"reference": _reference_of(store, options, frozen)}
+        targets = {"result": Target(options.collection(by_state=by_state))}
+        if options.norm == "selected" and options.definition.parameters.recipe == "opportunity":
+            targets["norms"] = Target(options.collection("norms"), by_state=False)
+        return Prepared(
+            self.name,
+            options,
+            inputs,
+            targets,
+            states=states if options.norm == "nation" else selected,
+            written=selected,
+            attributes={"vintage": vintage},
+            whole=whole,
+            by_state=by_state,
+        )
+
+    def compute(self, read: Reader, prepared: Prepared) -> Frames:
+        """Return the index by state and, where the run has its own, its norms."""
+        options: Options = prepared.options
+        definition = options.definition
+        measures = read.frame("measures", list(definition.columns))
+        tracts, edges, reach = measures, own_rows(_no_edges, measures, meta=_NO_EDGES), {}
+        if "tracts" in prepared.inputs:
+            tracts, edges = read.frame("tracts", ["aland"]), read.frame("edges", ["neighbor", "rook"])
+            reach = prepared.inputs["edges"].attributes["reach"]
+        near = near_partitions(reach, prepared.states)
+        if options.norm == "state":
+            meta = partial(no_index, definition, steps=options.steps)
+            each = own_rows(each_state, tracts, measures, edges, meta=meta, definition=definition, steps=options.steps)
+            return {"result": each}
+        reference = _read_reference(read, options) if prepared.whole else None
+        index = opportunity_index(
+            tracts, measures, edges, definition, steps=options.steps, reference=reference, near=near
+        )
+        frames = {"result": index.table}
+        if "norms" in prepared.targets:
+            frames["norms"] = own_rows(norms_table, index.reference, meta=_NO_NORMS)
+        return frames
+
+    def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
+        """Return the counts of one state's rows; see `summary`."""
+        return summary(table) if role == "result" else {}
+
+    def scope_of_states(self, options: Options) -> bool:
+        """Return whether each state has norms of its own."""
+        return options.norm == "state"
+
+
+def each_state(
+    tracts: pd.DataFrame, measures: pd.DataFrame, edges: pd.DataFrame, *, definition: Definition, steps: bool
+) -> pd.DataFrame:
+    """Return the index of each state by itself, of one partition or of several states in memory."""
+    states = sorted({*measures.index.str[:2], *tracts.index.str[:2]})
+    tables = []
+    for state in states:
+        rows, own, pairs = (one[np.asarray(one.index.str[:2] == state)] for one in (tracts, measures, edges))
+        tables.append(opportunity_index(rows, own, pairs, definition, steps=steps).table)
+    return pd.concat(tables) if tables else no_index(definition, steps=steps)
+
+
+def summary(table: pd.DataFrame) -> dict[str, Any]:
+    """Return what an analyst wants to know of an index.
+
+    Returns
+    -------
+    mapping
+        ``tracts`` and ``computed``: rows, and those with an index. ``empty``: tracts where nobody lives.
+        ``imputed_direct``, ``imputed_once_removed``: cells filled from direct neighbors and from those once removed.
+        ``filled``: tracts with a domain score that is their neighbors' mean. ``reasons``: why tracts have no index,
+        how many, and the first of them. ``quartiles``: of the index, None where there is none.
+    """
+
+    def cells(column: str) -> int:
+        filled = table[column][table[column] != ""]
+        return int((filled.str.count(";") + 1).sum())
+
+    missing = table["reason"][table["reason"] != ""]
+    known = table["opportunity"].dropna()
+    return {
+        "tracts": len(table),
+        "computed": len(known),
+        "empty": int(table["population_zero"].sum()),
+        "imputed_direct": cells("imputed_direct"),
+        "imputed_once_removed": cells("imputed_once_removed"),
+        "filled": int((table["filled_domains"] != "").sum()),
+        "reasons": {str(why): [len(rows), rows.index[:3].tolist()] for why, rows in missing.groupby(missing)},
+        "quartiles": np.quantile(known, [0.25, 0.5, 0.75]).tolist() if len(known) else None,
+    }
+
+
+# What is read ----------------------------------------------------------------------------------
+
+_NO_EDGES = pd.DataFrame({"neighbor": [], "rook": []}, index=pd.Index([], dtype="str", name="focal"), dtype=object)
+
+
+def _no_edges(measures: pd.DataFrame) -> pd.DataFrame:
+    return _NO_EDGES
+
+
+def edges_of(store: Store, vintage: str, needed_by: str) -> Snapshot:
+    """Return the neighbors of a vintage.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they were built from other polygons than those of the store.
+    """
+    tracts, edges = store.snapshot(f"tracts/{vintage}"), store.find(f"neighbors/{vintage}")
+    command = f"jobs/neighbors.py --vintage {vintage}"
+    if edges is None:
+        raise InputError(
+            f"store {store.url}: no neighbors of vintage {vintage}, which {needed_by} needs; expected them from: "
+            f"{command}"
+        )
+    if edges.attributes["tracts"] != tracts.checksum():
+        raise InputError(
+            f"store {store.url}: the neighbors of vintage {vintage} were built from other polygons than those in the "
+            f"store now; expected them built again: {command}"
+        )
+    return edges
+
+
+def _reference_of(store: Store, options: Options, year: int) -> Snapshot:
+    recipe = options.definition.parameters.recipe
+    if recipe != "opportunity":
+        raise InputError(f"--norm {options.norm}: found the recipe {recipe!r}, expected opportunity, which has norms")
+    snapshot = store.snapshot(options.collection("norms", year=year))
+    kept = snapshot.runs[snapshot.parts["all"].run]["options"]["definition"]
+    now = options.definition.model_dump(mode="json")
+    if kept != now:
+        changed = [key for key in now if now[key] != kept.get(key)]
+        raise InputError(
+            f"{store.url}/{snapshot.collection}: the norms of {year} were computed with another definition of the same "
+            f"name (it differs in {', '.join(changed)}); expected the same, or the index of {year} computed again"
+        )
+    return snapshot
+
+
+# The norms of a year, as a table ---------------------------------------------------------------
+
+
+def norms_table(reference: pd.DataFrame) -> pd.DataFrame:
+    """Return moments and rankings as a table."""
+    kept: Reference = value_of(reference)
+    frames = [
+        pd.DataFrame({"kind": kind, "number": 0, "first": values, "last": values, "upto": 0})
+        for kind, values in (("mean", kept.mean), ("deviation", kept.deviation))
+    ]
+    frames += [
+        pd.DataFrame(
+            {"kind": "ranking", "number": number, "first": ranks.first, "last": ranks.last, "upto": ranks.upto}
+        )
+        for number, ranks in enumerate(kept.rankings)
+    ]
+    table = pd.concat(frames, ignore_index=True)
+    return table.set_index(pd.Index(table.index.astype(str), name="row"))
+
+
+def _read_reference(read: Reader, options: Options) -> Reference:
+    table = read.table("reference")
+    kinds = dict(list(table.groupby("kind")))
+    rankings = tuple(
+        Ranking(group["first"].to_numpy(), group["last"].to_numpy(), group["upto"].to_numpy())
+        for _, group in kinds["ranking"].groupby("number")
+    )
+    if len(rankings) != len(options.definition.domains):
+        raise StoreError(
+            f"{read.whole['reference'].collection}: holds {len(rankings)} domains, expected "
+            f"{len(options.definition.domains)}"
+        )
+    return Reference(kinds["mean"]["first"].to_numpy(), kinds["deviation"]["first"].to_numpy(), rankings)

@@ -1,0 +1,248 @@
+"""What a product is: options, the collections it reads, frames to frames, a summary.
+
+Everything else (plan, staleness, dry run, writing, commit, retries, backfill, cube, export, command line) is written
+once, in `runs`, for all products.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from geomob_dask.errors import InputError
+from geomob_dask.products.options import Options
+from geomob_dask.products.reader import Reader
+from geomob_dask.store import Commit, Provenance, Snapshot, Store
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A collection that a product writes.
+
+    Parameters
+    ----------
+    collection : str
+    by_state : bool
+        Whether it has a part per state; otherwise a single part.
+    """
+
+    collection: str
+    by_state: bool = True
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request and all that it needs, found in the store once; small plain data that travels to workers.
+
+    What is computed later comes from these snapshots, whatever is committed meanwhile.
+
+    Parameters
+    ----------
+    product : str
+    options : Options
+        Of the product's own class.
+    inputs : mapping of str to Snapshot
+        By role: collections read state by state.
+    targets : mapping of str to Target
+        By role: collections written; the first is the result itself.
+    states : tuple of str
+        States whose rows are read, sorted: the partitions of all frames.
+    written : tuple of str
+        States whose parts are written.
+    attributes : mapping
+        Of the result.
+    whole : mapping of str to Snapshot
+        By role: collections that every output reads whole.
+    files : mapping of str to str
+        Inputs that are not in the store, with their SHA-256.
+    found : mapping
+        Plain data found in planning that belongs to the provenance, such as the columns of groups.
+    details : any
+        What the product's own `compute` needs besides; it follows from the rest, so provenance leaves it out.
+    by_state : bool
+        Whether there is an output per state, made from the rows of that state alone.
+    keep_others : bool
+        Whether states that are not written stay in the collection.
+    part : str
+        Name of the part of targets that are not by state.
+    lines : tuple of str
+        What planning found, for the user.
+    """
+
+    product: str
+    options: Any
+    inputs: Mapping[str, Snapshot]
+    targets: Mapping[str, Target]
+    states: tuple[str, ...]
+    written: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    whole: Mapping[str, Snapshot] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    found: Mapping[str, Any] = field(default_factory=dict)
+    details: Any = None
+    by_state: bool = False
+    keep_others: bool = False
+    part: str = ALL
+    lines: tuple[str, ...] = ()
+
+    @property
+    def collection(self) -> str:
+        """Return where the result goes."""
+        return next(iter(self.targets.values())).collection
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """Return all collections that are written, the result last: they become visible in this order."""
+        return tuple(target.collection for target in reversed(list(self.targets.values())))
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Return all collections that are read."""
+        return tuple(one.collection for one in (*self.inputs.values(), *self.whole.values()))
+
+    @property
+    def provenance(self) -> Provenance:
+        """Return what the output is made of: of all states read, or of its one state."""
+        return self._provenance(self.states, self._plain())
+
+    def identities(self, states: Sequence[str]) -> Iterator[str]:
+        """Return the identity of each output: of each of these states, or of the one output of all."""
+        plain = self._plain()
+        if not self.by_state:
+            yield self._provenance(self.states, plain).identity
+            return
+        for state in states:
+            yield self._provenance((state,), {**plain, "states": [state]}).identity
+
+    def size(self, state: str | None = None) -> int:
+        """Return the bytes of the inputs, those of one state by default of all."""
+        states = self.states if state is None else (state,)
+        return sum(one.parts[name].size for one in self.inputs.values() for name in states if name in one.parts)
+
+    def of_state(self, state: str) -> "Prepared":
+        """Return what the output of one state needs, and nothing of others."""
+        inputs = {role: of_states(one, (state,)) for role, one in self.inputs.items()}
+        options = self.options.model_copy(update={"states": (state,)})
+        return replace(self, options=options, inputs=inputs, states=(state,), written=(state,), part=state)
+
+    def _plain(self) -> dict[str, Any]:
+        plain = self.options.plain()
+        if "states" in plain:
+            plain["states"] = plain["states"] or ALL
+        return {**plain, **self.found}
+
+    def _provenance(self, states: Sequence[str], plain: Mapping[str, Any]) -> Provenance:
+        inputs = {one.collection: one.checksum(states) for one in self.inputs.values()}
+        inputs |= {one.collection: one.checksum() for one in self.whole.values()}
+        return Provenance(self.product, {**inputs, **self.files}, plain)
+
+
+def of_states(snapshot: Snapshot, states: Sequence[str]) -> Snapshot:
+    """Return a snapshot of some states alone, without the provenance of its parts: what a worker needs of it."""
+    return replace(snapshot, parts={state: part for state, part in snapshot.parts.items() if state in states}, runs={})
+
+
+# What `compute` returns: frames by role, in memory or on Dask as the reader's are.
+Frames = Mapping[str, Any]
+# By role of target, then by name of part.
+Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+class Product(ABC):
+    """A kind of result.
+
+    Attributes
+    ----------
+    name : str
+        Of the product, its job and its entries in backfill files.
+    title : str
+        One line for `--help`.
+    options : type of Options
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    options: ClassVar[type[Options]]
+
+    @abstractmethod
+    def prepare(self, store: Store, options: Any, *, by_state: bool = False) -> Prepared:
+        """Return what a run would read and write; nothing is computed.
+
+        Parameters
+        ----------
+        store : Store
+        options : Options
+            Of the product's own class.
+        by_state : bool
+            Whether each state is computed by itself, as an output of its own.
+
+        Raises
+        ------
+        InputError
+            If something is not in the store, or options do not fit it.
+        """
+
+    @abstractmethod
+    def compute(self, read: Reader, prepared: Prepared) -> Frames:
+        """Return a frame for every target, by role, and perhaps frames of one row whose values `report` gets.
+
+        Frames by state have the partitions of ``prepared.states``, or in memory the rows of all of them, indexed by
+        key. Other frames have one partition.
+        """
+
+    def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
+        """Return what an analyst wants to know of one part, as plain data."""
+        return {"rows": len(table)}
+
+    def report(self, prepared: Prepared, summaries: Summaries, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the provenance keeps of a run: by default the summary of each part of the result."""
+        return summaries[next(iter(prepared.targets))]
+
+    def attributes(self, prepared: Prepared, summaries: Summaries) -> Mapping[str, Any]:
+        """Return the attributes of the result, of which some may be known only now."""
+        return prepared.attributes
+
+    def is_done(self, store: Store, prepared: Prepared) -> bool | None:
+        """Return whether a result is up to date, where its snapshots do not tell it; None where they do."""
+        return None
+
+    def of_year(self, years: Sequence[int], place: int) -> dict[str, Any]:
+        """Return the options that differ between the years of one command."""
+        return {"year": years[place]}
+
+    def scope_of_states(self, options: Any) -> bool:
+        """Return whether a backfill makes an output per state where the file does not say it."""
+        return False
+
+    def check_scope(self, options: Any, by_state: bool) -> None:
+        """Raise InputError if the options do not fit outputs per state, or one output of all states."""
+        if by_state and not hasattr(options, "states"):
+            raise InputError(f"scope: found state for {self.name}, which has no states; expected the scope all")
+
+
+class DriverProduct(Product):
+    """A product that the driver of a run computes, with futures of its own, since frames do not fit it."""
+
+    def compute(self, read: Reader, prepared: Prepared) -> Frames:
+        """Raise: there are no frames."""
+        raise TypeError(f"{self.name} has no frames: the driver executes it")
+
+    @abstractmethod
+    def execute(self, store: Store, prepared: Prepared, client: Any, console: Any) -> Sequence[Commit]:
+        """Compute a result and write its parts.
+
+        Parameters
+        ----------
+        client : distributed.Client, optional
+            Without one, everything is computed in this process.
+        console : rich.console.Console
+
+        Returns
+        -------
+        sequence of Commit
+            What is to be committed, the result last; empty where the result is visible already.
+        """

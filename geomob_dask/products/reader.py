@@ -1,0 +1,47 @@
+"""Frames of a request's inputs: lazy ones over a cluster, or in memory where one task makes a whole output."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from geomob_dask.store import Snapshot, Store
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a product reads its inputs with.
+
+    Parameters
+    ----------
+    store : Store
+    inputs, whole : mapping of str to Snapshot
+        By role.
+    states : tuple of str
+        Partitions of all frames.
+    lazy : bool
+        Whether frames are Dask's.
+    """
+
+    store: Store
+    inputs: Mapping[str, Snapshot]
+    whole: Mapping[str, Snapshot]
+    states: tuple[str, ...]
+    lazy: bool
+
+    def frame(self, role: str, columns: Sequence[str] | None = None) -> Any:
+        """Return an input as a frame with a partition per state, or with the rows of all states in memory."""
+        snapshot = self.inputs[role]
+        if self.lazy:
+            return self.store.aligned(snapshot, self.states, columns)
+        parts = [snapshot.parts[state] for state in self.states if state in snapshot.parts]
+        tables = [self.store.read(part, columns) for part in parts if part.rows]
+        if not tables:
+            return self.store.empty(snapshot, columns)
+        return tables[0] if len(tables) == 1 else pd.concat(tables)
+
+    def table(self, role: str) -> pd.DataFrame:
+        """Return the single part of an input that every output reads whole."""
+        (part,) = self.whole[role].parts.values()
+        return self.store.read(part)

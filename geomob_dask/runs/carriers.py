@@ -1,0 +1,291 @@
+"""Where outputs are computed: on a cluster, one task each or spread over it, or in this process one after the other."""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from asyncio import CancelledError
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, Protocol
+
+import distributed
+from distributed.comm import CommClosedError
+
+from geomob_dask.errors import RunError
+from geomob_dask.frames.own_rows import value_of
+
+Outcome = tuple[Hashable, Any, BaseException | None]
+_LOOK_AGAIN = 2.0
+
+
+class SchedulerLostError(RunError):
+    """The scheduler does not answer any more."""
+
+
+class Carrier(Protocol):
+    """What the driver of a run asks of the place where outputs are computed."""
+
+    def width(self) -> int:
+        """Return how many outputs run at once."""
+        ...
+
+    def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
+        """Have an output computed by one task."""
+        ...
+
+    def spread(self, output: Hashable, label: tuple[str, ...], build: Callable[[], Any]) -> None:
+        """Have an output computed whose value is in a lazy frame of one row; `build` returns the frame."""
+        ...
+
+    def here(self, output: Hashable, function: Callable[..., Any], *args: Any) -> None:
+        """Have an output computed in the driver's own process, when it next waits."""
+        ...
+
+    def stages(self) -> dict[str, tuple[int, int]]:
+        """Return tasks done and in all, by stage, of the outputs that are spread over the cluster."""
+        ...
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """Wait for outputs to end, so long at most; return each with its result or its error."""
+        ...
+
+    def drop_waiting(self) -> list[Hashable]:
+        """Take back the outputs that have not begun; return them."""
+        ...
+
+    def drop_all(self) -> None:
+        """Take everything back."""
+        ...
+
+
+class InThisProcess:
+    """Outputs one after the other, in the driver itself."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
+
+    def width(self) -> int:
+        """Return 1."""
+        return 1
+
+    def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
+        """Put an output in the queue."""
+        self._waiting.append((output, function, args))
+
+    def spread(self, output: Hashable, label: tuple[str, ...], build: Callable[[], Any]) -> None:
+        """Put an output in the queue."""
+        self.here(output, _computed, build)
+
+    def here(self, output: Hashable, function: Callable[..., Any], *args: Any) -> None:
+        """Put an output in the queue."""
+        self._waiting.append((output, function, args))
+
+    def stages(self) -> dict[str, tuple[int, int]]:
+        """Return nothing: no stage is seen from outside."""
+        return {}
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """Compute the next output."""
+        if not self._waiting:
+            time.sleep(seconds)
+            return []
+        output, function, args = self._waiting.popleft()
+        try:
+            return [(output, function(*args), None)]
+        except Exception as error:
+            return [(output, None, error)]
+
+    def drop_waiting(self) -> list[Hashable]:
+        """Empty the queue."""
+        dropped = [output for output, _, _ in self._waiting]
+        self._waiting.clear()
+        return dropped
+
+    def drop_all(self) -> None:
+        """Empty the queue."""
+        self._waiting.clear()
+
+
+class OnCluster:
+    """Outputs on the workers of a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: distributed.Client) -> None:
+        self._client = client
+        self._futures: dict[Hashable, distributed.Future] = {}
+        self._ended: queue.SimpleQueue[Hashable] = queue.SimpleQueue()
+        self._own: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._stages: dict[Hashable, frozenset[str]] = {}
+        self._width, self._looked = 1, 0.0
+        # What the client logs of a lost scheduler is reported in one line.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        if client.cluster is not None:
+            # Ctrl-C in a terminal goes to every process there: what runs is to be finished.
+            # A worker that dies just now fails the call, but not what the scheduler has noted for all.
+            with contextlib.suppress(CommClosedError, OSError):
+                client.register_plugin(_IgnoreInterrupts())
+
+    def width(self) -> int:
+        """Return the threads of all workers there are."""
+        now = time.monotonic()
+        if now - self._looked > _LOOK_AGAIN:
+            self._check()
+            with _answered():
+                self._width = max(1, sum(self._client.nthreads().values()))
+            self._looked = now
+        return self._width
+
+    def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
+        """Submit a task."""
+        future = self._client.submit(function, *args, key=key, pure=False)
+        self._futures[output] = future
+        future.add_done_callback(lambda _: self._ended.put(output))
+
+    def spread(self, output: Hashable, label: tuple[str, ...], build: Callable[[], Any]) -> None:
+        """Submit the graph of an output."""
+        frame = build().optimize()
+        names = {key[0] for key in frame.__dask_graph__() if isinstance(key, tuple)}
+        with distributed.span(*label):
+            future = self._client.compute(frame)
+        self._stages[output] = frozenset(names)
+        self._futures[output] = future
+        future.add_done_callback(lambda _: self._ended.put(output))
+
+    def here(self, output: Hashable, function: Callable[..., Any], *args: Any) -> None:
+        """Keep an output for this process."""
+        self._own.append((output, function, args))
+
+    def stages(self) -> dict[str, tuple[int, int]]:
+        """Ask the scheduler for the task groups of outputs that are spread."""
+        names = sorted({name for output in self._futures for name in self._stages.get(output, ())})
+        if not names:
+            return {}
+        with _answered():
+            found: dict[str, tuple[int, int]] = self._client.run_on_scheduler(_stages_of, names=names)
+        return found
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """Wait for tasks.
+
+        Raises
+        ------
+        SchedulerLostError
+            If it does not answer any more.
+        """
+        if self._own:
+            output, function, args = self._own.popleft()
+            try:
+                return [(output, function(*args), None)]
+            except Exception as error:
+                return [(output, None, error)]
+        found = []
+        try:
+            found.append(self._ended.get(timeout=seconds))
+            while True:
+                found.append(self._ended.get_nowait())
+        except queue.Empty:
+            pass
+        self._check()
+        there = [output for output in found if output in self._futures]
+        futures = {output: self._futures.pop(output) for output in there}
+        results = self._gathered([one for one in futures.values() if one.status == "finished"])
+        return [
+            self._plain((output, results[one.key], None) if one.key in results else self._outcome(output, one))
+            for output, one in futures.items()
+        ]
+
+    def _plain(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of an output that was spread as its value, not as the frame that holds it."""
+        output, value, error = outcome
+        if self._stages.pop(output, None) is None or error is not None:
+            return outcome
+        return output, value_of(value), None
+
+    def _gathered(self, futures: list[distributed.Future]) -> dict[Any, Any]:
+        """Return results by key, fetched at once; none where one of them is gone with its worker."""
+        try:
+            return dict(zip([one.key for one in futures], self._client.gather(futures), strict=True))
+        except Exception:
+            return {}
+
+    def _outcome(self, output: Hashable, future: distributed.Future) -> Outcome:
+        """Return the outcome of one output, whatever it is."""
+        if future.status not in ("finished", "error"):
+            raise SchedulerLostError(f"the scheduler dropped tasks ({future.status})")
+        with _answered():
+            error = future.exception()
+            return (output, future.result(), None) if error is None else (output, None, error)
+
+    def _check(self) -> None:
+        if self._client.status != "running":
+            raise SchedulerLostError(f"the connection to the scheduler is {self._client.status}")
+
+    def drop_waiting(self) -> list[Hashable]:
+        """Cancel the tasks that no worker has begun; an output that is spread has."""
+        with _answered():
+            # A worker that dies just now says nothing.
+            said = self._client.run(_executing, on_error="ignore").values()
+            begun = {str(key) for keys in said for key in keys}
+        waiting = [
+            output
+            for output, future in self._futures.items()
+            if output not in self._stages and str(future.key) not in begun
+        ]
+        self._cancel([output for output in waiting if self._futures[output].status == "pending"])
+        return [output for output in waiting if output not in self._futures]
+
+    def drop_all(self) -> None:
+        """Cancel all tasks; a worker still ends what it has begun, and its receipt is kept."""
+        self._cancel(list(self._futures))
+
+    def _cancel(self, outputs: Iterable[Hashable]) -> None:
+        futures = [self._futures.pop(output) for output in outputs]
+        if futures and self._client.status == "running":
+            self._client.cancel(futures)
+
+
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    try:
+        yield
+    except (CommClosedError, TimeoutError, CancelledError) as error:
+        raise SchedulerLostError(f"the scheduler does not answer ({error})") from error
+
+
+def _computed(build: Callable[[], Any]) -> Any:
+    return value_of(build().compute(scheduler="synchronous"))
+
+
+def _stages_of(dask_scheduler: distributed.Scheduler, names: list[str]) -> dict[str, tuple[int, int]]:
+    """Return tasks done and in all, by stage; runs on the scheduler."""
+    counts: dict[str, tuple[int, int]] = {}
+    for name in names:
+        group = dask_scheduler.task_groups.get(name)
+        if group is not None:
+            stage = name.rsplit("-", 1)[0]
+            done, total = counts.get(stage, (0, 0))
+            finished = group.states["memory"] + group.states["released"] + group.states["forgotten"]
+            counts[stage] = (done + finished, total + len(group) + group.states["forgotten"])
+    return counts
+
+
+def _executing(dask_worker: distributed.Worker) -> list[Any]:
+    return [task.key for task in dask_worker.state.executing]
+
+
+class _IgnoreInterrupts(distributed.WorkerPlugin):  # type: ignore[misc]
+    """Have worker processes ignore SIGINT; also those that start later."""
+
+    name = "geomob-ignore-interrupts"
+
+    def setup(self, worker: distributed.Worker) -> None:
+        import signal
+
+        if worker.nanny and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
