@@ -8,6 +8,7 @@ Collections::
     results/<product>/<name>/<dataset>/<year>   a row a tract or region
 """
 
+import builtins
 import contextlib
 import io
 import itertools
@@ -26,6 +27,7 @@ import shapely
 from geomob_dask.errors import InputError, StoreError
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import receipts, snapshots
+from geomob_dask.store.listing import absent_message, html_of, listing, text_of
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import Provenance, sha256
 from geomob_dask.store.snapshots import Part, Snapshot
@@ -46,6 +48,16 @@ class Store:
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
         return type(self), (self.url,)
+
+    def __repr__(self) -> str:
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def list(self, prefix: str = "") -> pd.DataFrame:
+        """Return what the store holds, a row per collection; see `listing.listing`."""
+        return listing(self, prefix)
 
     # Writing -------------------------------------------------------------------------------
 
@@ -122,22 +134,20 @@ class Store:
         """
         found = self.find(collection)
         if found is None:
-            parent, name = collection.rsplit("/", 1)
-            others = [
-                other for other in self.objects.names(parent) if self.objects.names(f"{parent}/{other}/_snapshots")
-            ]
-            raise InputError(
-                f"store {self.url}: no {collection}; expected {name!r} to be one of: "
-                f"{', '.join(others) or '(nothing yet)'}"
-            )
+            parent = collection.rsplit("/", 1)[0]
+            names = self.objects.names(parent)
+            there = [f"{parent}/{name}" for name in names if self.objects.names(f"{parent}/{name}/_snapshots")]
+            # No year of a dataset is there: another dataset may have been meant.
+            there = there or self.collections(collection.split("/", 1)[0])
+            raise InputError(absent_message(self.url, collection, there))
         return found
 
-    def columns(self, snapshot: Snapshot, states: Sequence[str] | None = None) -> list[str]:
+    def columns(self, snapshot: Snapshot, states: Sequence[str] | None = None) -> builtins.list[str]:
         """Return the columns of a collection, from the footer of the first part with rows; none where all are empty."""
         first = next((part for part in self.chosen(snapshot, states).values() if part.rows), None)
         return [] if first is None else self._columns(first)
 
-    def _columns(self, part: Part) -> list[str]:
+    def _columns(self, part: Part) -> builtins.list[str]:
         return list(map(str, self._no_rows(part, None).columns))
 
     def pinned(self) -> "Store":
@@ -148,7 +158,7 @@ class Store:
         """
         return _Pinned(self.url)
 
-    def collections(self, prefix: str) -> list[str]:
+    def collections(self, prefix: str) -> builtins.list[str]:
         """Return the committed collections below a prefix, sorted."""
         names = self.objects.names(prefix)
         if "_snapshots" in names:
@@ -270,13 +280,13 @@ class Store:
         meta.attrs = {}
         return meta
 
-    def _states_of_vintage(self, snapshot: Snapshot) -> list[str]:
+    def _states_of_vintage(self, snapshot: Snapshot) -> builtins.list[str]:
         kind, _, name = snapshot.collection.partition("/")
         vintage = name if kind in ("tracts", "neighbors") else snapshot.attributes.get("vintage")
         tracts = self.find(f"tracts/{vintage}") if vintage else None
         return [] if tracts is None else list(tracts.parts)
 
-    def _known_states(self, snapshot: Snapshot, states: Sequence[str]) -> list[str]:
+    def _known_states(self, snapshot: Snapshot, states: Sequence[str]) -> builtins.list[str]:
         names = sorted(state_codes(",".join(states)))
         absent = [state for state in names if state not in snapshot.parts]
         if absent and set(absent) - set(self._states_of_vintage(snapshot)):

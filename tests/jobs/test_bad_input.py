@@ -273,9 +273,9 @@ def test_definition_that_does_not_fit(refused, tmp_path, text, words):
     [
         ((*INDEX, "--states", "XX"), ["XX"]),
         ((*INDEX, "--states", "18"), ["no state 18", "91"]),
-        ((*INDEX[:-1], 1999), ["no measures/sample/1999", "2020"]),
+        ((*INDEX[:-1], 1999), ["1999 of measures/sample", "2020"]),
         ((*INDEX, "--norm", "county"), ["--norm county", "selected, state, nation or frozen:YEAR"]),
-        ((*INDEX, "--norm", "frozen:1999"), ["no norms/opportunity/sample/sample/1999"]),
+        ((*INDEX, "--norm", "frozen:1999"), ["1999 of norms/opportunity/sample/sample"]),
         ((*INDEX, "--export", "index.xlsx"), ["index.xlsx", ".csv"]),
         ((*INDEX, "--export", "no/such/folder/index.csv"), ["no/such/folder"]),
         ((*INDEX, "--cluster", "huge"), ["huge", "local"]),

@@ -177,7 +177,7 @@ def test_frozen_norms_of_another_definition_are_refused(tmp_path):
     other = DEFINITION.model_copy(update={"population": "preschool_people"})
     with pytest.raises(InputError, match=r"another definition of the same name \(it differs in population\)"):
         build_index(store, request=replace(REQUEST, definition=other, norm="frozen:2020"))
-    with pytest.raises(InputError, match="no norms/opportunity/sample/sample/1990/all-selected"):
+    with pytest.raises(InputError, match="1990 of norms/opportunity/sample/sample"):
         opportunity.make_plan(store, replace(REQUEST, norm="frozen:1990"))
 
 
