@@ -82,8 +82,6 @@ class Opportunity(Product):
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
         """Return what a run would read and write; see `Product.prepare`."""
         frozen = options.frozen_year
-        if by_state and options.norm != "state" and frozen is None:
-            raise InputError(f"--norm {options.norm}: each state by itself expects the norm state or frozen:YEAR")
         measures = store.snapshot(options.measures)
         vintage = str(measures.attributes["vintage"])
         inputs = {"measures": measures}
@@ -144,6 +142,18 @@ class Opportunity(Product):
     def scope_of_states(self, options: Options) -> bool:
         """Return whether each state has norms of its own."""
         return options.norm == "state"
+
+    def scope_defaults(self, by_state: bool) -> dict[str, Any]:
+        """Return the norm of each state by itself where there is an output per state."""
+        return {"norm": "state"} if by_state else {}
+
+    def check_scope(self, options: Options, by_state: bool) -> None:
+        """Raise InputError if each state is to be computed by itself with the norms of several."""
+        if by_state and options.norm != "state" and options.frozen_year is None:
+            raise InputError(
+                f"norm: found {options.norm}, which belongs to several states; expected state or frozen:YEAR, or the "
+                "scope all"
+            )
 
 
 def each_state(

@@ -90,3 +90,13 @@ def states_named(states: tuple[str, ...] | None, by_state: bool) -> str:
 def plain_states(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return plain options in which no choice of states reads ``all``."""
     return {**options, "states": options.get("states") or "all"}
+
+
+# Of these regions it is known that none crosses a state line.
+WITHIN_STATES = ("county", "state", "place")
+
+
+class ByRegion(ByYear):
+    """Options of a product with regions."""
+
+    by: Text = Field("cbsa", description="Regions: county, state, regions in the store, or a column of the measures.")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.products.options import Options
+from geomob_dask.products.options import WITHIN_STATES, Options
 from geomob_dask.products.reader import Reader
 from geomob_dask.store import Commit, Provenance, Snapshot, Store
 
@@ -218,10 +218,32 @@ class Product(ABC):
         """Return whether a backfill makes an output per state where the file does not say it."""
         return False
 
+    def scope_defaults(self, by_state: bool) -> dict[str, Any]:
+        """Return options whose defaults are others in a backfill that names a scope."""
+        return {}
+
     def check_scope(self, options: Any, by_state: bool) -> None:
         """Raise InputError if the options do not fit outputs per state, or one output of all states."""
         if by_state and not hasattr(options, "states"):
             raise InputError(f"scope: found state for {self.name}, which has no states; expected the scope all")
+
+
+class RegionProduct(Product):
+    """A product whose options name regions (`ByRegion`): outputs per state fit regions that no state line crosses."""
+
+    def scope_of_states(self, options: Any) -> bool:
+        """Return whether all regions lie within states."""
+        return options.by in WITHIN_STATES
+
+    def check_scope(self, options: Any, by_state: bool) -> None:
+        """Raise InputError for outputs per state of regions that may cross state lines, or of some regions."""
+        if by_state and options.by not in WITHIN_STATES:
+            raise InputError(
+                f"scope: found state for regions by {options.by}, which may cross state lines; expected all, or by one "
+                f"of {', '.join(WITHIN_STATES)}"
+            )
+        if by_state and getattr(options, "regions", None) is not None:
+            raise InputError("regions: found a choice of regions in the scope state, expected the scope all")
 
 
 class DriverProduct(Product):
