@@ -6,9 +6,9 @@ import typer
 
 from geomob_dask import cli
 from geomob_dask.errors import InputError
-from geomob_dask.outputs import change_maps
+from geomob_dask.outputs import change_maps, change_tables
 from geomob_dask.outputs.cube_tables import check_cube_export, chosen_years, export_cube, history_lines
-from geomob_dask.outputs.segregation_page import write_page
+from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.outputs.tables import export as export_table
 from geomob_dask.runs.cube import collections_of, plan_cube, write_cube
@@ -148,15 +148,15 @@ def change(
     if len(pair) != 2:
         raise InputError(f"--years {years}: found {len(pair)} years, expected two")
     cube = open_cube(where, name, version=version, tag=tag)
-    span = change_maps.period_of(cube, *pair) if period is None else period
-    table = change_maps.change_table(cube, measure, *pair, period=span)
-    cli.say(change_maps.change_summary(table, measure, *pair))
-    cli.say(change_maps.change_notes(cube, measure, *pair, period=span, given=period is not None))
+    span = change_tables.period_of(cube, *pair) if period is None else period
+    table = change_tables.change_table(cube, measure, *pair, period=span)
+    cli.say(change_tables.change_summary(table, measure, *pair))
+    cli.say(change_tables.change_notes(cube, measure, *pair, period=span, given=period is not None))
     if map_file:
         with cli.cluster(settings) as client:
             change_maps.map_change(where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console)
     if export:
-        export_table(table, export, lambda: change_maps.polygons_of(where, cube))
+        export_table(table, export, lambda: change_tables.polygons_of(where, cube))
 
 
 @app.command()

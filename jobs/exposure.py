@@ -10,8 +10,7 @@ from geomob_dask.lift.exposure import Options
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.outputs import exposure as outputs
-from geomob_dask.outputs.exposure_map import map_result
-from geomob_dask.outputs.exposure_report import write_report
+from geomob_dask.outputs.exposure_report import map_result, write_report
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.runs.exposure import Reported, Request, execute, prepare, result
 from geomob_dask.settings import load_settings

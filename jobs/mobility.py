@@ -8,7 +8,7 @@ from geomob_dask import cli
 from geomob_dask.definition import read_definition
 from geomob_dask.errors import InputError
 from geomob_dask.outputs import mobility as outputs
-from geomob_dask.outputs.mobility_report import write_page_of_units, write_report
+from geomob_dask.outputs.mobility_report import write_map, write_report
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.runs.mobility import Request, make_plan, result
@@ -154,7 +154,7 @@ def mobility(
     if report:
         write_report(found, outputs.polygons(where, request, found), report)
     if map_file:
-        write_page_of_units(found, outputs.polygons(where, request, found), map_file)
+        write_map(found, outputs.polygons(where, request, found), map_file)
     return None
 
 

@@ -1,38 +1,42 @@
-"""One page on an exposure result: what the source document plots, to be read without a network.
+"""Report and map of exposures.
 
-Exposure against the group's share of its region, the coefficient of variation against the group's count with the
-lines of the quality flags, interpolated against reported people where these are given, and quality by group.
+The report has the plots of the source document: exposure against the group's share of its region, coefficient of
+variation against the group's count, interpolated against reported people if these are known, and quality by group.
 """
 
 from __future__ import annotations
 
-import html
+from collections.abc import Mapping
 from typing import Any
 
+import distributed
+import geopandas as gpd
 import numpy as np
 import pandas as pd
-from bokeh.embed import components
-from bokeh.models import ColumnDataSource, CustomJSTickFormatter, HoverTool, NumeralTickFormatter, Slope, Span
+from bokeh.models import ColumnDataSource, CustomJSTickFormatter, NumeralTickFormatter, Slope, Span
 from bokeh.plotting import figure
-from bokeh.resources import Resources
+from rich.console import Console
 
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import FAIR_CV, GOOD_CV
+from geomob_dask.outputs import maps
 from geomob_dask.outputs.exposure import labels, title
-from geomob_dask.outputs.tables import written_whole
+from geomob_dask.outputs.page import Section, report, sortable, write_page
+from geomob_dask.outputs.palette import ACCENT, CATEGORIES, DEPRIVATION, MISSING, SOFT
+from geomob_dask.outputs.plots import hover, legend, plain_figure
+from geomob_dask.runs.display import display_polygons
 from geomob_dask.runs.exposure import Prepared, Reported, result, stored_report
 from geomob_dask.store import Store
 
 _QUALITY = {
-    "1": ("Quality 1: CV below 0.2", "#1b5e8c"),
-    "2": ("Quality 2: CV below 0.4", "#d98c00"),
-    "3": ("Quality 3: CV of 0.4 or more", "#c0392b"),
-    "?": ("Value given, error not known", "#7b5aa6"),
+    "1": ("Quality 1: CV below 0.2", CATEGORIES[0]),
+    "2": ("Quality 2: CV below 0.4", CATEGORIES[1]),
+    "3": ("Quality 3: CV of 0.4 or more", CATEGORIES[3]),
+    "?": ("Value known, error unknown", CATEGORIES[4]),
+    "missing": ("No value", MISSING),
 }
-_MISSING = "#c9d1d8"
 # A few tiny groups' coefficients would press all others against the axis.
 _HIGHEST_CV = 1.2
-_INK, _SOFT, _GRID = "#1c2733", "#5b6977", "#e6eaee"
 _MODES = {
     Mode.CORRECTED: "tracts are counted by the share of their people in the region, variances by its square",
     Mode.PUBLISHED: "tracts are counted by the share of their people in the region, variances by that share too "
@@ -40,17 +44,21 @@ _MODES = {
     Mode.PUBLISHED_2023: "whole tracts are counted in every region they touch (as published in 2023): "
     "regions that share tracts are overcounted",
 }
+_FOOTER = (
+    "Method: Williams and Pancini (2023), Race/Ethnicity Exposure. Bounds are those of a 90% interval; the standard "
+    "error of an exposure is its first-order approximation with independent errors of the groups' counts."
+)
 
 
 def write_report(store: Store, item: Prepared, file: str, reported: Reported | None = None) -> None:
-    """Write the report of one result.
+    """Write the report on one result of the store.
 
     Raises
     ------
     InputError
         If the file cannot be written.
     """
-    page = report_page(
+    text = report_page(
         result(store, item),
         labels(item),
         stored_report(store, item),
@@ -58,98 +66,189 @@ def write_report(store: Store, item: Prepared, file: str, reported: Reported | N
         subtitle=f"{item.grouping.title}. Mode {item.request.options.mode}: {_MODES[item.request.options.mode]}.",
         reported=None if reported is None else reported.people,
     )
-    with written_whole("--report", file, ".html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_page("--report", file, text)
+
+
+def map_result(store: Store, item: Prepared, file: str, client: distributed.Client | None, console: Console) -> None:
+    """Write the interactive map of one result of the store."""
+    region = pd.concat([_region_of_tracts(store, item, state) for state in item.measures])
+    text = exposure_map(
+        display_polygons(store, item.vintage, list(item.measures), client, console),
+        result(store, item),
+        region["region"],
+        labels(item),
+        by=item.request.by,
+        title=title(item),
+        subtitle=f"groups {item.grouping.name}, mode {item.request.options.mode}, tracts of vintage {item.vintage}, "
+        "each in the color of its region",
+    )
+    write_page("--map", file, text)
+
+
+def _region_of_tracts(store: Store, item: Prepared, state: str) -> pd.DataFrame:
+    """Return the region that holds the largest share of each tract's people."""
+    columns = [item.request.by] if item.regions.of_column else list(item.edition.columns)[:1]
+    regions = item.regions.of(store, state, store.read(item.measures[state], columns))
+    ordered = regions.sort_values("afact", ascending=False, kind="stable")
+    return ordered[~ordered.index.duplicated()].sort_index()
+
+
+# The map -------------------------------------------------------------------------------------
+
+
+def exposure_map(
+    polygons: gpd.GeoDataFrame,
+    table: pd.DataFrame,
+    regions: pd.Series,
+    groups: Mapping[str, str],
+    *,
+    by: str,
+    title: str,
+    subtitle: str,
+) -> str:
+    """Return a page with a map of tracts in the color of their region, one layer per group.
+
+    Parameters
+    ----------
+    polygons : GeoDataFrame
+        By geoid, for display.
+    table : DataFrame, index: regions
+        ``region_name``, and columns of every group as `frames.exposure_tables.exposure_table` returns them.
+    regions : Series of str
+        The region of each tract; a tract in no region is grey.
+    groups : mapping of name to label
+    by : str
+        The kind of region, such as ``county``.
+    """
+    by_tract = table.reindex(regions).set_index(regions.index)
+    by_tract["region"] = regions
+    details = {"region": by, "region_name": "Name"}
+    layers = []
+    for name, label in groups.items():
+        column = f"{name}_exposure"
+        low, high = maps.spread(by_tract[column], step=0.05)
+        explanation = f"share of everybody else around the average person of this group: {label}"
+        layers.append(maps.Layer(column, label, "0 to 1", DEPRIVATION, low, high, explanation))
+        by_tract[f"{name}_text"] = _in_words(by_tract, column)
+        details[f"{name}_text"] = label
+    return maps.index_map(
+        polygons,
+        by_tract,
+        layers,
+        title=title,
+        subtitle=subtitle,
+        missing_note="without a value, or in no region",
+        details=details,
+        tolerance=0,
+    )
+
+
+def _in_words(table: pd.DataFrame, column: str) -> pd.Series:
+    """Return value, bounds and quality as text, or the reason why there is no value."""
+    numbers = [table[name].map("{:.3f}".format) for name in (column, f"{column}_lb", f"{column}_ub")]
+    quality = table[f"{column}_quality"].map("{:.0f}".format)
+    words = numbers[0] + " (" + numbers[1] + " to " + numbers[2] + "), quality " + quality
+    return words.where(table[column].notna(), table[f"{column}_reason"].astype("str")).astype("str")
+
+
+# The report ----------------------------------------------------------------------------------
 
 
 def report_page(
     table: pd.DataFrame,
-    groups: dict[str, str],
-    found: dict[str, Any],
+    groups: Mapping[str, str],
+    found: Mapping[str, Any],
     *,
     title: str,
     subtitle: str,
     reported: pd.Series | None = None,
 ) -> str:
-    """Return the page as HTML that needs no network.
+    """Return the report as HTML.
 
     Parameters
     ----------
     table : DataFrame, index: regions
-        As `runs.exposure.result` returns it.
+        ``region_name``, ``people_count``, and columns of every group as `frames.exposure_tables.exposure_table` returns
+        them.
     groups : mapping of name to label
     found : mapping
-        As `runs.exposure.stored_report` returns it.
-    title, subtitle : str
+        Summary: ``regions``, ``tracts``, ``people``, ``people_outside``, and by group in ``groups``: ``known``,
+        ``quality``, ``quartiles``, ``reasons``.
     reported : Series, optional
         Reported people by region.
     """
-    plots: dict[str, Any] = {}
-    for group in groups:
-        source = _points(table, group)
-        plots[f"share-{group}"] = _against_share(source, groups[group])
-        plots[f"cv-{group}"] = _against_count(source, groups[group])
-    plots["quality"] = _quality_bars(found, groups)
-    if reported is not None:
-        plots["reported"] = _against_reported(table, reported)
-    script, divs = components(plots)
-    bokeh = Resources(mode="inline", components=["bokeh"]).render_js()
-
-    def row(prefix: str) -> str:
-        return f'<div class="plots">{"".join(divs[f"{prefix}-{group}"] for group in groups)}</div>'
-
+    sources = {group: _points(table, group) for group in groups}
     unknown = any(found["groups"][group]["known"] > sum(found["groups"][group]["quality"]) for group in groups)
-    keys = "".join(
-        f'<span><i style="background:{color}"></i>{name}</span>'
-        for grade, (name, color) in _QUALITY.items()
-        if grade != "?" or unknown
-    )
+    keys = dict(words for grade, words in _QUALITY.items() if grade in "123" or (grade == "?" and unknown))
     sections = [
-        _section(
+        Section(
+            "Exposure to everybody else",
+            "Share of all other groups around the average member of the group, across regions.",
+            table=sortable(_summary(found, groups), places=3),
+        ),
+        Section(
             "Exposure against the group's share of the region",
-            "The dashed line is where the group would be exposed if it lived evenly everywhere: one less its share. "
-            "The further below it, the more the group lives among itself.",
-            f'<p class="keys">{keys}</p>{row("share")}',
+            "The dashed line is the exposure of a group that lives evenly everywhere: one minus its share. The further "
+            "below it, the more the group lives among itself.",
+            [_against_share(source, groups[group]) for group, source in sources.items()],
+            stretch=True,
+            keys=keys,
         ),
-        _section(
+        Section(
             "Coefficient of variation against the group's count",
-            "Standard error of the region's count in units of the count. Lines at "
-            f"{GOOD_CV:g} and {FAIR_CV:g} part the three quality flags; what lies above {_HIGHEST_CV:g} is drawn "
-            "there. Groups that are suppressed have no value, hence no point.",
-            f'<p class="keys">{keys}</p>{row("cv")}',
+            "CV: the standard error of the region's count divided by the count. Dashed lines at "
+            f"{GOOD_CV:g} and {FAIR_CV:g} separate the three quality flags; values above {_HIGHEST_CV:g} are drawn at "
+            f"{_HIGHEST_CV:g}. Suppressed groups have no value and are not drawn.",
+            [_against_count(source, groups[group]) for group, source in sources.items()],
+            stretch=True,
+            keys=keys,
         ),
-        _section(
+        Section(
             "Quality by group",
-            "Regions by quality flag; grey: the value is missing, as nobody of the group lives there, too few do, or a "
-            "tract's count is missing.",
-            f'<div class="wide">{divs["quality"]}</div>',
+            "Regions by quality flag. Grey: no value, because nobody or too few of the group live there, or a tract's "
+            "count is missing.",
+            [_quality_bars(found, groups)],
+            stretch=True,
         ),
     ]
     if reported is not None:
-        sections.insert(
-            2,
-            _section(
-                "Interpolated against reported people",
-                "People of the region added up from its tracts, beside the total reported for the region itself.",
-                f'<div class="wide">{divs["reported"]}</div>',
-            ),
+        section = Section(
+            "Interpolated against reported people",
+            "People of the region summed over its tracts, against the total reported for the region itself.",
+            [_against_reported(table, reported)],
+            stretch=True,
         )
-    return _PAGE.format(
-        title=html.escape(title),
-        subtitle=html.escape(subtitle),
-        facts=_facts(found),
-        table=_summary_table(found, groups),
-        sections="".join(sections),
-        bokeh=bokeh,
-        script=script,
-    )
+        sections.insert(3, section)
+    people = found["people"]
+    facts = [
+        (f"{found['regions']:,}", "regions"),
+        (f"{found['tracts']:,}", "tracts"),
+        (f"{people:,.0f}", "people"),
+        (f"{found['people_outside'] / people if people else 0:.1%}", "of them in no region"),
+    ]
+    return report(title, subtitle, sections, facts=facts, footer=_FOOTER)
+
+
+def _summary(found: Mapping[str, Any], groups: Mapping[str, str]) -> pd.DataFrame:
+    rows = {}
+    for group, label in groups.items():
+        one = found["groups"][group]
+        quartiles = one["quartiles"] or [np.nan] * 3
+        rows[label] = {
+            "Regions with a value": one["known"],
+            **dict(zip(("First quartile", "Median", "Third quartile"), quartiles, strict=True)),
+            "Regions without a value, or without its error": "; ".join(
+                f"{count:,} {words}" for words, (count, _) in one["reasons"].items()
+            )
+            or "none",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Group")
 
 
 def _points(table: pd.DataFrame, group: str) -> ColumnDataSource:
     """Return the regions that have a value of the group."""
     given = table[table[f"{group}_exposure"].notna()]
-    quality = given[f"{group}_exposure_quality"]
-    grade = quality.map({1.0: "1", 2.0: "2", 3.0: "3"}).fillna("?")
+    grade = given[f"{group}_exposure_quality"].map({1.0: "1", 2.0: "2", 3.0: "3"}).fillna("?")
     return ColumnDataSource(
         {
             "region": given.index.to_numpy(object),
@@ -167,10 +266,8 @@ def _points(table: pd.DataFrame, group: str) -> ColumnDataSource:
 
 
 def _against_share(source: ColumnDataSource, label: str) -> figure:
-    plot = _figure(label, "Share of the region's people", "Exposure")
-    plot.x_range.start, plot.x_range.end = -0.02, 1.02
-    plot.y_range.start, plot.y_range.end = -0.02, 1.02
-    plot.add_layout(Slope(gradient=-1, y_intercept=1, line_color=_SOFT, line_dash="dashed", line_width=1.2))
+    plot = _figure(label, "Share of the region's people", "Exposure", x_range=(-0.02, 1.02), y_range=(-0.02, 1.02))
+    plot.add_layout(Slope(gradient=-1, y_intercept=1, line_color=SOFT, line_dash="dashed", line_width=1.2))
     plot.xaxis.formatter = plot.yaxis.formatter = NumeralTickFormatter(format="0%")
     _scatter(plot, source, "share", "exposure")
     return plot
@@ -178,13 +275,18 @@ def _against_share(source: ColumnDataSource, label: str) -> figure:
 
 def _against_count(source: ColumnDataSource, label: str) -> figure:
     counts, variation = np.asarray(source.data["count"]), np.asarray(source.data["cv"])
-    plot = _figure(label, "People of the group (logarithmic)", "CV of the count", x_axis_type="log")
-    if len(counts):
-        plot.x_range.start, plot.x_range.end = float(counts.min()) / 1.5, float(counts.max()) * 1.5
-    highest = float(np.nanmax(variation, initial=0.0))
-    plot.y_range.start, plot.y_range.end = -0.02, min(max(highest, 2 * FAIR_CV), _HIGHEST_CV) * 1.05
+    top = min(max(float(np.nanmax(variation, initial=0.0)), 2 * FAIR_CV), _HIGHEST_CV) * 1.05
+    ends = (float(counts.min()) / 1.5, float(counts.max()) * 1.5) if len(counts) else (0, 1)
+    plot = _figure(
+        label,
+        "People of the group (logarithmic)",
+        "CV of the count",
+        x_axis_type="log",
+        x_range=ends,
+        y_range=(-0.02, top),
+    )
     for line in (GOOD_CV, FAIR_CV):
-        plot.add_layout(Span(location=line, dimension="width", line_color=_SOFT, line_dash="dashed", line_width=1.2))
+        plot.add_layout(Span(location=line, dimension="width", line_color=SOFT, line_dash="dashed", line_width=1.2))
     plot.xaxis.formatter = _people()
     _scatter(plot, source, "count", "cv_shown")
     return plot
@@ -202,197 +304,82 @@ def _against_reported(table: pd.DataFrame, reported: pd.Series) -> figure:
             "off": (both["people_count"] / people[both.index] - 1).to_numpy(),
         }
     )
-    plot = _figure("", "Reported people", "Interpolated people", x_axis_type="log", y_axis_type="log")
-    plot.height, plot.sizing_mode = 420, "stretch_width"
-    if len(both):
-        low = float(min(source.data["reported"].min(), source.data["interpolated"].min())) / 1.3
-        high = float(max(source.data["reported"].max(), source.data["interpolated"].max())) * 1.3
-        plot.x_range.start = plot.y_range.start = low
-        plot.x_range.end = plot.y_range.end = high
-        plot.line([low, high], [low, high], color=_SOFT, line_dash="dashed")
+    every = np.concatenate([source.data["reported"], source.data["interpolated"]])
+    ends = (float(every.min()) / 1.3, float(every.max()) * 1.3) if len(both) else (0, 1)
+    axes = {"x_axis_type": "log", "y_axis_type": "log", "x_range": ends, "y_range": ends}
+    plot = _figure("", "Reported people", "Interpolated people", height=420, **axes)
+    plot.line(ends, ends, color=SOFT, line_dash="dashed")
     plot.xaxis.formatter = plot.yaxis.formatter = _people()
-    dots = plot.scatter("reported", "interpolated", source=source, size=6, color="#1b5e8c", alpha=0.6, line_color=None)
-    plot.add_tools(
-        HoverTool(
-            renderers=[dots],
-            tooltips=[
-                ("", "@region @name"),
-                ("reported", "@reported{0,0}"),
-                ("interpolated", "@interpolated{0,0}"),
-                ("difference", "@off{+0.0%}"),
-            ],
-        )
+    dots = plot.scatter("reported", "interpolated", source=source, size=6, color=ACCENT, alpha=0.6, line_color=None)
+    hover(
+        plot,
+        dots,
+        ("", "@region @name"),
+        ("reported", "@reported{0,0}"),
+        ("interpolated", "@interpolated{0,0}"),
+        ("difference", "@off{+0.0%}"),
     )
     return plot
 
 
-def _quality_bars(found: dict[str, Any], groups: dict[str, str]) -> figure:
+def _quality_bars(found: Mapping[str, Any], groups: Mapping[str, str]) -> figure:
     names = list(groups.values())
-    counts: dict[str, list[int]] = {grade: [] for grade in (*_QUALITY, "missing")}
+    counts: dict[str, list[int]] = {grade: [] for grade in _QUALITY}
     for group in groups:
         one = found["groups"][group]
-        for grade, count in zip(("1", "2", "3"), one["quality"], strict=True):
+        graded = [*one["quality"], one["known"] - sum(one["quality"]), found["regions"] - one["known"]]
+        for grade, count in zip(_QUALITY, graded, strict=True):
             counts[grade].append(count)
-        counts["?"].append(one["known"] - sum(one["quality"]))
-        counts["missing"].append(found["regions"] - one["known"])
-    plot = figure(
+    plot = plain_figure(
         y_range=names[::-1],
         x_range=(0, max(found["regions"], 1)),
+        x_axis_label="Regions",
         height=80 + 42 * len(names),
         sizing_mode="stretch_width",
-        toolbar_location=None,
         tools="",
     )
-    colors = {grade: color for grade, (_, color) in _QUALITY.items()} | {"missing": _MISSING}
-    words = {grade: words for grade, (words, _) in _QUALITY.items()} | {"missing": "No value"}
     shown = [grade for grade in counts if any(counts[grade])]
     bars = plot.hbar_stack(
         shown,
         y="group",
         height=0.62,
-        color=[colors[grade] for grade in shown],
+        color=[_QUALITY[grade][1] for grade in shown],
         source=ColumnDataSource({"group": names, **counts}),
-        legend_label=[words[grade] for grade in shown],
+        legend_label=[_QUALITY[grade][0] for grade in shown],
     )
     for bar, grade in zip(bars, shown, strict=True):
-        plot.add_tools(
-            HoverTool(renderers=[bar], tooltips=[("", "@group"), (words[grade], f"@{{{grade}}}{{0,0}} regions")])
-        )
-    plot.xaxis.axis_label = "Regions"
+        hover(plot, bar, ("", "@group"), (_QUALITY[grade][0], f"@{{{grade}}}{{0,0}} regions"))
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
-    plot.legend.orientation = "horizontal"
-    plot.add_layout(plot.legend[0], "above")
-    plot.legend.label_text_font_size = "12px"
-    plot.legend.border_line_color = None
-    _style(plot)
+    legend(plot, "above", label_text_font_size="12px")
     plot.ygrid.grid_line_color = None
     return plot
 
 
-def _figure(label: str, x: str, y: str, **options: str) -> figure:
-    plot = figure(
+def _figure(label: str, x: str, y: str, **options: Any) -> figure:
+    plot = plain_figure(
         title=label,
-        height=300,
+        x_axis_label=x,
+        y_axis_label=y,
         sizing_mode="stretch_width",
         tools="pan,wheel_zoom,box_zoom,reset",
         toolbar_location="right",
-        x_range=(0, 1),
-        y_range=(0, 1),
-        **options,
+        **{"height": 300, **options},
     )
-    plot.xaxis.axis_label, plot.yaxis.axis_label = x, y
     plot.toolbar.autohide = True
-    plot.toolbar.logo = None
-    _style(plot)
     return plot
-
-
-def _style(plot: figure) -> None:
-    plot.outline_line_color = None
-    plot.grid.grid_line_color = _GRID
-    plot.axis.axis_line_color = plot.axis.major_tick_line_color = "#9aa7b3"
-    plot.axis.minor_tick_line_color = None
-    plot.axis.axis_label_text_font_style = "normal"
-    plot.axis.axis_label_text_color = _SOFT
-    plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = "12px"
-    plot.axis.major_label_text_color = _INK
-    plot.title.text_color = _INK
-    plot.title.text_font_size = "14px"
 
 
 def _scatter(plot: figure, source: ColumnDataSource, x: str, y: str) -> None:
     dots = plot.scatter(x, y, source=source, size=5, color="color", alpha=0.55, line_color=None)
-    plot.add_tools(
-        HoverTool(
-            renderers=[dots],
-            tooltips=[
-                ("", "@region @name"),
-                ("exposure", "@exposure{0.000} (@lower{0.000} to @upper{0.000})"),
-                ("people of the group", "@count{0,0}, @share{0.0%} of all"),
-                ("CV of the count", "@cv{0.000}"),
-            ],
-        )
+    hover(
+        plot,
+        dots,
+        ("", "@region @name"),
+        ("exposure", "@exposure{0.000} (@lower{0.000} to @upper{0.000})"),
+        ("people of the group", "@count{0,0}, @share{0.0%} of all"),
+        ("CV of the count", "@cv{0.000}"),
     )
 
 
 def _people() -> CustomJSTickFormatter:
     return CustomJSTickFormatter(code="return Intl.NumberFormat('en-US', {notation: 'compact'}).format(tick)")
-
-
-def _section(heading: str, text: str, body: str) -> str:
-    return f"<section><h2>{html.escape(heading)}</h2><p>{html.escape(text)}</p>{body}</section>"
-
-
-def _facts(found: dict[str, Any]) -> str:
-    people = found["people"]
-    outside = found["people_outside"] / people if people else 0.0
-    facts = [
-        (f"{found['regions']:,}", "regions"),
-        (f"{found['tracts']:,}", "tracts"),
-        (f"{people:,.0f}", "people"),
-        (f"{outside:.1%}", "of them in no region"),
-    ]
-    return "".join(f"<div><b>{value}</b><span>{what}</span></div>" for value, what in facts)
-
-
-def _summary_table(found: dict[str, Any], groups: dict[str, str]) -> str:
-    rows = []
-    for group, label in groups.items():
-        one = found["groups"][group]
-        quartiles = one["quartiles"]
-        cells = [f"{value:.3f}" for value in quartiles] if quartiles else ["–"] * 3
-        reasons = "; ".join(f"{count:,} {words}" for words, (count, _) in one["reasons"].items()) or "none"
-        numbers = "".join(f"<td class='n'>{cell}</td>" for cell in [f"{one['known']:,}", *cells])
-        rows.append(f"<tr><th>{html.escape(label)}</th>{numbers}<td>{html.escape(reasons)}</td></tr>")
-    return "".join(rows)
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-* {{ box-sizing: border-box; }}
-body {{ margin: 0; color: #1c2733; background: #fff;
-  font: 15px/1.5 "Source Sans 3", "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }}
-main, header > div {{ max-width: 1240px; margin: 0 auto; padding: 0 28px; }}
-header {{ border-bottom: 1px solid #dde3e9; padding: 22px 0 18px; }}
-h1 {{ margin: 0; font-size: 26px; line-height: 1.25; font-weight: 650; letter-spacing: -.01em; }}
-header p {{ margin: 4px 0 0; color: #5b6977; max-width: 90ch; }}
-.facts {{ display: flex; flex-wrap: wrap; gap: 12px 44px; margin: 18px 0 0; }}
-.facts b {{ display: block; font-size: 22px; font-weight: 650; font-variant-numeric: tabular-nums; }}
-.facts span {{ color: #5b6977; font-size: 13px; }}
-section {{ padding: 24px 0 8px; }}
-h2 {{ margin: 0; font-size: 18px; font-weight: 650; }}
-section > p {{ margin: 2px 0 10px; color: #5b6977; max-width: 90ch; }}
-.plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(270px, 1fr)); gap: 18px 22px; }}
-.plots > div, .wide > div {{ min-width: 0; }}
-section > p.keys {{ display: flex; max-width: none; flex-wrap: wrap; gap: 4px 22px; font-size: 13px; color: #1c2733; }}
-.keys i {{ display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px; }}
-table {{ border-collapse: collapse; width: 100%; font-size: 14px; }}
-th, td {{ text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid #e6eaee; vertical-align: top; }}
-thead th {{ color: #5b6977; font-weight: 500; font-size: 13px; }}
-tbody th {{ font-weight: 600; white-space: nowrap; }}
-.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
-footer {{ color: #5b6977; font-size: 13px; padding: 18px 0 36px; }}
-</style>
-</head>
-<body>
-<header><div><h1>{title}</h1><p>{subtitle}</p><div class="facts">{facts}</div></div></header>
-<main>
-<section><h2>Exposure to everybody else</h2>
-<p>The share of all other groups around the average member of the group, across regions.</p>
-<table><thead><tr><th>Group</th><th class="n">Regions with a value</th><th class="n">First quartile</th>
-<th class="n">Median</th><th class="n">Third quartile</th><th>Regions without a value, or its error</th></tr></thead>
-<tbody>{table}</tbody></table></section>
-{sections}
-<footer>Method: Williams and Pancini (2023), Race/Ethnicity Exposure. Bounds are those of a 90 per cent interval; the
-standard error of an exposure is its first-order approximation with independent errors of the groups' counts.</footer>
-</main>
-{bokeh}
-{script}
-</body>
-</html>
-"""

@@ -1,22 +1,16 @@
-"""An interactive map of tracts in one HTML file, which opens without a network and stays legible for all of them."""
+"""An interactive map of tracts in one HTML file, which opens without a network."""
 
-import base64
-import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from bokeh.embed import json_item
 from bokeh.models import (
     BoxZoomTool,
     ColumnDataSource,
-    CustomJS,
     CustomJSHover,
     HoverTool,
     LinearColorMapper,
@@ -30,55 +24,18 @@ from bokeh.models import (
     ZoomInTool,
     ZoomOutTool,
 )
-from bokeh.palettes import YlGnBu9, YlOrRd9
 from bokeh.plotting import figure
-from bokeh.resources import Resources
-from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
-from geomob_dask.outputs.map_page import PAGE, SCRIPT
-from geomob_dask.outputs.tables import written_whole
+from geomob_dask.outputs.page import Script, render
+from geomob_dask.outputs.palette import INK, MISSING, SEA, SOFT
+from geomob_dask.outputs.polygons import Inset, arrange, dissolve, pack, pack_polygons
 from geomob_dask.sources.states import state_name
 from geomob_dask.transforms.display import Geometry, display_tolerance, simplify_for_display
-from geomob_dask.transforms.projection import EQUAL_AREA
 
-# The darkest step of each is left out: state lines would be lost on it.
-OPPORTUNITY_PALETTE = tuple(reversed(YlGnBu9[1:]))
-DEPRIVATION_PALETTE = tuple(reversed(YlOrRd9[1:]))
-MISSING_COLOR = "#a9afb5"
-SEA_COLOR = "#f1f4f7"
-OUTLINE_COLOR = "rgba(255, 255, 255, 0.7)"
-# Tracts in view: below which their own and the counties' outlines are drawn; above which painting them takes long.
+_OUTLINE = "rgba(255, 255, 255, 0.7)"
+# Tracts in view: below the first two, outlines of tracts and of counties are drawn; above the last, drawing is slow.
 LIMITS = {"tracts": 2500, "counties": 15000, "heavy": 6000}
-
-
-class Area(NamedTuple):
-    """States outside the contiguous ones: name, codes, centre of their projection, and frame on a map of all.
-
-    Parameters
-    ----------
-    center : longitude, latitude
-        Of a Lambert azimuthal equal-area projection.
-    frame : width, height
-        As shares of the width of the rest of the map.
-    """
-
-    name: str
-    states: tuple[str, ...]
-    center: tuple[float, float]
-    frame: tuple[float, float]
-
-
-OUTLYING = (
-    Area("Alaska", ("02",), (-152.0, 63.0), (0.21, 0.17)),
-    Area("Hawaii", ("15",), (-157.3, 20.4), (0.13, 0.09)),
-    Area("Guam, N. Marianas", ("66", "69"), (145.2, 15.5), (0.1, 0.07)),
-    Area("American Samoa", ("60",), (-170.0, -14.2), (0.1, 0.07)),
-    Area("Puerto Rico, Virgin Islands", ("72", "78"), (-66.2, 18.1), (0.14, 0.05)),
-)
-HAWAII, PUERTO_RICO = OUTLYING[1], OUTLYING[4]
-# Metres west of Hawaii's centre. Beyond lie atolls up to Midway, which would make the islands a stamp.
-HAWAII_WEST = -400_000.0
 
 
 @dataclass(frozen=True)
@@ -88,13 +45,13 @@ class Layer:
     Parameters
     ----------
     column : str
-        Of the values.
+        Its name in the table of values.
     label, unit, explanation : str
-        Of the legend, in plain words.
+        Texts of the legend.
     palette : sequence of str
-        Colours as #rrggbb, from low to high; equal steps.
+        Colors as #rrggbb, from low to high; equal steps.
     low, high : float
-        Values of the palette's two ends; values beyond take the colour of the end.
+        Values of the palette's two ends; values beyond have the color of the end.
     """
 
     column: str
@@ -104,14 +61,6 @@ class Layer:
     low: float
     high: float
     explanation: str = ""
-
-
-class _Inset(NamedTuple):
-    label: str
-    left: float
-    bottom: float
-    right: float
-    top: float
 
 
 def spread(values: pd.Series, step: float = 5.0) -> tuple[float, float]:
@@ -155,11 +104,11 @@ def index_map(
     details: Mapping[str, str] | None = None,
     tolerance: float | None = None,
 ) -> str:
-    """Return a page with a map of tracts, coloured by one layer at a time, in one self-contained HTML text.
+    """Return a page with a map of tracts, colored by one layer at a time.
 
-    Beside the map stand the list of layers, a legend that counts the tracts under each colour, and a field that
-    finds a tract, county or state by its code. Under the pointer appear a tract's code, state and county, its value
-    in every layer, and the details. Alaska, Hawaii and island areas stand in insets beside the others.
+    Beside the map are the list of layers, a legend with the number of tracts of each color, and a field that finds a
+    tract, county or state by its code. Hovering shows a tract's code, state and county, its value in every layer, and
+    the details. Alaska, Hawaii and island areas are in insets.
 
     Parameters
     ----------
@@ -170,18 +119,18 @@ def index_map(
     layers : sequence of Layer
         The first is shown when the page opens.
     title, subtitle, missing_note : str
-        Plain text. The note follows the grey swatch of the legend and the number of tracts without a value.
-    details : mapping, optional
-        Further columns for the pointer and what to call them; empty text is shown as a dash.
+        Plain text. The legend shows the note after the number of tracts without a value.
+    details : mapping of column to label, optional
+        Further columns to show on hover; empty text is shown as a dash.
     tolerance : float, optional
-        Metres by which borders may be simplified: by the extent of the map, by default; 0 for tracts that
+        Meters by which borders may be simplified, by default from the extent of the map; 0 for tracts that
         `for_display` has simplified.
 
     Raises
     ------
     InputError
         If there are no tracts, no layers, no coordinate system, a geoid twice, or a column that is absent or not of
-        numbers; or a layer's palette has no two colours or no extent.
+        numbers; or a layer's palette has fewer than two colors or no extent.
     """
     details = dict(details or {})
     _check(tracts, values, layers, details)
@@ -189,7 +138,7 @@ def index_map(
     if drawn.empty:
         raise InputError(f"map {title!r}: found no tract with a polygon, expected at least one")
     geoids = drawn.index.to_numpy(dtype=object)
-    geometry, insets, notes = arrange(drawn)
+    geometry, insets, notes = arrange(drawn.geometry, [geoid[:2] for geoid in geoids])
     if tolerance is None:
         tolerance = display_tolerance(shapely.total_bounds(geometry))
     if tolerance > 0:
@@ -198,45 +147,49 @@ def index_map(
     geoids, geometry = geoids[there], geometry[there]
     left_over = len(values.index.difference(drawn.index))
     if left_over:
-        notes.append(f"Not drawn, for want of a polygon: {left_over:,} of the {len(values):,} tracts in the table.")
-    codes, counties = _dissolve(geometry, [geoid[:5] for geoid in geoids])
-    states, outlines = _dissolve(counties, [code[:2] for code in codes])
+        notes.append(f"Not drawn (no polygon): {left_over:,} of the {len(values):,} tracts in the table.")
+    codes, counties = dissolve(geometry, [geoid[:5] for geoid in geoids])
+    states, outlines = dissolve(counties, [code[:2] for code in codes])
     rows = values.reindex(geoids)
     page = {
         "geoids": geoids.tolist(),
         "state_names": {code: state_name(code) for code in states},
-        "tracts": _pack_polygons(geometry),
-        "outlines": {"counties": _pack_polygons(counties), "states": _pack_polygons(outlines)},
+        "tracts": pack_polygons(geometry),
+        "outlines": {"counties": pack_polygons(counties), "states": pack_polygons(outlines)},
         "layers": [_layer(layer, rows[layer.column]) for layer in layers],
         "details": [_detail(rows[column]) for column in details],
         "extent": _extent(geometry, insets),
         "limits": LIMITS,
-        "outline_color": OUTLINE_COLOR,
+        "outline_color": _OUTLINE,
     }
-    return PAGE % {
-        "title": html.escape(title),
-        "subtitle": html.escape(subtitle),
-        "missing_note": html.escape(missing_note),
-        "notes": "".join(f"<p>{html.escape(note)}</p>" for note in notes),
-        "missing_color": MISSING_COLOR,
-        "sea_color": SEA_COLOR,
-        "figure": _json(_with_stable_ids(json_item(_figure(layers, list(details.values()), insets), "map"))),
-        "data": _json(page),
-        "bokeh": "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw),
-        "script": SCRIPT,
-    }
+    return render(
+        "map.html",
+        {"map": _figure(layers, list(details.values()), insets)},
+        [Script("index_map", page)],
+        title=title,
+        subtitle=subtitle,
+        missing_note=missing_note,
+        notes=notes,
+    )
 
 
-def write_map(path: str | Path, page: str) -> None:
-    """Write a map whole: a reader sees all of it or nothing.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
-    with written_whole("map", path, ".html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+def map_figure(**options: Any) -> figure:
+    """Return a figure to draw polygons on, in km: no axes; drag to pan, wheel to zoom."""
+    plot = figure(
+        x_range=Range1d(),
+        y_range=Range1d(),
+        lod_threshold=None,  # or nine tracts of ten vanish while the map is moved
+        tools=[],
+        background_fill_color=SEA,
+        outline_line_color=None,
+        **options,
+    )
+    plot.axis.visible = plot.grid.visible = False
+    plot.toolbar.logo = None
+    pan, wheel = PanTool(), WheelZoomTool()
+    plot.add_tools(pan, wheel, BoxZoomTool(match_aspect=True), ZoomInTool(), ZoomOutTool(), ResetTool(), SaveTool())
+    plot.toolbar.active_drag, plot.toolbar.active_scroll = pan, wheel
+    return plot
 
 
 def _check(tracts: gpd.GeoDataFrame, values: pd.DataFrame, layers: Sequence[Layer], details: Mapping[str, str]) -> None:
@@ -260,121 +213,9 @@ def _check(tracts: gpd.GeoDataFrame, values: pd.DataFrame, layers: Sequence[Laye
             raise InputError(f"map: column {layer.column!r}: found {values[layer.column].dtype}, expected numbers")
         if len(layer.palette) < 2 or not -np.inf < layer.low < layer.high < np.inf:
             raise InputError(
-                f"map: layer {layer.column!r}: found {len(layer.palette)} colours from {layer.low} to {layer.high}, "
+                f"map: layer {layer.column!r}: found {len(layer.palette)} colors from {layer.low} to {layer.high}, "
                 "expected two or more from a lower to a higher number"
             )
-
-
-def arrange(tracts: gpd.GeoDataFrame) -> tuple[Geometry, list[_Inset], list[str]]:
-    """Return polygons in metres of the map, areas far off moved beside the rest; their frames; what to say of it."""
-    codes = np.array([geoid[:2] for geoid in tracts.index])
-    rows_of = {area: np.flatnonzero(np.isin(codes, area.states)) for area in OUTLYING}
-    present = [area for area in OUTLYING if len(rows_of[area])]
-    mainland = np.flatnonzero(~np.isin(codes, [code for area in OUTLYING for code in area.states]))
-    geometry = np.empty(len(tracts), dtype=object)
-    scales: list[str] = []
-    if len(mainland):
-        geometry[mainland] = tracts.geometry.iloc[mainland].to_crs(EQUAL_AREA).to_numpy()
-        moved = present
-    else:
-        mainland, moved = rows_of[present[0]], present[1:]
-        geometry[mainland] = _project(tracts, mainland, present[0])
-    insets: list[_Inset] = []
-    bounds = shapely.bounds(geometry[mainland])
-    for area in moved:
-        own = _project(tracts, rows_of[area], area)
-        inset = _place(area, bounds, insets)
-        insets.append(inset)
-        left, bottom, right, top = shapely.total_bounds(own)
-        scale = min((inset.right - inset.left) / (right - left), (inset.top - inset.bottom) / (top - bottom), 1.0)
-        to = np.array([inset.left + inset.right, inset.bottom + inset.top]) / 2
-        middle = np.array([left + right, bottom + top]) / 2
-        geometry[rows_of[area]] = shapely.transform(own, lambda xy, a=scale, b=to - scale * middle: a * xy + b)
-        scales.append(f"{area.name} ({'at the same scale' if scale > 0.995 else f'{scale:.0%} of the scale'})")
-    notes = [f"Moved beside the rest: {', '.join(scales)}."] if scales else []
-    if HAWAII in present:
-        notes.append("Hawaii is drawn without the Northwestern Hawaiian Islands.")
-    return geometry, insets, notes
-
-
-def _project(tracts: gpd.GeoDataFrame, rows: NDArray[np.intp], area: Area) -> Geometry:
-    longitude, latitude = area.center
-    crs = f"+proj=laea +lat_0={latitude} +lon_0={longitude} +datum=NAD83 +units=m"
-    own = tracts.geometry.iloc[rows].to_crs(crs).to_numpy()
-    if area is HAWAII:
-        far = 1e8
-        near = shapely.clip_by_rect(own, HAWAII_WEST, -far, far, far)
-        own = own if shapely.is_empty(near).all() else near
-    return np.asarray(own, dtype=object)
-
-
-def _place(area: Area, mainland: NDArray[np.float64], placed: Sequence[_Inset]) -> _Inset:
-    """Return where an area goes: below the mainland, or in a corner that it leaves free.
-
-    Parameters
-    ----------
-    mainland : shape (n_tracts, 4)
-        Bounds of the tracts that stay where they are.
-    placed : sequence of _Inset
-        Already there, from left to right.
-    """
-    left, bottom, right = mainland[:, 0].min(), mainland[:, 1].min(), mainland[:, 2].max()
-    width, height = (share * (right - left) for share in area.frame)
-    gap = 0.025 * (right - left)
-    x = max([left, *(inset.right + gap for inset in placed)])
-    if area is PUERTO_RICO:
-        x = max(x, right - width)
-    above = (mainland[:, 0] < x + width + gap) & (mainland[:, 2] > x - gap)
-    floor = mainland[above, 1].min() if above.any() else np.inf
-    y = min(bottom, floor - 2 * gap - height)
-    return _Inset(area.name, x, y, x + width, y + height)
-
-
-def _dissolve(geometry: Geometry, keys: Sequence[str]) -> tuple[list[str], Geometry]:
-    """Return the keys in order, and the union of the polygons of each."""
-    found, numbers = np.unique(keys, return_inverse=True)
-    order = np.argsort(numbers, kind="stable")
-    pieces = np.split(geometry[order], np.cumsum(np.bincount(numbers))[:-1])
-    union = np.empty(len(found), dtype=object)
-    union[:] = [_union(piece) for piece in pieces]
-    return found.tolist(), union
-
-
-def _union(polygons: Geometry) -> shapely.Geometry:
-    # The quick way wants a coverage; some published tracts overlap by a sliver.
-    try:
-        union = shapely.coverage_union_all(polygons)
-    except shapely.GEOSException:
-        union = None
-    return union if shapely.is_valid(union) else shapely.union_all(shapely.make_valid(polygons))
-
-
-def _pack_polygons(geometry: Geometry) -> dict[str, Any]:
-    """Return polygons in km as the page's script unpacks them: steps across each one's own bounds.
-
-    Two tracts round their shared border by less than 1/65,535 of their own width: nothing that can be seen.
-    """
-    parts, owner = shapely.get_parts(geometry, return_index=True)
-    rings, part = shapely.get_rings(parts, return_index=True)
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    last = np.append(ring[1:] != ring[:-1], True)
-    points, ring = points[~last], ring[~last]
-    bounds = shapely.bounds(geometry)
-    around = bounds[owner[part[ring]]]
-    extent = np.maximum(around[:, 2:] - around[:, :2], 1e-9)
-    steps = np.round((points - around[:, :2]) / extent * 65535).astype(np.uint16)
-    return {
-        "rings": _pack(np.bincount(owner[part], minlength=len(geometry)).astype(np.uint32)),
-        "points": _pack(np.bincount(ring, minlength=len(rings)).astype(np.uint32)),
-        "bounds": _pack((bounds / 1000).astype(np.float32).ravel()),
-        "x": _pack(steps[:, 0]),
-        "y": _pack(steps[:, 1]),
-    }
-
-
-def _pack(array: NDArray[Any]) -> dict[str, str]:
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return {"type": array.dtype.name, "bytes": base64.b64encode(little.tobytes()).decode()}
 
 
 def _layer(layer: Layer, column: pd.Series) -> dict[str, Any]:
@@ -385,7 +226,7 @@ def _layer(layer: Layer, column: pd.Series) -> dict[str, Any]:
         "palette": list(layer.palette),
         "low": float(layer.low),
         "high": float(layer.high),
-        "values": _pack(column.to_numpy(dtype=np.float32, na_value=np.nan)),
+        "values": pack(column.to_numpy(dtype=np.float32, na_value=np.nan)),
     }
 
 
@@ -394,26 +235,12 @@ def _detail(column: pd.Series) -> dict[str, Any]:
         "—" if pd.isna(value) or value in ("", False) else "yes" if value is True else str(value) for value in column
     ]
     codes, texts = pd.factorize(np.array(text, dtype=object))
-    return {"texts": texts.tolist(), "codes": _pack(codes.astype(np.uint32))}
+    return {"texts": texts.tolist(), "codes": pack(codes.astype(np.uint32))}
 
 
-def _figure(layers: Sequence[Layer], details: Sequence[str], insets: Sequence[_Inset]) -> figure:
-    """Return the map without its tracts, which the page's script adds."""
-    plot = figure(
-        name="map",
-        sizing_mode="stretch_both",
-        x_range=Range1d(),
-        y_range=Range1d(),
-        lod_threshold=None,  # or nine tracts of ten vanish while the map is moved
-        tools=[],
-        toolbar_location="right",
-        background_fill_color=SEA_COLOR,
-        border_fill_color=SEA_COLOR,
-        outline_line_color=None,
-    )
-    plot.axis.visible = False
-    plot.grid.visible = False
-    plot.toolbar.logo = None
+def _figure(layers: Sequence[Layer], details: Sequence[str], insets: Sequence[Inset]) -> figure:
+    """Return the map without its polygons and values, which ``static/index_map.js`` adds."""
+    plot = map_figure(name="map", sizing_mode="stretch_both", border_fill_color=SEA)
     names = [f"layer_{number}" for number in range(len(layers))]
     more = [f"detail_{number}" for number in range(len(details))]
     tracts = plot.patches(
@@ -428,7 +255,7 @@ def _figure(layers: Sequence[Layer], details: Sequence[str], insets: Sequence[_I
                 palette=list(layers[0].palette),
                 low=layers[0].low,
                 high=layers[0].high,
-                nan_color=MISSING_COLOR,
+                nan_color=MISSING,
             ),
         },
         line_color=None,
@@ -437,10 +264,10 @@ def _figure(layers: Sequence[Layer], details: Sequence[str], insets: Sequence[_I
     states = ColumnDataSource({"xs": [], "ys": []})
     counties = ColumnDataSource({"xs": [], "ys": []})
     for name, source, color, width in (
-        ("counties", counties, "#5b6977", 0.5),
-        # A light line under the dark one, which shows on any colour.
+        ("counties", counties, SOFT, 0.5),
+        # A light line below the dark one, so that it shows on any color.
         ("states", states, "rgba(255, 255, 255, 0.75)", 2.6),
-        ("state lines", states, "#1c2733", 1.0),
+        ("state lines", states, INK, 1.0),
     ):
         plot.patches("xs", "ys", name=name, source=source, fill_color=None, line_color=color, line_width=width)
     _draw_insets(plot, insets)
@@ -460,11 +287,7 @@ def _figure(layers: Sequence[Layer], details: Sequence[str], insets: Sequence[_I
             *((label, f"@{name}") for label, name in zip(details, more, strict=True)),
         ],
     )
-    pan, wheel = PanTool(), WheelZoomTool()
-    plot.add_tools(pan, wheel, BoxZoomTool(match_aspect=True), ZoomInTool(), ZoomOutTool(), ResetTool(), SaveTool())
     plot.add_tools(hover)
-    plot.toolbar.active_drag = pan
-    plot.toolbar.active_scroll = wheel
     plot.add_layout(
         ScaleBar(
             range=plot.x_range,
@@ -472,29 +295,22 @@ def _figure(layers: Sequence[Layer], details: Sequence[str], insets: Sequence[_I
             dimensional=MetricLength(exclude=["Mm", "dm", "hm"]),
             bar_length=0.1,
             location="bottom_right",
-            background_fill_color=SEA_COLOR,
+            background_fill_color=SEA,
             background_fill_alpha=0.8,
             border_line_color=None,
         )
     )
-    for model, properties, event in (
-        (plot.x_range, ("start", "end"), "map-moved"),
-        (plot.y_range, ("start", "end"), "map-moved"),
-        (plot, ("inner_width", "inner_height"), "map-resized"),
-    ):
-        for name in properties:
-            model.js_on_change(name, CustomJS(code=f"window.dispatchEvent(new Event('{event}'))"))
     return plot
 
 
-def _extent(geometry: Geometry, insets: Sequence[_Inset]) -> dict[str, float]:
-    """Return what the page shows when it opens, in km."""
+def _extent(geometry: Geometry, insets: Sequence[Inset]) -> dict[str, float]:
+    """Return the bounds that the page opens with, in km."""
     boxes = np.array([shapely.total_bounds(geometry), *(inset[1:] for inset in insets)]) / 1000
     lowest, highest = boxes.min(axis=0).round(3).tolist(), boxes.max(axis=0).round(3).tolist()
     return {"left": lowest[0], "bottom": lowest[1], "right": highest[2], "top": highest[3]}
 
 
-def _draw_insets(plot: figure, insets: Sequence[_Inset]) -> None:
+def _draw_insets(plot: figure, insets: Sequence[Inset]) -> None:
     for inset in insets:
         left, bottom, right, top = (value / 1000 for value in inset[1:])
         margin = 0.05 * (top - bottom)
@@ -513,29 +329,5 @@ def _draw_insets(plot: figure, insets: Sequence[_Inset]) -> None:
             text=[inset.label],
             y_offset=-3,
             text_font_size="11px",
-            text_color="#5b6977",
+            text_color=SOFT,
         )
-
-
-def _with_stable_ids(item: dict[str, Any]) -> dict[str, Any]:
-    """Return an item with its models numbered from one: Bokeh counts on from map to map."""
-    numbers: dict[str, str] = {}
-
-    def renamed(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return [renamed(part) for part in value]
-        if not isinstance(value, dict):
-            return value
-        return {
-            key: numbers.setdefault(part, f"m{len(numbers) + 1}")
-            if key in ("id", "root_id") and isinstance(part, str)
-            else renamed(part)
-            for key, part in value.items()
-        }
-
-    return dict(renamed(item))
-
-
-def _json(value: Any) -> str:
-    """Return JSON that no text in it can end, or begin, an element with."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""Mobility models on one page: where they are right, what they rest on, and how far their probabilities hold."""
+"""Report and map of mobility models: scores, predictions, importance, calibration, and the models' cards."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from bokeh.layouts import row
 from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from geomob_dask.errors import InputError
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import maps
 from geomob_dask.outputs.mobility_map import actual_and_predicted
 from geomob_dask.outputs.mobility_plots import (
-    FOLDS_COLORS,
     calibration_plot,
     confusion_plot,
     cumulative_plot,
@@ -26,10 +26,11 @@ from geomob_dask.outputs.mobility_plots import (
     heat_map,
     interval_bars,
     line_plot,
-    one_of,
     score_plot,
 )
-from geomob_dask.outputs.segregation_page import Section, page, sortable, write_page
+from geomob_dask.outputs.page import Section, report, sortable, write_page
+from geomob_dask.outputs.palette import CATEGORIES, OPPORTUNITY
+from geomob_dask.outputs.plots import choose_plot
 from geomob_dask.runs.mobility import Result
 
 _SCORES = {
@@ -39,6 +40,103 @@ _SCORES = {
     "brier": "Brier score (lower is better)",
 }
 _SHOWN = 25
+_UNITS = {"zones": "commuting zones", "tracts": "tracts"}
+
+Tables = Mapping[str, pd.DataFrame]
+About = Mapping[str, Any]
+
+
+def write_report(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> None:
+    """Write the report on a run; see `report_page`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, or no unit has a polygon.
+    """
+    write_page("--report", file, report_page(result.about, result.tables, result.cards, shapes))
+
+
+def write_map(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> None:
+    """Write the map of a run; see `map_page`.
+
+    Raises
+    ------
+    InputError
+        If there are no polygons, or the file cannot be written.
+    """
+    if shapes is None:
+        raise InputError(f"--map {file}: the store has no polygons of these {result.about['study']}")
+    write_page("--map", file, map_page(result.about, result.tables, shapes))
+
+
+def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: gpd.GeoDataFrame | None) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    about : mapping
+        Titles of models, folds, classes and features, counts and settings; see `runs.mobility.Result`.
+    tables : mapping of str to DataFrame
+        ``units``, ``predictions``, ``scores``, ``importance``, ``ranking``, ``correlations``, ``histogram``,
+        ``cumulative``, ``calibration``, ``confusion``, ``clusters``, and perhaps ``leakage``.
+    cards : mapping of model to str
+        Model cards, Markdown.
+    shapes : GeoDataFrame, optional
+        Polygons by unit; without them there is no map.
+    """
+    about = _readable(about)
+    sections = [
+        *_score_sections(about, tables),
+        *([] if shapes is None else [_map_section(about, tables, shapes)]),
+        _importance_section(about, tables),
+        _ranking_section(about, tables),
+        _correlation_section(about, tables),
+        _outcome_section(about, tables),
+        _calibration_section(about, tables),
+        _confusion_section(about, tables),
+        _cluster_section(tables),
+        *([_leakage_section(tables)] if "leakage" in tables else []),
+        Section(
+            "Model cards",
+            "What each fitted model is, and its limits.",
+            cards={about["models"][model]: card_html(card) for model, card in cards.items()},
+        ),
+    ]
+    counts = ", ".join(f"{name} {count:,}" for name, count in about["class_counts"].items())
+    return report(
+        f"Predictors of mobility in {about['units']:,} {_UNITS[about['study']]}",
+        f"{about['outcome']}, {len(about['classes'])} classes ({counts}), from {len(about['features'])} attributes. "
+        "Imputation, scaling, selection and settings were fitted inside the folds.",
+        sections,
+    )
+
+
+def map_page(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> str:
+    """Return the map as HTML: of zones actual beside predicted classes, of tracts one large map of the first model.
+
+    Parameters
+    ----------
+    about, tables
+        As those of `report_page`.
+    shapes : GeoDataFrame
+        Polygons by unit.
+    """
+    about = _readable(about)
+    if about["study"] == "tracts":
+        return _tract_map(about, tables, shapes)
+    title = f"Mobility of {about['units']:,} {_UNITS[about['study']]}"
+    return report(title, about["outcome"], [_map_section(about, tables, shapes)])
+
+
+def _readable(about: About) -> dict[str, Any]:
+    """Return the run's description with spaces in the names of classes."""
+    names = [name.replace("_", " ") for name in about["classes"]]
+    counts = {name.replace("_", " "): count for name, count in about["class_counts"].items()}
+    return {**about, "classes": names, "class_counts": counts}
+
+
+# Scores --------------------------------------------------------------------------------------
 
 
 def published_scores(classes: int) -> pd.DataFrame:
@@ -54,82 +152,23 @@ def published_scores(classes: int) -> pd.DataFrame:
     return table[table["classes"] == classes].reset_index(drop=True)
 
 
-def write_report(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> None:
-    """Write the report on a run.
-
-    Parameters
-    ----------
-    result : Result
-    shapes : GeoDataFrame, optional
-        Polygons by unit; without them there is no map.
-    file : str
-        Ends in .html.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written, or no unit has a polygon.
-    """
-    about, tables = _readable(result.about), result.tables
-    sections = [
-        *_score_sections(about, tables),
-        *([] if shapes is None else [_map_section(about, tables, shapes)]),
-        _importance_section(about, tables),
-        _ranking_section(about, tables),
-        _correlation_section(about, tables),
-        _outcome_section(about, tables),
-        _calibration_section(about, tables),
-        _confusion_section(about, tables),
-        _cluster_section(tables),
-        *([_leakage_section(tables)] if "leakage" in tables else []),
-        _cards_section(result),
-    ]
-    counts = ", ".join(f"{name} {count:,}" for name, count in about["class_counts"].items())
-    text = page(
-        f"What tells the mobility of {about['units']:,} {about['study']}",
-        f"{about['outcome']}, {len(about['classes'])} classes ({counts}), from {len(about['features'])} attributes. "
-        "All that learns was fitted inside the folds.",
-        sections,
-    )
-    write_page("--report", file, text)
-
-
-def _readable(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run says of itself, with spaces in the names of classes."""
-    names = [name.replace("_", " ") for name in about["classes"]]
-    counts = {name.replace("_", " "): count for name, count in about["class_counts"].items()}
-    return {**about, "classes": names, "class_counts": counts}
-
-
-# Scores --------------------------------------------------------------------------------------
-
-
-def _titles(about: Mapping[str, Any]) -> dict[str, str]:
-    return {**about["models"], **about["baselines"]}
-
-
-def _score_sections(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Section]:
-    scores, titles = tables["scores"], _titles(about)
+def _score_sections(about: About, tables: Tables) -> list[Section]:
+    scores, titles = tables["scores"], {**about["models"], **about["baselines"]}
     published = published_scores(len(about["classes"]))
     if differs_from_published(about):
         published = published.iloc[:0]
-    # One legend stands above the first plot; the second lines up with it by the models' names.
-    plots = [
-        score_plot(scores, published, titles, score, label, legend=True)
-        for score, label in _SCORES.items()
-        if score in ("accuracy", "auc")
-    ]
+    plots = [score_plot(scores, published, titles, score, _SCORES[score]) for score in ("accuracy", "auc")]
     text = (
-        "On units held out, with intervals of 95 %. Random folds fill gaps between neighbours that are known; folds of "
-        "whole states, or of blocks with a buffer, tell of places that nothing near is known of."
+        "On held-out units, with 95% intervals. Random folds measure interpolation between known neighbors; folds of "
+        "whole states, or of blocks with a buffer, measure prediction where nothing nearby is known."
     )
-    sections = [Section("How well they tell", text, plots, table=sortable(_score_table(scores, titles, "test")))]
+    sections = [Section("Cross-validated scores", text, plots, table=sortable(_score_table(scores, titles, "test")))]
     if len(published):
         sections.append(
             Section(
-                "Beside the published scores",
-                "Published numbers come from one unseeded split, or one cross-validation, of 478 zones, with scalers "
-                "and fills fitted before it; training scores say how closely a model fits what it was shown.",
+                "Comparison with published scores",
+                "Published scores come from one unseeded split, or one cross-validation, of 478 zones, with scaling "
+                "and imputation fitted before it. Training scores measure fit, not prediction.",
                 table=sortable(_beside_published(scores, published, titles)),
             )
         )
@@ -157,8 +196,8 @@ def _with_interval(of: pd.Series) -> str:
     return text + over_folds(of)
 
 
-def differs_from_published(about: Mapping[str, Any]) -> bool:
-    """Tell whether a run studied anything but what the published scores are of: the cohort of zones, all features."""
+def differs_from_published(about: About) -> bool:
+    """Return whether a run differs from the published study: other units than its zones, or other features."""
     return about["study"] != "zones" or not about.get("as_published", False)
 
 
@@ -183,70 +222,39 @@ def _beside_published(scores: pd.DataFrame, published: pd.DataFrame, titles: Map
 # Maps ----------------------------------------------------------------------------------------
 
 
-def _pairs(about: Mapping[str, Any], table: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Return each model and kind of folds of a table, by a name for lists to choose from."""
+def _pairs(about: About, table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return the pairs of model and kind of folds in a table, by title."""
     there = set(zip(table["model"], table["folds"], strict=True))
     return {
-        f"{model} {folds}": (model, folds)
-        for model in about["models"]
+        f"{title}, {folds}": (model, folds)
+        for model, title in about["models"].items()
         for folds in about["folds"]
         if (model, folds) in there
     }
-
-
-def _pair_titles(about: Mapping[str, Any], pairs: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    return {name: f"{about['models'][model]}, {folds}" for name, (model, folds) in pairs.items()}
 
 
 def _of(table: pd.DataFrame, pair: tuple[str, str]) -> pd.DataFrame:
     return table[(table["model"] == pair[0]) & (table["folds"] == pair[1])]
 
 
-def _map_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], shapes: gpd.GeoDataFrame) -> Section:
+def _map_section(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> Section:
     units, predictions = tables["units"], tables["predictions"]
-    pairs = _pairs(about, predictions)
-    chosen = {name: _of(predictions, pair) for name, pair in pairs.items()}
+    chosen = {title: _of(predictions, pair) for title, pair in _pairs(about, predictions).items()}
     absent = len(units.index.difference(shapes.index))
     notes = [
-        "Left what is, right what a model says of units that it was not fitted on (the class of the "
-        "mean probability over the repeats).",
-        "Move and zoom one map and the other follows; under the pointer are the unit, its outcome and probabilities.",
+        "Left: actual classes. Right: classes predicted by a model that was not fitted on the unit (by the mean "
+        "probability over the repeats). The maps pan and zoom together; hover for a unit's outcome and probabilities."
     ]
     others = len(shapes) - (len(units) - absent)
     if others:
-        notes.append(f"Grey: {others:,} that are not in the study.")
+        notes.append(f"Grey: {others:,} units that are not in the study.")
     if absent:
-        notes.append(f"Not drawn, for want of a polygon: {absent:,}.")
-    drawing = actual_and_predicted(
-        shapes, units, chosen, _pair_titles(about, pairs), about["classes"], about["outcome"]
-    )
-    return Section("Where they are right", " ".join(notes), [drawing])
+        notes.append(f"Not drawn (no polygon): {absent:,}.")
+    drawing, script = actual_and_predicted(shapes, units, chosen, about["classes"], about["outcome"])
+    return Section("Actual and predicted classes", " ".join(notes), [drawing], script=script)
 
 
-def write_page_of_units(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> None:
-    """Write a map of its own: of zones, actual beside predicted classes; of tracts, one large map of the first model.
-
-    Parameters
-    ----------
-    shapes : GeoDataFrame, optional
-        Polygons by unit.
-
-    Raises
-    ------
-    InputError
-        If there are no polygons, or the file cannot be written.
-    """
-    about = _readable(result.about)
-    if shapes is None:
-        raise InputError(f"--map {file}: the store has no polygons of these {about['study']}")
-    if about["study"] == "tracts":
-        maps.write_map(file, _tract_map(about, result.tables, shapes))
-        return
-    section = _map_section(about, result.tables, shapes)
-    write_page("--map", file, page(f"Mobility of {about['units']:,} zones", about["outcome"], [section]))
-
-
-def _tract_map(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], shapes: gpd.GeoDataFrame) -> str:
+def _tract_map(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> str:
     units, classes = tables["units"], about["classes"]
     model, folds = next(iter(about["models"])), next(iter(about["folds"]))
     predicted = _of(tables["predictions"], (model, folds)).reindex(units.index)
@@ -264,13 +272,12 @@ def _tract_map(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], sha
     )
     low, high = maps.spread(values["outcome"], step=_step(values["outcome"]))
     ends = f"0 = {classes[0]}, {top} = {classes[-1]}"
-    palette = maps.OPPORTUNITY_PALETTE
     layers = [
-        maps.Layer("outcome", about["outcome"], "as measured", palette, low, high),
+        maps.Layer("outcome", about["outcome"], "as measured", OPPORTUNITY, low, high),
         maps.Layer(
-            "expected", "Predicted class, held out", f"{ends}: weighted by probabilities", palette, 0.0, float(top)
+            "expected", "Predicted class, held out", f"{ends}: weighted by probabilities", OPPORTUNITY, 0.0, float(top)
         ),
-        maps.Layer("actual", "Actual class", ends, palette, 0.0, float(top)),
+        maps.Layer("actual", "Actual class", ends, OPPORTUNITY, 0.0, float(top)),
     ]
     return maps.index_map(
         shapes[shapes.index.isin(units.index)],
@@ -284,113 +291,105 @@ def _tract_map(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], sha
 
 
 def _step(values: pd.Series) -> float:
-    """Return a round step of which the spread of the values holds about ten."""
+    """Return a round step, about a tenth of the spread of the values."""
     spread = float(values.quantile(0.98) - values.quantile(0.02))
     return float(10.0 ** np.floor(np.log10(spread / 5))) if spread > 0 else 1.0
 
 
-# What they rest on ---------------------------------------------------------------------------
+# Attributes ----------------------------------------------------------------------------------
 
 
-def _importance_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Section:
+def _importance_section(about: About, tables: Tables) -> Section:
     table = tables["importance"]
     plots: dict[str, Any] = {}
-    titles = {}
-    for kind, color in (("domain", FOLDS_COLORS[0]), ("feature", FOLDS_COLORS[2])):
-        for model in about["models"]:
+    for kind, color in (("domain", CATEGORIES[0]), ("feature", CATEGORIES[2])):
+        for model, title in about["models"].items():
             rows = table[(table["model"] == model) & (table["kind"] == kind)].set_index("title")
             if rows.empty:
                 continue
             rows = rows.loc[rows["value"].abs().sort_values(ascending=False).index[:_SHOWN]]
-            name = f"{model} {kind}"
-            plots[name] = interval_bars(rows, kind, "accuracy lost", color=color, width=860)
-            titles[name] = f"{about['models'][model]}: by {kind}"
+            plots[f"{title}: by {kind}"] = interval_bars(rows, kind, "accuracy lost", color=color, width=860)
     folds = table["folds"].iloc[0] if len(table) else next(iter(about["folds"]))
     text = (
-        "How much accuracy on held-out units is lost when a domain's attributes (or a single one) are shuffled among "
-        f"them, all attributes of a domain together; means and intervals of 95 % over the {folds} folds. Attributes "
-        "that stand in for each other look small one by one: read the domains first."
+        "Loss of accuracy on held-out units when the attributes of a domain (all together), or a single attribute, are "
+        f"shuffled: means and 95% intervals over the {folds} folds. Correlated attributes have a small importance one "
+        "by one: read the domains first."
     )
-    return Section("What they rest on", text, [one_of(titles, plots, "Shown")] if plots else [])
+    return Section("Permutation importance", text, [choose_plot("Shown", plots)] if plots else [])
 
 
-def _feature_titles(about: Mapping[str, Any]) -> dict[str, str]:
+def _feature_titles(about: About) -> dict[str, str]:
     return {feature["name"]: feature["title"] for feature in about["features"]}
 
 
-def _ranking_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Section:
+def _ranking_section(about: About, tables: Tables) -> Section:
     ranking, titles = tables["ranking"], _feature_titles(about)
     named = ranking.set_axis([titles[str(name)] for name in ranking.index])
-    information = named[["mutual_information", "mutual_information_lower", "mutual_information_upper"]]
-    information = information.set_axis(["value", "lower", "upper"], axis=1)
-    correlation = named[["pearson", "pearson_lower", "pearson_upper"]].set_axis(["value", "lower", "upper"], axis=1)
-    correlation = correlation.dropna(subset=["value"])
+
+    def estimates(name: str) -> pd.DataFrame:
+        chosen = named[[name, f"{name}_lower", f"{name}_upper"]].set_axis(["value", "lower", "upper"], axis=1)
+        chosen = chosen.dropna(subset=["value"])
+        return chosen.loc[chosen["value"].abs().nlargest(_SHOWN).index]
+
+    information, correlation = estimates("mutual_information"), estimates("pearson")
     plots = [
-        interval_bars(
-            information.nlargest(_SHOWN, "value"), "attribute", "nats", title="Mutual information with the class"
-        ),
-        interval_bars(
-            correlation.loc[correlation["value"].abs().nlargest(_SHOWN).index],
-            "attribute",
-            "r",
-            color=FOLDS_COLORS[1],
-            title="Correlation with the outcome",
-        ),
+        interval_bars(information, "attribute", "nats", title="Mutual information with the class"),
+        interval_bars(correlation, "attribute", "r", color=CATEGORIES[1], title="Correlation with the outcome"),
     ]
     text = (
-        "Each attribute by itself, no model: the mutual information of attribute and class (nearest neighbours, Ross "
-        "2014; intervals from random halves), and the correlation with the outcome (intervals by Fisher's z). "
+        "Without a model: mutual information of attribute and class (nearest neighbors, Ross 2014; intervals from "
+        "random halves), and correlation of attribute and outcome (intervals by Fisher's z). "
         f"The {min(_SHOWN, len(ranking))} largest of {len(ranking)}."
     )
-    return Section("Attributes one by one", text, plots)
+    return Section("Attributes one at a time", text, plots)
 
 
-def _correlation_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Section:
+def _correlation_section(about: About, tables: Tables) -> Section:
     titles = {**_feature_titles(about), about["outcome_name"]: about["outcome"]}
-    text = "Pearson's r of every two attributes, and of each with the outcome (first row), over units that have both."
-    return Section("How attributes go together", text, [heat_map(tables["correlations"], titles)])
+    text = (
+        "Pearson's r of each pair of attributes, and of each with the outcome (first row), over units that have both."
+    )
+    return Section("Correlations between attributes", text, [heat_map(tables["correlations"], titles)])
 
 
-def _outcome_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Section:
+def _outcome_section(about: About, tables: Tables) -> Section:
     bins = tables["histogram"]
     edges = np.append(bins["left"].to_numpy(), bins["right"].to_numpy()[-1])
     cuts = ", ".join(f"{edge:.4g}" for edge in about["edges"])
     rule = "mean" if len(about["classes"]) == 2 else "quantiles"
-    text = f"Dashed: where the classes are cut, at the {rule} ({cuts}). A value on a cut is in the lower class."
+    text = f"Dashed lines separate the classes, at the {rule} ({cuts}). A value on a line is in the lower class."
     plots = [
         distribution_plot(edges, bins["units"].to_numpy(), about["edges"], about["classes"], about["outcome"]),
         cumulative_plot(tables["cumulative"], about["edges"], about["outcome"]),
     ]
-    return Section("The outcome", text, plots)
+    return Section("Distribution of the outcome", text, plots)
 
 
-# How far they hold ---------------------------------------------------------------------------
+# Predictions ---------------------------------------------------------------------------------
 
 
-def _calibration_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Section:
+def _calibration_section(about: About, tables: Tables) -> Section:
     table = tables["calibration"].replace({"class": r"_"}, {"class": " "}, regex=True)
-    pairs = _pairs(about, table)
-    titles = _pair_titles(about, pairs)
-    plots = {name: calibration_plot(_of(table, pair), titles[name]) for name, pair in pairs.items()}
+    plots = {title: calibration_plot(_of(table, pair), title) for title, pair in _pairs(about, table).items()}
     text = (
-        "Predicted probabilities of held-out units against the share that is so; on the diagonal, a probability means "
-        "what it says. Each is what one fold's model said; repeats are pooled and a unit counts once in the "
-        "intervals of 95 % (Wilson), which take the units of a bin as independent."
+        "Observed shares against predicted probabilities of held-out units; on the diagonal, probabilities are "
+        "calibrated. Each prediction is by the model of one fold; repeats are pooled, and each unit counts once in the "
+        "95% intervals (Wilson), which treat the units of a bin as independent."
     )
-    return Section("Calibration", text, [one_of(titles, plots, "Model and folds")])
+    return Section("Calibration", text, [choose_plot("Model and folds", plots)])
 
 
-def _confusion_section(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Section:
+def _confusion_section(about: About, tables: Tables) -> Section:
     table = tables["confusion"].replace({"actual": r"_", "predicted": r"_"}, " ", regex=True)
     plots = {}
-    for model in about["models"]:
+    for model, title in about["models"].items():
         found = {folds: _of(table, (model, folds)) for folds in about["folds"]}
-        plots[model] = row(*[confusion_plot(rows, about["classes"], f) for f, rows in found.items() if len(rows)])
-    text = "Actual against predicted classes of held-out units: units (a mean over repeats) and their share of the row."
-    return Section("What is taken for what", text, [one_of(about["models"], plots, "Model")])
+        plots[title] = row(*[confusion_plot(rows, about["classes"], f) for f, rows in found.items() if len(rows)])
+    text = "Held-out units by actual and predicted class (a mean over repeats), and their share of the actual class."
+    return Section("Confusion matrices", text, [choose_plot("Model", plots)])
 
 
-def _cluster_section(tables: Mapping[str, pd.DataFrame]) -> Section:
+def _cluster_section(tables: Tables) -> Section:
     clusters = tables["clusters"]
     plots = [
         line_plot(clusters, "clusters", "inertia", "clusters", "inertia"),
@@ -398,32 +397,23 @@ def _cluster_section(tables: Mapping[str, pd.DataFrame]) -> Section:
     ]
     best = clusters.loc[clusters["silhouette"].idxmax()]
     text = (
-        "K-means on the attributes alone, filled and scaled: the outcome is never shown to it, and no model here uses "
-        f"its clusters. The silhouette is largest, {best['silhouette']:.3f}, at {int(best['clusters'])} clusters; "
-        "near 0 there are no clear groups."
+        "K-means on the imputed and scaled attributes, without the outcome; the models do not use these clusters. "
+        f"The silhouette is largest, {best['silhouette']:.3f}, at {int(best['clusters'])} clusters; values near 0 mean "
+        "that there are no distinct clusters."
     )
-    return Section("Groups of units", text, plots)
+    return Section("Clusters of units", text, plots)
 
 
-def _leakage_section(tables: Mapping[str, pd.DataFrame]) -> Section:
+def _leakage_section(tables: Tables) -> Section:
     text = (
-        "The published study appended cluster labels fitted on a table that held the outcome, fitted its scaler before "
-        "the split, and scored one unseeded split. Each was repeated here and scored on the same folds; what it is "
-        "worth is the difference from the clean way."
+        "The published study added labels of clusters fitted on a table with the outcome, fitted its scaler before the "
+        "split, and scored one unseeded split. Each was repeated here and scored on the same folds; its effect is the "
+        "difference from the score without it."
     )
-    return Section(
-        "What leaked in the source, and how much it was worth", text, table=sortable(tables["leakage"].round(4))
-    )
+    table = sortable(tables["leakage"].round(4))
+    return Section("Effect of leakage in the published study", text, table=table)
 
 
-def _cards_section(result: Result) -> Section:
-    cards = "".join(
-        f"<details><summary>{result.about['models'][model]}</summary>{card_html(card)}</details>"
-        for model, card in result.cards.items()
-    )
-    return Section("Model cards", "What each fitted model is, and what it is not for.", table=f"<div>{cards}</div>")
-
-
-def card_html(card: str) -> str:
+def card_html(card: str) -> Markup:
     """Return a model card as HTML; markup in the text is escaped."""
-    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(card))
+    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(card))

@@ -9,7 +9,9 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.definition import Definition
-from geomob_dask.outputs import maps, tables
+from geomob_dask.outputs import tables
+from geomob_dask.outputs.opportunity_map import opportunity_map
+from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.result import Flag, Flags, Outputs, polygons, report, result
 from geomob_dask.outputs.validation import Against, validation_lines, validation_table, write_validation
 from geomob_dask.products.opportunity import Options
@@ -153,54 +155,16 @@ def _reason_lines(every: Sequence[Mapping[str, Any]]) -> list[str]:
 def map_result(
     store: Store, prepared: Prepared, file: str, client: distributed.Client | None, console: Console
 ) -> None:
-    """Write the interactive map of a result: the index, then each domain."""
+    """Write the interactive map of a result of the store."""
     options: Options = prepared.options
-    table = result(store, prepared)
     snapshot = store.snapshot(prepared.collection)
-    shapes = display_polygons(store, snapshot.attributes["vintage"], list(snapshot.parts), client, console)
-    definition = options.definition
-    page = maps.index_map(
-        shapes,
-        table,
-        _layers(table, definition),
+    vintage = snapshot.attributes["vintage"]
+    page = opportunity_map(
+        display_polygons(store, vintage, list(snapshot.parts), client, console),
+        result(store, prepared),
+        options.definition,
         title=title(options),
-        subtitle=f"{options.dataset} {options.year}, tracts of vintage {snapshot.attributes['vintage']}, "
-        f"definition “{definition.name}”, norm: {options.norm}",
-        missing_note="have no value; the pointer says why",
-        details={
-            "filled_domains": "Filled from neighbours",
-            "imputed_direct": "Imputed from neighbours",
-            "imputed_once_removed": "Imputed from neighbours once removed",
-            "reason": "No index because",
-        },
-        tolerance=0,
+        subtitle=f"{options.dataset} {options.year}, tracts of vintage {vintage}, "
+        f"definition “{options.definition.name}”, norm: {options.norm}",
     )
-    maps.write_map(file, page)
-
-
-def _layers(table: pd.DataFrame, definition: Definition) -> list[maps.Layer]:
-    unit = _UNITS[definition.parameters.recipe]
-
-    def layer(column: str, label: str, explanation: str, palette: Sequence[str]) -> maps.Layer:
-        low, high = maps.spread(table[column], step=definition.parameters.top / 20 or 0.1)
-        return maps.Layer(column, label, unit, palette, low, high, explanation)
-
-    more = maps.DEPRIVATION_PALETTE
-    overall = [
-        layer("opportunity", "Opportunity", "higher: more opportunity", maps.OPPORTUNITY_PALETTE),
-        layer("deprivation", "Deprivation", "higher: more deprivation", more),
-    ]
-    domains = [
-        layer(name, name, f"deprivation in {', '.join(item.measure for item in items)}", more)
-        for name, items in definition.domains.items()
-    ]
-    return overall + domains
-
-
-_UNITS = {
-    "opportunity": "0 to 100",
-    "svi": "percentile rank, 0 to 1",
-    "z_mean": "standard deviations",
-    "principal_component": "0 to 1",
-    "weighted_principal_component": "0 to 1",
-}
+    write_page("--map", file, page)

@@ -1,31 +1,35 @@
-"""Segregation on a page: indices of regions, years side by side, and segregation curves."""
+"""Report on segregation: indices of regions, years side by side, and segregation curves."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from bokeh.layouts import column, row
-from bokeh.models import ColumnDataSource, CustomJS, HoverTool, Legend, LegendItem, Select
-from bokeh.palettes import Category10_10, Viridis256
+from bokeh.models import ColumnDataSource, FactorRange, Legend, LegendItem
 from bokeh.plotting import figure
 
 from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.metrics.segregation_curve import segregation_curve
+from geomob_dask.outputs.page import Section, report, sortable, write_page
+from geomob_dask.outputs.palette import INK, SOFT, categories
+from geomob_dask.outputs.plots import choose_data, hover, plain_figure
 from geomob_dask.outputs.segregation import headline_columns
-from geomob_dask.outputs.segregation_page import INK, SOFT, Section, page, plain_figure, sortable, write_page
 from geomob_dask.runs.segregation import Request, result, stored_report, units_of
 from geomob_dask.store import Store
 
 _CURVES_OF = 12
 _POINTS = 101
 _RANKED = 25
-_YEARS = ("#1d5b8f", "#d9822b", "#3c8f5a", "#8a4fa0", "#7a6a58", "#c0392b")
+
+Tables = Mapping[int, pd.DataFrame]
 
 
 def write_report(store: Store, requests: Sequence[Request], file: str) -> None:
-    """Write a report on results, a year each.
+    """Write the report on results of the store, one per year.
 
     Raises
     ------
@@ -35,112 +39,122 @@ def write_report(store: Store, requests: Sequence[Request], file: str) -> None:
     tables = {request.universe.year: result(store, request) for request in requests}
     found = stored_report(store, requests[-1])
     universe = requests[-1].universe
-    sections = [
-        _ranked(tables),
-        _curves(store, requests, tables, found["labels"]),
-        *_of_groups(tables, found),
-        _every_column(tables),
-    ]
-    title = universe.categories.title or ", ".join(found["labels"])
-    text = page(
-        f"Segregation: {title}",
-        f"{universe.dataset} {', '.join(map(str, tables))}, regions by {universe.by}, tracts as units",
-        [section for section in sections if section is not None],
+    regions = curve_regions(tables)
+    counts = {
+        (year := request.universe.year): units_of(store, request, [one for one in regions if one in tables[year].index])
+        for request in requests
+    }
+    text = report_page(
+        tables,
+        counts,
+        dict(zip(found["groups"], found["labels"], strict=True)),
+        title=f"Segregation: {universe.categories.title or ', '.join(found['labels'])}",
+        subtitle=f"{universe.dataset} {', '.join(map(str, tables))}, regions by {universe.by}, tracts as units",
     )
     write_page("--report", file, text)
+
+
+def report_page(
+    tables: Tables,
+    counts: Mapping[int, Mapping[str, Floats]],
+    groups: Mapping[str, str],
+    *,
+    title: str,
+    subtitle: str,
+) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    tables : mapping of year to DataFrame, index: regions
+        ``region_name``, ``people``, ``units``, indices, and perhaps their ``_lower``, ``_upper`` and ``_p``.
+    counts : mapping of year to mapping of region to array, shape (n_units, n_groups), persons
+        For the curves, of the regions that `curve_regions` names.
+    groups : mapping of name to label
+    """
+    sections = [
+        _ranked(tables),
+        _curves(tables, counts, list(groups.values())),
+        _by_group(tables, groups),
+        _every_column(tables),
+    ]
+    return report(title, subtitle, [section for section in sections if section is not None])
+
+
+def curve_regions(tables: Tables) -> list[str]:
+    """Return the regions to draw curves of: those of most years first, then those with most people."""
+    people = pd.concat([table["people"] for table in tables.values()], axis=1)
+    order = pd.DataFrame({"years": people.notna().sum(axis=1), "people": people.max(axis=1)})
+    return [str(region) for region in order.sort_values(["years", "people"], ascending=False).index[:_CURVES_OF]]
 
 
 # Indices of regions --------------------------------------------------------------------------
 
 
-def _ranked(tables: dict[int, pd.DataFrame]) -> Section | None:
-    """Return the largest regions by one index at a time, a mark a year, with intervals where draws were made."""
+def _ranked(tables: Tables) -> Section | None:
+    """Return the largest regions by one index at a time, one mark per year, with intervals where they are known."""
     last = tables[max(tables)]
     names = [name for name in headline_columns(last) if last[name].notna().any()]
     if not names:
         return None
     regions = last["people"].nlargest(_RANKED).index
-    sources = {}
+    options: dict[str, dict[str, Any]] = {}
     for name in names:
         order = last.loc[regions, name].sort_values().index
-        sources[name] = {str(year): _marks(table.reindex(order), name) for year, table in tables.items()}
-    plot = plain_figure(
-        width=760,
-        height=60 + 22 * len(regions),
-        y_range=[str(region) for region in sources[names[0]][str(max(tables))]["region"]],
-    )
-    marks = {}
-    for number, year in enumerate(sorted(tables)):
-        source = ColumnDataSource(sources[names[0]][str(year)])
-        color = _YEARS[number % len(_YEARS)]
-        plot.segment("lower", "region", "upper", "region", source=source, color=color, line_width=2, alpha=0.6)
-        dots = plot.scatter("value", "region", source=source, color=color, size=8, legend_label=str(year))
-        plot.add_tools(
-            HoverTool(
-                renderers=[dots], tooltips=[("region", "@region @name"), (str(year), "@value{0.0000}"), ("p", "@p")]
-            )
-        )
-        marks[str(year)] = source
+        options[name] = {str(year): _marks(table.reindex(order), name) for year, table in tables.items()}
+    plot = plain_figure(width=760, height=60 + 22 * len(regions), y_range=FactorRange())
+    sources = {str(year): ColumnDataSource() for year in sorted(tables)}
+    select = choose_data("Index", options, sources, plot.y_range)
+    for (year, source), color in zip(sources.items(), categories(len(sources)), strict=True):
+        plot.segment("lower", "row", "upper", "row", source=source, color=color, line_width=2, alpha=0.6)
+        dots = plot.scatter("value", "row", source=source, color=color, size=8, legend_label=year)
+        hover(plot, dots, ("region", "@row @name"), (year, "@value{0.0000}"), ("p", "@p"))
     plot.legend.location, plot.legend.border_line_color = "bottom_right", None
-    select = Select(title="Index", value=names[0], options=names, width=320)
-    select.js_on_change(
-        "value",
-        CustomJS(
-            args={"all": sources, "marks": marks, "y_range": plot.y_range},
-            code="""
-const chosen = all[this.value], years = Object.keys(marks);
-y_range.factors = chosen[years[years.length - 1]].region;
-for (const year of years) marks[year].data = chosen[year];
-""",
-        ),
-    )
     text = f"The {len(regions)} regions with most people" if len(last) > len(regions) else "All regions"
     drawn = any(f"{name}_lower" in last for name in names)
     return Section(
         "Regions by index" + (", years side by side" if len(tables) > 1 else ""),
-        f"{text}, by one index at a time." + (" Lines are intervals of 90 % from random draws." if drawn else ""),
+        f"{text}, by one index at a time." + (" Lines are 90% intervals from random draws." if drawn else ""),
         [column(select, plot)],
     )
 
 
 def _marks(table: pd.DataFrame, name: str) -> dict[str, Any]:
-    nothing = pd.Series(np.nan, index=table.index)
-    p = table.get(f"{name}_p", nothing)
+    unknown = pd.Series(np.nan, index=table.index)
+    p = table.get(f"{name}_p", unknown)
     return {
-        "region": [str(region) for region in table.index],
+        "row": [str(region) for region in table.index],
         "name": table["region_name"].fillna("").tolist(),
         "value": table[name].to_numpy(dtype=np.float64),
-        "lower": table.get(f"{name}_lower", nothing).to_numpy(dtype=np.float64),
-        "upper": table.get(f"{name}_upper", nothing).to_numpy(dtype=np.float64),
+        "lower": table.get(f"{name}_lower", unknown).to_numpy(dtype=np.float64),
+        "upper": table.get(f"{name}_upper", unknown).to_numpy(dtype=np.float64),
         "p": ["—" if np.isnan(value) else f"{value:.3f}" for value in p],
     }
 
 
-def _of_groups(tables: dict[int, pd.DataFrame], found: dict[str, Any]) -> list[Section]:
-    """Return a table of group indices of all regions together: the mean over regions, weighted by the group."""
+def _by_group(tables: Tables, groups: Mapping[str, str]) -> Section | None:
+    """Return a table of group indices: the mean over regions, weighted by the group's people."""
     last = tables[max(tables)]
     names = [
         index.name
         for index in INDICES.values()
-        if index.shape == "group" and f"{index.name}_{found['groups'][0]}" in last
+        if index.shape == "group" and f"{index.name}_{next(iter(groups))}" in last
     ]
     if not names:
-        return []
-    rows = {}
-    for group, label in zip(found["groups"], found["labels"], strict=True):
-        rows[label] = {
+        return None
+    rows = {
+        label: {
             f"{name} {year}" if len(tables) > 1 else name: _mean(table[f"{name}_{group}"], table[f"count_{group}"])
             for name in names
             for year, table in tables.items()
         }
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("group")
-    return [
-        Section(
-            "Groups",
-            "Each group against everybody else: means over the regions, weighted by the group's people there.",
-            table=sortable(table),
-        )
-    ]
+        for group, label in groups.items()
+    }
+    return Section(
+        "Indices by group",
+        "Each group against everybody else: means over the regions, weighted by the group's people in each.",
+        table=sortable(pd.DataFrame.from_dict(rows, orient="index").rename_axis("group")),
+    )
 
 
 def _mean(values: pd.Series, weights: pd.Series) -> float:
@@ -148,19 +162,13 @@ def _mean(values: pd.Series, weights: pd.Series) -> float:
     return float(np.average(values[known], weights=weights[known])) if known.any() else np.nan
 
 
-def _every_column(tables: dict[int, pd.DataFrame]) -> Section:
-    """Return the indices with one value a region, years side by side."""
+def _every_column(tables: Tables) -> Section:
+    """Return the indices with one value per region, years side by side."""
     several = len(tables) > 1
-    named = list(
-        dict.fromkeys(
-            name
-            for table in tables.values()
-            for name in ["units", "people", *headline_columns(table), *_changes(table)]
-        )
-    )
+    shown = [["units", "people", *headline_columns(table), *_changes(table)] for table in tables.values()]
     columns = {
         f"{name} {year}" if several else name: table[name]
-        for name in named
+        for name in dict.fromkeys(name for names in shown for name in names)
         for year, table in tables.items()
         if name in table
     }
@@ -170,10 +178,10 @@ def _every_column(tables: dict[int, pd.DataFrame]) -> Section:
     names = tables[max(tables)]["region_name"]
     if (names != "").any():
         table.insert(0, "name", names.reindex(table.index).fillna(""))
-    text = "All regions, those with most people first; a click on a title sorts."
+    text = "All regions, those with most people first. Click a column title to sort."
     if any(_changes(one) for one in tables.values()):
-        text += " Changes are against the year before, decomposed by iterative fitting (Elbers 2021)."
-    return Section("Indices of every region", text, table=sortable(table))
+        text += " Changes are from the year before, decomposed by iterative fitting (Elbers 2021)."
+    return Section("Indices by region", text, table=sortable(table))
 
 
 def _changes(table: pd.DataFrame) -> list[str]:
@@ -183,83 +191,54 @@ def _changes(table: pd.DataFrame) -> list[str]:
 # Curves --------------------------------------------------------------------------------------
 
 
-def _curves(
-    store: Store, requests: Sequence[Request], tables: dict[int, pd.DataFrame], labels: Sequence[str]
-) -> Section | None:
-    """Return segregation curves of the largest regions, one at a time, a plot a year."""
-    # Those of every year first: they can be compared.
-    people = pd.concat([table["people"] for table in tables.values()], axis=1)
-    order = pd.DataFrame({"years": people.notna().sum(axis=1), "people": people.max(axis=1)})
-    order = order.sort_values(["years", "people"], ascending=False)
-    regions = [str(region) for region in order.index[:_CURVES_OF]]
-    lines: dict[str, dict[str, Any]] = {region: {} for region in regions}
-    for request in requests:
-        there = [region for region in regions if region in tables[request.universe.year].index]
-        for region, counts in units_of(store, request, there).items():
-            lines[region][str(request.universe.year)] = _lines(counts)
-    years = [str(year) for year in sorted(tables)]
+def _curves(tables: Tables, counts: Mapping[int, Mapping[str, Floats]], labels: Sequence[str]) -> Section | None:
+    """Return segregation curves of the largest regions, one region at a time, one plot per year."""
+    regions = curve_regions(tables)
     if not regions:
         return None
-    colors = _colors(len(labels))
-    empty = {"x": [[] for _ in labels], "y": [[] for _ in labels], "label": list(labels), "color": colors}
-    sources = {year: ColumnDataSource({**empty, **lines[regions[0]].get(year, {})}) for year in years}
-    plots = [_curve_plot(year, sources[year], with_legend=year == years[-1], labels=labels) for year in years]
-    select = Select(title="Region", value=regions[0], options=regions, width=320)
-    select.js_on_change(
-        "value",
-        CustomJS(
-            args={"lines": lines, "sources": sources, "empty": empty},
-            code="""
-for (const [year, source] of Object.entries(sources)) {
-  source.data = {...empty, ...(lines[this.value][year] || {})};
-}
-""",
-        ),
-    )
+    years = {str(year): counts[year] for year in sorted(tables)}
+    options = {region: {year: _lines(found.get(region), labels) for year, found in years.items()} for region in regions}
+    legend = {"label": list(labels), "color": categories(len(labels))}
+    sources = {year: ColumnDataSource(legend) for year in years}
+    select = choose_data("Region", options, sources)
+    plots = [_curve_plot(year, source, labels if year == max(years) else ()) for year, source in sources.items()]
     return Section(
         "Segregation curves" + (", years side by side" if len(years) > 1 else ""),
-        "Tracts in order of a group's share: how much of the group lives in those where it is rarest. The diagonal is "
-        "evenness; the Gini index is twice the area between, dissimilarity the largest distance below.",
+        "Cumulative share of a group against that of everybody else, over tracts in order of the group's share. The "
+        "diagonal is evenness; the Gini index is twice the area between diagonal and curve, dissimilarity their "
+        "largest distance.",
         [column(select, row(*plots))],
     )
 
 
-def _lines(counts: Floats) -> dict[str, Any]:
-    """Return the curves of all groups, thinned to points that a reader can tell apart."""
+def _lines(counts: Floats | None, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the curves of all groups, at as many points as a reader can tell apart."""
     at = np.linspace(0, 1, _POINTS)
-    xs: list[Any] = []
-    ys: list[Any] = []
-    for group in range(counts.shape[1]):
-        others, members = segregation_curve(counts, group)
-        missing = np.isnan(others).any() or np.isnan(members).any()
-        xs.append([] if missing else at)
-        ys.append([] if missing else np.interp(at, others, members))
+    xs: list[Any] = [[] for _ in labels]
+    ys: list[Any] = [[] for _ in labels]
+    if counts is not None:
+        for group in range(len(labels)):
+            others, members = segregation_curve(counts, group)
+            if not (np.isnan(others).any() or np.isnan(members).any()):
+                xs[group], ys[group] = at, np.interp(at, others, members)
     return {"x": xs, "y": ys}
 
 
-def _colors(number: int) -> list[str]:
-    if number <= len(Category10_10):
-        return list(Category10_10[:number])
-    return [Viridis256[place] for place in np.linspace(0, 235, number).astype(int)]
-
-
-def _curve_plot(year: str, source: ColumnDataSource, *, with_legend: bool, labels: Sequence[str]) -> figure:
+def _curve_plot(year: str, source: ColumnDataSource, labels: Sequence[str]) -> figure:
     plot = plain_figure(
-        width=420 + (170 if with_legend else 0),
+        width=420 + (170 if labels else 0),
         height=420,
         title=year,
         x_range=(0, 1),
         y_range=(0, 1),
-        x_axis_label="share of all others",
+        x_axis_label="share of everybody else",
         y_axis_label="share of the group",
     )
     plot.line([0, 1], [0, 1], color=SOFT, line_dash="dashed")
     lines = plot.multi_line("x", "y", source=source, line_color="color", line_width=2)
-    plot.add_tools(HoverTool(renderers=[lines], tooltips=[("group", "@label")], line_policy="interp"))
-    if with_legend:
+    hover(plot, lines, ("group", "@label"), line_policy="interp")
+    if labels:
         items = [LegendItem(label=label, renderers=[lines], index=place) for place, label in enumerate(labels)]
-        legend = Legend(
-            items=items, border_line_color=None, label_text_color=INK, label_text_font_size="11px", spacing=0
-        )
-        plot.add_layout(legend, "right")
+        style = {"border_line_color": None, "label_text_color": INK, "label_text_font_size": "11px", "spacing": 0}
+        plot.add_layout(Legend(items=items, **style), "right")
     return plot

@@ -82,7 +82,7 @@ def test_a_map_needs_polygons_and_shows_every_tract_by_its_region(url, job):
     assert done.code == 0, done.err
     page = Path("m.html").read_text(encoding="utf-8")
     assert "Exposure by county, race 2018" in page
-    assert "Not drawn, for want of a polygon: 1 of the 144 tracts in the table." in page
+    assert "Not drawn (no polygon): 1 of the 144 tracts in the table." in page
     # What stands under the pointer: the county's own value, to three places.
     table = Store(url).frame("results/exposure/b03002_four/race/2018/all-county-corrected-30").compute()
     assert f"{table['hispanic_exposure'].iloc[0]:.3f} (" in page

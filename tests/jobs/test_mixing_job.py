@@ -165,11 +165,11 @@ def test_map_and_report_open_without_a_network(country, tmp_path, monkeypatch, c
     code, _, err = run_job(monkeypatch, capsys, "mixing", *arguments(country, *more))
     assert (code, err) == (0, "")
     for text in (page.read_text(), report.read_text()):
-        assert "Who lives where" in text
+        assert "Low, middle and high incomes by tract" in text
         assert "east, 2021" in text
         assert "<script src" not in text
         assert "<link" not in text
-    assert "Regions, years side by side" in report.read_text()
+    assert "Means by region, years side by side" in report.read_text()
 
 
 BAD = [

@@ -128,7 +128,7 @@ def test_years_side_by_side_with_their_change(country, tmp_path, monkeypatch, ca
         total = sum(second[f"mutual_information_change_{part}"] for part in parts)
         assert total == pytest.approx(change, abs=1e-9)
     text = report.read_text()
-    for heading in ("Regions by index, years side by side", "Segregation curves, years side by side", "Groups"):
+    for heading in ("Regions by index, years side", "Segregation curves, years side", "Indices by group"):
         assert heading in text
     assert "<script src" not in text
 

@@ -106,21 +106,21 @@ def test_the_summary_names_scores_and_the_cohort(written: Path) -> None:
 def test_the_page_is_whole_and_needs_no_network(written: Path) -> None:
     page = (written / "r.html").read_text()
     for heading in (
-        "How well they tell",
-        "Where they are right",
-        "What they rest on",
-        "Attributes one by one",
-        "How attributes go together",
-        "The outcome",
+        "Cross-validated scores",
+        "Actual and predicted classes",
+        "Permutation importance",
+        "Attributes one at a time",
+        "Correlations between attributes",
+        "Distribution of the outcome",
         "Calibration",
-        "What is taken for what",
-        "Groups of units",
-        "What leaked in the source, and how much it was worth",
+        "Confusion matrices",
+        "Clusters of units",
+        "Effect of leakage in the published study",
         "Model cards",
     ):
         assert f"<h2>{heading}</h2>" in page, heading
     # Chosen features are not those that scores were published of.
-    assert "Beside the published scores" not in page
+    assert "Comparison with published scores" not in page
     # Units of the map, published numbers, a leak and a card.
     for text in ("Town 0, OH", "the target in the table that is clustered", "Not for"):
         assert text in page, text
@@ -128,7 +128,7 @@ def test_the_page_is_whole_and_needs_no_network(written: Path) -> None:
         text = (written / name).read_text()
         assert "<script src" not in text
         assert "<link" not in text
-    assert "Where they are right" in (written / "m.html").read_text()
+    assert "Actual and predicted classes" in (written / "m.html").read_text()
 
 
 def test_model_file_and_card_say_what_the_model_is(written: Path, country: Store) -> None:
@@ -456,7 +456,7 @@ def test_published_scores_stand_beside_what_they_are_of(country: Store, job, tmp
     same = Result({**found.about, "as_published": True}, found.tables, found.models, found.cards)
     write_report(same, None, str(tmp_path / "r.html"))
     page = (tmp_path / "r.html").read_text()
-    assert "<h2>Beside the published scores</h2>" in page
+    assert "<h2>Comparison with published scores</h2>" in page
     assert "0.851 (5 folds)" in page
 
 

@@ -1,11 +1,8 @@
 """The map is one file that needs nothing else, and holds what it was given."""
 
-import base64
-import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from pages import Elements, data_of, polygons, unpacked
 
 from geomob_dask.errors import InputError
-from geomob_dask.outputs.maps import (
-    DEPRIVATION_PALETTE,
-    OPPORTUNITY_PALETTE,
-    Layer,
-    index_map,
-    write_map,
-)
+from geomob_dask.outputs.maps import Layer, index_map
+from geomob_dask.outputs.page import write_page
+from geomob_dask.outputs.palette import DEPRIVATION, OPPORTUNITY
 from geomob_dask.sources.sample import sample_country
 from geomob_dask.transforms.display import display_tolerance, for_display, simplify_for_display
 
-INDEX = Layer("opportunity", "Opportunity index", "0 to 100", OPPORTUNITY_PALETTE, 0, 100, "More is better.")
-INCOME = Layer("income", "Income", "deprivation", DEPRIVATION_PALETTE, 0, 80)
+INDEX = Layer("opportunity", "Opportunity index", "0 to 100", OPPORTUNITY, 0, 100, "More is better.")
+INCOME = Layer("income", "Income", "deprivation", DEPRIVATION, 0, 80)
 TEXT = {"title": "A title", "subtitle": "made up, 2020", "missing_note": "have no value"}
 
 
@@ -50,50 +44,6 @@ def values() -> pd.DataFrame:
         {"opportunity": [10.0, np.nan, 55.5, 100.0], "income": [1.0, 2.0, 3.0, 90.0], "reason": ["", "empty", "", ""]},
         index=pd.Index(GEOIDS, name="geoid"),
     )
-
-
-class Elements(HTMLParser):
-    """The elements of a page and the text of its scripts."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: dict[str, str] = {}
-        self.inside: str | None = None
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        self.inside = dict(attrs).get("id") if tag == "script" else None
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.scripts[self.inside] = self.scripts.get(self.inside, "") + data
-
-
-def data_of(page: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Elements(page).scripts["data"])
-    return found
-
-
-def unpacked(packed: dict[str, str]) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(packed["bytes"]), np.dtype(packed["type"]).newbyteorder("<"))
-
-
-def polygons(packed: dict[str, Any]) -> list[list[list[tuple[float, float]]]]:
-    """Return the rings of each polygon in km, by plain loops."""
-    points, bounds = iter(unpacked(packed["points"])), unpacked(packed["bounds"]).reshape(-1, 4).astype(float)
-    xy = zip(unpacked(packed["x"]), unpacked(packed["y"]), strict=True)
-    result = []
-    for count, (left, bottom, right, top) in zip(unpacked(packed["rings"]), bounds, strict=True):
-        rings = []
-        for _ in range(count):
-            steps = [next(xy) for _ in range(next(points))]
-            rings.append([(left + (right - left) * x / 65535, bottom + (top - bottom) * y / 65535) for x, y in steps])
-        result.append(rings)
-    assert next(points, None) is None
-    assert next(xy, None) is None
-    return result
 
 
 def test_the_page_loads_nothing_from_elsewhere(tracts: gpd.GeoDataFrame, values: pd.DataFrame) -> None:
@@ -125,7 +75,7 @@ def test_under_the_pointer_are_code_state_county_layers_and_details(
     tracts: gpd.GeoDataFrame, values: pd.DataFrame
 ) -> None:
     page = index_map(tracts, values, [INDEX, INCOME], **TEXT, details={"reason": "Why missing"})
-    shown = Elements(page).scripts["figure"]
+    shown = Elements(page).scripts["figures"]
     for label in ("Tract", "State", "County", "Opportunity index", "Income", "Why missing"):
         assert f'["{label}","@' in shown
 
@@ -175,12 +125,12 @@ def test_tracts_without_a_row_are_missing_and_rows_without_a_tract_are_counted(
 ) -> None:
     page = index_map(tracts.iloc[:3], values.iloc[1:], [INCOME], **TEXT)
     np.testing.assert_array_equal(unpacked(data_of(page)["layers"][0]["values"]), np.float32([np.nan, 2, 3]))
-    assert "for want of a polygon: 1 of the 3 tracts in the table" in page
+    assert "no polygon): 1 of the 3 tracts in the table" in page
 
 
 def test_text_cannot_end_the_script(tracts: gpd.GeoDataFrame, values: pd.DataFrame) -> None:
     nasty = "</script><b>bold</b> & 100%"
-    layer = Layer("income", nasty, nasty, DEPRIVATION_PALETTE, 0, 1, nasty)
+    layer = Layer("income", nasty, nasty, DEPRIVATION, 0, 1, nasty)
     page = index_map(tracts, values, [layer], title=nasty, subtitle=nasty, missing_note=nasty)
     assert [attributes for tag, attributes in Elements(page).found if tag == "b"] == [{"id": "missing-count"}]
     assert data_of(page)["layers"][0]["label"] == nasty
@@ -201,7 +151,7 @@ def test_areas_far_off_stand_beside_the_rest() -> None:
     data = data_of(page)
     bounds = dict(zip(data["geoids"], unpacked(data["tracts"]["bounds"]).reshape(-1, 4), strict=True))
     assert "15003981200" not in bounds
-    assert "without the Northwestern Hawaiian Islands" in page
+    assert "Northwestern Hawaiian Islands are not drawn" in page
     for geoid in ("02001000100", "15001000100", "72001000100"):
         left, bottom, right, top = bounds[geoid]
         assert -1500 <= left < right <= 1500
@@ -209,14 +159,14 @@ def test_areas_far_off_stand_beside_the_rest() -> None:
         assert bottom > -500
     assert bounds["02001000100"][2] < bounds["15001000100"][0] < bounds["72001000100"][0]
     assert data["extent"]["left"] == -1500
-    figure = Elements(page).scripts["figure"]
+    figure = Elements(page).scripts["figures"]
     assert all(name in figure for name in ("Alaska", "Hawaii", "Puerto Rico"))
 
 
 def test_one_far_area_alone_fills_the_map() -> None:
     tracts = squares(["02001000100"], "EPSG:4269", x=-152.0, y=63.0, size=4.0)
     page = index_map(tracts, pd.DataFrame({"opportunity": [1.0]}, index=tracts.index), [INDEX], **TEXT)
-    assert "Moved" not in page
+    assert "Insets:" not in page
     ((ring,),) = polygons(data_of(page)["tracts"])
     # 4 by 4 degrees around 65° north, on the sphere.
     area = np.radians(4) * (np.sin(np.radians(67)) - np.sin(np.radians(63))) * 6371.0**2
@@ -239,7 +189,7 @@ def test_tracts_simplified_by_state_need_no_more() -> None:
     tracts, values = tracts.set_index("GEOID"), measures.set_index("GEOID")
     tolerance = display_tolerance(tracts.total_bounds)
     parts = pd.concat([for_display(part, tolerance) for _, part in tracts.groupby(tracts.index.str[:2])])
-    layer = Layer("poverty_pct", "Poverty", "%", DEPRIVATION_PALETTE, 0, 50)
+    layer = Layer("poverty_pct", "Poverty", "%", DEPRIVATION, 0, 50)
     data = data_of(index_map(parts, values, [layer], **TEXT, tolerance=0))
     assert len(data["geoids"]) == len(tracts)
     drawn = polygons(data["tracts"])
@@ -256,7 +206,7 @@ def test_tracts_simplified_by_state_need_no_more() -> None:
         ({"column": "absent"}, "column 'absent' is absent; found opportunity"),
         ({"column": "reason"}, "expected numbers"),
         ({"low": 100.0}, "expected two or more from a lower to a higher"),
-        ({"palette": ["#000000"]}, "found 1 colours"),
+        ({"palette": ["#000000"]}, "found 1 colors"),
         ({"geoids": [*GEOIDS[:3], GEOIDS[0]]}, "'39001000100' twice"),
         ({"geoids": [1, 2, 3, 4]}, "expected geoids as text"),
         ({"geometry": [None] * 4}, "no tract with a polygon"),
@@ -284,19 +234,19 @@ def test_bad_input_is_explained(
 
 
 def test_a_map_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_map(tmp_path / "map.html", "ä page")
+    write_page("--map", str(tmp_path / "map.html"), "ä page")
     assert (tmp_path / "map.html").read_text(encoding="utf-8") == "ä page"
     (tmp_path / "taken.html").mkdir()
     with pytest.raises(InputError, match=r"taken\.html"):
-        write_map(tmp_path / "taken.html", "a page")
+        write_page("--map", str(tmp_path / "taken.html"), "a page")
     with pytest.raises(InputError, match="absent"):
-        write_map(tmp_path / "absent" / "map.html", "a page")
+        write_page("--map", str(tmp_path / "absent" / "map.html"), "a page")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["map.html", "taken.html"]
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_a_browser_draws_the_legend_offline(tmp_path: Path, tracts: gpd.GeoDataFrame, values: pd.DataFrame) -> None:
-    write_map(tmp_path / "map.html", index_map(tracts, values, [INCOME, INDEX], **TEXT))
+    write_page("--map", str(tmp_path / "map.html"), index_map(tracts, values, [INCOME, INDEX], **TEXT))
     run = subprocess.run(
         [
             *("chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"),
@@ -317,11 +267,11 @@ def test_ohio(real_data: Path) -> None:
     every = gpd.read_parquet(real_data / "tracts" / "cb500k_2010_vintage.parquet").set_index("GEOID")
     ohio = every[every.index.str.startswith("39")]
     measures = pd.read_csv(real_data / "opportunity_2018" / "measures.csv.gz", dtype={"GEOID": str}).set_index("GEOID")
-    layer = Layer("povP", "Poverty", "% of people", DEPRIVATION_PALETTE, 0, 50)
+    layer = Layer("povP", "Poverty", "% of people", DEPRIVATION, 0, 50)
     page = index_map(ohio, measures[measures.index.str.startswith("39")], [layer], **TEXT)
     data = data_of(page)
     assert len(data["geoids"]) == len(ohio)
-    assert "for want of a polygon: 4 of the 2,952 tracts in the table" in page
+    assert "no polygon): 4 of the 2,952 tracts in the table" in page
     assert len(page.encode()) < 3_000_000
     areas = [
         shapely.Polygon(rings[0]).area
