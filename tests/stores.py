@@ -5,13 +5,16 @@ import hashlib
 from rich.console import Console
 
 from geomob_dask.definition import read_definition
-from geomob_dask.runs import ingest, neighbors, opportunity
+from geomob_dask.products.opportunity import Options
+from geomob_dask.runs import ingest, neighbors
+from geomob_dask.runs.engine import run
+from geomob_dask.runs.planning import Plan, Request, Standing, make_plan
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
 
 QUIET = Console(quiet=True)
 DEFINITION = read_definition("sample")
-REQUEST = opportunity.Request(DEFINITION, "sample", 2020)
+INDEX = Options(definition=DEFINITION, dataset="sample", year=2020)
 
 
 def ingest_sample(url: str, folder) -> Store:
@@ -29,9 +32,19 @@ def build_graph(store: Store, client=None, vintage: str = "sample", **options) -
     neighbors.execute(store, request, neighbors.make_plan(store, request), client, QUIET)
 
 
-def build_index(store: Store, client=None, request: opportunity.Request = REQUEST) -> None:
+def plan_of(store: Store, options, product: str = "opportunity") -> Plan:
+    """Return the plan of one product."""
+    return make_plan(store, [Request(product, options)])
+
+
+def done(plan: Plan) -> bool:
+    """Return whether everything of a plan is up to date."""
+    return set(plan.counts()) == {Standing.DONE}
+
+
+def build_index(store: Store, client=None, options: Options = INDEX) -> None:
     """Compute an index."""
-    opportunity.execute(store, request, opportunity.make_plan(store, request), client, QUIET)
+    run(store, plan_of(store, options), client, QUIET)
 
 
 def contents(store: Store, prefix: str = "") -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import dask
 import dask.dataframe as dd
 
 from geomob_dask.errors import InputError
@@ -49,7 +50,8 @@ def aligned(**frames: Any) -> list[Any]:
 def _one_partition(frame: Any, name: str) -> dd.DataFrame:
     if not len(frame):
         raise InputError(f"{name}: found no rows; expected some, or a Dask frame as the others are")
-    return dd.from_pandas(frame.sort_index(), npartitions=1)
+    with dask.config.set({"dataframe.convert-string": False}):
+        return dd.from_pandas(frame.sort_index(), npartitions=1)
 
 
 def _same_kind(frames: Mapping[str, Any]) -> None:

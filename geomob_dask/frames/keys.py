@@ -3,10 +3,14 @@
 Looking up integers is several times faster than looking up text. Other text stays as it is, and so do integers.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from geomob_dask.frames.own_rows import is_lazy
 
 _DIGITS = 11
 
@@ -35,6 +39,12 @@ def to_text(codes: pd.Index) -> pd.Index:
         return codes.astype("str")
     padded = pc.utf8_lpad(pc.cast(pa.array(codes.to_numpy()), pa.string()), width=_DIGITS, padding="0")
     return pd.Index(padded.to_numpy(zero_copy_only=False), dtype="str", name=codes.name)
+
+
+def has_text_keys(frame: Any) -> bool:
+    """Return whether the keys of a frame, in memory or on Dask, are text."""
+    index = frame._meta.index if is_lazy(frame) else frame.index
+    return not pd.api.types.is_numeric_dtype(index.dtype)
 
 
 def codes_like(values: pd.Series, keys: pd.Index) -> np.ndarray:

@@ -16,7 +16,7 @@ from geomob_dask.definition import Definition
 from geomob_dask.errors import DefinitionError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.halo import Near, halo
-from geomob_dask.frames.keys import codes_like, to_codes, to_text
+from geomob_dask.frames.keys import codes_like, has_text_keys, to_codes, to_text
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.recipes import RECIPES, Reference, Scored, extremes_of
 from geomob_dask.graph.bands import Neighborhood, band, neighborhood, rows_of
@@ -134,7 +134,7 @@ def opportunity_index(
     extremes = None
     if definition.parameters.reverse == "minmax":
         extremes = extremes_of(scored.overall if scored.overall is not None else filled)
-    table = _joined(rows, imputed, scored, filled, extremes, definition, steps)
+    table = _joined(rows, imputed, scored, filled, extremes, definition, steps, has_text_keys(measures))
     return Index(table, scored.reference)
 
 
@@ -251,7 +251,14 @@ def _filled(
 
 
 def _joined(
-    rows: Any, imputed: Any, scored: Scored, filled: Any, extremes: Any, definition: Definition, steps: bool
+    rows: Any,
+    imputed: Any,
+    scored: Scored,
+    filled: Any,
+    extremes: Any,
+    definition: Definition,
+    steps: bool,
+    text_keys: bool,
 ) -> Any:
     """Return the result from its pieces, of which a table without steps needs few."""
     pieces = {"rows": rows, "imputed": imputed, "before": scored.scores, "scores": filled, "overall": scored.overall}
@@ -264,14 +271,17 @@ def _joined(
     return own_rows(
         _index,
         *there.values(),
-        meta=lambda: no_index(definition, steps=steps),
+        meta=lambda: no_index(definition, steps=steps, text_keys=text_keys),
         pieces=tuple(there),
         definition=definition,
         steps=steps,
+        text_keys=text_keys,
     )
 
 
-def _index(*frames: pd.DataFrame, pieces: Sequence[str], definition: Definition, steps: bool) -> pd.DataFrame:
+def _index(
+    *frames: pd.DataFrame, pieces: Sequence[str], definition: Definition, steps: bool, text_keys: bool
+) -> pd.DataFrame:
     """Return the rows of one partition, those that took no part included."""
     piece = dict(zip(pieces, frames, strict=True))
     rows, imputed = piece["rows"], piece["imputed"]
@@ -304,7 +314,7 @@ def _index(*frames: pd.DataFrame, pieces: Sequence[str], definition: Definition,
     table.loc[left_out, "reason"] = rows.loc[left_out, "excluded "].to_numpy()
     table[list(text)] = table[list(text)].fillna("").astype("str")
     table["population_zero"] = table["population_zero"].eq(True)
-    return table.set_axis(to_text(rows.index).rename("geoid"))
+    return table.set_axis((to_text(rows.index) if text_keys else rows.index).rename("geoid"))
 
 
 def named(flags: NDArray[np.bool_], names: Sequence[str]) -> list[str]:
@@ -355,7 +365,7 @@ def _no_scores(definition: Definition) -> pd.DataFrame:
     return _floats(list(definition.domains))
 
 
-def no_index(definition: Definition, *, steps: bool = False) -> pd.DataFrame:
+def no_index(definition: Definition, *, steps: bool = False, text_keys: bool = True) -> pd.DataFrame:
     """Return a result without rows: its columns and their types."""
     domains = _no_scores(definition)
     pieces = {
@@ -366,4 +376,4 @@ def no_index(definition: Definition, *, steps: bool = False) -> pd.DataFrame:
         "standard": _floats(definition.measures),
         "sums": domains,
     }
-    return _index(*pieces.values(), pieces=tuple(pieces), definition=definition, steps=steps)
+    return _index(*pieces.values(), pieces=tuple(pieces), definition=definition, steps=steps, text_keys=text_keys)

@@ -6,6 +6,7 @@ Frames in memory are their own single partition: the function is called at once,
 from collections.abc import Callable
 from typing import Any
 
+import dask
 import dask.dataframe as dd
 import pandas as pd
 from dask.utils import funcname
@@ -69,9 +70,11 @@ def stage_name(function: Callable[..., Any]) -> str:
 
 def _broadcast(frame: Any) -> Any:
     """Return a frame in memory as a Dask frame of one partition, which is sent to a worker once."""
-    if isinstance(frame, (pd.DataFrame, pd.Series)):
+    if not isinstance(frame, (pd.DataFrame, pd.Series)):
+        return frame
+    # Values of any kind in a column of objects must not become text.
+    with dask.config.set({"dataframe.convert-string": False}):
         return dd.from_pandas(frame, npartitions=1, sort=False)
-    return frame
 
 
 def value_of(frame: pd.DataFrame) -> Any:

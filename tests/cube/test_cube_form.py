@@ -8,7 +8,7 @@ from exposure_sample import race_table, saved
 from hypothesis import given
 from hypothesis import strategies as st
 from income_country import fill, run_job
-from stores import QUIET, REQUEST, build_graph, build_index, ingest_sample
+from stores import QUIET, INDEX, build_graph, build_index, ingest_sample
 
 from geomob_dask.errors import InputError
 from geomob_dask.runs import exposure
@@ -147,9 +147,9 @@ def test_an_opportunity_index_as_a_cube(tmp_path) -> None:
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     build_graph(store)
     build_index(store)
-    write_cube(store, "index", {2020: REQUEST.collection()}, None, QUIET)
+    write_cube(store, "index", {2020: INDEX.collection()}, None, QUIET)
     cube = open_cube(store, "index")
-    table = store.frame(REQUEST.collection()).compute()
+    table = store.frame(INDEX.collection()).compute()
     numbers = [name for name, kind in kinds_of(table).items() if kind == "number"]
     assert cube["measure"].to_numpy().tolist() == numbers
     np.testing.assert_array_equal(_as_table(cube, 2020, "geoid"), table[numbers].astype(float))

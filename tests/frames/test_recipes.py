@@ -1,6 +1,6 @@
 """Other indices from the same definition file: CDC's SVI, z-score means, principal components."""
 
-import dask
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +8,9 @@ from scipy.stats import rankdata
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import DefinitionError
-from geomob_dask.lift import opportunity as lift
-from geomob_dask.lift.halo import Edges
-from geomob_dask.lift.tasks import Run
+from geomob_dask.frames.opportunity import NO_MEASURES, NO_POLYGON, opportunity
 
-NO_EDGES = Edges(np.zeros(0, dtype=object), np.zeros(0, dtype=object))
+NO_EDGES = pd.DataFrame({"neighbor": []}, index=pd.Index([], dtype="str", name="focal"), dtype=object)
 
 
 def definition(recipe: str, **parameters: object) -> Definition:
@@ -31,13 +29,11 @@ def measures() -> pd.DataFrame:
 
 
 def compute(measures: pd.DataFrame, chosen: Definition, parts: int = 3) -> pd.DataFrame:
-    run = Run("test")
-    blocks = {
-        str(k): run.task("load", str(k), lift.block, rows.index, rows, NO_EDGES, chosen)
-        for k, rows in measures.groupby(np.arange(len(measures)) % parts)
-    }
-    (tables,) = dask.compute(lift.opportunity(blocks, {}, chosen, run=run, steps=True).results, scheduler="synchronous")
-    return pd.concat(tables.values()).sort_index()
+    groups = [rows for _, rows in measures.groupby(np.arange(len(measures)) % parts)]
+    divisions = (*(f"{number:02d}" for number in range(parts)), "~")
+    rows = dd.from_map(lambda part: part, groups, meta=measures.iloc[:0], divisions=divisions)
+    none = dd.from_map(lambda part: NO_EDGES, groups, meta=NO_EDGES, divisions=divisions)
+    return opportunity(rows, rows, none, chosen, steps=True).compute(scheduler="synchronous").sort_index()
 
 
 def coded(measures: pd.DataFrame) -> pd.DataFrame:
@@ -131,12 +127,13 @@ def test_the_published_deprivation_index_of_2018(real_data):
 
 def test_tracts_without_a_polygon_take_part_where_neighbours_do_not_count(measures):
     chosen = definition("z_mean", impute=False, fill=False)
-    some = measures.index[5:]
-    block = lift.block(some.append(pd.Index(["39999999999"])), measures, NO_EDGES, chosen)
-    assert block.keys.tolist() == measures.index.tolist()
-    assert block.left_out.to_dict() == {"39999999999": lift.NO_MEASURES}
-    only = lift.block(some, measures, NO_EDGES, definition("opportunity"))
-    assert only.keys.tolist() == some.tolist()
+    tracts = measures.iloc[5:].copy()
+    tracts.loc["39999999999"] = 0.0
+    found = opportunity(tracts, measures, NO_EDGES, chosen)
+    assert found.index[found["reason"] == NO_MEASURES].tolist() == ["39999999999"]
+    assert not found["reason"].eq(NO_POLYGON).any()
+    only = opportunity(measures.iloc[5:], measures, NO_EDGES, definition("opportunity"))
+    assert only.index[only["reason"] == NO_POLYGON].tolist() == measures.index[:5].tolist()
 
 
 def test_without_a_population_nobody_is_missing(measures):

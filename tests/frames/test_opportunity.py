@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import dask
+import dask.dataframe as dd
 import numpy as np
 import oracles_opportunity as oracle
 import pandas as pd
@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from geomob_dask.definition import Definition, Parameters, read_definition
 from geomob_dask.errors import DefinitionError
-from geomob_dask.lift import opportunity as lift
-from geomob_dask.lift.halo import Edges, partition_contacts
-from geomob_dask.lift.tasks import Run
+from geomob_dask.frames.opportunity import NO_MEASURES, NO_POLYGON, opportunity, opportunity_index
+from geomob_dask.frames.own_rows import value_of
 
 GRID = Path(__file__).parents[1] / "data" / "opportunity_grid"
 
@@ -29,10 +28,9 @@ def measures() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def edges() -> Edges:
+def edges() -> pd.DataFrame:
     near = grid_csv("neighbours")["near1"].fillna("").str.split()
-    pairs = near[near.str.len() > 0].explode()
-    return Edges(pairs.index.to_numpy(object), pairs.to_numpy(object))
+    return near[near.str.len() > 0].explode().rename("neighbor").rename_axis("focal").to_frame()
 
 
 def grid_definition(**parameters: object) -> Definition:
@@ -40,23 +38,18 @@ def grid_definition(**parameters: object) -> Definition:
     return definition.model_copy(update={"parameters": Parameters(**parameters)})
 
 
-def run(measures, edges, definition, part_of, **options) -> pd.DataFrame:
+def partitioned(frame: pd.DataFrame, part_of: dict[str, str]) -> dd.DataFrame:
+    """Return a frame with its rows in the given partitions, whatever the order of their keys."""
+    names = sorted(set(part_of.values()))
+    parts = [frame[[part_of[key] == name for key in frame.index]] for name in names]
+    return dd.from_map(lambda part: part, parts, meta=frame.iloc[:0], divisions=(*names, "~"))
+
+
+def run(measures, edges, definition, part_of, *, scheduler="synchronous", **options) -> pd.DataFrame:
     """Compute the index with tracts in the given partitions."""
-    here = np.array([part_of[key] for key in edges.focal], dtype=object)
-    there = np.array([part_of[key] for key in edges.neighbor], dtype=object)
-    reach: dict[str, list[str]] = {}
-    for one, other in partition_contacts(edges.focal, here, there):
-        reach.setdefault(one, []).append(other)
-    named = Run("test")
-    partition = measures.index.map(part_of)
-    blocks = {
-        name: named.task("load", name, lift.block, rows.index, rows, edges.where(here == name), definition)
-        for name, rows in measures.groupby(partition)
-    }
-    scheduler = options.pop("scheduler", "synchronous")
-    lifted = lift.opportunity(blocks, reach, definition, run=named, **options)
-    (tables,) = dask.compute(lifted.results, scheduler=scheduler)
-    return pd.concat(tables.values()).sort_index()
+    rows = partitioned(measures, part_of)
+    table = opportunity(rows, rows, partitioned(edges, part_of), definition, **options)
+    return table.compute(scheduler=scheduler).sort_index()
 
 
 def in_parts(keys, count: int, seed: int = 0) -> dict[str, str]:
@@ -141,29 +134,40 @@ def test_same_bits_on_a_cluster(measures, edges, stepwise, client):
     pd.testing.assert_frame_equal(found, stepwise, check_exact=True)
 
 
-def test_nothing_is_computed_until_asked(measures, edges):
-    def explode(*_):
-        raise AssertionError("computed too early")
+def test_nothing_is_read_or_computed_until_asked(measures, edges):
+    def explode(part):
+        raise AssertionError("read too early")
 
-    named = Run("test")
-    lifted = lift.opportunity({"a": named.task("load", "a", explode)}, {}, grid_definition(), run=named)
+    def unread(frame):
+        return dd.from_map(explode, [0, 1], meta=frame.iloc[:0], divisions=("0", "4", "~"))
+
+    table = opportunity(unread(measures), unread(measures), unread(edges), grid_definition())
+    assert list(table.columns[:-7]) == list(grid_definition().domains)
     with pytest.raises(AssertionError, match="too early"):
-        lifted.results["a"].compute(scheduler="synchronous")
+        table.compute(scheduler="synchronous")
 
 
 def test_tracts_without_polygon_or_row_are_listed(measures, edges):
-    definition = grid_definition()
     no_row, no_polygon = measures.index[3], measures.index[150]
-    keys = measures.index.drop(no_polygon)
-    block = lift.block(keys, measures.drop(no_row), edges, definition)
-    lifted = lift.opportunity({"a": Run("x").task("load", "a", lambda: block)}, {}, definition)
-    table = lifted.results["a"].compute(scheduler="synchronous")
+    table = opportunity(measures.drop(no_polygon), measures.drop(no_row), edges, grid_definition())
     assert list(table.index) == list(measures.index)
-    assert table.loc[no_row, "reason"] == lift.NO_MEASURES
-    assert table.loc[no_polygon, "reason"] == lift.NO_POLYGON
+    assert table.loc[no_row, "reason"] == NO_MEASURES
+    assert table.loc[no_polygon, "reason"] == NO_POLYGON
     assert table.loc[[no_row, no_polygon], "opportunity"].isna().all()
     assert (table.loc[table["opportunity"].notna(), "reason"] == "").all()
     assert (table.loc[table["opportunity"].isna(), "reason"] != "").all()
+
+
+def test_keys_may_be_any_text_or_numbers(measures, edges):
+    """Results are those of codes of 11 digits, under the keys that were given."""
+    expected = opportunity(measures, measures, edges, grid_definition())
+    number = {key: place for place, key in enumerate(measures.index)}
+    for named in (lambda key: f"tract {number[key]:04d}", lambda key: number[key]):
+        rows = measures.set_axis([named(key) for key in measures.index])
+        pairs = pd.DataFrame({"neighbor": edges["neighbor"].map(named)}).set_axis([named(key) for key in edges.index])
+        found = opportunity(rows, rows, pairs, grid_definition())
+        assert found.index.tolist() == rows.index.tolist()
+        pd.testing.assert_frame_equal(found.set_axis(expected.index), expected, check_exact=True)
 
 
 def test_a_measure_without_variance_is_named(measures, edges):
@@ -174,9 +178,9 @@ def test_a_measure_without_variance_is_named(measures, edges):
 
 def test_an_absent_column_is_named(measures, edges):
     with pytest.raises(DefinitionError, match="no column TR_2 in the measures; expected one of: Pop, TR_1, TR_3"):
-        lift.block(measures.index, measures.drop(columns="TR_2"), edges, grid_definition())
+        opportunity(measures, measures.drop(columns="TR_2"), edges, grid_definition())
     with pytest.raises(DefinitionError, match="column TR_2 holds text, expected numbers"):
-        lift.block(measures.index, measures.assign(TR_2="many"), edges, grid_definition())
+        opportunity(measures, measures.assign(TR_2="many"), edges, grid_definition())
 
 
 @st.composite
@@ -210,7 +214,8 @@ def test_index_equals_the_plain_loops(country):
         parameters={"tie_tolerance": 1e-9},
     )
     both = sorted({(keys[i], keys[j]) for i, j in pairs} | {(keys[j], keys[i]) for i, j in pairs})
-    edges = Edges(np.array([a for a, _ in both], dtype=object), np.array([b for _, b in both], dtype=object))
+    focal = pd.Index([a for a, _ in both], dtype=object, name="focal")
+    edges = pd.DataFrame({"neighbor": [b for _, b in both]}, index=focal, dtype=object)
     found = run(table, edges, definition, in_parts(keys, parts))
     neighbors = {key: {b for a, b in both if a == key} for key in keys}
     coded = table[names] * [1, 1, -1, 1]
@@ -231,11 +236,7 @@ def test_ranks_against_a_frozen_reference_are_those_of_its_year(measures, edges)
     definition = grid_definition(tie_tolerance=0)
     part_of = in_parts(measures.index, 3)
     own = run(measures, edges, definition, part_of)
-    named = Run("test")
-    block = named.task("load", "a", lift.block, measures.index, measures, edges, definition)
-    (reference,) = dask.compute(
-        lift.opportunity({"a": block}, {}, definition, run=named).reference, scheduler="synchronous"
-    )
+    reference = value_of(opportunity_index(measures, measures, edges, definition).reference)
     again = run(measures, edges, definition, part_of, reference=reference)
     pd.testing.assert_frame_equal(again, own, check_exact=True)
     worse = measures.copy()

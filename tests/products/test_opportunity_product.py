@@ -4,22 +4,21 @@ import os
 import signal
 import threading
 import time
-from dataclasses import replace
 
-import dask
 import distributed
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from stores import DEFINITION, QUIET, REQUEST, build_graph, build_index, contents, ingest_sample
+from stores import DEFINITION, INDEX, QUIET, build_graph, build_index, contents, done, ingest_sample, plan_of
 
 from geomob_dask.definition import Definition, read_definition
-from geomob_dask.errors import InputError, RunError
-from geomob_dask.lift.tasks import Run
-from geomob_dask.runs import ingest, neighbors, opportunity
-from geomob_dask.runs.execute import compute
+from geomob_dask.errors import InputError
+from geomob_dask.products.opportunity import Options
+from geomob_dask.runs import ingest, neighbors
+from geomob_dask.runs.engine import run
+from geomob_dask.runs.planning import Request, make_plan
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
 
@@ -68,13 +67,18 @@ def test_same_bytes_after_a_worker_is_killed_half_way(expected, tmp_path):
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
     ):
-        for build, stage in ((build_graph, "neighbors-check"), (build_index, "opportunity-score")):
+        for build, stage in ((build_graph, "neighbors-check"), (build_index, "scored")):
             killer = _KillWhen(client, cluster, stage)
             killer.start()
             build(store, client)
             killer.join()
             assert killer.killed, f"no worker was killed at {stage}"
     assert contents(store) == expected
+
+
+def changed(options: Options, **new) -> Options:
+    """Return options of which some are others."""
+    return options.model_copy(update=new)
 
 
 class _KillWhen(threading.Thread):
@@ -93,10 +97,6 @@ class _KillWhen(threading.Thread):
                 self.killed = True
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def _where(dask_scheduler, stage: str) -> str | None:
     for key, task in dask_scheduler.tasks.items():
         if isinstance(key, tuple) and str(key[0]).startswith(stage) and task.who_has:
@@ -104,41 +104,28 @@ def _where(dask_scheduler, stage: str) -> str | None:
     return None
 
 
-def test_a_task_that_kills_its_worker_is_named(tmp_path):
-    run = Run("test")
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
-        distributed.Client(cluster) as client,
-        pytest.raises(RunError, match="test-crash of 39: the worker died with this task several times"),
-    ):
-        compute({"39": run.task("crash", "39", _die)}, client, QUIET, token=run.token)
-
-
 def test_what_is_up_to_date_is_not_computed_again(tmp_path):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     build_graph(store)
-    assert not opportunity.make_plan(store, REQUEST).done
+    assert not done(plan_of(store, INDEX))
     build_index(store)
-    assert opportunity.make_plan(store, REQUEST).done
+    assert done(plan_of(store, INDEX))
     assert neighbors.make_plan(store, neighbors.Request("sample")).done
     assert not neighbors.make_plan(store, neighbors.Request("sample", snap=1.0)).done
-    other = REQUEST.definition.model_copy(
-        update={"parameters": DEFINITION.parameters.model_copy(update={"scale": 30.0})}
-    )
-    assert not opportunity.make_plan(store, replace(REQUEST, definition=other)).done
+    other = INDEX.definition.model_copy(update={"parameters": DEFINITION.parameters.model_copy(update={"scale": 30.0})})
+    assert not done(plan_of(store, changed(INDEX, definition=other)))
 
 
 def test_each_state_by_itself_equals_that_state_alone(tmp_path, client):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     build_graph(store, client)
-    by_itself = replace(REQUEST, norm="state")
+    by_itself = changed(INDEX, norm="state")
     build_index(store, client, by_itself)
-    alone = replace(REQUEST, states=("93",))
+    alone = changed(INDEX, states=("93",))
     build_index(store, client, alone)
     found = store.frame(by_itself.collection(), states=["93"]).compute()
     pd.testing.assert_frame_equal(found, store.frame(alone.collection()).compute(), check_exact=True)
-    together = replace(REQUEST, states=("92", "93"))
+    together = changed(INDEX, states=("92", "93"))
     build_index(store, client, together)
     assert not found["opportunity"].equals(store.frame(together.collection(), states=["93"]).compute()["opportunity"])
 
@@ -147,8 +134,8 @@ def test_norms_of_the_nation_and_of_a_frozen_year(tmp_path, client):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     build_graph(store, client)
     build_index(store, client)
-    everything = store.frame(REQUEST.collection()).compute()
-    nation = replace(REQUEST, states=("93", "96"), norm="nation")
+    everything = store.frame(INDEX.collection()).compute()
+    nation = changed(INDEX, states=("93", "96"), norm="nation")
     build_index(store, client, nation)
     found = store.frame(nation.collection()).compute()
     pd.testing.assert_frame_equal(found, everything[everything.index.str[:2].isin(["93", "96"])], check_exact=True)
@@ -157,7 +144,7 @@ def test_norms_of_the_nation_and_of_a_frozen_year(tmp_path, client):
     later = tmp_path / "later.csv"
     measures.assign(poverty_pct=measures["poverty_pct"] + 5).to_csv(later)
     ingest.ingest_measures(store, str(later), "sample", 2021, "sample")
-    own, frozen = replace(REQUEST, year=2021), replace(REQUEST, year=2021, norm="frozen:2020")
+    own, frozen = changed(INDEX, year=2021), changed(INDEX, year=2021, norm="frozen:2020")
     build_index(store, client, own)
     build_index(store, client, frozen)
     own_table, frozen_table = (store.frame(request.collection()).compute() for request in (own, frozen))
@@ -165,7 +152,7 @@ def test_norms_of_the_nation_and_of_a_frozen_year(tmp_path, client):
     np.testing.assert_allclose(own_table["income"], everything["income"], atol=1e-6)
     assert (frozen_table["income"] >= everything["income"] - 1e-9)[everything["income"].notna()].all()
     assert frozen_table["income"].mean() > everything["income"].mean() + 2
-    again = replace(REQUEST, norm="frozen:2020")
+    again = changed(INDEX, norm="frozen:2020")
     build_index(store, client, again)
     pd.testing.assert_frame_equal(store.frame(again.collection()).compute(), everything, check_exact=True)
 
@@ -176,9 +163,30 @@ def test_frozen_norms_of_another_definition_are_refused(tmp_path):
     build_index(store)
     other = DEFINITION.model_copy(update={"population": "preschool_people"})
     with pytest.raises(InputError, match=r"another definition of the same name \(it differs in population\)"):
-        build_index(store, request=replace(REQUEST, definition=other, norm="frozen:2020"))
+        build_index(store, options=changed(INDEX, definition=other, norm="frozen:2020"))
     with pytest.raises(InputError, match="1990 of norms/opportunity/sample/sample"):
-        opportunity.make_plan(store, replace(REQUEST, norm="frozen:1990"))
+        plan_of(store, changed(INDEX, norm="frozen:1990"))
+
+
+def test_a_run_computes_from_the_inputs_of_its_plan(tmp_path):
+    """Another commit between planning and executing changes neither the result nor what is recorded of it."""
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store)
+    build_index(store)
+    expected = {state: part.sha256 for state, part in store.snapshot(INDEX.collection()).parts.items()}
+    first = store.snapshot("measures/sample/2020")
+    plan = make_plan(store, [Request("opportunity", INDEX)], reprocess="all")
+    measures = store.frame("measures/sample/2020").compute()
+    other = tmp_path / "other.csv"
+    measures.assign(poverty_pct=measures["poverty_pct"].to_numpy()[::-1]).to_csv(other)
+    ingest.ingest_measures(store, str(other), "sample", 2020, "sample")
+    run(store, plan, None, QUIET)
+    result = store.snapshot(INDEX.collection())
+    assert {state: part.sha256 for state, part in result.parts.items()} == expected
+    (provenance,) = (result.runs[name] for name in {part.run for part in result.parts.values()})
+    assert provenance["inputs"]["measures/sample/2020"] == first.checksum()
+    # What the store holds now is not what the result was made from.
+    assert not done(plan_of(store, INDEX))
 
 
 # Real data ---------------------------------------------------------------------------------
@@ -195,27 +203,27 @@ def of_recipe(recipe, **parameters):
 def test_recipes_without_neighbours_read_measures_alone(recipe, tmp_path):
     store = Store(str(tmp_path / "store"))
     ingest.ingest_measures(store, str(write_sample(tmp_path).measures), "sample", 2020, "sample")
-    request = opportunity.Request(of_recipe(recipe), "sample", 2020)
-    plan = opportunity.make_plan(store, request)
-    assert list(plan.provenance.inputs) == ["measures/sample/2020"]
-    opportunity.execute(store, request, plan, None, QUIET)
-    found = store.frame(plan.collection).compute(scheduler="threads")
+    request = Options(definition=of_recipe(recipe), dataset="sample", year=2020)
+    plan = plan_of(store, request)
+    assert list(plan.groups[0].prepared.provenance.inputs) == ["measures/sample/2020"]
+    run(store, plan, None, QUIET)
+    found = store.frame(plan.groups[0].collection).compute(scheduler="threads")
     measures = store.frame("measures/sample/2020").compute(scheduler="threads")
     assert found.index.tolist() == measures.index.tolist()
     complete = measures[list(DEFINITION.measures)].notna().all(axis=1) & measures["population"].ne(0)
     assert complete.sum() > 500
     assert found["opportunity"].notna().eq(complete).all()
     with pytest.raises(InputError, match=f"--norm frozen:2020: found the recipe '{recipe}', expected opportunity"):
-        opportunity.make_plan(store, replace(request, norm="frozen:2020"))
+        plan_of(store, changed(request, norm="frozen:2020"))
 
 
 def test_the_same_recipe_with_neighbours_needs_their_graph(tmp_path):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
-    request = opportunity.Request(of_recipe("z_mean", impute=True), "sample", 2020)
-    with pytest.raises(InputError, match="no neighbours of vintage sample"):
-        opportunity.make_plan(store, request)
+    request = Options(definition=of_recipe("z_mean", impute=True), dataset="sample", year=2020)
+    with pytest.raises(InputError, match="no neighbors of vintage sample"):
+        plan_of(store, request)
     build_graph(store)
-    build_index(store, request=request)
+    build_index(store, options=request)
     found = store.frame(request.collection()).compute(scheduler="threads")
     assert found["imputed_direct"].ne("").any()
     assert store.find(request.collection("norms")) is None
@@ -232,8 +240,9 @@ def nation(real_data, client, tmp_path_factory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def request_2018(real_data) -> opportunity.Request:
-    return opportunity.Request(read_definition(str(real_data / "opportunity_2018/definition.csv")), "acs", 2018)
+def request_2018(real_data) -> Options:
+    definition = read_definition(str(real_data / "opportunity_2018/definition.csv"))
+    return Options(definition=definition, dataset="acs", year=2018)
 
 
 @pytest.mark.real_data
@@ -258,7 +267,7 @@ def test_the_national_graph_is_that_of_one_tree(nation, real_data):
 
 @pytest.mark.real_data
 def test_indiana_alone_equals_the_independent_program(nation, real_data, client, request_2018):
-    request = replace(request_2018, states=("18",))
+    request = changed(request_2018, states=("18",))
     build_index(nation, client, request)
     found = nation.frame(request.collection()).compute()
     path = real_data / "opportunity_2018/expected_indiana.csv.gz"
@@ -274,13 +283,13 @@ def test_indiana_alone_equals_the_independent_program(nation, real_data, client,
 
 @pytest.mark.real_data
 def test_ohio_with_its_neighbours(nation, client, request_2018):
-    request = replace(request_2018, states=("18", "21", "26", "39", "54"))
+    request = changed(request_2018, states=("18", "21", "26", "39", "54"))
     build_index(nation, client, request)
     found = nation.frame(request.collection(), states=["39"]).compute()
     assert found["opportunity"].notna().sum() == 2_948
     assert (found.loc[found["opportunity"].isna(), "reason"] != "").all()
     # Imputation reaches across the state's line: alone, Ohio comes out otherwise.
-    alone = replace(request_2018, states=("39",))
+    alone = changed(request_2018, states=("39",))
     build_index(nation, client, alone)
     assert not nation.frame(alone.collection()).compute()["opportunity"].equals(found["opportunity"])
 
