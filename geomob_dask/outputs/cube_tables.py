@@ -21,7 +21,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.outputs.tables import check_folder, written_whole
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.cube_form import NO_ROW, VARIABLES, Form
-from geomob_dask.store.cubes import Commit, Cube
+from geomob_dask.store.cubes import Cube, Version
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
@@ -44,13 +44,13 @@ def check_cube_export(file: str) -> str:
     return suffix
 
 
-def history_lines(history: Sequence[Commit]) -> list[str]:
-    """Return the commits of a cube as text, the newest first."""
+def history_lines(history: Sequence[Version]) -> list[str]:
+    """Return the versions of a cube as text, the newest first."""
     lines = []
-    for one in history:
-        tags = f"  [{', '.join(one.tags)}]" if one.tags else ""
-        lines.append(f"{one.version}  {one.written}{tags}  {one.message}")
-    return lines or ["nothing was written yet"]
+    for version in history:
+        tags = f"  [{', '.join(version.tags)}]" if version.tags else ""
+        lines.append(f"{version.id}  {version.written}{tags}  {version.message}")
+    return lines or ["no year yet"]
 
 
 def export_cube(

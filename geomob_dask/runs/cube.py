@@ -17,8 +17,9 @@ from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
 from geomob_dask.sources.vintages import changed_states, differing_codes, registry
 from geomob_dask.store import Part, Snapshot, Store
+from geomob_dask.store.cube_arrays import BLOCK, RESERVED, Layout, State, finish, write_block
 from geomob_dask.store.cube_form import Form, form_of, kinds_of, longer, reasons_of, values_of
-from geomob_dask.store.cubes import BLOCK, RESERVED, Cube, Layout, State, finish, write_block
+from geomob_dask.store.cubes import Cube
 
 _ATTEMPTS = 20
 _TOLD = 3

@@ -1,7 +1,7 @@
-"""From the columns of a result to the form of a cube: which column is a measure, and which its margin, bound or reason.
+"""From the columns of a result to the form of a cube: measures, with their margins, bounds, grades and reasons.
 
-A result has a column a measure and, beside some, columns that say how sure it is, by their suffix. A cube has one
-variable for each such suffix, with an axis of measures. All that is known of suffixes stands here.
+A result has one column per measure and, for some measures, columns of their uncertainty, which a suffix marks. A cube
+has one variable for each such suffix, with an axis of measures.
 """
 
 import re
@@ -24,7 +24,7 @@ class Variable:
     ----------
     name, dtype : str
     fill : float
-        What stands where nothing was written.
+        The value where nothing was written.
     long_name : str
     """
 
@@ -35,7 +35,7 @@ class Variable:
 
 
 NO_ROW = 1
-# The position is the code. New reasons are added behind these and never change place.
+# The position is the code: new reasons are appended, and none moves.
 FIRST_REASONS = (
     "value as computed",
     "no row of this year",
@@ -45,7 +45,7 @@ FIRST_REASONS = (
     "imputed from neighbours once removed",
 )
 _NO_VALUE = 2
-# Columns of an index that list measures, and the code of a measure so named.
+# Columns of an index that list measures, and the code of a measure that is listed.
 _LISTS = {"filled_domains": 3, "imputed_direct": 4, "imputed_once_removed": 5}
 _MOST_REASONS = 2**15 - 1
 
@@ -73,7 +73,7 @@ _SUFFIXES = {
     "_reason": "flag",
 }
 _MONEY = re.compile(r"(?P<rest>.*)(?P<money>_usd(?:_(?P<year>[0-9]{4}))?)")
-_OF_THE_BUREAU = re.compile(r"(?P<rest>[A-Z]+[0-9]+[A-Z]*_[0-9]{3})M")
+_BUREAU_MARGIN = re.compile(r"(?P<rest>[A-Z]+[0-9]+[A-Z]*_[0-9]{3})M")
 _UNITS = (
     (re.compile(r".*_usd(_[0-9]{4})?"), "USD"),
     (re.compile(r".*_pct"), "percent"),
@@ -85,18 +85,18 @@ _UNITS = (
 
 @dataclass(frozen=True)
 class Measure:
-    """One place on the axis of measures.
+    """A position on the axis of measures.
 
     Parameters
     ----------
     name : str
         The column of the estimate.
     columns : mapping of str to str
-        The column of every variable that it has, by the variable's name; ``estimate`` among them.
+        The column of each of its variables, by the name of the variable; ``estimate`` is one of them.
     units : str
-        As UDUNITS writes them: ``1`` for a pure number, empty where it is not known.
+        In the notation of UDUNITS: ``1`` for a pure number, empty if not known.
     dollars_of : int
-        The year whose dollars it is in; 0 where it is no money, or the column does not say.
+        The year whose dollars it is in; 0 if it is no amount of money, or the column has no year.
     """
 
     name: str
@@ -112,15 +112,15 @@ class Measure:
 
 @dataclass(frozen=True)
 class Form:
-    """What a cube has, but for the values.
+    """A cube without its values.
 
     Parameters
     ----------
     unit : {"tract", "region"}
-        What a row is.
+        What a row of the result describes.
     measures : tuple of Measure
     texts : tuple of str
-        Columns of text that are kept as they are, a variable each with the axes year and unit.
+        Columns of text that are kept unchanged, each as a variable with the axes year and unit.
     """
 
     unit: str
@@ -129,22 +129,27 @@ class Form:
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """Return the variables that at least one measure has; estimate and flag always."""
-        there = {"estimate", "flag"}.union(*(measure.columns for measure in self.measures))
-        return tuple(variable for name, variable in VARIABLES.items() if name in there)
+        """Return estimate, flag and the variables that at least one measure has."""
+        present = {"estimate", "flag"}.union(*(measure.columns for measure in self.measures))
+        return tuple(variable for name, variable in VARIABLES.items() if name in present)
 
     def plain(self) -> dict[str, Any]:
         """Return plain data for the attributes of a cube."""
         measures = [
-            {"name": one.name, "columns": dict(one.columns), "units": one.units, "dollars_of": one.dollars_of}
-            for one in self.measures
+            {
+                "name": measure.name,
+                "columns": dict(measure.columns),
+                "units": measure.units,
+                "dollars_of": measure.dollars_of,
+            }
+            for measure in self.measures
         ]
         return {"unit": self.unit, "measures": measures, "texts": list(self.texts)}
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> "Form":
-        """Return the form that `plain` described."""
-        return cls(plain["unit"], tuple(Measure(**one) for one in plain["measures"]), tuple(plain["texts"]))
+        """Return the form that `plain` describes."""
+        return cls(plain["unit"], tuple(Measure(**measure) for measure in plain["measures"]), tuple(plain["texts"]))
 
 
 def kinds_of(frame: pd.DataFrame) -> dict[str, str]:
@@ -164,15 +169,15 @@ def form_of(kinds: Mapping[str, str], unit: str, default_units: str = "1") -> Fo
     Parameters
     ----------
     kinds : mapping of str to str
-        As `kinds_of` returns them, in the order of the columns.
+        The result of `kinds_of`, in the order of the columns.
     unit : {"tract", "region"}
     default_units : str
-        Of a measure whose name does not tell: ``1`` for an index, empty for a measure of unknown units.
+        Units of a measure whose name does not give them: ``1`` for an index, empty if unknown.
 
     Raises
     ------
     InputError
-        If there is no number, a column is neither number nor text, or two columns claim to be the same of a measure.
+        If there is no number, a column is neither number nor text, or two columns are the same variable of a measure.
 
     Examples
     --------
@@ -185,29 +190,29 @@ def form_of(kinds: Mapping[str, str], unit: str, default_units: str = "1") -> Fo
         raise InputError(f"column {odd[0]!r}: found neither numbers nor text, expected a table of a result")
     columns: dict[str, dict[str, str]] = {}
     texts: list[str] = []
-    beside: list[tuple[str, str, str]] = []
+    companions: list[tuple[str, str, str]] = []
     for name, kind in kinds.items():
-        belongs = companion(name, kinds)
-        if belongs is not None:
-            beside.append((name, *belongs))
+        role = companion(name, kinds)
+        if role is not None:
+            companions.append((name, *role))
         elif kind == "number":
             columns[name] = {"estimate": name}
         elif name != "reason":
             texts.append(name)
-    for name, measure, variable in beside:
+    for name, measure, variable in companions:
         other = columns[measure].setdefault(variable, name)
         if other != name:
             raise InputError(f"columns {other!r} and {name!r}: both are the {variable} of {measure!r}, expected one")
     if not columns:
         raise InputError(f"found no column of numbers among {', '.join(kinds)}; expected at least one measure")
     measures = tuple(
-        Measure(name, whose, _units(name, default_units), _dollars_of(name)) for name, whose in columns.items()
+        Measure(name, own, _units(name, default_units), _dollars_of(name)) for name, own in columns.items()
     )
     return Form(unit, measures, tuple(texts))
 
 
 def companion(column: str, kinds: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the measure that a column belongs to and the variable that it is of it; None for a measure itself.
+    """Return the measure that a column belongs to and which variable of it; None for a measure itself.
 
     Examples
     --------
@@ -217,15 +222,15 @@ def companion(column: str, kinds: Mapping[str, str]) -> tuple[str, str] | None:
     """
     money = _MONEY.fullmatch(column)
     rest, tail = (money["rest"], money["money"]) if money else (column, "")
-    of_the_bureau = _OF_THE_BUREAU.fullmatch(rest)
-    if of_the_bureau and kinds.get(f"{of_the_bureau['rest']}E{tail}") == "number":
-        return f"{of_the_bureau['rest']}E{tail}", "moe"
+    bureau = _BUREAU_MARGIN.fullmatch(rest)
+    if bureau and kinds.get(f"{bureau['rest']}E{tail}") == "number":
+        return f"{bureau['rest']}E{tail}", "moe"
     for suffix, variable in _SUFFIXES.items():
         if not rest.endswith(suffix):
             continue
         wanted = "text" if variable == "flag" else "number"
         stem = rest.removesuffix(suffix)
-        # rent_usd_moe becomes rent_usd_moe_usd_2023 beside rent_usd_2023 when dollars are made those of one year.
+        # In dollars of one year rent_usd_moe becomes rent_usd_moe_usd_2023, and rent_usd becomes rent_usd_2023.
         for measure in (stem + tail, stem.removesuffix("_usd") + tail):
             if kinds.get(measure) == "number" and kinds.get(column, wanted) == wanted:
                 return measure, variable
@@ -245,19 +250,19 @@ def _dollars_of(name: str) -> int:
 
 
 def reasons_of(table: pd.DataFrame, form: Form) -> set[str]:
-    """Return every reason that a table gives."""
+    """Return the reasons in a table."""
     columns = [measure.columns["flag"] for measure in form.measures if "flag" in measure.columns]
     columns += ["reason"] if "reason" in table else []
     return {str(text) for column in columns for text in table[column].dropna().unique()} - {""}
 
 
 def longer(reasons: Sequence[str], found: Iterable[str]) -> tuple[str, ...]:
-    """Return the reasons with those found behind them that are new; a code once given stays.
+    """Return the reasons with new ones appended: a code never changes its meaning.
 
     Raises
     ------
     InputError
-        If there are more than a flag can tell apart.
+        If there are more than a flag has codes for.
     """
     more = (*reasons, *sorted(set(found) - set(reasons)))
     if len(more) > _MOST_REASONS:
@@ -274,9 +279,9 @@ def values_of(table: pd.DataFrame, form: Form, reasons: Sequence[str]) -> dict[s
     Parameters
     ----------
     table : DataFrame
-        Of the form.
+        A result of the form.
     reasons : sequence of str
-        By code; holds all that `reasons_of` finds.
+        By code; includes all of `reasons_of`.
 
     Returns
     -------
@@ -287,10 +292,10 @@ def values_of(table: pd.DataFrame, form: Form, reasons: Sequence[str]) -> dict[s
     Raises
     ------
     InputError
-        If a grade of quality is no whole number from 0 to 127.
+        If a grade of quality is not a whole number from 0 to 127.
     """
     shape = (len(table), len(form.measures))
-    found: dict[str, NDArray[Any]] = {
+    values: dict[str, NDArray[Any]] = {
         variable.name: np.full(shape, variable.fill, variable.dtype) for variable in form.variables
     }
     codes = {reason: code for code, reason in enumerate(reasons)}
@@ -299,18 +304,18 @@ def values_of(table: pd.DataFrame, form: Form, reasons: Sequence[str]) -> dict[s
     for place, measure in enumerate(form.measures):
         for variable, column in measure.columns.items():
             if variable == "quality":
-                found[variable][:, place] = _grades(table[column])
+                values[variable][:, place] = _grades(table[column])
             elif variable != "flag":
-                found[variable][:, place] = table[column].to_numpy(float)
-        missing = np.isnan(found["estimate"][:, place])
+                values[variable][:, place] = table[column].to_numpy(float)
+        missing = np.isnan(values["estimate"][:, place])
         own = _codes(table[measure.columns["flag"]], codes) if "flag" in measure.columns else np.zeros_like(rows)
         flag = np.where((own == 0) & missing, np.where(rows == 0, np.int16(_NO_VALUE), rows), own)
         for column, code in listed.items():
             flag[(flag == 0) & _names(table[column], measure.name)] = code
-        found["flag"][:, place] = flag
+        values["flag"][:, place] = flag
     for column in form.texts:
-        found[column] = table[column].fillna("").astype(str).to_numpy(object)
-    return found
+        values[column] = table[column].fillna("").astype(str).to_numpy(object)
+    return values
 
 
 def _codes(texts: pd.Series, codes: Mapping[str, int]) -> NDArray[np.int16]:
@@ -323,7 +328,7 @@ def _names(lists: pd.Series, name: str) -> NDArray[np.bool_]:
 
 def _grades(grades: pd.Series) -> NDArray[np.int8]:
     plain = grades.fillna(0).to_numpy(float)
-    odd = plain[(plain != np.round(plain)) | (plain < 0) | (plain > 127)]
-    if len(odd):
-        raise InputError(f"column {grades.name!r}: found the grade {odd[0]:g}, expected a whole number from 0 to 127")
+    wrong = plain[(plain != np.round(plain)) | (plain < 0) | (plain > 127)]
+    if len(wrong):
+        raise InputError(f"column {grades.name!r}: found the grade {wrong[0]:g}, expected a whole number from 0 to 127")
     return np.asarray(plain, np.int8)

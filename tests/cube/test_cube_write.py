@@ -167,7 +167,7 @@ def test_only_what_changed_is_written_and_nothing_is_committed_without_a_change(
     assert "2015: up to date" in "\n".join(plan.lines())
     done = write_cube(store, "made", results, None, QUIET)
     assert done.chunks == 3
-    old, new = loaded(store, version=first[0].version), loaded(store)
+    old, new = loaded(store, version=first[0].id), loaded(store)
     np.testing.assert_array_equal(new["estimate"].sel(year=2015), old["estimate"].sel(year=2015))
     change = (new["estimate"] - old["estimate"]).sel(year=2018, measure="score")
     np.testing.assert_allclose(change.sel(tract=geoids("18", 300)).dropna("tract"), 1)
@@ -224,7 +224,7 @@ def test_versions_and_tags_stay_readable(tmp_path) -> None:
         loaded(store)["estimate"].sel(year=2015, measure="score", tract=geoids("17")),
         scores("17", 2015, seed=9)["score"],
     )
-    with pytest.raises(InputError, match="'published' is taken"):
+    with pytest.raises(InputError, match="'published'"):
         cube.tag("published")
     with pytest.raises(InputError, match="no version 'NOPE'; expected one of"):
         cube.tag("other", "NOPE")
@@ -341,7 +341,7 @@ def test_a_writer_killed_half_way_is_never_seen(tmp_path, first) -> None:
     writer.send_signal(signal.SIGKILL)
     writer.wait()
     if first:
-        with pytest.raises(InputError, match="nothing was written yet"):
+        with pytest.raises(InputError, match="cubes/made: no year"):
             open_cube(store, "made")
     else:
         assert open_cube(store, "made")["year"].values.tolist() == [2015]
@@ -455,7 +455,7 @@ def test_a_tract_that_stands_twice_is_named(tmp_path, client) -> None:
     both = put(store, {"17": table, "all": table.iloc[3:5]}, f"{PRODUCT}/2020/both")
     with pytest.raises(InputError, match=r"tract '17001000004' stands in .* too"):
         write_cube(store, "made", {2020: both}, client, QUIET)
-    with pytest.raises(InputError, match="nothing was written yet"):
+    with pytest.raises(InputError, match="cubes/made: no year"):
         open_cube(store, "made")
 
 
