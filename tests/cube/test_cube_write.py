@@ -463,7 +463,7 @@ def test_other_bad_input(tmp_path) -> None:
     store, results = filled(str(tmp_path))
     with pytest.raises(InputError, match="found no year"):
         write_cube(store, "made", {}, None, QUIET)
-    with pytest.raises(InputError, match="no results/opportunity/made/counts/1999"):
+    with pytest.raises(InputError, match=r"1999.*results/opportunity/made/counts"):
         write_cube(store, "made", {1999: f"{PRODUCT}/1999/all-selected"}, None, QUIET)
     with pytest.raises(InputError, match="expected a name"):
         write_cube(store, "../made", results, None, QUIET)
