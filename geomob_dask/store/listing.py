@@ -145,10 +145,10 @@ def absent_message(url: str, collection: str, available: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> absent_message("s3://tracts", "measures/oportunity/2018", ["measures/acs/2018", "measures/opportunity/2018"])
-    "store s3://tracts: no dataset 'oportunity'; did you mean 'opportunity'? Available: acs, opportunity"
-    >>> absent_message("s3://tracts", "measures/acs/2019", ["measures/acs/2018", "measures/acs/2020"])
-    'store s3://tracts: no year 2019 of measures/acs; available: 2018, 2020'
+    >>> absent_message("/data", "measures/acz/2018", ["measures/acs/2018", "measures/sample/2018"])
+    "store /data: no measures/acz/2018: no dataset 'acz' of measures; did you mean 'acs'? Available: acs, sample"
+    >>> absent_message("/data", "measures/acs/2019", ["measures/acs/2018", "measures/acs/2020"])
+    'store /data: no measures/acs/2019: no year 2019 of measures/acs; available: 2018, 2020'
     """
     paths = [path.split("/") for path in available]
     wanted = collection.split("/")
@@ -163,10 +163,8 @@ def absent_message(url: str, collection: str, available: Iterable[str]) -> str:
     name = wanted[depth]
     levels = _LEVELS.get(wanted[0], ())
     level = levels[depth - 1] if depth <= len(levels) else "collection"
-    if name.isdigit():
-        # The closest year by its digits is no better guess than another.
-        return f"store {url}: no {level} {name} of {parent}; available: {_first(siblings)}"
-    where = "" if depth == 1 else f" of {parent}"
-    close = difflib.get_close_matches(name, siblings, n=1)
-    guess = f"; did you mean {close[0]!r}? Available: " if close else "; available: "
-    return f"store {url}: no {level} {name!r}{where}{guess}{_first(siblings)}"
+    # The year with the closest digits is no better guess than another.
+    close = [] if name.isdigit() else difflib.get_close_matches(name, siblings, n=1)
+    shown = name if name.isdigit() else repr(name)
+    guess = f"did you mean {close[0]!r}? Available: " if close else "available: "
+    return f"store {url}: no {collection}: no {level} {shown} of {parent}; {guess}{_first(siblings)}"

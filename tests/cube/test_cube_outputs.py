@@ -306,7 +306,7 @@ def test_the_job_from_results_to_pages(job, tmp_path) -> None:
         (["write", "made", "--results", TEMPLATE, "--years", "2015,2015"], "found 2015 twice"),
         (["write", "made", "--results", TEMPLATE, "--years", "2015-2018,2017-2019"], "found 2017-2018 twice"),
         (["write", "made", "--results", f"{PRODUCT}/2015/all-selected", "--years", "2015"], "expected {year} in the"),
-        (["write", "made", "--results", TEMPLATE, "--years", "1999"], "no year 1999 of results/opportunity/made"),
+        (["write", "made", "--results", TEMPLATE, "--years", "1999"], "no results/opportunity/made/counts/1999"),
         (["export", "nope", "a.csv"], "no such cube; expected one of: made"),
         (["change", "made", "--measure", "score", "--years", "2015"], "found 1 years, expected two"),
         (["tag", "made", "a/b"], "tag 'a/b': expected letters"),

@@ -110,7 +110,7 @@ def test_only_the_columns_asked_for_are_read(tmp_path):
 def test_what_is_not_committed_is_not_seen(store: Store):
     store.put("measures/x/2020", "18", table("18"))
     assert store.find("measures/x/2020") is None
-    with pytest.raises(InputError, match="no dataset 'x'"):
+    with pytest.raises(InputError, match="no measures/x/2020"):
         store.snapshot("measures/x/2020")
     commit(store, "measures/x/2020", {"18": table("18")})
     store.put("measures/x/2020", "39", table("39"))
