@@ -8,7 +8,7 @@ from exposure_sample import race_table, saved
 from hypothesis import given
 from hypothesis import strategies as st
 from income_country import fill, run_job
-from stores import QUIET, INDEX, build_graph, build_index, ingest_sample
+from stores import INDEX, QUIET, build_graph, build_index, ingest_sample
 
 from geomob_dask.errors import InputError
 from geomob_dask.runs import exposure
