@@ -6,13 +6,14 @@ import typer
 
 from geomob_dask import cli
 from geomob_dask.errors import InputError
+from geomob_dask.frames.exposure import Reported
 from geomob_dask.lift.exposure import Options
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.outputs import exposure as outputs
 from geomob_dask.outputs.exposure_report import map_result, write_report
 from geomob_dask.outputs.tables import check_export, check_folder
-from geomob_dask.runs.exposure import Reported, Request, execute, prepare, result
+from geomob_dask.runs.exposure import Request, execute, prepare, result
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.reported import read_reported
 from geomob_dask.sources.states import state_codes

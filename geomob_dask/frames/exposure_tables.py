@@ -1,14 +1,15 @@
-"""Exposures as tables: one row a region, or the published long form."""
+"""Exposures as tables: one row per region, one per region and pair of groups, or the published long form."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.metrics.exposure import Exposures
+from geomob_dask.metrics.exposure import Exposures, Interactions, Mode
 from geomob_dask.metrics.quality import Reason
 
 LONG_COLUMNS = ("subgroup_type", "subgroup", "value", "value_lb", "value_ub", "value_quality")
@@ -26,41 +27,88 @@ _BY_GROUP = {
 }
 
 
-def exposure_table(found: Exposures, region: str, regions: Sequence[str], groups: Sequence[str]) -> pd.DataFrame:
-    """Return one row a region.
+def exposure_table(found: Exposures, names: pd.Series, groups: Sequence[str], mode: Mode | str) -> pd.DataFrame:
+    """Return one row per region.
 
     Parameters
     ----------
     found : Exposures
-    region : str
-        Name of the column of regions, such as ``county``.
-    regions, groups : sequence of str
-        Their names, in order.
+    names : Series
+        Index: codes of the regions, in order; values: their names, empty where they are not known.
+    groups : sequence of str
+    mode : Mode
+        How shares of tracts entered.
 
     Returns
     -------
     DataFrame
-        `region`; ``tracts``, ``people_count``, ``overlap`` (Σ afact·afact2); and for each group ``_exposure``,
-        ``_exposure_se``, ``_exposure_lb``, ``_exposure_ub``, ``_exposure_quality``, ``_exposure_reason`` (text, empty
-        where nothing is missing), ``_isolation``, ``_count``, ``_count_se``, ``_count_cv``.
+        Index ``region``; ``region_name``, ``mode``, ``tracts``, ``people_count``, ``overlap`` (Σ afact·afact2); and for
+        each group ``_exposure``, ``_exposure_se``, ``_exposure_lb``, ``_exposure_ub``, ``_exposure_quality``,
+        ``_exposure_reason`` (text, empty where nothing is missing), ``_isolation``, ``_count``, ``_count_se``,
+        ``_count_cv``.
     """
-    columns: dict[str, object] = {
-        region: np.asarray(regions, dtype=object),
+    columns: dict[str, Any] = {
+        "region_name": names.to_numpy(),
+        "mode": str(mode),
         "tracts": found.tracts.astype(np.int64),
         "people_count": found.people,
         "overlap": found.overlap,
     }
+    texts = ["region_name", "mode"]
     for place, group in enumerate(groups):
         for name, attribute in _BY_GROUP.items():
             columns[f"{group}_{name}"] = getattr(found, attribute)[:, place]
-        columns[f"{group}_exposure_reason"] = [Reason(reason).words for reason in found.reason[:, place]]
-    return pd.DataFrame(columns).astype({region: "str"})
+        reason = f"{group}_exposure_reason"
+        columns[reason] = [Reason(code).words for code in found.reason[:, place]]
+        texts.append(reason)
+    index = pd.Index(names.index, dtype="str", name="region")
+    return pd.DataFrame(columns, index=index).astype(dict.fromkeys(texts, "str"))
+
+
+def interaction_table(found: Interactions, regions: Sequence[str], groups: Sequence[str]) -> pd.DataFrame:
+    """Return one row per region and ordered pair: the share of ``other`` around the average person of ``group``."""
+    n_groups = len(groups)
+    index = pd.Index(np.repeat(np.asarray(regions, dtype=object), n_groups**2), dtype="str", name="region")
+    columns = {
+        "group": np.tile(np.repeat(np.asarray(groups, dtype=object), n_groups), len(regions)),
+        "other": np.tile(np.asarray(groups, dtype=object), len(regions) * n_groups),
+        "interaction": found.value.ravel(),
+        "interaction_se": found.se.ravel(),
+        "interaction_lb": found.lower.ravel(),
+        "interaction_ub": found.upper.ravel(),
+    }
+    return pd.DataFrame(columns, index=index).astype({"group": "str", "other": "str"})
+
+
+def exposure_summary(found: Exposures, regions: pd.Index, groups: Sequence[str]) -> dict[str, Any]:
+    """Return what an analyst wants to know of the exposures of each group, as plain data.
+
+    Returns
+    -------
+    mapping of group to mapping
+        ``known``: regions with a value. ``quartiles``: of the values, None where there is none. ``quality``: regions of
+        quality 1, 2 and 3. ``reasons``: why values are missing, in how many regions, and the first of them.
+    """
+    by_group = {}
+    for place, group in enumerate(groups):
+        value, quality, reason = (column[:, place] for column in (found.value, found.quality, found.reason))
+        known = value[~np.isnan(value)]
+        by_group[group] = {
+            "known": len(known),
+            "quartiles": np.quantile(known, [0.25, 0.5, 0.75]).tolist() if len(known) else None,
+            "quality": [int((quality == grade).sum()) for grade in (1, 2, 3)],
+            "reasons": {
+                Reason(code).words: [int(count), regions[reason == code][:3].tolist()]
+                for code, count in zip(*np.unique(reason[reason > 0], return_counts=True), strict=True)
+            },
+        }
+    return by_group
 
 
 def long_table(
     table: pd.DataFrame, region: str, groups: Mapping[str, str], *, year: int, subgroup_type: str
 ) -> pd.DataFrame:
-    """Return the published long form: one row a region and group.
+    """Return the published long form: one row per region and group.
 
     Parameters
     ----------
@@ -69,7 +117,6 @@ def long_table(
     region : str
         ``county`` or ``place``: codes are split into ``state`` and the rest, as published.
     groups : mapping of name to label
-        What the groups are called.
     year : int
     subgroup_type : str
 
@@ -77,7 +124,7 @@ def long_table(
     -------
     DataFrame
         ``year``, ``state``, `region`, ``subgroup_type``, ``subgroup``, ``value``, ``value_lb``, ``value_ub``,
-        ``value_quality``; sorted as the regions are, groups in their order.
+        ``value_quality``; regions in the order of the table, groups in theirs.
 
     Raises
     ------

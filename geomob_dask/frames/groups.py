@@ -1,8 +1,8 @@
-"""People of each group in each tract, from a table's columns."""
+"""People of each group in each tract, from a table's columns: of a grouping's edition, or one column per group."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import CountsError, DefinitionError
-from geomob_dask.sources.groups import Edition
+from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
 from geomob_dask.transforms.collapse import check_groups_make_up_people, collapse, remainder
+from geomob_dask.transforms.margins_of_error import sum_moe
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,116 @@ class GroupCounts:
     moes: Floats
     total: Floats
     total_moe: Floats
+
+
+@dataclass(frozen=True)
+class GroupColumns:
+    """Groups of one column each, which do not overlap.
+
+    Parameters
+    ----------
+    groups : tuple of str
+        Columns of counts.
+    margins : tuple of str or None
+        Columns of their 90 per cent margins of error; None where there is none.
+    total : str, optional
+        Column of all people: those in none of the groups are a last group, ``other``. By default the groups are all.
+    total_margin : str, optional
+    """
+
+    groups: tuple[str, ...]
+    margins: tuple[str | None, ...]
+    total: str | None = None
+    total_margin: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Return all columns that are read."""
+        names = [self.total, self.total_margin, *self.groups, *self.margins]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the groups."""
+        return (*self.groups, *(() if self.total is None else ("other",)))
+
+
+Groups = Edition | GroupColumns
+
+
+def find_groups(
+    groups: str | Sequence[str] | Grouping | Edition | None,
+    columns: Collection[str],
+    *,
+    total: str | None = None,
+    year: int | None = None,
+) -> Groups:
+    """Return the columns that groups are made of.
+
+    Parameters
+    ----------
+    groups : str, sequence of str, Grouping or Edition, optional
+        The name of a shipped grouping, a YAML file, or columns of counts, whose margins of error are looked for under
+        ``<column>_moe``. By default the shipped grouping that fits the columns.
+    columns : collection of str
+        Of the table.
+    total : str, optional
+        With columns of counts: the column of all people; see `GroupColumns`.
+    year : int, optional
+        Selects among the editions of a grouping.
+
+    Raises
+    ------
+    DefinitionError
+        If a column is missing, or no grouping fits the columns.
+
+    Examples
+    --------
+    >>> find_groups(["black", "white"], ["black", "black_moe", "white"]).margins
+    ('black_moe', None)
+    """
+    if isinstance(groups, Edition):
+        return groups
+    if groups is None:
+        return find_grouping(columns, year)[1]
+    if isinstance(groups, (str, Grouping)):
+        return find_edition(load_grouping(groups) if isinstance(groups, str) else groups, columns, year)
+    names = tuple(groups)
+    if len(set(names)) < len(names) or len(names) + (total is not None) < 2:
+        raise DefinitionError(f"groups {', '.join(names)}: expected two or more, each once")
+    absent = [name for name in (*names, total) if name is not None and name not in columns]
+    if absent:
+        raise DefinitionError(f"groups: no column {', '.join(absent)}; found {', '.join(map(str, columns))}")
+    margin = {name: f"{name}_moe" if f"{name}_moe" in columns else None for name in names}
+    total_margin = f"{total}_moe" if f"{total}_moe" in columns else None
+    return GroupColumns(names, tuple(margin.values()), total, total_margin)
+
+
+def names_of(groups: Groups) -> tuple[str, ...]:
+    """Return the names of groups, in order."""
+    return groups.names if isinstance(groups, GroupColumns) else tuple(group.name for group in groups.groups)
+
+
+def people_of_groups(table: pd.DataFrame, groups: Groups) -> GroupCounts:
+    """Return each group's people and margins from a table's columns; raises as `group_counts`."""
+    if isinstance(groups, Edition):
+        return group_counts(table, groups, table.index)
+    tracts = table.index
+    unknown = np.full(len(table), np.nan)
+    total = None if groups.total is None else _people(table, groups.total, tracts)
+    counts = np.column_stack([_people(table, name, tracts, total, groups.total or "") for name in groups.groups])
+    moes = np.column_stack(
+        [unknown if name is None else _margins(table, name, "missing", tracts) for name in groups.margins]
+    )
+    if total is None:
+        total, total_moe = counts.sum(axis=1), sum_moe(counts, moes)
+    else:
+        name = groups.total_margin
+        total_moe = unknown if name is None else _margins(table, name, "missing", tracts)
+        other, other_moe = remainder(total, total_moe, counts, moes)
+        _refuse_negative(other, f"other (what {', '.join(groups.groups)} leave of {groups.total})", tracts)
+        counts, moes = np.column_stack([counts, other]), np.column_stack([moes, other_moe])
+    return GroupCounts(groups.names, groups.names, counts, moes, total, total_moe)
 
 
 def group_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -> GroupCounts:
@@ -60,10 +171,10 @@ def group_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -
     if missing:
         raise DefinitionError(f"the table has no column {', '.join(missing)}, which the groups are made of")
     total = _people(table, edition.total[0], tracts)
-    total_moe = _margins(table, edition.total[1], edition, tracts)
+    total_moe = _margins(table, edition.total[1], edition.blank_moe, tracts)
     parts = [part for group in edition.groups for part in group.parts]
     estimates = np.column_stack([_people(table, estimate, tracts, total, edition.total[0]) for estimate, _ in parts])
-    moes = np.column_stack([_margins(table, moe, edition, tracts) for _, moe in parts])
+    moes = np.column_stack([_margins(table, moe, edition.blank_moe, tracts) for _, moe in parts])
     numbers = iter(range(len(parts)))
     members = [[next(numbers) for _ in group.parts] for group in edition.groups]
     given = [place for place, group in enumerate(edition.groups) if not group.remainder]
@@ -92,10 +203,10 @@ def _people(
     return people
 
 
-def _margins(table: pd.DataFrame, column: str, edition: Edition, tracts: Sequence[str]) -> Floats:
+def _margins(table: pd.DataFrame, column: str, blank: str, tracts: Sequence[str]) -> Floats:
     margins = _numbers(table, column)
     _refuse_negative(margins, f"column {column}", tracts)
-    return np.where(np.isnan(margins), 0.0, margins) if edition.blank_moe == "controlled" else margins
+    return np.where(np.isnan(margins), 0.0, margins) if blank == "controlled" else margins
 
 
 def _numbers(table: pd.DataFrame, column: str) -> Floats:

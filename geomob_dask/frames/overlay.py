@@ -1,6 +1,8 @@
-"""Crosswalks from the areas that tracts and regions share, and crosswalk tables as links between rows."""
+"""Shares of tracts in other areas, from the polygons of both."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -8,73 +10,63 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import GeometryError
-from geomob_dask.transforms.crosswalk import Links, area_links
+from geomob_dask.frames.own_rows import own_rows
+from geomob_dask.transforms.crosswalk import area_links
 from geomob_dask.transforms.projection import EQUAL_AREA
 
-# Of a tract's area: a smaller rest is a rounding of the overlay.
+# Share of a tract's area: a smaller rest is a rounding of the overlay.
 _NOTHING = 1e-9
 
 
-def crosswalk_by_area(
-    tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, *, key: str = "geoid", region: str = "GEOID"
-) -> pd.DataFrame:
-    """Return a crosswalk made of the areas that tracts and regions share.
+def area_weights(tracts: Any, regions: gpd.GeoDataFrame, *, least: float = 0.0) -> Any:
+    """Return the share of each tract's area in each region.
 
-    People are taken as evenly spread over a tract, water included. Both layers are projected to EPSG:5070, where
-    areas are right; any block of tracts may be done by itself, with all regions.
+    People are taken as evenly spread over a tract, water included. Layers with a coordinate system are projected to
+    EPSG:5070, where areas are right; without one, coordinates are taken as metres in a plane.
 
     Parameters
     ----------
-    tracts, regions : GeoDataFrame
-        With a coordinate system each.
-    key, region : str
-        Their columns of names.
-
-    Raises
-    ------
-    GeometryError
-        If a layer does not say its coordinate system, or a polygon is missing or invalid, or regions overlap.
-    """
-    projected = [_projected(layer, what) for layer, what in ((tracts, "tracts"), (regions, "regions"))]
-    sources, targets = (layer.geometry.to_numpy() for layer in projected)
-    links = area_links(sources, targets, source_names=tracts[key].tolist())
-    table = pd.DataFrame(
-        {
-            "geoid": tracts[key].to_numpy()[links.source],
-            "region": regions[region].to_numpy()[links.target],
-            "afact": links.share,
-            "afact2": links.share_of_target,
-        }
-    )
-    return table.sort_values(["geoid", "region"], ignore_index=True)
-
-
-def block_crosswalk(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, least: float = 0.0) -> pd.DataFrame:
-    """Return which share of each tract of one block lies in which region, by area.
+    tracts : GeoDataFrame, in memory or on Dask
+        Polygons, indexed by key.
+    regions : GeoDataFrame
+        Polygons that do not overlap, indexed by code; a column ``region_name`` is kept. Every partition of the tracts
+        gets all of them.
+    least : float
+        Links with a smaller share of the tract are left out: outlines from different sources leave slivers.
 
     Returns
     -------
-    DataFrame
-        Index ``geoid``, sorted; ``region`` (empty: in none), ``region_name``, ``afact``, ``afact2`` (NaN without a
-        region). The shares of every tract sum to 1.
+    DataFrame, in memory or on Dask as `tracts`
+        Index ``geoid``, sorted: ``region`` (empty: in none), ``region_name``, ``afact`` (share of the tract in the
+        region) and ``afact2`` (share of the region in the tract; NaN without a region). The shares of every tract sum
+        to 1.
 
     Raises
     ------
     GeometryError
-        As `crosswalk_by_area`.
+        If one layer alone has a coordinate system, coordinates without one are degrees, a polygon is missing or
+        invalid, or regions overlap.
+
+    Examples
+    --------
+    A quarter of a square of 2 km lies in a region:
+
+    >>> tracts = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 2000, 2000)], index=["a"], crs=5070)
+    >>> regions = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1000, 1000)], index=["town"], crs=5070)
+    >>> area_weights(tracts, regions)[["region", "afact"]].to_numpy().tolist()
+    [['', 0.75], ['town', 0.25]]
     """
-    near = regions
-    if len(tracts) and tracts.crs == regions.crs:
-        left, bottom, right, top = tracts.total_bounds
-        near = regions.cx[left:right, bottom:top]
-    if near.empty:
-        links = pd.DataFrame({"geoid": [], "region": [], "afact": [], "afact2": []})
-    else:
-        layers = (
-            _measurable(tracts.reset_index(names="geoid")),
-            _measurable(near.reset_index(names="region")),
-        )
-        links = crosswalk_by_area(*layers, key="geoid", region="region")
+    outlines = tracts[[tracts.geometry.name]]
+    empty = outlines._meta if hasattr(outlines, "_meta") else outlines.iloc[:0]
+    return own_rows(block_crosswalk, outlines, regions, meta=lambda: block_crosswalk(empty, regions), least=least)
+
+
+def block_crosswalk(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, least: float = 0.0) -> pd.DataFrame:
+    """Return the share of each tract of one partition in each region; see `area_weights`."""
+    near = _near(tracts, regions)
+    links = pd.DataFrame({"geoid": tracts.index[:0], "region": [], "afact": [], "afact2": []})
+    if len(near):
+        links = _links(tracts, near)
     links = links[links["afact"] >= max(least, _NOTHING)]
     within = links.groupby("geoid")["afact"].sum().reindex(tracts.index).fillna(0.0)
     rest = (1.0 - within)[lambda left: left > _NOTHING]
@@ -83,47 +75,44 @@ def block_crosswalk(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, least: 
     table = table.sort_values(["geoid", "region"]).set_index("geoid")
     names = near["region_name"].to_dict() if "region_name" in near else {}
     table.insert(1, "region_name", [names.get(region, "") for region in table["region"]])
-    table.index = table.index.astype("str")
+    if pd.api.types.is_string_dtype(table.index.dtype):
+        table.index = table.index.astype("str")
     return table.astype({"region": "str", "region_name": "str", "afact": "float64", "afact2": "float64"})
 
 
-def link_tracts(crosswalk: pd.DataFrame, tracts: pd.Series | np.ndarray) -> tuple[Links, list[str], np.ndarray]:
-    """Return a crosswalk's rows as links between the rows of a table and regions.
-
-    Parameters
-    ----------
-    crosswalk : DataFrame
-    tracts : geoids, in the order of the table
-
-    Returns
-    -------
-    links : Links
-        Rows without a region, and tracts that are not in the table, are left out.
-    regions : list of str
-        Names of the targets, sorted.
-    share_of_target : shape (n_links,)
-        ``afact2``.
-    """
-    rows = pd.Index(np.asarray(tracts)).get_indexer(crosswalk["geoid"])
-    linked = crosswalk[(rows >= 0) & (crosswalk["region"] != "").to_numpy()]
-    codes, regions = pd.factorize(linked["region"], sort=True)
-    source = pd.Index(np.asarray(tracts)).get_indexer(linked["geoid"])
-    links = Links(source.astype(np.int64), codes.astype(np.int64), linked["afact"].to_numpy(float))
-    return links, list(regions), linked["afact2"].to_numpy(float)
+def _near(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return the regions that may share an area with one of the tracts."""
+    for what, layer, other in (("tracts", tracts, regions), ("regions", regions, tracts)):
+        if layer.crs is None and other.crs is not None:
+            raise GeometryError(f"{what}: no coordinate system is given; expected one, for areas in {EQUAL_AREA}")
+    regions = regions.set_axis(regions.index.astype("str"))
+    if not len(tracts):
+        return regions.iloc[:0]
+    if tracts.crs != regions.crs:
+        return regions
+    left, bottom, right, top = tracts.total_bounds
+    return regions.cx[left:right, bottom:top]
 
 
-def _projected(layer: gpd.GeoDataFrame, what: str) -> gpd.GeoDataFrame:
-    if layer.crs is None:
-        raise GeometryError(f"{what}: no coordinate system is given; expected one, for areas in {EQUAL_AREA}")
-    return layer.to_crs(EQUAL_AREA)
+def _links(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame) -> pd.DataFrame:
+    sources, targets = (_measurable(layer.geometry) for layer in (tracts, regions))
+    links = area_links(sources.to_numpy(), targets.to_numpy(), source_names=tracts.index.tolist())
+    return pd.DataFrame(
+        {
+            "geoid": tracts.index[links.source],
+            "region": regions.index[links.target],
+            "afact": links.share,
+            "afact2": links.share_of_target,
+        }
+    )
 
 
-def _measurable(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return a layer in metres; projecting can make an outline touch itself."""
-    if layer.crs is None:
-        return layer
-    projected = layer.to_crs(EQUAL_AREA)
+def _measurable(polygons: gpd.GeoSeries) -> gpd.GeoSeries:
+    """Return polygons in metres; projecting can make an outline touch itself."""
+    if polygons.crs is None:
+        return polygons
+    projected = polygons.to_crs(EQUAL_AREA)
     invalid = ~projected.is_valid
     if invalid.any():
-        projected.loc[invalid, "geometry"] = shapely.make_valid(projected.geometry[invalid].to_numpy())
+        projected[invalid] = shapely.make_valid(projected[invalid].to_numpy())
     return projected

@@ -31,7 +31,7 @@ from geomob_dask.metrics.exposure import (
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.sources.groups import Edition
 from geomob_dask.transforms.crosswalk import check_mass_balance
-from geomob_dask.transforms.exact_sums import ExactSums
+from geomob_dask.transforms.exact_sums import ExactSums, merged_regions
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def combine(partials: Sequence[Partial], groups: Sequence[str], options: Options
     if names.empty:
         raise InputError(f"none of {sum(part.tracts for part in partials):,} tracts lies in a region")
     places = [names.index.get_indexer(part.names.index).astype(np.int64) for part in partials]
-    sums = merge([part.sums for part in partials], places, len(names)).rounded()
+    sums = merged_regions([part.sums for part in partials], places, len(names)).rounded()
     exposures = exposure_from_sums(sums, len(groups), threshold=options.threshold)
     check_exposures(exposures, list(names.index), groups, threshold=options.threshold)
     people = math.fsum(part.people for part in partials)
@@ -233,7 +233,7 @@ def combine(partials: Sequence[Partial], groups: Sequence[str], options: Options
     interactions = None
     if options.interactions:
         interactions = interactions_from_sums(
-            merge(pairs, places, len(names)).rounded(), len(groups), threshold=options.threshold
+            merged_regions(pairs, places, len(names)).rounded(), len(groups), threshold=options.threshold
         )
     return Found(
         names=names,
@@ -245,15 +245,3 @@ def combine(partials: Sequence[Partial], groups: Sequence[str], options: Options
         tracts=sum(part.tracts for part in partials),
         tracts_outside=sum(part.tracts_outside for part in partials),
     )
-
-
-def merge(parts: Sequence[ExactSums], regions: Sequence[np.ndarray], n_regions: int) -> ExactSums:
-    """Merge sums of different regions: part p's region r is `regions[p][r]` of all."""
-    lowest = min(part.lowest for part in parts)
-    n_digits = max(part.lowest + part.digits.shape[2] for part in parts) - lowest
-    digits = np.zeros((n_regions, parts[0].digits.shape[1], n_digits), dtype=np.int64)
-    for part, region in zip(parts, regions, strict=True):
-        start = part.lowest - lowest
-        # A region occurs once in a part.
-        digits[region, :, start : start + part.digits.shape[2]] += part.digits
-    return ExactSums(digits, lowest)

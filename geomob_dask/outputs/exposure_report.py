@@ -17,6 +17,7 @@ from bokeh.models import ColumnDataSource, CustomJSTickFormatter, NumeralTickFor
 from bokeh.plotting import figure
 from rich.console import Console
 
+from geomob_dask.frames.exposure import Reported
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import FAIR_CV, GOOD_CV
 from geomob_dask.outputs import maps
@@ -25,7 +26,7 @@ from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import ACCENT, CATEGORIES, DEPRIVATION, MISSING, SOFT
 from geomob_dask.outputs.plots import hover, legend, plain_figure
 from geomob_dask.runs.display import display_polygons
-from geomob_dask.runs.exposure import Prepared, Reported, result, stored_report
+from geomob_dask.runs.exposure import Prepared, result, stored_report
 from geomob_dask.store import Store
 
 _QUALITY = {

@@ -7,19 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import distributed
-import numpy as np
 import pandas as pd
 from dask.delayed import Delayed
 from rich.console import Console
 
-from geomob_dask.errors import InputError
-from geomob_dask.frames.exposure_tables import exposure_table
+from geomob_dask.frames.exposure import Reported
+from geomob_dask.frames.exposure_tables import exposure_summary, exposure_table, interaction_table
 from geomob_dask.frames.groups import group_counts
 from geomob_dask.lift import exposure as lift
 from geomob_dask.lift.tasks import Run
-from geomob_dask.metrics.checks_exposure import check_reported_totals
-from geomob_dask.metrics.exposure import Interactions
-from geomob_dask.metrics.quality import Reason
 from geomob_dask.runs.commits import commit_all
 from geomob_dask.runs.execute import Carry, on
 from geomob_dask.runs.plan import EachState, Output, Plan
@@ -215,49 +211,6 @@ def _output(state: str, part: Part, regions: Regions) -> Output:
     return Output(state, tuple(one.key for one in read), sum(one.size for one in read))
 
 
-@dataclass(frozen=True)
-class Reported:
-    """Totals reported for the regions themselves.
-
-    Parameters
-    ----------
-    people : Series
-        By region.
-    tolerance : float
-        Largest relative difference of interpolated totals.
-    least : float
-        Regions with fewer reported people are not compared.
-    """
-
-    people: pd.Series
-    tolerance: float = 0.05
-    least: float = 0.0
-
-    def check(self, interpolated: pd.Series) -> None:
-        """Compare the people of regions with those reported.
-
-        Raises
-        ------
-        RunError
-            Naming the region that is farthest off.
-        InputError
-            If no total is of any of the regions.
-        """
-        reported = self.people.reindex(interpolated.index)
-        if reported.notna().sum() == 0:
-            raise InputError(
-                f"reported totals: none of their regions ({', '.join(self.people.index[:3])}, …) is among "
-                f"{', '.join(interpolated.index[:3])}, …; expected the same codes"
-            )
-        check_reported_totals(
-            interpolated.to_numpy(np.float64),
-            reported.to_numpy(np.float64),
-            list(interpolated.index),
-            tolerance=self.tolerance,
-            least=self.least,
-        )
-
-
 def execute(
     store: Store,
     prepared: Sequence[Prepared],
@@ -368,7 +321,7 @@ class _Written:
 def _write(store: Store, item: Prepared, number: int, partials: Sequence[Sequence[lift.Partial]]) -> _Written:
     groups = tuple(group.name for group in item.edition.groups)
     found = lift.combine([by_state[number] for by_state in partials], groups, item.request.options)
-    table = result_table(found, item.request.options)
+    table = exposure_table(found.exposures, found.names, found.groups, item.request.options.mode)
     exposures = store.put(item.plan.collection, item.part, table)
     interactions = None
     if found.interactions is not None:
@@ -377,52 +330,15 @@ def _write(store: Store, item: Prepared, number: int, partials: Sequence[Sequenc
     return _Written(exposures, interactions, table["people_count"], report(found))
 
 
-def result_table(found: lift.Found, options: lift.Options) -> pd.DataFrame:
-    """Return exposures as they are stored: index ``region``, its name, the mode, and the columns of each group."""
-    table = exposure_table(found.exposures, "region", list(found.names.index), found.groups).set_index("region")
-    table.insert(0, "region_name", found.names.to_numpy())
-    table.insert(1, "mode", str(options.mode))
-    return table.astype({"region_name": "str", "mode": "str"})
-
-
-def interaction_table(found: Interactions, regions: Sequence[str], groups: Sequence[str]) -> pd.DataFrame:
-    """Return a row for each region and ordered pair: the share of ``other`` around the average person of ``group``."""
-    n_groups = len(groups)
-    index = pd.Index(np.repeat(np.asarray(regions, dtype=object), n_groups**2), dtype="str", name="region")
-    columns = {
-        "group": np.tile(np.repeat(np.asarray(groups, dtype=object), n_groups), len(regions)),
-        "other": np.tile(np.asarray(groups, dtype=object), len(regions) * n_groups),
-        "interaction": found.value.ravel(),
-        "interaction_se": found.se.ravel(),
-        "interaction_lb": found.lower.ravel(),
-        "interaction_ub": found.upper.ravel(),
-    }
-    return pd.DataFrame(columns, index=index).astype({"group": "str", "other": "str"})
-
-
 def report(found: lift.Found) -> dict[str, Any]:
     """Return what an analyst wants to know of a result."""
-    exposures = found.exposures
-    by_group = {}
-    for place, group in enumerate(found.groups):
-        value, quality, reason = (column[:, place] for column in (exposures.value, exposures.quality, exposures.reason))
-        known = value[~np.isnan(value)]
-        by_group[group] = {
-            "known": len(known),
-            "quartiles": np.quantile(known, [0.25, 0.5, 0.75]).tolist() if len(known) else None,
-            "quality": [int((quality == grade).sum()) for grade in (1, 2, 3)],
-            "reasons": {
-                Reason(code).words: [int(count), found.names.index[reason == code][:3].tolist()]
-                for code, count in zip(*np.unique(reason[reason > 0], return_counts=True), strict=True)
-            },
-        }
     return {
         "regions": len(found.names),
         "tracts": found.tracts,
         "tracts_outside": found.tracts_outside,
         "people": found.people,
         "people_outside": found.outside,
-        "groups": by_group,
+        "groups": exposure_summary(found.exposures, found.names.index, found.groups),
     }
 
 

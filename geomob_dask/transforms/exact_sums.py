@@ -9,7 +9,7 @@ the result is the correctly rounded sum, the one `math.fsum` gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -121,6 +121,26 @@ class ExactSums:
 def merged(parts: Iterable[ExactSums]) -> ExactSums:
     """Merge the sums of several partitions, in any order."""
     return reduce(ExactSums.__add__, parts)
+
+
+def merged_regions(parts: Sequence[ExactSums], regions: Sequence[Integers], n_regions: int) -> ExactSums:
+    """Merge sums over different regions.
+
+    Parameters
+    ----------
+    parts : sequence of ExactSums
+        Of the same columns.
+    regions : sequence of shape (n_regions of the part,), integers in [0, n_regions)
+        For each part, the places of its regions among all; each occurs once in a part.
+    n_regions : int
+    """
+    lowest = min(part.lowest for part in parts)
+    n_digits = max(part.lowest + part.digits.shape[2] for part in parts) - lowest
+    digits = np.zeros((n_regions, parts[0].digits.shape[1], n_digits), dtype=np.int64)
+    for part, region in zip(parts, regions, strict=True):
+        start = part.lowest - lowest
+        digits[region, :, start : start + part.digits.shape[2]] += part.digits
+    return ExactSums(digits, lowest)
 
 
 def region_sums(values: Floats, region: Integers, n_regions: int) -> Floats:

@@ -1,13 +1,15 @@
+import dask_geopandas
 import geopandas as gpd
 import numpy as np
 import oracles_exposure as oracle
+import pandas as pd
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import GeometryError, InputError, RunError
-from geomob_dask.frames.overlay import crosswalk_by_area
+from geomob_dask.frames.overlay import area_weights
 from geomob_dask.transforms import crosswalk as cw
 from geomob_dask.transforms.exact_sums import ExactSums, merged
 
@@ -171,12 +173,33 @@ def test_polygons_without_areas_are_named(tracts, places, message):
 
 
 def test_layers_in_degrees_are_projected_where_they_say_so():
-    tracts = gpd.GeoDataFrame({"geoid": ["39001000100"]}, geometry=[shapely.box(-83, 40, -82, 41)], crs="EPSG:4269")
-    places = gpd.GeoDataFrame({"GEOID": ["3900001"]}, geometry=[shapely.box(-83, 40, -82, 40.5)], crs="EPSG:4326")
-    table = crosswalk_by_area(tracts, places)
-    assert table[["geoid", "region"]].to_numpy().tolist() == [["39001000100", "3900001"]]
+    tracts = gpd.GeoDataFrame(geometry=[shapely.box(-83, 40, -82, 41)], index=["39001000100"], crs="EPSG:4269")
+    places = gpd.GeoDataFrame(geometry=[shapely.box(-83, 40, -82, 40.5)], index=["3900001"], crs="EPSG:4326")
+    table = area_weights(tracts, places)
+    assert list(table["region"].items()) == [("39001000100", ""), ("39001000100", "3900001")]
     # The southern half of a cell of the sphere is the larger one.
-    assert 0.501 < table["afact"][0] < 0.505
-    assert table["afact2"][0] == pytest.approx(1)
-    with pytest.raises(GeometryError, match=r"regions: no coordinate system is given"):
-        crosswalk_by_area(tracts, places.set_crs(None, allow_override=True))
+    assert 0.501 < table["afact"].iloc[1] < 0.505
+    assert table["afact"].sum() == pytest.approx(1)
+    assert table["afact2"].iloc[1] == pytest.approx(1)
+    with pytest.raises(GeometryError, match="regions"):
+        area_weights(tracts, places.set_crs(None, allow_override=True))
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 4])
+def test_weights_of_any_partitions_are_those_of_the_whole(partitions):
+    tracts, places = squares()
+    outlines = gpd.GeoDataFrame({"people": 1}, geometry=tracts, index=[7, 8, 9, 11])
+    regions = gpd.GeoDataFrame({"region_name": ["Town", "Village"]}, geometry=places, index=[1, 2])
+    whole = area_weights(outlines, regions)
+    assert list(whole["region"].items()) == [(7, "1"), (8, "2"), (9, ""), (9, "1"), (11, "")]
+    assert whole["region_name"].tolist() == ["Town", "Village", "", "Town", ""]
+    lazy = area_weights(dask_geopandas.from_geopandas(outlines, npartitions=partitions), regions)
+    pd.testing.assert_frame_equal(lazy._meta, whole.iloc[:0])
+    pd.testing.assert_frame_equal(lazy.compute(scheduler="synchronous"), whole, check_exact=True)
+
+
+def test_slivers_are_left_out_and_go_to_no_region():
+    tracts, places = squares()
+    outlines = gpd.GeoDataFrame(geometry=tracts, index=list("abcd"))
+    found = area_weights(outlines, gpd.GeoDataFrame(geometry=places, index=["1", "2"]), least=0.6)
+    assert list(found["region"].items()) == [("a", "1"), ("b", "2"), ("c", ""), ("d", "")]

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 
 from geomob_dask.errors import InputError
-from geomob_dask.frames.overlay import link_tracts
 from geomob_dask.sources.geocorr import check_years_agree, read_geocorr
 
 HEADER = '"county","tract","state","placefp","pop10","afact","AFACT2"'
@@ -89,15 +88,6 @@ def crosswalk():
             "afact2": [np.nan, 0.25, 0.75, 1.0],
         }
     )
-
-
-def test_links_follow_the_tables_rows_and_leave_strangers_out():
-    links, regions, overlap = link_tracts(crosswalk(), np.array(["39001000200", "39001000300", "39001000100"]))
-    assert regions == ["3900100"]
-    assert links.source.tolist() == [2, 0]
-    assert links.target.tolist() == [0, 0]
-    assert links.share.tolist() == [0.8, 1.0]
-    assert overlap.tolist() == [0.25, 0.75]
 
 
 def test_a_crosswalk_of_another_year_is_named():

@@ -53,9 +53,14 @@ def test_interpolated_totals_are_compared_with_reported_ones():
         checks.check_reported_totals(np.array([np.nan, 7.0, 10.0]), reported, ["a", "b", "c"])
 
 
-def test_wide_table_has_a_row_a_region(found):
-    table = exposure_table(found, "county", REGIONS, GROUPS)
-    assert table["county"].tolist() == REGIONS
+NAMES = pd.Series(["Adams", ""], index=pd.Index(REGIONS, dtype="str", name="region"), dtype="str")
+
+
+def test_wide_table_has_one_row_per_region(found):
+    table = exposure_table(found, NAMES, GROUPS, "corrected")
+    assert table.index.tolist() == REGIONS
+    assert table["region_name"].tolist() == ["Adams", ""]
+    assert set(table["mode"]) == {"corrected"}
     assert table["black_nh_exposure_reason"].tolist() == ["", "suppressed: too few people of the group"]
     assert table["black_nh_count"].tolist() == [100, 12]
     assert table["tracts"].tolist() == [2, 1]
@@ -63,7 +68,7 @@ def test_wide_table_has_a_row_a_region(found):
 
 
 def test_long_table_is_the_published_form(found):
-    wide = exposure_table(found, "county", REGIONS, GROUPS).set_index("county")
+    wide = exposure_table(found, NAMES, GROUPS, "corrected")
     labels = dict(zip(GROUPS, ["Black", "White"], strict=True))
     table = long_table(wide, "county", labels, year=2018, subgroup_type="race-ethnicity")
     assert list(table) == ["year", "state", "county", *LONG_COLUMNS]

@@ -10,12 +10,13 @@ from rich.console import Console
 from stores import contents
 
 from geomob_dask.errors import CountsError, InputError, RunError
+from geomob_dask.frames.exposure import Reported
 from geomob_dask.frames.groups import group_counts
 from geomob_dask.lift.exposure import Options
 from geomob_dask.lift.tasks import Run
 from geomob_dask.metrics.exposure import exposure_by_region
 from geomob_dask.runs import exposure
-from geomob_dask.runs.exposure import Reported, Request, execute, prepare, result
+from geomob_dask.runs.exposure import Request, execute, prepare, result
 from geomob_dask.runs.ingest import ingest_measures
 from geomob_dask.runs.regions import ingest_regions
 from geomob_dask.sources.groups import find_grouping
