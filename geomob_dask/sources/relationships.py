@@ -107,11 +107,16 @@ def _joined_water() -> frozenset[str]:
 
 def plain_codes(geoids: pd.Index, tracts: str) -> pd.Index:
     """Return keys in the newest codes of their polygons, so that tables of either code meet."""
-    newest = [name for name, one in registry().vintages.items() if one.tracts == tracts][-1]
-    table = recoding(newest)
-    table = table[table["kind"] != "water"]
+    table = newest_codes(tracts)
     codes = dict(zip(table["source"], table["target"], strict=True))
     return pd.Index([codes.get(key, key) for key in geoids], dtype="str", name=geoids.name)
+
+
+def newest_codes(tracts: str) -> pd.DataFrame:
+    """Return the older and the newest code (``source``, ``target``) of tracts of these polygons that have two."""
+    newest = [name for name, one in registry().vintages.items() if one.tracts == tracts][-1]
+    table = recoding(newest)
+    return table.loc[table["kind"] != "water", ["source", "target"]]
 
 
 # A file to its links -----------------------------------------------------------------------------

@@ -192,6 +192,35 @@ def only_sources(links: Links, n_targets: int) -> Integers:
     return found
 
 
+@dataclass(frozen=True)
+class Origins:
+    """The sources of every target.
+
+    Attributes
+    ----------
+    count : shape (n_targets,)
+    first, absent : shape (n_targets,)
+        The first source, and the first that has no row; −1 where there is none.
+    """
+
+    count: Integers
+    first: Integers
+    absent: Integers
+
+    @classmethod
+    def of(cls, links: Links, n_targets: int, n_rows: int) -> Origins:
+        """Return the sources of links, of which those from `n_rows` on have no row."""
+        linked = links.share > 0
+        source, target = links.source[linked][::-1], links.target[linked][::-1]
+        first = np.full(n_targets, -1, dtype=np.int64)
+        absent = first.copy()
+        # Backwards: the first of them is written last.
+        first[target] = source
+        gone = source >= n_rows
+        absent[target[gone]] = source[gone]
+        return cls(np.bincount(target, minlength=n_targets), first, absent)
+
+
 def carry_over(values: Floats, moes: Floats, links: Links, n_targets: int) -> tuple[Converted, Integers]:
     """Carry medians, indices and other numbers that do not add up from a source to the one target that it is.
 
