@@ -119,11 +119,29 @@ def opportunity_index(
     near: Near | None = None,
 ) -> Index:
     """Return the index with the moments and ranks behind it; parameters as `opportunity`."""
+    rows, pairs = rows_and_pairs(tracts, measures, edges, definition)
+    return index_of(rows, pairs, definition, steps=steps, reference=reference, near=near)
+
+
+def rows_and_pairs(tracts: Any, measures: Any, edges: Any, definition: Definition) -> tuple[Any, Any]:
+    """Return the tracts that take part, or why they do not, and the edges of those that do; both with integer keys."""
     check_columns(measures.columns, definition)
     tracts, measures, edges = aligned(tracts=tracts, measures=measures, edges=edges)
     # Names that a store's measures may lack: polygons and edges are read for their keys.
     rows = own_rows(_rows, measures, tracts, meta=lambda: _no_rows(definition), definition=definition)
-    pairs = own_rows(_pairs, edges, rows, meta=_no_pairs, rook=definition.parameters.contiguity == "rook")
+    return rows, own_rows(_pairs, edges, rows, meta=_no_pairs, rook=definition.parameters.contiguity == "rook")
+
+
+def index_of(
+    rows: Any,
+    pairs: Any,
+    definition: Definition,
+    *,
+    steps: bool = False,
+    reference: Reference | None = None,
+    near: Near | None = None,
+) -> Index:
+    """Return the index of what `rows_and_pairs` returns."""
     far = halo(own_rows(_offered, rows, pairs, meta=lambda: _no_offer(definition), definition=definition), near)
     imputed = own_rows(_imputed, rows, pairs, far, meta=lambda: _no_imputed(definition), definition=definition)
     scored = RECIPES[definition.parameters.recipe](imputed, definition, reference)
@@ -159,12 +177,11 @@ def _rows(measures: pd.DataFrame, tracts: pd.DataFrame, *, definition: Definitio
     if text and len(measures):
         raise DefinitionError(f"definition {definition.name!r}: column {', '.join(text)} holds text, expected numbers")
     known, polygons = to_codes(measures.index), to_codes(tracts.index)
+    # A union of equal indexes keeps their order; rows are looked up in sorted keys.
+    keys = known.union(polygons).sort_values()
+    excluded = np.where(keys.isin(known), "", NO_MEASURES)
     if definition.parameters.uses_neighbors:
-        keys = known.union(polygons)
-        excluded = np.where(keys.isin(known), np.where(keys.isin(polygons), "", NO_POLYGON), NO_MEASURES)
-    else:
-        keys = known.union(polygons)
-        excluded = np.where(keys.isin(known), "", NO_MEASURES)
+        excluded = np.where(keys.isin(known) & ~keys.isin(polygons), NO_POLYGON, excluded)
     values = measures.set_axis(known).reindex(keys)
     rows = pd.DataFrame(
         values[names].to_numpy(float) * np.array(definition.directions, dtype=float), index=keys, columns=names
@@ -174,7 +191,8 @@ def _rows(measures: pd.DataFrame, tracts: pd.DataFrame, *, definition: Definitio
     return rows
 
 
-def _included(rows: pd.DataFrame) -> pd.DataFrame:
+def included(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the tracts that take part."""
     return rows[(rows["excluded "] == "").to_numpy()]
 
 
@@ -186,12 +204,12 @@ def _pairs(edges: pd.DataFrame, rows: pd.DataFrame, *, rook: bool) -> pd.DataFra
     # Frames without edges have no column either where a frame in memory is empty.
     neighbor = codes_like(edges["neighbor"], focal) if "neighbor" in edges else focal[:0].to_numpy()
     pairs = pd.DataFrame({"neighbor": neighbor}, index=focal.rename("focal"))
-    return pairs[rows_of(_included(rows).index.to_numpy(), focal.to_numpy()) >= 0]
+    return pairs[rows_of(included(rows).index.to_numpy(), focal.to_numpy()) >= 0]
 
 
 def _offered(rows: pd.DataFrame, pairs: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
     """Return the rows near other partitions; those with a neighbor there list all their neighbors."""
-    own = _included(rows)
+    own = included(rows)
     keys, focal, neighbor = own.index.to_numpy(), pairs.index.to_numpy(), pairs["neighbor"].to_numpy()
     found = band(keys, focal, neighbor)
     offered = own.iloc[found.rows][list(definition.measures)].copy()
@@ -216,7 +234,7 @@ def _neighborhood(own: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame) -> 
 
 def _imputed(rows: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
     """Return the measures imputed from neighbors, tracts without people blanked; how each value was found."""
-    own, names = _included(rows), list(definition.measures)
+    own, names = included(rows), list(definition.measures)
     observed = own[names].to_numpy()
     if definition.parameters.imputes:
         around = _neighborhood(own, pairs, far)
@@ -231,7 +249,7 @@ def _imputed(rows: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame, *, defi
 
 
 def _offered_scores(scores: pd.DataFrame, rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    keys = _included(rows).index.to_numpy()
+    keys = included(rows).index.to_numpy()
     return scores.iloc[band(keys, pairs.index.to_numpy(), pairs["neighbor"].to_numpy()).rows]
 
 
@@ -239,7 +257,7 @@ def _filled(
     scores: pd.DataFrame, rows: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame, far_scores: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the scores, those that are missing filled with the neighbors' mean."""
-    around = _neighborhood(_included(rows), pairs, far)
+    around = _neighborhood(included(rows), pairs, far)
     own = scores.to_numpy()
     values = around.gather(own, far_scores.index.to_numpy(), far_scores.to_numpy())
     return scores.set_axis(scores.index).assign(
@@ -285,7 +303,7 @@ def _index(
     """Return the rows of one partition, those that took no part included."""
     piece = dict(zip(pieces, frames, strict=True))
     rows, imputed = piece["rows"], piece["imputed"]
-    own = _included(rows)
+    own = included(rows)
     domains, measures = list(definition.domains), list(definition.measures)
     before, scores = piece["before"].to_numpy(), piece["scores"].to_numpy()
     deprived = piece["overall"].to_numpy()[:, 0] if "overall" in piece else index.deprivation(scores)
