@@ -24,7 +24,7 @@ from rich.console import Console
 from geomob_dask.cluster import connect
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.metrics.segregation_gini import gini
-from geomob_dask.metrics.segregation_sums import RegionSums
+from geomob_dask.metrics.segregation_units import RegionUnits
 from geomob_dask.runs import segregation
 from geomob_dask.runs.income import ingest_brackets
 from geomob_dask.runs.people import Universe
@@ -84,11 +84,11 @@ def line(name: str, *figures: str) -> None:
 
 
 def kernels(counts: np.ndarray, region: np.ndarray) -> tuple[dict[bool, float], dict[str, np.ndarray]]:
-    indices = [index for index in INDICES.values() if index.kind == "multi-group" and index.needs in ("sums", "units")]
+    indices = [index for index in INDICES.values() if index.kind == "multi-group"]
 
     def all_of_them(exact: bool) -> dict[str, np.ndarray]:
-        sums = RegionSums.of(counts, region, exact=exact)
-        return {index.name: index.evaluate(sums) for index in indices}
+        units = RegionUnits.of(counts, region, exact=exact)
+        return {index.name: index.of(units) for index in indices}
 
     times = {exact: cpu(lambda: all_of_them(exact), 7) for exact in (True, False)}  # noqa: B023
     name = f"kernels, all {len(indices)} multi-group indices together"

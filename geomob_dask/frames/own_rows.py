@@ -19,6 +19,12 @@ def is_lazy(frame: Any) -> bool:
     return isinstance(frame, (dd.DataFrame, dd.Series, dd.Index))
 
 
+def empty_of(frame: Any) -> pd.DataFrame:
+    """Return a frame's columns and types without rows; nothing is computed."""
+    empty: pd.DataFrame = frame._meta if is_lazy(frame) else frame.iloc[:0]
+    return empty
+
+
 def own_rows(
     function: Callable[..., pd.DataFrame],
     frame: Any,

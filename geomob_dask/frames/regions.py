@@ -10,7 +10,7 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.keys import to_text
-from geomob_dask.frames.own_rows import Frame, is_lazy, own_rows
+from geomob_dask.frames.own_rows import Frame, empty_of, is_lazy, own_rows
 from geomob_dask.sources.geocorr import check_years_agree
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.regions import COLUMNS
@@ -65,17 +65,16 @@ def regions_of(measures: Any, by: str | Frame, *, name: str = "table") -> Any:
     """
     if isinstance(by, str):
         check_by(by, measures.columns)
-        return own_rows(tract_regions, measures, meta=lambda: tract_regions(_empty(measures), by=by), by=by)
+        return own_rows(tract_regions, measures, meta=lambda: tract_regions(empty_of(measures), by=by), by=by)
     table = by
     if is_lazy(measures) or is_lazy(table):
-        if _short_keys(table):
+        if short_keys(table):
             # Keys of counties lie between other divisions than those of tracts: each partition gets all of them.
             table = table.repartition(npartitions=1) if is_lazy(table) and not _same(measures, table) else table
         else:
             measures, table = aligned(measures=measures, regions=table)
-    return own_rows(
-        tract_regions, measures, table, meta=lambda: tract_regions(_empty(measures), _empty(table), by=name), by=name
-    )
+    empty = empty_of(measures), empty_of(table)
+    return own_rows(tract_regions, measures, table, meta=lambda: tract_regions(*empty, by=name), by=name)
 
 
 def check_by(by: str, columns: Any) -> None:
@@ -139,7 +138,7 @@ def _from_table(table: pd.DataFrame, tracts: pd.Index, by: str) -> pd.DataFrame:
         return _nested(tracts[:0], "")
     check_same_codes(keys, texts, left_name="measures", right_name=f"regions {by}", convert=_CONVERT)
     table = table.set_axis(texts)
-    found = (_from_counties if _short_keys(table) else _from_tracts)(table, keys, by)
+    found = (_from_counties if short_keys(table) else _from_tracts)(table, keys, by)
     if tracts.dtype != keys.dtype:
         found = found.set_axis(tracts[keys.get_indexer(found.index)])
     return found.rename_axis("geoid").astype(_TEXT)
@@ -189,7 +188,7 @@ def _are_tracts(keys: pd.Index) -> bool:
     return str(keys[0]).isdigit() and len(str(keys[0])) == _TRACT
 
 
-def _short_keys(table: Frame) -> bool:
+def short_keys(table: Frame) -> bool:
     """Return whether keys are those of counties, or divisions those of states."""
     keys = [key for key in table.divisions if key != "~"] if is_lazy(table) else table.index[:1]
     return len(keys) > 0 and all(isinstance(key, str) and len(key) <= _COUNTY for key in keys)
@@ -197,7 +196,3 @@ def _short_keys(table: Frame) -> bool:
 
 def _same(measures: Any, table: Any) -> bool:
     return is_lazy(measures) and bool(measures.divisions == table.divisions)
-
-
-def _empty(frame: Any) -> pd.DataFrame:
-    return frame._meta if is_lazy(frame) else frame.iloc[:0]

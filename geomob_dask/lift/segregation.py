@@ -36,9 +36,9 @@ from geomob_dask.metrics.segregation_inference import (
     p_value,
 )
 from geomob_dask.metrics.segregation_multi_group import information_theory, mutual_information
-from geomob_dask.metrics.segregation_proximity import proximity_term, proximity_weights
 from geomob_dask.metrics.segregation_spatial import environment, neighborhood_weights
 from geomob_dask.metrics.segregation_sums import RegionSums, Units, partial_sums
+from geomob_dask.metrics.segregation_units import RegionUnits
 from geomob_dask.metrics.wasserstein import (
     divergence_wasserstein_mixture,
     scaled_wasserstein,
@@ -222,7 +222,7 @@ def evaluate_sums(totals: Totals, parts: Sequence[PartialSums], indices: Sequenc
         for term in terms_of(indices)
     }
     sums = RegionSums(totals.counts, sums=gathered)
-    return {index.name: index.evaluate(sums) for index in indices}
+    return {index.name: index.function(sums) for index in indices}
 
 
 def _units(block: Block, totals: Totals) -> tuple[Integers, Units]:
@@ -432,59 +432,22 @@ def gather(regions: Sequence[str], blocks: Sequence[Block]) -> Gathered:
 
 def evaluate_gathered(gathered: Gathered, indices: Sequence[SegregationIndex], cutoff: float) -> Values:
     """Return indices that need all units of a region at once, each of shape (n_regions, …)."""
-    units, codes, n = gathered.units, gathered.codes, len(gathered.regions)
-    values: Values = {}
-    for index in indices:
-        if index.needs == "units":
-            values[index.name] = index.function(units.counts, codes, n)
-        elif index.needs == "areas":
-            values[index.name] = _blanked(index.function(units.counts, np.nan_to_num(_land(units)), codes, n), gathered)
-        elif index.needs == "proximity":
-            values[index.name] = _proximity(gathered, index, cutoff)
-        elif index.needs == "paths":
-            values[index.name] = index.function(units.counts, _paths(gathered))
-    return values
+    units = _as_units(gathered.units, gathered.codes, len(gathered.regions), cutoff)
+    return {index.name: index.of(units) for index in indices}
 
 
-def _land(units: Block) -> Floats:
-    if units.land is None:
-        raise DefinitionError("indices of concentration and proximity need polygons, found none")
-    return units.land
-
-
-def _blanked(values: Floats, gathered: Gathered) -> Floats:
-    """Make regions missing that have people where there is no polygon."""
-    lacking = np.isnan(_land(gathered.units)) & (gathered.units.counts.sum(axis=1) > 0)
-    blank = np.bincount(gathered.codes, weights=lacking, minlength=len(gathered.regions)) > 0
-    return np.where(blank[:, None], np.nan, values)
-
-
-_EARTH_KM = 6371.0088
-
-
-def _proximity(gathered: Gathered, index: SegregationIndex, cutoff: float) -> Floats:
-    units = gathered.units
-    land, degrees = _land(units), np.nan_to_num(units.points if units.points is not None else np.zeros((0, 2)))
-    values = np.full((len(gathered.regions), units.counts.shape[1]), np.nan)
-    for region in range(len(gathered.regions)):
-        rows = np.flatnonzero((gathered.codes == region) & ~np.isnan(land))
-        if not rows.size:
-            continue
-        # Distances within a region: degrees as kilometres at its middle latitude.
-        middle = np.radians(degrees[rows, 1].mean())
-        points = np.radians(degrees[rows]) * _EARTH_KM * np.array([np.cos(middle), 1.0])
-        alone = np.zeros(len(rows), dtype=np.int64)
-        counts = units.counts[rows]
-        weights = proximity_weights(points, land[rows], alone, cutoff)
-        values[region] = index.function(RegionSums.of(counts, alone), proximity_term(weights, counts))[0]
-    return _blanked(values, gathered)
-
-
-def _paths(gathered: Gathered) -> Integers:
-    units = gathered.units
-    levels = units.levels if units.levels is not None else np.zeros((len(units.geoids), 0), dtype=object)
-    inner = [np.unique(levels[:, place].astype("U"), return_inverse=True)[1] for place in range(levels.shape[1])]
-    return np.column_stack([gathered.codes, *inner, np.arange(len(units.geoids))]).astype(np.int64)
+def _as_units(units: Block, codes: Integers, n_regions: int, cutoff: float = 15.0) -> RegionUnits:
+    return RegionUnits(
+        units.counts,
+        codes,
+        n_regions,
+        land=units.land,
+        points=units.points,
+        levels=units.levels,
+        adjacency=None if units.edges is None else _adjacency(units),
+        standard_errors=units.standard_errors,
+        cutoff=cutoff,
+    )
 
 
 # Inference -----------------------------------------------------------------------------------
@@ -513,12 +476,12 @@ def _errors(units: Block) -> Floats:
 
 def can_be_drawn(index: SegregationIndex) -> bool:
     """Tell whether an index is computed over random draws."""
-    return index.needs in ("sums", "units", "environment", "areas")
+    return index.strategy.drawable
 
 
 def is_spatial(index: SegregationIndex) -> bool:
     """Tell whether an index looks at where units lie: others are the same however units change places."""
-    return index.needs in ("environment", "areas", "proximity")
+    return index.strategy.spatial
 
 
 @dataclass(frozen=True)
@@ -560,36 +523,16 @@ def draw(gathered: Gathered, asked: Draws, numbers: Sequence[int]) -> Values:
 
 def _evaluation(units: Block, indices: Sequence[SegregationIndex]) -> Evaluation:
     """Return the evaluation of indices over draws of one region's units."""
-    plain = evaluation({i.name: _of_draws(i, units) for i in indices if i.needs != "environment"})
-    spatial = {index.name: index.evaluate for index in indices if index.needs == "environment"}
-    if not spatial:
-        return plain
-    with_neighbors = evaluation(spatial, _weights(units))
-    return lambda tables: {**plain(tables), **with_neighbors(tables)}
+    alone = _as_units(units, np.zeros(len(units.geoids), dtype=np.int64), 1)
+    return evaluation({index.name: index.of for index in indices}, alone)
 
 
-def _of_draws(index: SegregationIndex, units: Block) -> Callable[[RegionSums], Floats]:
-    if index.needs != "areas":
-        return index.evaluate
-    land = _land(units)
-    if np.isnan(land).any():
-        shape = units.counts.shape[1]
-        return lambda sums: np.full((len(sums.totals), shape), np.nan)
-
-    def of_draws(sums: RegionSums) -> Floats:
-        drawn = sums.units
-        return index.function(drawn.counts, np.tile(land, len(sums.totals)), drawn.region, len(sums.totals))
-
-    return of_draws
-
-
-def _weights(units: Block) -> sparse.csr_array:
+def _adjacency(units: Block) -> sparse.csr_array:
     keys, edges = pd.Index(units.geoids), _edges(units)
     focal, neighbor = keys.get_indexer(edges.focal), keys.get_indexer(edges.neighbor)
     inside = (focal >= 0) & (neighbor >= 0)
     shape = (len(keys), len(keys))
-    adjacency = sparse.csr_array((np.ones(int(inside.sum())), (focal[inside], neighbor[inside])), shape=shape)
-    return neighborhood_weights(adjacency, np.zeros(len(keys), dtype=np.int64))
+    return sparse.csr_array((np.ones(int(inside.sum())), (focal[inside], neighbor[inside])), shape=shape)
 
 
 def infer(

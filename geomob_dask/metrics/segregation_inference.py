@@ -11,7 +11,9 @@ from scipy.sparse import csr_array
 from geomob_dask.errors import CountsError
 from geomob_dask.metrics.counts import Floats, Integers, checked_counts, quotient, shares
 from geomob_dask.metrics.segregation_draws import DrawKey, Sampler
+from geomob_dask.metrics.segregation_spatial import neighborhood_weights
 from geomob_dask.metrics.segregation_sums import RegionSums
+from geomob_dask.metrics.segregation_units import RegionUnits
 from geomob_dask.transforms.exact_sums import region_sums
 
 # Takes draws of shape (n_draws, n_units, n_groups), returns values with draws first.
@@ -20,23 +22,33 @@ Evaluation = Callable[[Floats], dict[str, Floats]]
 _CELLS = 10_000_000
 
 
-def evaluation(indices: Mapping[str, Callable[[RegionSums], Floats]], weights: csr_array | None = None) -> Evaluation:
-    """Return the evaluation of several indices over many draws at once: each draw is a region of its own.
+def evaluation(indices: Mapping[str, Callable[[RegionUnits], Floats]], units: RegionUnits) -> Evaluation:
+    """Return the evaluation of several indices over many draws of one region: each draw is a region of its own.
 
     Parameters
     ----------
-    indices : dict of name to function of RegionSums
-        They share the sums they have in common.
-    weights : shape (n_units, n_units), optional
-        For spatial indices: environments of the units, drawn anew with their counts.
+    indices : dict of name to function of RegionUnits
+        Such as ``index.of`` of the catalogue. They share the sums they have in common.
+    units : RegionUnits
+        The units of one region in the order of the draws, with the land and neighbors that indices need.
     """
+    weights = None if units.adjacency is None else neighborhood_weights(units.adjacency, units.region)
+    land = units.land
+    if land is not None and np.isnan(land).any():
+        # Draws may put people where no land is known.
+        land = np.full(len(land), np.nan)
 
     def evaluate(tables: Floats) -> dict[str, Floats]:
         n_draws, n_units, n_groups = tables.shape
-        draw = np.repeat(np.arange(n_draws), n_units)
-        environment = None if weights is None else _environments(tables, weights).reshape(-1, n_groups)
-        sums = RegionSums.of(tables.reshape(-1, n_groups), draw, n_draws, environment=environment, exact=False)
-        return {name: index(sums) for name, index in indices.items()}
+        drawn = RegionUnits(
+            tables.reshape(-1, n_groups),
+            np.repeat(np.arange(n_draws), n_units),
+            n_draws,
+            land=None if land is None else np.tile(land, n_draws),
+            around=None if weights is None else _environments(tables, weights).reshape(-1, n_groups),
+            exact=False,
+        )
+        return {name: index(drawn) for name, index in indices.items()}
 
     return evaluate
 
@@ -201,6 +213,11 @@ def mutual_information_bias(
     people = sums.people[:, 0]
     excess = region_sums(of_units, codes, len(sums.totals)) - of_groups + quotient(variances.sum(axis=1), people)
     return quotient(excess, 2.0 * people)
+
+
+def bias_of_mutual_information(units: RegionUnits) -> Floats:
+    """Return the bias of M of each region, from margins of error where there are any."""
+    return mutual_information_bias(units.counts, units.region, units.n_regions, standard_errors=units.standard_errors)
 
 
 def _environments(tables: Floats, weights: csr_array) -> Floats:

@@ -6,11 +6,11 @@ units' divergences, weighted by their people, is M. Shares against the region ar
 
 from __future__ import annotations
 
-from geomob_dask.metrics.counts import Floats, quotient
-from geomob_dask.metrics.segregation_sums import DIVERGENCE, RegionSums
+from geomob_dask.metrics.counts import Floats, Integers, quotient
+from geomob_dask.metrics.segregation_sums import DIVERGENCE, Counted, sums_over
 
 
-def group_mutual_information(sums: RegionSums) -> Floats:
+def group_mutual_information(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """Local M of a group: ``Σ_i (n_ik / N_k) ln(p_ik / P_k)``.
 
     Returns
@@ -25,7 +25,8 @@ def group_mutual_information(sums: RegionSums) -> Floats:
 
     Examples
     --------
-    >>> group_mutual_information(RegionSums.of([[10, 10, 0], [10, 10, 20]]))
+    >>> group_mutual_information([[10, 10, 0], [10, 10, 20]])
     array([[0.0588915, 0.0588915, 0.405465]])
     """
+    sums = sums_over(counts, region, n_regions)
     return quotient(sums[DIVERGENCE], sums.totals)

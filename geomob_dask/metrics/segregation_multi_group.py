@@ -1,8 +1,9 @@
 """Multi-group indices of segregation (Reardon & Firebaugh 2002).
 
-Each takes the sums of regions and returns one value for each region. Groups that nobody in a region
-belongs to change nothing. NaN means that the index has nothing to measure: nobody lives in the region,
-or all are in one group (M is 0 then). A region with a single unit is perfectly even: 0.
+Each takes counts of shape (n_units, n_groups), persons or households, with the region of each unit (all units are one
+region by default), or sums of regions already added up (`RegionSums`), and returns one value for each region.
+Groups that nobody in a region belongs to change nothing. NaN means that the index has nothing to measure: nobody lives
+in the region, or all are in one group (M is 0 then). A region with a single unit is perfectly even: 0.
 
 Notation as in `segregation_sums`; I = Σ_k P_k (1 − P_k), E = −Σ_k P_k ln P_k.
 """
@@ -11,17 +12,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomob_dask.metrics.counts import Floats, quotient
+from geomob_dask.metrics.counts import Floats, Integers, quotient
 from geomob_dask.metrics.entropy import entropy_of_shares
 from geomob_dask.metrics.segregation_sums import (
     ABSOLUTE_DEVIATION,
     DIVERGENCE,
     SQUARE_DEVIATION,
+    Counted,
     RegionSums,
+    sums_over,
 )
 
 
-def multigroup_dissimilarity(sums: RegionSums) -> Floats:
+def multigroup_dissimilarity(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """D: ``Σ_k Σ_i t_i |p_ik − P_k| / (2 T I)``.
 
     Returns
@@ -35,13 +38,14 @@ def multigroup_dissimilarity(sums: RegionSums) -> Floats:
 
     Examples
     --------
-    >>> multigroup_dissimilarity(RegionSums.of([[10, 0, 0], [0, 5, 5]]))
+    >>> multigroup_dissimilarity([[10, 0, 0], [0, 5, 5]])
     array([0.8])
     """
+    sums = sums_over(counts, region, n_regions)
     return quotient(sums[ABSOLUTE_DEVIATION].sum(axis=1), 2.0 * sums.people[:, 0] * sums.interaction)
 
 
-def mutual_information(sums: RegionSums) -> Floats:
+def mutual_information(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """M: ``Σ_i Σ_k (n_ik / T) ln(p_ik / P_k)``, also the mean divergence of the units (Roberto 2016).
 
     Returns
@@ -55,15 +59,16 @@ def mutual_information(sums: RegionSums) -> Floats:
 
     Examples
     --------
-    >>> mutual_information(RegionSums.of([[10, 0], [0, 10]]))
+    >>> mutual_information([[10, 0], [0, 10]])
     array([0.693147])
     """
+    sums = sums_over(counts, region, n_regions)
     # Rounding may leave the zero of an even region a hair below it.
     index: Floats = np.maximum(quotient(sums[DIVERGENCE].sum(axis=1), sums.people[:, 0]), 0.0)
     return index
 
 
-def information_theory(sums: RegionSums) -> Floats:
+def information_theory(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """H: ``M / E``, Theil's information theory index; E over the groups that are present.
 
     Returns
@@ -75,10 +80,11 @@ def information_theory(sums: RegionSums) -> Floats:
     ----------
     Theil (1972); Reardon & Firebaugh (2002).
     """
+    sums = sums_over(counts, region, n_regions)
     return quotient(mutual_information(sums), diversity(sums))
 
 
-def relative_diversity(sums: RegionSums) -> Floats:
+def relative_diversity(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """R: ``Σ_k Σ_i t_i (p_ik − P_k)² / (T I)``.
 
     Returns
@@ -90,10 +96,11 @@ def relative_diversity(sums: RegionSums) -> Floats:
     ----------
     Goodman & Kruskal (1954); Carlson (1992); Reardon & Firebaugh (2002).
     """
+    sums = sums_over(counts, region, n_regions)
     return quotient(sums[SQUARE_DEVIATION].sum(axis=1), sums.people[:, 0] * sums.interaction)
 
 
-def normalized_exposure(sums: RegionSums) -> Floats:
+def normalized_exposure(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """P: ``Σ_k Σ_i t_i (p_ik − P_k)² / (T (1 − P_k))``, the mean of η² weighted by P_k.
 
     Returns
@@ -105,11 +112,14 @@ def normalized_exposure(sums: RegionSums) -> Floats:
     ----------
     James (1986); Reardon & Firebaugh (2002).
     """
+    sums = sums_over(counts, region, n_regions)
     of_group = quotient(sums[SQUARE_DEVIATION], sums.people * (1.0 - sums.share))
     return _with_two_groups(sums, np.nansum(of_group, axis=1))
 
 
-def squared_coefficient_of_variation(sums: RegionSums) -> Floats:
+def squared_coefficient_of_variation(
+    counts: Counted, region: Integers | None = None, n_regions: int | None = None
+) -> Floats:
     """C: ``Σ_k Σ_i t_i (p_ik − P_k)² / (T (K − 1) P_k)``, K the groups that are present.
 
     Returns
@@ -121,12 +131,13 @@ def squared_coefficient_of_variation(sums: RegionSums) -> Floats:
     ----------
     Reardon & Firebaugh (2002).
     """
+    sums = sums_over(counts, region, n_regions)
     of_group = quotient(sums[SQUARE_DEVIATION], sums.totals)
     groups = (sums.totals > 0).sum(axis=1)
     return _with_two_groups(sums, quotient(np.nansum(of_group, axis=1), np.maximum(groups - 1.0, 0.0)))
 
 
-def simpson_interaction(sums: RegionSums) -> Floats:
+def simpson_interaction(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """I: ``Σ_k P_k (1 − P_k)``, the chance that two people of the region differ in group.
 
     Returns
@@ -138,10 +149,11 @@ def simpson_interaction(sums: RegionSums) -> Floats:
     ----------
     Simpson (1949); Lieberson (1969); Reardon & Firebaugh (2002).
     """
+    sums = sums_over(counts, region, n_regions)
     return sums.interaction
 
 
-def diversity(sums: RegionSums) -> Floats:
+def diversity(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """E: ``−Σ_k P_k ln P_k``, the entropy of the region.
 
     Returns
@@ -153,6 +165,7 @@ def diversity(sums: RegionSums) -> Floats:
     ----------
     Shannon (1948); Theil (1972); Reardon & Firebaugh (2002).
     """
+    sums = sums_over(counts, region, n_regions)
     return entropy_of_shares(sums.share)
 
 

@@ -14,8 +14,8 @@ from functools import partial
 
 import numpy as np
 
-from geomob_dask.metrics.counts import Floats, quotient
-from geomob_dask.metrics.segregation_sums import RegionSums, Term, Units
+from geomob_dask.metrics.counts import Floats, Integers, quotient
+from geomob_dask.metrics.segregation_sums import Counted, RegionSums, Term, Units, sums_over
 
 
 def binary_entropy(c: Floats) -> Floats:
@@ -42,13 +42,14 @@ def binary_difference(c: Floats) -> Floats:
     return difference
 
 
-def ordinal_information_theory(sums: RegionSums) -> Floats:
+def ordinal_information_theory(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """Ordinal information theory index, Λ with f₁.
 
     Parameters
     ----------
-    sums : RegionSums
-        Of counts whose columns are the categories in their order.
+    counts : shape (n_units, n_categories), persons or households
+        Columns are the categories in their order; or `RegionSums` of such counts.
+    region, n_regions : as in `RegionSums.of`
 
     Returns
     -------
@@ -60,31 +61,37 @@ def ordinal_information_theory(sums: RegionSums) -> Floats:
     ----------
     Reardon (2009), "Measures of ordinal segregation".
     """
+    sums = sums_over(counts, region, n_regions)
     return _ordinal(sums, binary_entropy, ORDINAL_ENTROPY)
 
 
-def ordinal_variation_ratio(sums: RegionSums) -> Floats:
+def ordinal_variation_ratio(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """Ordinal variation ratio index, Λ with f₂; otherwise as `ordinal_information_theory`.
 
     Examples
     --------
     Neighbouring categories apart are less segregated than distant ones:
 
-    >>> ordinal_variation_ratio(RegionSums.of([[10, 0, 10, 0], [0, 10, 0, 10]]))
+    >>> ordinal_variation_ratio([[10, 0, 10, 0], [0, 10, 0, 10]])
     array([0.2])
-    >>> ordinal_variation_ratio(RegionSums.of([[10, 10, 0, 0], [0, 0, 10, 10]]))
+    >>> ordinal_variation_ratio([[10, 10, 0, 0], [0, 0, 10, 10]])
     array([0.6])
     """
+    sums = sums_over(counts, region, n_regions)
     return _ordinal(sums, binary_variance, ORDINAL_VARIANCE)
 
 
-def ordinal_square_root(sums: RegionSums) -> Floats:
+def ordinal_square_root(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """Ordinal square root index, Λ with f₃; otherwise as `ordinal_information_theory`."""
+    sums = sums_over(counts, region, n_regions)
     return _ordinal(sums, binary_deviation, ORDINAL_DEVIATION)
 
 
-def ordinal_absolute_difference(sums: RegionSums) -> Floats:
+def ordinal_absolute_difference(
+    counts: Counted, region: Integers | None = None, n_regions: int | None = None
+) -> Floats:
     """Ordinal absolute difference index, Λ with f₄; otherwise as `ordinal_information_theory`."""
+    sums = sums_over(counts, region, n_regions)
     return _ordinal(sums, binary_difference, ORDINAL_DIFFERENCE)
 
 

@@ -15,6 +15,7 @@ from geomob_dask.metrics.segregation_sums import RegionSums, Term, Units
 
 # Mean distance between two points of a unit is about √(0.6 · area) (White 1983).
 _WITHIN = 0.6
+_EARTH_KM = 6371.0088
 
 
 def proximity_weights(
@@ -97,6 +98,13 @@ def spatial_proximity(sums: RegionSums, term: Term) -> Floats:
     group, others, everybody = np.split(sums[term], [n_groups, 2 * n_groups], axis=1)
     apart = quotient(group, sums.totals) + quotient(others, sums.people - sums.totals)
     return quotient(apart, quotient(everybody, sums.people))
+
+
+def planar(points: Floats) -> Floats:
+    """Return points in degrees as kilometres at the middle latitude of all of them, shape (n_units, 2)."""
+    middle = np.radians(points[:, 1].mean())
+    plane: Floats = np.radians(points) * _EARTH_KM * np.array([np.cos(middle), 1.0])
+    return plane
 
 
 def _proximity(units: Units, weights: csr_array, around: Floats) -> Floats:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomob_dask.errors import DefinitionError
-from geomob_dask.metrics.counts import Floats, quotient
+from geomob_dask.metrics.counts import Floats, Integers, quotient
 from geomob_dask.metrics.segregation_ordinal import (
     ORDINAL_DEVIATION,
     ORDINAL_ENTROPY,
@@ -26,18 +26,21 @@ from geomob_dask.metrics.segregation_ordinal import (
     binary_variance,
     cumulative_shares,
 )
-from geomob_dask.metrics.segregation_sums import RegionSums, Term
+from geomob_dask.metrics.segregation_sums import Counted, RegionSums, Term, sums_over
 
 ORDER = 4
 
 
-def rank_order_information_theory(sums: RegionSums, order: int = ORDER) -> Floats:
+def rank_order_information_theory(
+    counts: Counted, region: Integers | None = None, n_regions: int | None = None, *, order: int = ORDER
+) -> Floats:
     """H^R: rank-order information theory index.
 
     Parameters
     ----------
-    sums : RegionSums
-        Of counts whose columns are the brackets, from low to high.
+    counts : shape (n_units, n_brackets), persons or households
+        Columns are the brackets, from low to high; or `RegionSums` of such counts.
+    region, n_regions : as in `RegionSums.of`
     order : int
         Degree M of the polynomial.
 
@@ -61,16 +64,23 @@ def rank_order_information_theory(sums: RegionSums, order: int = ORDER) -> Float
     ----------
     Reardon (2011), "Measures of income segregation".
     """
+    sums = sums_over(counts, region, n_regions)
     return _rank_order(sums, order, binary_entropy, ORDINAL_ENTROPY, entropy_weights)
 
 
-def rank_order_variance_ratio(sums: RegionSums, order: int = ORDER) -> Floats:
+def rank_order_variance_ratio(
+    counts: Counted, region: Integers | None = None, n_regions: int | None = None, *, order: int = ORDER
+) -> Floats:
     """R^R: rank-order variance ratio index; otherwise as `rank_order_information_theory`."""
+    sums = sums_over(counts, region, n_regions)
     return _rank_order(sums, order, binary_variance, ORDINAL_VARIANCE, variance_weights)
 
 
-def rank_order_square_root(sums: RegionSums, order: int = ORDER) -> Floats:
+def rank_order_square_root(
+    counts: Counted, region: Integers | None = None, n_regions: int | None = None, *, order: int = ORDER
+) -> Floats:
     """S^R: rank-order square root index; otherwise as `rank_order_information_theory`."""
+    sums = sums_over(counts, region, n_regions)
     return _rank_order(sums, order, binary_deviation, ORDINAL_DEVIATION, deviation_weights)
 
 

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.metrics.counts import Floats, Integers, checked_counts, quotient, shares
 from geomob_dask.metrics.entropy import entropy_of_shares
-from geomob_dask.metrics.segregation_sums import ENTROPY, INTERACTION, RegionSums
+from geomob_dask.metrics.segregation_sums import ENTROPY, INTERACTION, Counted, sums_over
 
 
 def neighborhood_weights(adjacency: csr_array, region: Integers, own: NDArray[np.bool_] | None = None) -> csr_array:
@@ -79,13 +79,14 @@ def environment(counts: ArrayLike, weights: csr_array) -> Floats:
     return shares(around)
 
 
-def spatial_information_theory(sums: RegionSums) -> Floats:
+def spatial_information_theory(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """Spatial H: ``1 − Σ t_i Ẽ_i / (T E)``, Ẽ_i the entropy of the environment.
 
     Parameters
     ----------
-    sums : RegionSums
-        Gathered with ``environment=``. Without it this is H.
+    counts : RegionSums
+        Gathered with ``environment=``. Without it, and of plain counts, this is H.
+    region, n_regions : as in `RegionSums.of`
 
     Returns
     -------
@@ -97,9 +98,11 @@ def spatial_information_theory(sums: RegionSums) -> Floats:
     ----------
     Reardon & O'Sullivan (2004), "Measures of spatial segregation".
     """
+    sums = sums_over(counts, region, n_regions)
     return 1.0 - quotient(sums[ENTROPY][:, 0], sums.people[:, 0] * entropy_of_shares(sums.share))
 
 
-def spatial_relative_diversity(sums: RegionSums) -> Floats:
+def spatial_relative_diversity(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """Spatial R: ``1 − Σ t_i Ĩ_i / (T I)``; otherwise as `spatial_information_theory`."""
+    sums = sums_over(counts, region, n_regions)
     return 1.0 - quotient(sums[INTERACTION][:, 0], sums.people[:, 0] * sums.interaction)

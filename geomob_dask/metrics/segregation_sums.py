@@ -197,6 +197,15 @@ class RegionSums:
         return different
 
 
+# Counts of shape (n_units, n_groups), or what was added up of them.
+Counted = ArrayLike | RegionSums
+
+
+def sums_over(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> RegionSums:
+    """Return the sums of regions: those given, or those of counts as `RegionSums.of` gathers them."""
+    return counts if isinstance(counts, RegionSums) else RegionSums.of(counts, region, n_regions)
+
+
 def partial_sums(units: Units, terms: Iterable[Term]) -> dict[str, ExactSums]:
     """Add up the terms of one partition's units; to be merged by `RegionSums.merged`."""
     gathered = {}

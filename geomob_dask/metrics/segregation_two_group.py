@@ -1,7 +1,9 @@
 """Two-group indices of segregation, of each group against everybody else.
 
-Each takes the sums of regions and returns one value for each region and group: group k against all
-who are not in k. Two groups against each other, leaving out others, are counts with two columns.
+Each takes counts of shape (n_units, n_groups), persons or households, with the region of each unit (all units are one
+region by default), or sums of regions already added up (`RegionSums`), and returns one value for each region and
+group: group k against all who are not in k. Two groups against each other, leaving out others, are counts with
+two columns.
 
 NaN means that the index has nothing to measure: nobody lives in the region, nobody is in the group
 or (for those that compare with the others) everybody is. A region with a single unit is perfectly
@@ -18,20 +20,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomob_dask.errors import DefinitionError
-from geomob_dask.metrics.counts import Floats, quotient
+from geomob_dask.metrics.counts import Floats, Integers, quotient
 from geomob_dask.metrics.segregation_sums import (
     ABSOLUTE_DEVIATION,
     BINARY_DIVERGENCE,
     OWN_EXPOSURE,
     PAIR_EXPOSURE,
     SQUARE_DEVIATION,
+    Counted,
     RegionSums,
     Term,
     Units,
+    sums_over,
 )
 
 
-def dissimilarity(sums: RegionSums) -> Floats:
+def dissimilarity(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """D: ``Σ t_i |p_i − P| / (2 T P (1 − P))``, the share of the group that would have to move.
 
     Returns
@@ -45,13 +49,14 @@ def dissimilarity(sums: RegionSums) -> Floats:
 
     Examples
     --------
-    >>> dissimilarity(RegionSums.of([[80, 20], [20, 80]]))
+    >>> dissimilarity([[80, 20], [20, 80]])
     array([[0.6, 0.6]])
     """
+    sums = sums_over(counts, region, n_regions)
     return quotient(sums[ABSOLUTE_DEVIATION], 2.0 * sums.people * _variance(sums))
 
 
-def isolation(sums: RegionSums) -> Floats:
+def isolation(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """xPx: ``Σ (x_i / X)(x_i / t_i)``, the group's share around its average member.
 
     Returns
@@ -63,10 +68,11 @@ def isolation(sums: RegionSums) -> Floats:
     ----------
     Bell (1954); Lieberson (1981); Massey & Denton (1988).
     """
+    sums = sums_over(counts, region, n_regions)
     return quotient(sums[OWN_EXPOSURE], sums.totals)
 
 
-def interaction(sums: RegionSums) -> Floats:
+def interaction(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """xPy: ``Σ (x_i / X)(y_i / t_i)``, the share of group y around the average member of group x.
 
     Returns
@@ -79,11 +85,12 @@ def interaction(sums: RegionSums) -> Floats:
     ----------
     Bell (1954); Lieberson (1981); Massey & Denton (1988).
     """
+    sums = sums_over(counts, region, n_regions)
     n_regions, n_groups = sums.totals.shape
     return quotient(sums[PAIR_EXPOSURE].reshape(n_regions, n_groups, n_groups), sums.totals[:, :, None])
 
 
-def correlation_ratio(sums: RegionSums) -> Floats:
+def correlation_ratio(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """η²: ``(xPx − P) / (1 − P) = Σ t_i (p_i − P)² / (T P (1 − P))``, isolation freed of the share.
 
     Returns
@@ -95,10 +102,11 @@ def correlation_ratio(sums: RegionSums) -> Floats:
     ----------
     Bell (1954); White (1986); Massey & Denton (1988).
     """
+    sums = sums_over(counts, region, n_regions)
     return quotient(sums[SQUARE_DEVIATION], sums.people * _variance(sums))
 
 
-def theil(sums: RegionSums) -> Floats:
+def theil(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """H: ``Σ t_i (E − E_i) / (T E)``, E the entropy of the group against the others.
 
     Returns
@@ -115,6 +123,7 @@ def theil(sums: RegionSums) -> Floats:
     ----------
     Theil & Finizza (1971); Massey & Denton (1988).
     """
+    sums = sums_over(counts, region, n_regions)
     P = sums.share
     logarithms = np.log(np.where(_mixed(P), P, 1.0)), np.log(np.where(_mixed(P), 1.0 - P, 1.0))
     entropy = -(P * logarithms[0] + (1.0 - P) * logarithms[1])
@@ -122,12 +131,15 @@ def theil(sums: RegionSums) -> Floats:
     return index
 
 
-def atkinson(sums: RegionSums, b: float = 0.5) -> Floats:
+def atkinson(
+    counts: Counted, region: Integers | None = None, n_regions: int | None = None, *, b: float = 0.5
+) -> Floats:
     """A(b): ``1 − P/(1 − P) · (Σ (1 − p_i)^(1−b) p_i^b t_i / (P T))^(1/(1−b))``.
 
     Parameters
     ----------
-    sums : RegionSums
+    counts, region, n_regions
+        See the module.
     b : float in (0, 1)
         Below 0.5 units where the group is rare weigh more, above it those where it is common.
 
@@ -147,10 +159,11 @@ def atkinson(sums: RegionSums, b: float = 0.5) -> Floats:
 
     Examples
     --------
-    >>> sums = RegionSums.of([[80, 20], [20, 80]])
-    >>> float(atkinson(sums, 0.5)[0, 0]), float(atkinson(sums, 0.1)[0, 0])
+    >>> counts = [[80, 20], [20, 80]]
+    >>> float(atkinson(counts)[0, 0]), float(atkinson(counts, b=0.1)[0, 0])
     (0.36, 0.08168)
     """
+    sums = sums_over(counts, region, n_regions)
     term = atkinson_term(b)
     P = np.where(_mixed(sums.share), sums.share, np.nan)
     mean = quotient(sums[term], sums.people * P)
@@ -164,7 +177,7 @@ def atkinson_term(b: float) -> Term:
     return Term(f"atkinson({b!r})", partial(_atkinson, b=b))
 
 
-def minimum_maximum(sums: RegionSums) -> Floats:
+def minimum_maximum(counts: Counted, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """MM: ``1 − Σ min(x_i/X, y_i/Y) / Σ max(x_i/X, y_i/Y) = 2D / (1 + D)``.
 
     Returns
@@ -176,7 +189,7 @@ def minimum_maximum(sums: RegionSums) -> Floats:
     ----------
     O'Sullivan & Wong (2007), "A surface-based approach to measuring spatial segregation".
     """
-    D = dissimilarity(sums)
+    D = dissimilarity(counts, region, n_regions)
     return 2.0 * D / (1.0 + D)
 
 

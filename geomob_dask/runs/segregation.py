@@ -237,11 +237,11 @@ def _known(store: Store, request: Request) -> Prepared:
     found = find(store, universe)
     tracts, edges = store.find(f"tracts/{found.vintage}"), store.find(f"neighbors/{found.vintage}")
     indices, left_out = _chosen(request, found, tracts, edges)
-    needs = {index.needs for index in indices}
+    needs = {need for index in indices for need in index.strategy.inputs}
     found = replace(
-        find(store, universe, levels=request.levels if "paths" in needs else ()),
-        tracts=tracts if needs & {"areas", "proximity"} else None,
-        edges=edges if "environment" in needs else None,
+        find(store, universe, levels=request.levels if "levels" in needs else ()),
+        tracts=tracts if "polygons" in needs else None,
+        edges=edges if "neighbors" in needs else None,
     )
     before = None
     if request.since is not None:
@@ -294,9 +294,9 @@ def _unsuited(
     vintage = found.vintage
     if index.kind in ("ordinal", "rank-order") and not universe.categories.ordered:
         return f"needs ordered brackets; {universe.categories.name} has no order"
-    if index.needs in ("areas", "proximity") and tracts is None:
+    if "polygons" in index.strategy.inputs and tracts is None:
         return f"needs polygons of vintage {vintage}: jobs/ingest.py tracts FILE --vintage {vintage}"
-    if index.needs == "environment":
+    if index.strategy.rows == "halo":
         if edges is None:
             return f"needs neighbours of vintage {vintage}: jobs/neighbors.py --vintage {vintage}"
         if found.regions is not None and found.regions.key == "tract":
@@ -354,7 +354,7 @@ def produce(
     check_regions(list(seen.values()), request.universe)
     totals = lift.merge_tallies([one.tally for one in seen.values()])
     here = {state: one.tally for state, one in seen.items() if len(one.tally.regions)}
-    if any(index.needs == "environment" for index in prepared.indices):
+    if any(index.strategy.rows == "halo" for index in prepared.indices):
         _refuse_shared(seen, request.universe)
     before = None
     if prepared.before is not None:
@@ -423,9 +423,9 @@ class _Graph:
     def tasks(self, before: _Earlier | None) -> dict[str, Delayed]:
         """Return the tasks whose results make the table, by name."""
         indices = self.prepared.indices
-        of_sums = [index for index in indices if index.needs == "sums"]
-        of_neighbors = [index for index in indices if index.needs == "environment"]
-        of_regions = [index for index in indices if index.needs in ("units", "areas", "proximity", "paths")]
+        of_sums = [index for index in indices if index.strategy.rows == "own"]
+        of_neighbors = [index for index in indices if index.strategy.rows == "halo"]
+        of_regions = [index for index in indices if index.strategy.rows == "regions"]
         tasks: dict[str, Delayed] = {}
         if of_sums:
             parts = {

@@ -267,10 +267,7 @@ def load_brackets(name_or_file: str) -> Brackets:
     >>> len(load_brackets("b19001").brackets)
     16
     """
-    found = load_categories(name_or_file)
-    if not isinstance(found, Brackets):
-        raise DefinitionError(f"brackets {name_or_file!r}: holds groups without an order, expected `brackets:`")
-    return found
+    return _ordered(load_categories(name_or_file), name_or_file)
 
 
 def load_categories(text: str) -> Categories:
@@ -300,7 +297,7 @@ def load_categories(text: str) -> Categories:
     path = Path(text)
     if not path.is_file():
         if "," in text:
-            return _inline(text)
+            return _listed([column.strip() for column in text.split(",")])
         raise DefinitionError(
             f"{text!r}: neither a file, nor columns separated by commas, nor one of those shipped: "
             f"{', '.join([*shipped_brackets(), *shipped_groupings()])}"
@@ -313,10 +310,44 @@ def load_categories(text: str) -> Categories:
     return AcsGroups(load_grouping(text))
 
 
-def _inline(text: str) -> GroupList:
-    columns = [column.strip() for column in text.split(",")]
+def categories_of(groups: str | Sequence[str] | Categories) -> Categories:
+    """Return categories from their name or file (see `load_categories`), or a list of columns, a group each.
+
+    Examples
+    --------
+    >>> [group.name for group in categories_of(["Owners", "Renters"]).groups]
+    ['owners', 'renters']
+    """
+    if isinstance(groups, str):
+        return load_categories(groups)
+    return groups if isinstance(groups, Categories) else _listed(groups)
+
+
+def brackets_of(brackets: str | Sequence[str] | Brackets) -> Brackets:
+    """Return brackets from their name or file, or a list of columns from low to high.
+
+    Raises
+    ------
+    DefinitionError
+        If they are groups without an order.
+    """
+    if isinstance(brackets, str):
+        return load_brackets(brackets)
+    if isinstance(brackets, Categories):
+        return _ordered(brackets, brackets.name)
+    plain = {"name": "listed", "title": ", ".join(brackets), "brackets": [{"column": column} for column in brackets]}
+    return _parsed(Brackets, plain, "brackets")
+
+
+def _ordered(categories: Categories, name: str) -> Brackets:
+    if not isinstance(categories, Brackets):
+        raise DefinitionError(f"brackets {name!r}: holds groups without an order, expected `brackets:`")
+    return categories
+
+
+def _listed(columns: Sequence[str]) -> GroupList:
     groups = [{"name": _as_name(column), "columns": [column], "label": column} for column in columns]
-    return _parsed(GroupList, {"name": "listed", "title": ", ".join(columns), "groups": groups}, text)
+    return _parsed(GroupList, {"name": "listed", "title": ", ".join(columns), "groups": groups}, ",".join(columns))
 
 
 def _as_name(column: str) -> str:

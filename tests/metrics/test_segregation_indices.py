@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.integrate import quad
+from scipy.sparse import csr_array
 
-from geomob_dask.errors import CountsError, DefinitionError
+from geomob_dask.errors import CountsError, DefinitionError, InputError
 from geomob_dask.metrics.counts import Floats, Integers
 from geomob_dask.metrics.divergence import divergence
-from geomob_dask.metrics.segregation_catalog import INDICES, SegregationIndex, chosen, terms_of
+from geomob_dask.metrics.segregation_catalog import INDICES, SegregationIndex, chosen, suited, terms_of
 from geomob_dask.metrics.segregation_curve import segregation_curve
 from geomob_dask.metrics.segregation_gini import gini, multigroup_gini, sums_before
 from geomob_dask.metrics.segregation_local import group_mutual_information
@@ -43,6 +44,7 @@ from geomob_dask.metrics.segregation_rank_order import (
     rank_order_variance_ratio,
     variance_weights,
 )
+from geomob_dask.metrics.segregation_strategies import REGION, SUMS
 from geomob_dask.metrics.segregation_sums import RegionSums, Units, partial_sums
 from geomob_dask.metrics.segregation_two_group import (
     atkinson,
@@ -55,7 +57,7 @@ from geomob_dask.metrics.segregation_two_group import (
 )
 from geomob_dask.transforms.exact_sums import ExactSums, merged
 
-FROM_COUNTS = [index for index in INDICES.values() if index.needs in ("sums", "units")]
+FROM_COUNTS = [index for index in INDICES.values() if index.strategy in (SUMS, REGION)]
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
 
 
@@ -66,6 +68,13 @@ def regions(draw: st.DrawFn, groups: int | None = None) -> tuple[Floats, Integer
     counts = draw(arrays(np.int64, shape, elements=st.one_of(st.just(0), st.integers(0, 60))))
     region = draw(arrays(np.int64, shape[0], elements=st.integers(0, 2)))
     return counts.astype(float), region
+
+
+def evaluated(index: SegregationIndex, sums: RegionSums) -> Floats:
+    """Return an index from sums, or from the units behind them where it sorts units."""
+    if index.strategy is SUMS:
+        return index.function(sums)
+    return index.function(sums.units.counts, sums.units.region, len(sums.totals))
 
 
 def by_region(counts: Floats, region: Integers) -> list[list[list[float]]]:
@@ -107,10 +116,10 @@ def test_indices_are_those_of_loops(data: tuple[Floats, Integers]) -> None:
     tables, groups = by_region(counts, region), range(counts.shape[1])
     for name, of_group in GROUP_ORACLES.items():
         expected = [[of_group(table, k) for k in groups] for table in tables]
-        np.testing.assert_allclose(INDICES[name].evaluate(sums), expected, err_msg=name, **CLOSE)
+        np.testing.assert_allclose(evaluated(INDICES[name], sums), expected, err_msg=name, **CLOSE)
     for name, of_region in REGION_ORACLES.items():
         expected = [of_region(table) for table in tables]
-        np.testing.assert_allclose(INDICES[name].evaluate(sums), expected, err_msg=name, **CLOSE)
+        np.testing.assert_allclose(evaluated(INDICES[name], sums), expected, err_msg=name, **CLOSE)
     expected = [[[oracle.interaction(table, k, m) for m in groups] for k in groups] for table in tables]
     np.testing.assert_allclose(interaction(sums), expected, **CLOSE)
 
@@ -126,7 +135,7 @@ def test_bounds_and_identities(data: tuple[Floats, Integers], b: float) -> None:
     counts, region = data
     sums = RegionSums.of(counts, region, 3)
     for index in FROM_COUNTS:
-        value = index.evaluate(sums)
+        value = evaluated(index, sums)
         value = value[~np.isnan(value)]
         assert ((value >= index.bounds[0] - 1e-12) & (value <= index.bounds[1] + 1e-12)).all(), index.name
     # Exposures of a group to all groups add up to one.
@@ -157,8 +166,8 @@ def test_bounds_and_identities(data: tuple[Floats, Integers], b: float) -> None:
     D, G = dissimilarity(sums), gini(counts, region, 3)
     assert (D[~np.isnan(D)] <= G[~np.isnan(D)] + 1e-12).all()
     if counts.shape[1] == 2:
-        left = (1 - atkinson(sums, b)[:, 0]) ** (1 - b)
-        right = (1 - atkinson(sums, 1 - b)[:, 1]) ** b
+        left = (1 - atkinson(sums, b=b)[:, 0]) ** (1 - b)
+        right = (1 - atkinson(sums, b=1 - b)[:, 1]) ** b
         np.testing.assert_allclose(left, right, atol=1e-9)
 
 
@@ -176,7 +185,7 @@ def test_two_groups_agree_across_families(data: tuple[Floats, Integers]) -> None
         (correlation_ratio(sums)[:, 1], ordinal_variation_ratio(sums)),
         (minimum_maximum(sums)[:, 0], minimum_maximum(sums)[:, 1]),
         # Reardon (2009): with two categories the square root index is Hutchens', 1 − √(1 − A(1/2)).
-        (ordinal_square_root(sums), 1 - np.sqrt(1 - atkinson(sums, 0.5)[:, 0])),
+        (ordinal_square_root(sums), 1 - np.sqrt(1 - atkinson(sums, b=0.5)[:, 0])),
     ]
     for one, other in pairs:
         np.testing.assert_allclose(one, other, **CLOSE)
@@ -195,7 +204,7 @@ def test_empty_units_and_groups_change_nothing(data: tuple[Floats, Integers], dr
         # Of ordered categories only an empty one at the end changes nothing; rank order has its own test.
         if index.kind == "rank-order" or (index.kind == "ordinal" and 0 < group < counts.shape[1]):
             continue
-        value, before = index.evaluate(padded), index.evaluate(RegionSums.of(*data, 3))
+        value, before = evaluated(index, padded), evaluated(index, RegionSums.of(*data, 3))
         if index.shape == "group":
             value = value[:, kept]
         elif index.shape == "pair":
@@ -209,14 +218,14 @@ def test_partitions_and_order_change_no_bit(data: tuple[Floats, Integers], draw:
     counts, region = data
     fractions = counts * draw.draw(st.sampled_from([1.0, 0.1, math.pi]))
     partition = draw.draw(arrays(np.int64, len(counts), elements=st.integers(0, 3)))
-    indices = chosen(index.name for index in FROM_COUNTS if index.needs == "sums")
+    indices = chosen(index.name for index in FROM_COUNTS if index.strategy is SUMS)
     whole = RegionSums.of(fractions, region, 3)
     parts = [np.flatnonzero(partition == p) for p in draw.draw(st.permutations(range(4)))]
     totals = merged(ExactSums.of(fractions[rows], region[rows], 3) for rows in parts).rounded()
     gathered = [partial_sums(Units(fractions[rows], region[rows], totals), terms_of(indices)) for rows in parts]
     sums = RegionSums.merged(totals, gathered)
     for index in indices:
-        np.testing.assert_array_equal(index.evaluate(sums), index.evaluate(whole), err_msg=index.name)
+        np.testing.assert_array_equal(evaluated(index, sums), evaluated(index, whole), err_msg=index.name)
     order = draw.draw(st.permutations(range(len(counts))))
     np.testing.assert_array_equal(gini(counts[order], region[order], 3), gini(counts, region, 3))
 
@@ -225,8 +234,8 @@ def test_partitions_and_order_change_no_bit(data: tuple[Floats, Integers], draw:
 @given(regions())
 def test_sums_in_order_are_those_of_exact_ones(data: tuple[Floats, Integers]) -> None:
     for index in FROM_COUNTS:
-        fast = index.evaluate(RegionSums.of(*data, 3, exact=False))
-        np.testing.assert_allclose(fast, index.evaluate(RegionSums.of(*data, 3)), err_msg=index.name, **CLOSE)
+        fast = evaluated(index, RegionSums.of(*data, 3, exact=False))
+        np.testing.assert_allclose(fast, evaluated(index, RegionSums.of(*data, 3)), err_msg=index.name, **CLOSE)
 
 
 @pytest.mark.parametrize("index", [i for i in FROM_COUNTS if i.kind != "rank-order"], ids=lambda index: index.name)
@@ -241,7 +250,7 @@ def test_even_and_apart(index: SegregationIndex) -> None:
         "simpson_interaction": 1 - P @ P,
         "diversity": E,
     }
-    np.testing.assert_allclose(index.evaluate(even)[0], expected_even.get(index.name, 0.0), atol=1e-12)
+    np.testing.assert_allclose(evaluated(index, even)[0], expected_even.get(index.name, 0.0), atol=1e-12)
     Q = np.array([16, 4, 8]) / 28
     expected_apart = {
         "interaction": np.eye(3),
@@ -250,21 +259,21 @@ def test_even_and_apart(index: SegregationIndex) -> None:
         "mutual_information": -(Q @ np.log(Q)),
         "group_mutual_information": -np.log(Q),
     }
-    np.testing.assert_allclose(index.evaluate(apart)[0], expected_apart.get(index.name, 1.0), atol=1e-12)
+    np.testing.assert_allclose(evaluated(index, apart)[0], expected_apart.get(index.name, 1.0), atol=1e-12)
 
 
 @pytest.mark.parametrize("index", FROM_COUNTS, ids=lambda index: index.name)
 def test_regions_with_little_in_them(index: SegregationIndex) -> None:
-    one_unit = index.evaluate(RegionSums.of([[3, 2, 1, 1, 1, 1]]))
+    one_unit = evaluated(index, RegionSums.of([[3, 2, 1, 1, 1, 1]]))
     if index.name in ("isolation", "interaction"):
         np.testing.assert_allclose(
             one_unit.reshape(-1)[:2], np.array([3, 2]) / 9 if index.shape == "pair" else [3 / 9, 2 / 9]
         )
     elif index.name not in ("simpson_interaction", "diversity"):
         np.testing.assert_allclose(one_unit, 0.0, atol=1e-12)
-    assert np.isnan(index.evaluate(RegionSums.of(np.zeros((2, 3))))).all()
-    assert index.evaluate(RegionSums.of(np.zeros((0, 3)), n_regions=2)).shape[0] == 2
-    one_group = index.evaluate(RegionSums.of([[5, 0], [7, 0]]))
+    assert np.isnan(evaluated(index, RegionSums.of(np.zeros((2, 3))))).all()
+    assert evaluated(index, RegionSums.of(np.zeros((0, 3)), n_regions=2)).shape[0] == 2
+    one_group = evaluated(index, RegionSums.of([[5, 0], [7, 0]]))
     defined = {"mutual_information": 0.0, "simpson_interaction": 0.0, "diversity": 0.0}
     if index.shape == "region":
         np.testing.assert_array_equal(one_group, defined.get(index.name, np.nan))
@@ -274,7 +283,7 @@ def test_regions_with_little_in_them(index: SegregationIndex) -> None:
 
 def test_atkinson_obeys_its_shape() -> None:
     counts = [[90, 10], [40, 60], [5, 95]]
-    values = [atkinson(RegionSums.of(counts), b)[0, 0] for b in (0.1, 0.5, 0.9)]
+    values = [atkinson(counts, b=b)[0, 0] for b in (0.1, 0.5, 0.9)]
     assert len({round(value, 6) for value in values}) == 3
     for value, b in zip(values, (0.1, 0.5, 0.9), strict=True):
         assert value == pytest.approx(oracle.atkinson(counts, 0, b), abs=1e-12)
@@ -283,7 +292,7 @@ def test_atkinson_obeys_its_shape() -> None:
 @pytest.mark.parametrize("b", [0.0, 1.0, -1.0, math.nan])
 def test_atkinson_refuses_other_shapes(b: float) -> None:
     with pytest.raises(DefinitionError, match="Atkinson"):
-        atkinson(RegionSums.of([[1, 2]]), b)
+        atkinson([[1, 2]], b=b)
 
 
 def test_gini_of_many_units_needs_no_pairs() -> None:
@@ -367,9 +376,56 @@ def test_names_and_sums_that_are_not_there() -> None:
     with pytest.raises(DefinitionError, match="'absolute_deviation' was not gathered"):
         dissimilarity(gathered)
     with pytest.raises(DefinitionError, match="units themselves"):
-        INDICES["gini"].evaluate(gathered)
-    with pytest.raises(DefinitionError, match="needs areas"):
-        INDICES["delta"].evaluate(gathered)
+        evaluated(INDICES["gini"], gathered)
+
+
+ARRAYS = {
+    "land": [1.0, 3.0, 2.0, 1.0],
+    "points": [[-80.0, 40.0], [-80.01, 40.0], [-79.0, 41.0], [-79.01, 41.0]],
+    "levels": [["a"], ["a"], ["a"], ["b"]],
+    "adjacency": csr_array(np.array([[0, 1, 1, 0], [1, 0, 0, 0], [1, 0, 0, 1], [0, 0, 1, 0]])),
+}
+
+
+@pytest.mark.parametrize("index", INDICES.values(), ids=lambda index: index.name)
+def test_every_index_is_called_with_plain_arrays(index: SegregationIndex) -> None:
+    counts = [[30, 10, 5], [5, 20, 5], [8, 8, 8], [1, 2, 3]]
+    given_names = {"polygons": ("land", "points"), "levels": ("levels",), "neighbors": ("adjacency",)}
+    inputs = {name: ARRAYS[name] for need in index.strategy.inputs for name in given_names[need]}
+    whole = index(counts, **inputs)
+    columns = index.columns(["x", "y", "z"], ["county"])
+    assert whole.reshape(1, -1).shape == (1, len(columns))
+    by_region = index(counts, [1, 1, 0, 0], 3, **inputs)
+    assert by_region.shape == (3 if index.shape != "level" else 2, *whole.shape[1:])
+    alone = index(counts[:2], **{name: _rows(value, 2) for name, value in inputs.items()})
+    np.testing.assert_allclose(by_region[1], alone[0], rtol=1e-12, atol=1e-15)
+    if inputs and index.strategy.inputs != ("levels",):
+        with pytest.raises(DefinitionError, match="found counts without"):
+            index(counts)
+    else:
+        index(counts)
+
+
+def _rows(value, n: int):
+    return value[:n][:, :n] if isinstance(value, csr_array) else value[:n]
+
+
+def test_kernels_take_counts_or_sums() -> None:
+    counts, region = np.array([[30, 10], [5, 20], [8, 8.5]]), np.array([0, 0, 1])
+    for index in FROM_COUNTS:
+        np.testing.assert_array_equal(index.function(counts, region, 2), index(counts, region, 2), err_msg=index.name)
+
+
+def test_what_does_not_suit_is_refused_or_left_out() -> None:
+    lacking = {"polygons": "no polygons here"}
+    kept, left_out = suited("all", ordered=False, n_groups=9, lacking=lacking)
+    assert left_out["delta"] == "no polygons here"
+    assert "81 pairs" in left_out["interaction"]
+    assert {index.name for index in kept} | left_out.keys() == INDICES.keys()
+    assert not any(index.ordered for index in kept)
+    with pytest.raises(InputError, match="delta"):
+        suited(["delta"], ordered=True, n_groups=2, lacking=lacking)
+    assert [index.name for index in suited(["interaction"], ordered=True, n_groups=9, lacking={})[0]] == ["interaction"]
 
 
 @pytest.mark.parametrize(
@@ -396,7 +452,7 @@ def test_rank_order_is_the_mean_of_a_fitted_curve(data: tuple[Floats, Integers],
     counts, region = data
     counts = counts + (np.arange(8) % 3 == 0)
     for index, name in RANK_ORDER:
-        values = index(RegionSums.of(counts, region, 3), order)
+        values = index(counts, region, 3, order=order)
         w = oracle.VARIATIONS[name]
         for r, table in enumerate(by_region(counts, region)):
             total = oracle.totals(table)
@@ -421,7 +477,7 @@ def test_rank_order_of_units_alike_and_apart() -> None:
         np.testing.assert_allclose(index(alike), [0.0], atol=1e-12)
         np.testing.assert_allclose(index(apart), [1.0], atol=1e-10)
     with pytest.raises(DefinitionError, match="order -1"):
-        rank_order_information_theory(alike, -1)
+        rank_order_information_theory(alike, order=-1)
 
 
 def test_rank_order_passes_over_empty_brackets() -> None:
@@ -492,7 +548,7 @@ def test_income_brackets_of_all_areas(real_data: Path) -> None:
         area = table[codes == r].tolist()
         for name in ("multigroup_dissimilarity", "information_theory", "relative_diversity", "ordinal_variation_ratio"):
             expected = REGION_ORACLES[name](area)
-            assert INDICES[name].evaluate(sums)[r] == pytest.approx(expected, rel=1e-9), name
+            assert evaluated(INDICES[name], sums)[r] == pytest.approx(expected, rel=1e-9), name
     # Tracts dealt out to seven partitions give the same bits.
     partition = np.arange(len(table)) % 7
     indices = chosen(["mutual_information", "relative_diversity", "rank_order_information_theory"])
@@ -501,4 +557,4 @@ def test_income_brackets_of_all_areas(real_data: Path) -> None:
         for rows in (partition == p for p in range(7))
     ]
     for index in indices:
-        np.testing.assert_array_equal(index.evaluate(RegionSums.merged(sums.totals, parts)), index.evaluate(sums))
+        np.testing.assert_array_equal(evaluated(index, RegionSums.merged(sums.totals, parts)), evaluated(index, sums))

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.metrics.counts import Floats
+from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.metrics.segregation_draws import (
     DrawKey,
     Sampler,
@@ -20,7 +21,6 @@ from geomob_dask.metrics.segregation_draws import (
     resampled_persons,
     resampled_units,
 )
-from geomob_dask.metrics.segregation_gini import multigroup_gini
 from geomob_dask.metrics.segregation_inference import (
     bootstrap_corrected,
     drawn_indices,
@@ -34,9 +34,17 @@ from geomob_dask.metrics.segregation_multi_group import information_theory, mutu
 from geomob_dask.metrics.segregation_spatial import environment, neighborhood_weights, spatial_information_theory
 from geomob_dask.metrics.segregation_sums import RegionSums
 from geomob_dask.metrics.segregation_two_group import dissimilarity
+from geomob_dask.metrics.segregation_units import RegionUnits
 
 COUNTS = np.array([[30.0, 10, 0], [5, 40, 0], [0, 0, 0], [25, 25, 0]])
 KEY = DrawKey(seed=7, region="31080", year=2023)
+UNITS = RegionUnits.of(COUNTS)
+
+
+def of_sums(index):
+    return lambda units: index(units.sums)
+
+
 SAMPLERS = {
     "evenness": evenness,
     "persons": permuted_persons,
@@ -56,7 +64,7 @@ tables = arrays(
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS.keys())
 def test_a_draw_is_its_own_whatever_is_drawn_beside_it(sampler) -> None:
     draw = sampler(COUNTS)
-    evaluate = evaluation({"M": mutual_information, "D": dissimilarity})
+    evaluate = evaluation({"M": of_sums(mutual_information), "D": of_sums(dissimilarity)}, UNITS)
     whole = drawn_indices(draw, evaluate, KEY, range(20))
     one_by_one = drawn_indices(draw, evaluate, KEY, range(20), cells=1)
     part = drawn_indices(draw, evaluate, KEY, range(13, 20))
@@ -141,23 +149,25 @@ def test_margins_of_error_are_kept_by_the_draws() -> None:
 def test_spatial_draws_move_environments_with_units() -> None:
     counts = np.array([[9.0, 1], [8, 2], [1, 9], [2, 8]])
     weights = neighborhood_weights(csr_array(np.diag(np.ones(3), 1) + np.diag(np.ones(3), -1)), np.zeros(4, dtype=int))
-    indices = {"H": spatial_information_theory}
-    values = drawn_indices(permuted_units(counts), evaluation(indices, weights), KEY, range(12))["H"]
+    adjacency = csr_array(np.diag(np.ones(3), 1) + np.diag(np.ones(3), -1))
+    units, indices = RegionUnits.of(counts, adjacency=adjacency), {"H": INDICES["spatial_information_theory"].of}
+    values = drawn_indices(permuted_units(counts), evaluation(indices, units), KEY, range(12))["H"]
     for draw in range(12):
         table = permuted_units(counts)(KEY.generator(draw))
         alone = spatial_information_theory(RegionSums.of(table, environment=environment(table, weights)))[0]
         assert values[draw] == pytest.approx(alone, abs=1e-12)
     assert len(set(values.round(9).tolist())) > 2
     # Without neighbours a permutation of units changes nothing.
-    plain = drawn_indices(permuted_units(counts), evaluation({"H": information_theory}), KEY, range(5))["H"]
+    plain = drawn_indices(permuted_units(counts), evaluation({"H": of_sums(information_theory)}, units), KEY, range(5))[
+        "H"
+    ]
     np.testing.assert_allclose(plain, np.full(5, information_theory(RegionSums.of(counts))[0]), atol=1e-12)
 
 
 def test_draws_of_a_sorted_index() -> None:
-    def of_draws(sums: RegionSums) -> Floats:
-        return multigroup_gini(sums.units.counts, sums.units.region, len(sums.totals))
-
-    values = drawn_indices(evenness(COUNTS), evaluation({"G": of_draws}), KEY, range(4))["G"]
+    values = drawn_indices(evenness(COUNTS), evaluation({"G": INDICES["multigroup_gini"].of}, UNITS), KEY, range(4))[
+        "G"
+    ]
     expected = [oracle.multigroup_gini(evenness(COUNTS)(KEY.generator(draw)).tolist()) for draw in range(4)]
     np.testing.assert_allclose(values, expected, atol=1e-12)
 
@@ -169,7 +179,7 @@ def test_p_value_counts_draws_and_itself() -> None:
 
 
 def test_segregated_regions_are_told_from_even_ones() -> None:
-    evaluate = evaluation({"M": mutual_information})
+    evaluate = evaluation({"M": of_sums(mutual_information)}, UNITS)
     for counts, low, high in ((np.array([[80, 20], [20, 80]]), 0.0, 0.011), (np.array([[50, 50], [49, 51]]), 0.5, 1.0)):
         null = drawn_indices(permuted_persons(counts), evaluate, KEY, range(99))["M"]
         assert low <= p_value(mutual_information(RegionSums.of(counts))[0], null) <= high
@@ -182,7 +192,10 @@ def test_p_values_under_the_null_are_uniform() -> None:
     for region in range(120):
         counts = rng.multinomial([20] * 6, [0.5, 0.3, 0.2]).astype(float)
         null = drawn_indices(
-            permuted_persons(counts), evaluation({"M": mutual_information}), DrawKey(1, str(region), 0), range(39)
+            permuted_persons(counts),
+            evaluation({"M": of_sums(mutual_information)}, UNITS),
+            DrawKey(1, str(region), 0),
+            range(39),
         )
         p.append(float(p_value(mutual_information(RegionSums.of(counts))[0], null["M"])))
     assert 0.4 < np.mean(p) < 0.6
@@ -222,7 +235,7 @@ def test_bias_of_a_random_sample_is_that_of_miller_and_madow() -> None:
 def test_bias_is_what_sampling_adds() -> None:
     truth = np.array([[300.0, 100, 50], [100, 250, 80], [60, 90, 200]])
     M = mutual_information(RegionSums.of(truth))[0]
-    evaluate = evaluation({"M": mutual_information})
+    evaluate = evaluation({"M": of_sums(mutual_information)}, UNITS)
     sampled = drawn_indices(resampled_persons(truth), evaluate, KEY, range(6000))["M"].mean() - M
     assert mutual_information_bias(truth)[0] == pytest.approx(sampled, rel=0.15)
     errors = np.full(truth.shape, 12.0)

@@ -1,0 +1,195 @@
+"""Segregation of regions, as a function of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from geomob_dask.errors import InputError
+from geomob_dask.frames.align import aligned
+from geomob_dask.frames.halo import Near
+from geomob_dask.frames.own_rows import empty_of, is_lazy
+from geomob_dask.frames.region_draws import DRAWS_A_TASK, Inference
+from geomob_dask.frames.region_table import RegionTable
+from geomob_dask.frames.regions import NATION, regions_of, short_keys
+from geomob_dask.frames.units import COUNT, LEVEL, People, units_of
+from geomob_dask.graph.contiguity import neighbors
+from geomob_dask.metrics.segregation_catalog import ALL, suited
+from geomob_dask.metrics.segregation_units import CUTOFF_KM
+from geomob_dask.sources.brackets import Categories, categories_of
+
+
+def segregation(
+    measures: Any,
+    *,
+    groups: str | Sequence[str] | Categories,
+    by: Any = NATION,
+    indices: str | Sequence[str] = ALL,
+    tracts: Any = None,
+    edges: Any = None,
+    levels: Sequence[str] | Mapping[str, Any] = (),
+    draws: int = 0,
+    null: str = "evenness",
+    interval: str = "persons",
+    seed: int = 0,
+    year: int = 0,
+    since: Any = None,
+    since_year: int | None = None,
+    merge: str | None = None,
+    regions: Sequence[str] | None = None,
+    missing: str = "refuse",
+    cutoff: float = CUTOFF_KM,
+    near: Near | None = None,
+    draws_a_task: int = DRAWS_A_TASK,
+) -> Any:
+    """Return indices of segregation of every region.
+
+    Parameters
+    ----------
+    measures : DataFrame or GeoDataFrame, in memory or on Dask
+        One row per tract, indexed by keys of any kind, with counts of people.
+    groups : str, sequence of str, or categories
+        Columns of `measures`, a group each; the name of shipped groups or brackets, or a file of them; or what
+        `geomob_dask.sources.brackets` reads.
+    by : str or DataFrame
+        Regions: ``nation`` (all tracts), ``county`` or ``state`` (from keys of tracts), a column of `measures`, or a
+        table of regions; see `geomob_dask.frames.regions.regions_of`.
+    indices : str or sequence of str
+        Names of the catalogue, or ``all`` that the groups and the frames allow; see docs/segregation.md.
+    tracts : GeoDataFrame, optional
+        Polygons of the tracts, for indices of land and distance, with a column ``aland`` (m²) where land is known apart
+        from the polygon; by default those of `measures`.
+    edges : DataFrame, optional
+        Neighbors of the tracts as `neighbors` returns them, for spatial indices; for those that are named they are
+        computed from polygons in memory by default.
+    levels : sequence of str or mapping of str to DataFrame
+        Areas between region and tract, from wide to narrow, for nested indices: each as `by`.
+    draws : int
+        Random draws for p-values and intervals; 0: none.
+    null, interval, seed : str, str, int
+        See `geomob_dask.frames.region_draws.Inference`.
+    year : int
+        Keys the draws, and selects the edition of groups of an ACS table.
+    since : DataFrame, optional
+        Measures of an earlier year on the same tracts: the change of M and H since then is decomposed.
+    since_year : int, optional
+        Their year; `year` by default.
+    merge : str, optional
+        A rule that merges brackets: a named one, a number of equal classes, or the class of each bracket.
+    regions : sequence of str, optional
+        Only these regions; all by default.
+    missing : {"refuse", "leave-out"}
+        What to do with a tract without one of its counts.
+    cutoff : float, km
+        Pairs of tracts further apart are left out of spatial proximity.
+    near : sequence of sequence of int, optional
+        For each partition, the numbers of those within two steps of the graph of neighbors; all others by default.
+    draws_a_task : int
+        How draws are shared out; it changes no number.
+
+    Returns
+    -------
+    DataFrame, in memory or on Dask as `measures`
+        One row per region, in one partition: ``region_name``, ``units`` (tracts), ``people``, ``count_<group>``, and
+        one column per index, with the group, pair of groups or level behind its name; with draws also ``_p``,
+        ``_null``, ``_excess``, ``_lower``, ``_upper``, ``_corrected``, ``_bias`` behind these. NaN where an index has
+        nothing to measure.
+
+    Raises
+    ------
+    CountsError
+        If a count is missing or negative, or fractions of persons are to be drawn.
+    DefinitionError
+        If an index or a column is unknown.
+    InputError
+        If an index needs what is not given, or a region has no tracts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> tracts = pd.DataFrame({"white": [80, 20, 50], "black": [20, 80, 50], "metro": ["a", "a", "b"]})
+    >>> found = segregation(tracts, groups=["white", "black"], by="metro", indices=["dissimilarity"])
+    >>> found["dissimilarity_white"].tolist()
+    [0.6, 0.0]
+    """
+    inference = Inference(draws, null, interval, seed, year)
+    only = None if regions is None else tuple(regions)
+    people = People(categories_of(groups), year, merge, missing, inference.margins, only)
+    names = people.counts(empty_of(measures)[people.columns(list(measures.columns))]).names
+    tracts = measures if tracts is None and isinstance(empty_of(measures), gpd.GeoDataFrame) else tracts
+    asked, _ = suited(
+        indices,
+        ordered=people.categories.ordered,
+        n_groups=len(names),
+        lacking=_lacking(indices, by, tracts, edges),
+    )
+    needed = {need for index in asked for need in index.strategy.inputs}
+    if "neighbors" in needed and edges is None:
+        edges = _edges_of(tracts)
+    areas = levels if isinstance(levels, Mapping) else {name: name for name in levels}
+    frames = _aligned(
+        measures=measures,
+        tracts=tracts if "polygons" in needed else None,
+        edges=edges if "neighbors" in needed else None,
+        since=since,
+        regions=by,
+        **{f"{LEVEL}{name}": area for name, area in areas.items() if "levels" in needed},
+    )
+    measures = frames["measures"]
+    units = units_of(
+        measures,
+        regions_of(measures, frames["regions"]),
+        people,
+        levels={name: regions_of(measures, frames[f"{LEVEL}{name}"]) for name in areas if f"{LEVEL}{name}" in frames},
+        tracts=frames.get("tracts"),
+        edges=frames.get("edges"),
+    )
+    earlier = None
+    if since is not None:
+        before = People(people.categories, year if since_year is None else since_year, merge, missing, False, only)
+        earlier = units_of(frames["since"], regions_of(frames["since"], frames["regions"]), before)
+        _check_same_groups(earlier, units)
+    plan = RegionTable(asked, inference, names, tuple(areas), cutoff, only, near, draws_a_task)
+    return plan.of(units, earlier)
+
+
+def _lacking(indices: str | Sequence[str], by: Any, tracts: Any, edges: Any) -> dict[str, str]:
+    """Return the inputs that indices may need and that are not given, with what is missing."""
+    lacking = {}
+    if tracts is None or tracts.crs is None:
+        lacking["polygons"] = "needs polygons with a coordinate system (tracts)"
+    computable = tracts is not None and not is_lazy(tracts) and indices != ALL
+    if edges is None and not computable:
+        lacking["neighbors"] = "needs the neighbors of tracts (edges)"
+    elif indices == ALL and not isinstance(by, str) and (is_lazy(by) or by.index.has_duplicates):
+        lacking["neighbors"] = "needs every tract in one region; the table of regions may share tracts out"
+    return lacking
+
+
+def _edges_of(tracts: gpd.GeoDataFrame) -> pd.DataFrame:
+    """Return the neighbors of polygons in memory, by their keys of whatever kind."""
+    numbers = pd.Index([f"{row:011d}" for row in range(len(tracts))])
+    found = neighbors(gpd.GeoDataFrame(geometry=tracts.geometry.to_numpy(), index=numbers, crs=tracts.crs))
+    focal, neighbor = (tracts.index[found[side].astype(np.int64)] for side in ("focal", "neighbor"))
+    return pd.DataFrame({"neighbor": neighbor}, index=focal.rename("focal"))
+
+
+def _aligned(**frames: Any) -> dict[str, Any]:
+    """Return aligned frames by name; names of regions, and frames of all partitions alike, stay as they are."""
+    given = {name: frame for name, frame in frames.items() if frame is not None}
+    apart = {name for name, frame in given.items() if isinstance(frame, str) or short_keys(frame)}
+    copies = {name for name, frame in given.items() if name != "measures" and frame is given["measures"]}
+    named = {name: frame for name, frame in given.items() if name not in apart | copies}
+    if len(named) > 1:
+        given |= dict(zip(named, aligned(**named), strict=True))
+    return given | dict.fromkeys(copies, given["measures"])
+
+
+def _check_same_groups(earlier: Any, later: Any) -> None:
+    before, now = ([name for name in empty_of(one).columns if name.startswith(COUNT)] for one in (earlier, later))
+    if before != now:
+        raise InputError(f"since: found the groups {', '.join(before)}, later {', '.join(now)}; expected the same")
