@@ -19,7 +19,7 @@ from geomob_dask.definition import Definition
 from geomob_dask.errors import DefinitionError, InputError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.halo import stacked
-from geomob_dask.frames.keys import to_codes, to_text
+from geomob_dask.frames.keys import has_text_keys, to_codes, to_text
 from geomob_dask.frames.opportunity import included, index_of, rows_and_pairs
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows
 from geomob_dask.frames.reduction import reduced_rows
@@ -102,7 +102,8 @@ def intervals(
         year=year,
     )
     bounds = reduced_rows(_bounds, drawn, meta=_no_bounds())
-    return own_rows(_own_bounds, rows, bounds, meta=_no_bounds)
+    text = has_text_keys(measures)
+    return own_rows(_own_bounds, rows, bounds, meta=lambda: _no_bounds(text), text_keys=text)
 
 
 def margin_columns(definition: Definition, columns: Sequence[str]) -> dict[str, str]:
@@ -147,9 +148,9 @@ def _drawable(
     return own.assign(**errors)
 
 
-def _own_bounds(rows: pd.DataFrame, bounds: pd.DataFrame) -> pd.DataFrame:
+def _own_bounds(rows: pd.DataFrame, bounds: pd.DataFrame, *, text_keys: bool) -> pd.DataFrame:
     own = bounds.loc[included(rows).index]
-    return own.set_axis(to_text(own.index).rename("geoid"))
+    return own.set_axis((to_text(own.index) if text_keys else own.index).rename("geoid"))
 
 
 # Draws -------------------------------------------------------------------------------------------
@@ -262,5 +263,6 @@ def _no_errors(rows: Any, definition: Definition) -> pd.DataFrame:
     return empty.assign(**{f"{_ERROR}{measure}": np.zeros(0) for measure in definition.measures})
 
 
-def _no_bounds() -> pd.DataFrame:
-    return bounds_of(pd.Index([], dtype="str", name="geoid"), [np.zeros((2, 0))])
+def _no_bounds(text_keys: bool = False) -> pd.DataFrame:
+    keys = pd.Index([], dtype="str" if text_keys else "int64", name="geoid")
+    return bounds_of(keys, [np.zeros((2, 0))])

@@ -120,7 +120,8 @@ def opportunity_index(
 ) -> Index:
     """Return the index with the moments and ranks behind it; parameters as `opportunity`."""
     rows, pairs = rows_and_pairs(tracts, measures, edges, definition)
-    return index_of(rows, pairs, definition, steps=steps, reference=reference, near=near)
+    text = has_text_keys(measures)
+    return index_of(rows, pairs, definition, steps=steps, reference=reference, near=near, text_keys=text)
 
 
 def rows_and_pairs(tracts: Any, measures: Any, edges: Any, definition: Definition) -> tuple[Any, Any]:
@@ -140,8 +141,9 @@ def index_of(
     steps: bool = False,
     reference: Reference | None = None,
     near: Near | None = None,
+    text_keys: bool = True,
 ) -> Index:
-    """Return the index of what `rows_and_pairs` returns."""
+    """Return the index of what `rows_and_pairs` returns; `text_keys`: whether its keys are text again."""
     far = halo(own_rows(_offered, rows, pairs, meta=lambda: _no_offer(definition), definition=definition), near)
     imputed = own_rows(_imputed, rows, pairs, far, meta=lambda: _no_imputed(definition), definition=definition)
     scored = RECIPES[definition.parameters.recipe](imputed, definition, reference)
@@ -152,7 +154,7 @@ def index_of(
     extremes = None
     if definition.parameters.reverse == "minmax":
         extremes = extremes_of(scored.overall if scored.overall is not None else filled)
-    table = _joined(rows, imputed, scored, filled, extremes, definition, steps, has_text_keys(measures))
+    table = _joined(rows, imputed, scored, filled, extremes, definition, steps, text_keys)
     return Index(table, scored.reference)
 
 
