@@ -1,5 +1,6 @@
 """Verify, clean and list a store; `python jobs/store.py --help` shows examples."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from geomob_dask.store import Store, cleaning
 from geomob_dask.store.listing import listing
 
 app = cli.application(
-    "Tell what a store holds, what in it is damaged or stale, and remove what nothing refers to.",
+    "List, verify and clean a store.",
     """
     python jobs/store.py list results --store s3://bucket/prefix
     python jobs/store.py verify --cluster local
@@ -31,53 +32,57 @@ PrefixArgument = Annotated[str, typer.Argument(help="Only collections below this
 @app.command("verify")
 def verify_store(
     prefix: PrefixArgument = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be read, read no part.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the collections that would be read.")] = False,
     store: cli.StoreOption = None,
     cluster: cli.ClusterOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
-    """Read every part and compare it with its snapshot, and inputs with what they were; exit 1 if any is damaged."""
+    """Compare every part with its snapshot, and recorded inputs with the current ones; exit 1 if any is damaged."""
     settings = load_settings(config, store=store, cluster=cluster)
     where, prefix = Store(settings.store), prefix.rstrip("/")
     if dry_run:
         table = listing(where, prefix)
         return cli.say(listing_lines(table[table["kind"] != "cubes"]))
     with cli.cluster(settings) as client:
-        found = runs.verify(where, client, cli.console, prefix=prefix)
-    cli.say(found.lines())
-    if found.damage:
-        raise RunError(f"store {where.url}: {len(found.damage)} objects are damaged, the first {found.damage[0].line}")
+        result = runs.verify(where, client, cli.console, prefix=prefix)
+    cli.say(result.lines())
+    if result.damage:
+        raise RunError(
+            f"store {where.url}: {len(result.damage)} objects are damaged, the first {result.damage[0].line}"
+        )
     return None
 
 
 @app.command()
 def clean(
     older_than: Annotated[
-        str, typer.Option(help="Younger objects are kept: longer than the longest job runs. 90s, 30m, 1h, 2d.")
+        str, typer.Option(help="Keep younger objects; more than the duration of the longest job. 90s, 30m, 1h, 2d.")
     ] = "1h",
     history: Annotated[
-        bool, typer.Option("--history", help="Also superseded snapshots, and the parts that only they list.")
+        bool, typer.Option("--history", help="Also remove superseded snapshots and the parts that only they list.")
     ] = False,
     uncommitted: Annotated[
-        bool, typer.Option("--uncommitted", help="Also outputs that an interrupted backfill has not committed.")
+        bool, typer.Option("--uncommitted", help="Also remove outputs that an interrupted backfill has not committed.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed, remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed.")] = False,
     store: cli.StoreOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
-    """Remove what no snapshot refers to: orphans of killed writers, unfinished objects, receipts of no use."""
+    """Remove what no snapshot refers to: parts of killed writers, unfinished objects, receipts of no use."""
     seconds = seconds_of(older_than, "--older-than")
     objects = Store(load_settings(config, store=store).store).objects
-    found = cleaning.unreferenced(objects, older_than=seconds, history=history, uncommitted=uncommitted)
-    cli.say(unreferenced_lines(found))
+    unreferenced = cleaning.unreferenced(objects, older_than=seconds, history=history, uncommitted=uncommitted)
+    cli.say(unreferenced_lines(unreferenced))
     if not dry_run:
-        gone = cleaning.remove(objects, found, progress=lambda some: track(some, "removing", console=cli.console))
-        cli.say([f"removed {gone:,} objects"])
+        removed = cleaning.remove(
+            objects, unreferenced, progress=partial(track, description="removing", console=cli.console)
+        )
+        cli.say([f"removed {removed:,} objects"])
 
 
 @app.command("list")
 def list_store(prefix: PrefixArgument = "", store: cli.StoreOption = None, config: cli.ConfigOption = None) -> None:
-    """Tell which collections a store holds, with their parts, rows, bytes and commits."""
+    """List collections and cubes, with their parts, rows, commits, bytes and jobs."""
     where = Store(load_settings(config, store=store).store)
     cli.say(listing_lines(listing(where, prefix.rstrip("/"))))
 

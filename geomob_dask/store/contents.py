@@ -1,4 +1,4 @@
-"""The objects of a store by kind, which their keys tell.
+"""The objects of a store by kind, from their keys.
 
 Keys::
 

@@ -1,4 +1,4 @@
-"""The Zarr arrays of a cube: what they are, their state at one version, how blocks are written and read.
+"""The Zarr arrays of a cube: their creation, their state at one version, writing by blocks, reading.
 
 The axes are year × tract (or region) × measure, a chunk is one year of a block of tracts with all measures. Years and
 tracts are added at the end of their axes, so that no chunk already written moves.
@@ -168,10 +168,10 @@ def create_arrays(store: Any, form: Form, attributes: Mapping[str, Any]) -> None
     axis(form.unit, "str", _LONG_AXIS, form.unit, key)
     axis("state", "str", _LONG_AXIS, form.unit, "state, or the part of the result that it came with")
     axis("part", "str", _PARTS_A_CHUNK, "part", "part of a year's result")
-    axis("measure", "str", n, "measure", "measure", [one.name for one in measures])
-    axis("measure_units", "str", n, "measure", "units of the measure", [one.units for one in measures])
-    axis("measure_long_name", "str", n, "measure", "the measure in words", [one.long_name for one in measures])
-    dollars = [one.dollars_of for one in measures]
+    axis("measure", "str", n, "measure", "measure", [item.name for item in measures])
+    axis("measure_units", "str", n, "measure", "units of the measure", [item.units for item in measures])
+    axis("measure_long_name", "str", n, "measure", "the measure in words", [item.long_name for item in measures])
+    dollars = [item.dollars_of for item in measures]
     axis("measure_dollars_of", "int32", n, "measure", "year whose dollars a measure is in; 0: none", dollars)
     for name, long_name in (
         ("source_content", "beginning of the SHA-256 of the part; 0: no such part"),

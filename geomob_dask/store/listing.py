@@ -1,4 +1,4 @@
-"""What a store holds: as a table, as short text, and the message about a collection that is not there."""
+"""What a store holds, as a table and as short text, and the message about a collection that it does not hold."""
 
 import difflib
 import html

@@ -1,8 +1,8 @@
-"""Whole objects under one URL: a folder or ``s3://bucket/prefix``.
+"""Objects under one URL: a folder or ``s3://bucket/prefix``.
 
-An object is written whole or not at all, and `create` lets one writer of several win: in a folder by a
-temporary file and a hard link, in a bucket by a plain put with ``If-None-Match: *`` (multipart
-uploads are not conditional everywhere, so markers must stay small).
+An object is written completely or not at all. Of several writers that `create` an object, one succeeds: in a folder by
+a temporary file and a hard link, in a bucket by a put with ``If-None-Match: *``. Multipart uploads are not conditional
+everywhere, so these objects must stay small.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _U = TypeVar("_U")
 # Storage far away answers slowly but many requests at a time.
 _AT_ONCE = 16
 
-# botocore raises these when nothing at all is configured; importing it for a folder store would be a waste.
+# Errors of botocore, by name: a store in a folder need not import it.
 _CREDENTIAL_ERRORS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
 _NETWORK_ERRORS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ClientError"}
 
@@ -102,7 +102,7 @@ class Objects:
 
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[IO[bytes]]:
-        """Open an object for reading parts of it; only the ranges asked for travel."""
+        """Open an object; only the ranges that are read are transferred."""
         with self._explained("read", key, lambda: self._fs.open(self.path(key), "rb")) as stream:
             yield stream
 
@@ -125,14 +125,14 @@ class Objects:
         return self._explained("look for", key, look)
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object whole, over whatever is there."""
+        """Write an object; one with the same key is replaced."""
         if self.local:
             self._explained("write", key, lambda: self._put_file(key, data, os.replace))
         else:
             self._explained("write", key, lambda: self._fs.pipe_file(self.path(key), data))
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write an object whole if there is none yet; return whether this call wrote it."""
+        """Write an object if its key is free; return whether this call wrote it."""
 
         def write() -> bool:
             try:
@@ -151,26 +151,26 @@ class Objects:
         return self._explained("write", key, write)
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             self._explained("remove", key, lambda: self._fs.rm_file(self.path(key)), missing_is_error=False)
 
     def names(self, prefix: str) -> list[str]:
-        """Return the sorted names directly below a prefix; none where nothing was written yet."""
+        """Return the sorted names directly below a prefix; empty if there are none."""
 
         def ls() -> list[str]:
             try:
-                found = self._fs.ls(self.path(prefix), detail=False)
+                paths = self._fs.ls(self.path(prefix), detail=False)
             except FileNotFoundError:
                 self._bucket_must_exist()
                 return []
-            names = (path.rstrip("/").rsplit("/", 1)[-1] for path in found)
+            names = (path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
             return sorted(name for name in names if name and not name.startswith("."))
 
         return self._explained("list", prefix, ls)
 
     def listing(self, prefix: str = "") -> list[StoredObject]:
-        """Return every object below a prefix, by key, including unfinished ones."""
+        """Return every object below a prefix, sorted by key, including unfinished ones."""
         return self._explained("list", prefix, lambda: sorted(self._listing(prefix), key=lambda item: item.key))
 
     def _listing(self, prefix: str) -> Iterator[StoredObject]:
@@ -209,7 +209,7 @@ class Objects:
             "reach", "", lambda: self._fs.call_s3("head_bucket", Bucket=self.root.split("/", 1)[0])
         )
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        # The header leaves the fraction of a second out: what was written before it was sent must not look newer.
+        # The header has whole seconds: an object written before the answer must not look newer.
         return email.utils.parsedate_to_datetime(date).timestamp() + 1.0 if date else time.time()
 
     def _bucket_must_exist(self) -> None:
@@ -255,7 +255,7 @@ _S3_CONFIG: dict[str, Any] = {
 }
 
 
-# 412: the object is there. 409: another conditional put is under way, and the caller reads again.
+# 412: the object exists. 409: another conditional put is under way, and the caller reads again.
 _ALREADY_WRITTEN = (409, 412)
 
 

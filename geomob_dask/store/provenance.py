@@ -1,6 +1,6 @@
 """Where an output comes from: inputs with checksums, definition, options and versions.
 
-No clock and no host: the same inputs give the same bytes. When an object was written, the storage knows.
+It holds no time and no host, so that the same inputs give the same bytes; the storage knows when it was written.
 """
 
 import functools
@@ -13,12 +13,12 @@ from typing import Any
 
 import shapely
 
-# The packages whose version can move a result.
+# The packages whose version can change a result.
 _PACKAGES = ("geomob-dask", "geopandas", "numpy", "pandas", "pyarrow", "pyogrio", "scipy", "shapely")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that can move a result."""
+    """Return the versions of the packages that can change a result."""
     return dict(_versions())
 
 
@@ -29,7 +29,7 @@ def _versions() -> dict[str, str]:
 
 
 def sha256(data: bytes) -> str:
-    """Return the SHA-256 of some bytes, in hexadecimal."""
+    """Return the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -43,18 +43,20 @@ def canonical_json(value: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made an output.
+    """The provenance of an output.
 
     Parameters
     ----------
     job : str
         The job that wrote it.
     inputs : mapping of str to str
-        Every file or collection read, with its SHA-256.
+        Every file or collection that was read, with its SHA-256.
     options : mapping
-        Everything that was chosen: flags, definition, parameters.
+        All options: flags, definition, parameters.
     report : mapping
-        What the job found and did: repairs, rows left out. It does not belong to the identity of the run.
+        Observations of the job, such as repairs or rows left out; not part of the identity.
+    versions : mapping of str to str
+        Versions of the packages that can change a result.
     """
 
     job: str
@@ -65,7 +67,7 @@ class Provenance:
 
     @functools.cached_property
     def identity(self) -> str:
-        """Return a short checksum of job, inputs, options and versions: equal runs, equal identities."""
+        """Return a short checksum of job, inputs, options and versions: runs with equal ones have equal results."""
         return identity_of(canonical_json(self.identifying()))
 
     def identifying(self) -> dict[str, Any]:

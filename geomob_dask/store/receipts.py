@@ -1,8 +1,8 @@
-"""Receipts: outputs that are whole, each written by one worker, and not yet committed.
+"""Receipts: complete outputs that are not committed yet, each written by one worker.
 
-A worker of a backfill puts the parts of its output and creates, last, one small object beside them that lists them with
-their provenance. What has a receipt need not be computed again, whatever happens to the run; it becomes visible when
-a later step commits it, together with others of its collection, and the receipt is removed then::
+A worker writes the parts of its output and then a receipt, a small object that lists them with their provenance. An
+output with a receipt need not be computed again, even if the run is killed. A later step commits it together with
+others of its collection, and removes the receipt::
 
     <collection>/_outputs/<state>-<identity>.json
 """
@@ -22,7 +22,7 @@ FOLDER = "_outputs"
 
 @dataclass(frozen=True)
 class Commit:
-    """What one run adds to one collection.
+    """The parts that a run adds to a collection.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Commit:
         By state.
     provenance : Provenance
     attributes : mapping
-        Of the collection.
+        Attributes of the collection.
     """
 
     collection: str
@@ -40,21 +40,21 @@ class Commit:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def made(self) -> dict[str, Part]:
-        """Return the parts, each with the run that made it."""
+        """Return the parts, each with the identity of the run."""
         run = self.provenance.identity
         return {state: made_by(part, run) for state, part in self.parts.items()}
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """A whole output.
+    """A complete output.
 
     Parameters
     ----------
     state : str
-        ``all`` for an output of all states.
+        Its state, or ``all``.
     commits : sequence of Commit
-        In the order in which they become visible; the last one is the output itself.
+        In the order of their commit; the last one holds the output itself.
     """
 
     state: str
@@ -84,12 +84,12 @@ class Receipt:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> "Receipt":
-        """Read a receipt.
+        """Return the receipt that an object holds.
 
         Raises
         ------
         StoreError
-            If it is none.
+            If it holds no receipt, or a changed one. `NewerStoreError` if a newer version wrote it.
         """
         try:
             plain = json.loads(data)
@@ -98,15 +98,15 @@ class Receipt:
                     f"{where}: written in format {plain['format']} by a newer version; expected {FORMAT} or older"
                 )
             if plain.pop("sha256") != sha256(canonical_json(plain)):
-                raise StoreError(f"{where}: its content no longer has its checksum; expected what a worker wrote")
+                raise StoreError(f"{where}: its content does not have its checksum; expected what a worker wrote")
             commits = tuple(
                 Commit(
-                    one["collection"],
-                    {state: part_of(part) for state, part in one["parts"].items()},
-                    Provenance(**one["provenance"]),
-                    one["attributes"],
+                    commit["collection"],
+                    {state: part_of(part) for state, part in commit["parts"].items()},
+                    Provenance(**commit["provenance"]),
+                    commit["attributes"],
                 )
-                for one in plain["commits"]
+                for commit in plain["commits"]
             )
             return cls(plain["state"], commits)
         except (ValueError, KeyError, TypeError) as error:
@@ -119,7 +119,7 @@ def name_of(state: str, identity: str) -> str:
 
 
 def key_of(collection: str, state: str, identity: str) -> str:
-    """Return where the receipt of an output is."""
+    """Return the key of the receipt of an output."""
     return f"{collection}/{FOLDER}/{name_of(state, identity)}"
 
 
@@ -129,28 +129,21 @@ def names(objects: Objects, collection: str) -> list[str]:
 
 
 def read(objects: Objects, key: str) -> Receipt | None:
-    """Return a receipt whose parts are all there; None where it or one of them is gone."""
-    if not objects.exists(key):
+    """Return a receipt whose parts all exist; None if it or one of them is gone, or if it is damaged."""
+    data = objects.find(key)
+    if data is None:
         return None
-    try:
-        data = objects.get(key)
-    except StoreError:
-        # Another run may have committed and removed it in between.
-        if not objects.exists(key):
-            return None
-        raise
     try:
         receipt = Receipt.from_bytes(data, f"{objects.url}/{key}")
     except NewerStoreError:
         raise
     except StoreError:
-        # Damaged: the output is computed again.
+        # The output is computed again.
         return None
-    parts = [part for commit in receipt.commits for part in commit.parts.values()]
-    return receipt if all(objects.exists(part.key) for part in parts) else None
+    return receipt if all(objects.exists(part.key) for _, _, part in receipt.parts()) else None
 
 
 def parts_of(objects: Objects, collection: str) -> set[str]:
     """Return the keys of all parts that receipts of a collection list."""
-    found = (read(objects, f"{collection}/{FOLDER}/{name}") for name in names(objects, collection))
-    return {part.key for receipt in found if receipt for commit in receipt.commits for part in commit.parts.values()}
+    known = (read(objects, f"{collection}/{FOLDER}/{name}") for name in names(objects, collection))
+    return {part.key for receipt in known if receipt for _, _, part in receipt.parts()}

@@ -1,8 +1,8 @@
 """Commits: a collection is what its newest numbered snapshot lists, and nothing else.
 
-Parts are immutable objects named by their content; a snapshot is one small object created under
-the next free number, by one writer of several. A writer that is killed leaves parts that no snapshot lists:
-no reader sees them.
+Parts are immutable objects named by their content. A snapshot is one small object under the next free number; if
+several writers create it at once, one of them succeeds. A writer that is killed leaves parts that no snapshot lists,
+and no reader sees them.
 """
 
 import json
@@ -25,9 +25,9 @@ class Part:
     Parameters
     ----------
     key : str
-        Where it is, relative to the store.
+        Its path relative to the store.
     sha256 : str
-        Of its bytes.
+        Checksum of its bytes.
     size, rows : int
         Bytes and rows.
     first, last : str
@@ -35,7 +35,7 @@ class Part:
     bounds : sequence of 4 floats, optional
         xmin, ymin, xmax, ymax of its polygons, in the units of the collection's CRS.
     run : str
-        The identity of the provenance that made it.
+        The identity of the run that wrote it; see `Provenance`.
     """
 
     key: str
@@ -59,9 +59,9 @@ class Snapshot:
     parts : mapping of str to Part
         By state, sorted.
     runs : mapping of str to mapping
-        The provenance of every run that a part refers to.
+        The provenance of every run that a part names.
     attributes : mapping
-        What holds for the whole collection, such as its CRS.
+        Properties of the whole collection, such as its CRS.
     """
 
     collection: str
@@ -70,7 +70,7 @@ class Snapshot:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def checksum(self, states: Sequence[str] | None = None) -> str:
-        """Return one SHA-256 over the parts of some states (all by default): the collection as an input."""
+        """Return the SHA-256 over the parts of some states (all by default), which identifies an input."""
         chosen = {state: part.sha256 for state, part in self.parts.items() if states is None or state in states}
         return sha256(canonical_json([chosen, dict(self.attributes)]))
 
@@ -104,15 +104,15 @@ class Snapshot:
         """Read a committed snapshot."""
         try:
             plain = json.loads(data)
-            found = plain["format"]
-            if found > FORMAT:
+            number = plain["format"]
+            if number > FORMAT:
                 raise NewerStoreError(
-                    f"{where}: written in format {found} by a newer version; expected {FORMAT} or older"
+                    f"{where}: written in format {number} by a newer version; expected {FORMAT} or older"
                 )
-            # Its own checksum, of everything else in it; snapshots of the first versions have none.
+            # The checksum of everything else in it; snapshots of the first versions have none.
             checksum = plain.pop("sha256", None)
             if checksum is not None and checksum != sha256(_without_checksum(data, checksum)):
-                raise StoreError(f"{where}: its content no longer has its checksum; expected what a job committed")
+                raise StoreError(f"{where}: its content does not have its checksum; expected what a job committed")
             parts = {state: part_of(part) for state, part in plain["parts"].items()}
             return cls(plain["collection"], parts, plain["runs"], plain["attributes"])
         except (ValueError, KeyError, TypeError) as error:
@@ -130,7 +130,7 @@ def _checksum_line(checksum: str) -> bytes:
 
 
 def _without_checksum(data: bytes, checksum: str) -> bytes:
-    """Return the bytes that the checksum of a snapshot is of; empty if the checksum is not in its place."""
+    """Return the bytes that the checksum was computed from; empty if the checksum is not in its place."""
     line = _checksum_line(checksum)
     return data.removesuffix(line) + _END if data.endswith(line) else b""
 
@@ -170,8 +170,8 @@ def commit(
     Parameters
     ----------
     keep_others : bool
-        Whether states that are not among `parts` stay as they are (an ingest of one more state) or
-        leave the collection (a result is one run's).
+        Whether states that are not in `parts` stay (an ingest adds a state) or leave the collection (a result
+        belongs to one run).
 
     Raises
     ------
@@ -184,7 +184,7 @@ def commit(
 
 
 def made_by(part: Part, run: str) -> Part:
-    """Return a part that says which run made it."""
+    """Return a part with the identity of the run that wrote it."""
     return replace(part, run=run)
 
 
@@ -208,11 +208,11 @@ def commit_runs(
     runs_of_fresh : mapping of str to mapping
         The provenance of each of these runs.
     expected : mapping of str to str, optional
-        The run that each state of the collection was of when this was planned. A state that is of yet another run by
-        now is refused, not overwritten. By default nothing is expected, and the last commit wins.
+        The run of each state of the collection when this commit was planned. If yet another run has written a state
+        since, the commit is refused. By default nothing is expected, and the last commit wins.
     stale_may_go : bool
-        Whether states that would stay leave the collection where its attributes contradict the new ones, if each is
-        still of the run that is expected: results of the same name have other attributes when their inputs changed.
+        Whether states that would stay may leave the collection if their attributes contradict the new ones and the
+        expected runs wrote them: results of the same name have other attributes once their inputs have changed.
 
     Raises
     ------
@@ -245,9 +245,7 @@ def commit_runs(
             return old
         for part in fresh.values():
             if not objects.exists(part.key):
-                raise StoreError(
-                    f"{objects.url}/{part.key}: gone before its commit; expected no other writer to remove it"
-                )
+                raise StoreError(f"{objects.url}/{part.key}: removed before its commit; expected it to stay until then")
         if objects.create(snapshot_key(collection, number + 1), data):
             return new
     raise StoreError(
@@ -258,7 +256,7 @@ def commit_runs(
 def refuse_another_run(
     objects: Objects, collection: str, fresh: Mapping[str, Part], expected: Mapping[str, str]
 ) -> None:
-    """Raise what `commit_runs` would, if another run has committed something else since the plan; nothing is written.
+    """Raise the error of `commit_runs` if another run has committed since the plan; nothing is written.
 
     Raises
     ------
