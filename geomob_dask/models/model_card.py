@@ -1,7 +1,7 @@
-"""Model cards: what a fitted model is, how well it does, and what it is not for.
+"""Model cards: what a fitted model is, its scores, and its limits.
 
-The order follows Mitchell et al. (2019), "Model Cards for Model Reporting". A card is Markdown made from the finished
-tables of a run; every number in it stands in one of them.
+The order follows Mitchell et al. (2019), "Model Cards for Model Reporting". A card is Markdown made from the tables of
+a run.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from typing import Any
 import pandas as pd
 
 _LIMITS = (
-    "It describes places, not people: an area's class says nothing certain about any child who grows up there.",
-    "It finds what goes along with mobility, not what causes it: a policy that moved an attribute need not move "
-    "mobility as the model's weights suggest.",
-    "The attributes and the outcome are of past years; the model knows nothing of what came after.",
-    "Units near each other are alike. Scores under random folds tell how well it fills gaps between known "
-    "neighbours; scores under folds of whole states or of blocks with a buffer tell how well it carries over to "
-    "places it knows nothing about.",
-    "Attributes that go together share their importance: a small one of a single attribute does not mean that it is "
-    "of no account. That of a whole domain is the safer reading.",
+    "It describes places, not people: an area's class does not determine the outcome of a child who grows up there.",
+    "Its weights are associations, not causal effects: a policy that changes an attribute need not change mobility "
+    "accordingly.",
+    "Attributes and outcome are from past years.",
+    "Nearby units are alike. Scores under random folds measure interpolation between known neighbors; scores under "
+    "folds of whole states, or of blocks with a buffer, measure prediction where nothing nearby is known.",
+    "Correlated attributes share their importance: a small importance does not mean that an attribute is irrelevant. "
+    "The importance of a whole domain is more reliable.",
 )
 _FOR = (
-    "To see which attributes of communities go along with the mobility of their children, and how far they tell it.",
-    "To compare ways of predicting it, with intervals, against naive rules.",
+    "Finding which attributes of communities are associated with the mobility of their children, and how strongly.",
+    "Comparing prediction methods, with intervals, against naive rules.",
 )
 _NOT_FOR = (
     "Decisions about persons or families.",
-    "Ranking places for funds without looking at what stands behind a prediction.",
-    "Units of another kind or another country, or attributes measured in another way.",
+    "Ranking places for funding without examining what a prediction rests on.",
+    "Units of another kind or country, or attributes that were measured in another way.",
 )
 
 
@@ -39,9 +38,9 @@ def model_card(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Dat
     Parameters
     ----------
     model : str
-        Its name in the catalogue.
+        Its name in the catalog.
     about : mapping
-        What the run says of itself; see `runs.mobility.Result`.
+        Description of the run; see `runs.mobility.Result`.
     tables : mapping of str to DataFrame
         The run's tables.
     """
@@ -55,14 +54,14 @@ def model_card(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Dat
         _table(("Feature", "Domain", "Unit", "Missing"), _features(about)),
         *_section("Folds", about["folds"].values()),
         "## Scores",
-        "Means over the folds, with intervals of 95 %. *Test* is on units held out, *train* on those fitted on; all "
-        "that learns (fill, scale, select, settings) was fitted inside the folds.",
+        "Means over the folds, with 95% intervals. *Test*: held-out units; *train*: units that the model was fitted "
+        "on. Imputation, scaling, selection and settings were fitted inside the folds.",
         _table(("Folds", "Sample", "Score", "Value", "Interval"), _scores(tables["scores"], [model])),
-        "## Naive rules beside it",
+        "## Scores of naive rules",
         _table(("Rule", "Folds", "Score", "Value", "Interval"), _baselines(tables["scores"], about)),
         *_section("Calibration", _calibration(model, about, tables["calibration"])),
         *_section("Limits", _LIMITS),
-        *_section("Where it comes from", _provenance(about)),
+        *_section("Provenance", _provenance(about)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -78,11 +77,11 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _of_model(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     settings = about["settings"][model]
-    chosen = ", ".join(f"{name} = {value}" for name, value in settings.items()) or "none to choose"
+    chosen = ", ".join(f"{name} = {value}" for name, value in settings.items()) or "none"
     return [
-        f"Kind: {about['models'][model]}. Missing attributes are filled and scaled by the model itself.",
+        f"Kind: {about['models'][model]}. The model imputes missing attributes and scales them.",
         f"Predicts: {about['outcome']} in classes {', '.join(about['classes'])}; {_edges(about)}.",
-        f"Settings, chosen by search on all units: {chosen}.",
+        f"Settings, selected by search on all units: {chosen}.",
         f"Seed: {about['seed']}.",
     ]
 
@@ -90,7 +89,7 @@ def _of_model(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Data
 def _edges(about: Mapping[str, Any]) -> str:
     edges = ", ".join(f"{edge:.6g}" for edge in about["edges"])
     rule = "the mean of the units" if len(about["classes"]) == 2 else "quantiles of the units"
-    return f"cut at {rule}: {edges}"
+    return f"separated at {rule}: {edges}"
 
 
 def _of_data(about: Mapping[str, Any]) -> list[str]:
@@ -111,7 +110,7 @@ def _interval(row: Any) -> str:
 
 
 def over_folds(row: Mapping[str, Any] | pd.Series) -> str:
-    """Return a note where a score is a mean over fewer folds than there are: AUC needs all classes in a fold."""
+    """Return a note if a score is a mean over some of the folds: AUC needs all classes in a fold."""
     scored, every = int(row["scored_folds"]), int(row["all_folds"])
     return f", {scored} of {every} folds" if 0 < scored < every else ""
 
@@ -139,8 +138,8 @@ def _calibration(model: str, about: Mapping[str, Any], table: pd.DataFrame) -> l
         gaps = (rows["predicted"] - rows["observed"]).abs()
         mean = float((gaps * rows["units"]).sum() / rows["units"].sum())
         lines.append(
-            f"{folds}: predicted probabilities of held-out units and shares that are so differ by {mean:.3f} on "
-            f"average (over {len(rows)} bins, weighted by predictions), by {gaps.max():.3f} at most."
+            f"{folds}: predicted probabilities of held-out units differ from observed shares by {mean:.3f} on average "
+            f"(over {len(rows)} bins, weighted by predictions), by {gaps.max():.3f} at most."
         )
     return lines
 

@@ -1,7 +1,7 @@
-"""Fitted models as files that can be read without running what stands in them.
+"""Fitted models as files that are safe to read.
 
-A file is a zip of two members: ``about.json`` says what the model is and what it was fitted with, ``model.skops``
-holds it (skops: arrays and JSON, never a pickle). Reading builds only types of a list that is written here.
+A file is a zip of two members: ``about.json`` describes the model and what it was fitted with, ``model.skops`` holds it
+(skops: arrays and JSON, never a pickle). Reading builds only types that are listed here.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ FORMAT = 1
 _ABOUT, _MODEL = "about.json", "model.skops"
 # The same model gives the same bytes: no clock in the file.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
-# The packages that fitted it: another version may read its arrays otherwise.
+# Packages whose other versions may read the arrays otherwise.
 _FITTED_WITH = ("scikit-learn", "skops")
-# What may be built beside the types that skops knows to be harmless.
+# Types that may be built, besides those that skops knows to be harmless.
 TRUSTED = (
     "geomob_dask.models.clusters.ClusterLabels",
     "geomob_dask.models.elastic_net.ElasticNetLogistic",
@@ -46,21 +46,21 @@ TRUSTED = (
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model and what must be known to use it.
+    """A fitted model, and what is needed to use it.
 
     Parameters
     ----------
     name, title : str
-        Of the catalogue of models.
+        From the catalog of models.
     estimator : scikit-learn estimator
-        Fitted on the features in their order; it fills what is missing by itself.
+        Fitted on the features in their order; it imputes missing values.
     features : sequence of Feature
     classes : sequence of str
-        What the model tells apart, from low to high.
+        From low to high.
     edges : sequence of float
-        Where a class ends and the next begins, in the units of the outcome; one less than classes.
+        Values that separate the classes, in the units of the outcome; one less than classes.
     study, outcome, study_checksum : str
-        On which units it was fitted, for what, and a SHA-256 of their keys, features and outcome.
+        Kind of units, outcome, and a SHA-256 of keys, features and outcome.
     run : str
         Identity of the run that fitted it.
     """
@@ -82,14 +82,14 @@ class FittedModel:
         return tuple(feature.name for feature in self.features)
 
     def values(self, table: pd.DataFrame, where: str = "table") -> NDArray[np.float64]:
-        """Return a table's rows as the model wants them.
+        """Return the features of a table's rows, as `predict` takes them.
 
         Parameters
         ----------
         table : DataFrame
-            With the model's features among its columns; more are left out.
+            Has the model's features among its columns.
         where : str
-            What to call the table in an error.
+            Name of the table in an error.
 
         Returns
         -------
@@ -99,7 +99,7 @@ class FittedModel:
         Raises
         ------
         InputError
-            If a feature is not there, or is not of numbers.
+            If a feature is absent or not numeric.
         """
         absent = [name for name in self.feature_names if name not in table.columns]
         if absent:
@@ -125,7 +125,7 @@ def to_bytes(model: FittedModel) -> bytes:
     Raises
     ------
     RunError
-        If the estimator holds something that could not be read back.
+        If the estimator holds a type that could not be read back.
     """
     try:
         dumped = _canonical(skops.io.dumps(model.estimator))
@@ -149,12 +149,12 @@ def from_bytes(data: bytes, where: str) -> FittedModel:
     Parameters
     ----------
     where : str
-        What to call the file in an error.
+        Name of the file in an error.
 
     Raises
     ------
     InputError
-        If it is no model file, of another version, damaged, or holds a type that no model needs.
+        If it is not a model file, has another version, is damaged, or holds a type that no model needs.
     """
     about, dumped = _members(data, where)
     found = about.get("format")
@@ -196,7 +196,7 @@ def _built(plain: Mapping[str, Any], dumped: bytes, where: str) -> FittedModel:
 
 
 def _wrong(model: FittedModel) -> str | None:
-    """Return what is wrong with a model that was read, None where nothing is: compiled trees check nothing."""
+    """Return what is wrong with a model that was read, None if nothing: compiled trees check nothing themselves."""
     pipeline = model.estimator
     if not isinstance(pipeline, Pipeline):
         return f"found a {type(pipeline).__name__}, expected a Pipeline"
@@ -240,7 +240,7 @@ def _sound_nodes(nodes: Any, count: int) -> bool:
 
 
 def _sound(left: Any, right: Any, feature: Any, at: Any, nodes: Any, count: int) -> bool:
-    """Tell whether children come after their node (so that there is an end) and exist, and features exist."""
+    """Return whether children exist and come after their node (so that walks end), and features exist."""
     many = len(nodes) if hasattr(nodes, "__len__") else nodes.node_count
     after = all(bool(((child > at) & (child < many)).all()) for child in (left, right))
     return many > 0 and after and bool(((feature >= 0) & (feature < count)).all())

@@ -22,7 +22,7 @@ from geomob_dask.runs.segregation import Request, result, stored_report, units_o
 from geomob_dask.store import Store
 
 _CURVES_OF = 12
-_POINTS = 101
+_AT = np.linspace(0, 1, 101)
 _RANKED = 25
 
 Tables = Mapping[int, pd.DataFrame]
@@ -198,7 +198,7 @@ def _curves(tables: Tables, counts: Mapping[int, Mapping[str, Floats]], labels: 
         return None
     years = {str(year): counts[year] for year in sorted(tables)}
     options = {region: {year: _lines(found.get(region), labels) for year, found in years.items()} for region in regions}
-    legend = {"label": list(labels), "color": categories(len(labels))}
+    legend = {"label": list(labels), "color": categories(len(labels)), "x": [_AT] * len(labels)}
     sources = {year: ColumnDataSource(legend) for year in years}
     select = choose_data("Region", options, sources)
     plots = [_curve_plot(year, source, labels if year == max(years) else ()) for year, source in sources.items()]
@@ -212,16 +212,14 @@ def _curves(tables: Tables, counts: Mapping[int, Mapping[str, Floats]], labels: 
 
 
 def _lines(counts: Floats | None, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the curves of all groups, at as many points as a reader can tell apart."""
-    at = np.linspace(0, 1, _POINTS)
-    xs: list[Any] = [[] for _ in labels]
+    """Return the curves of all groups, at as many points as a reader can tell apart; empty if unknown."""
     ys: list[Any] = [[] for _ in labels]
     if counts is not None:
         for group in range(len(labels)):
             others, members = segregation_curve(counts, group)
             if not (np.isnan(others).any() or np.isnan(members).any()):
-                xs[group], ys[group] = at, np.interp(at, others, members)
-    return {"x": xs, "y": ys}
+                ys[group] = np.interp(_AT, others, members)
+    return {"y": ys}
 
 
 def _curve_plot(year: str, source: ColumnDataSource, labels: Sequence[str]) -> figure:
