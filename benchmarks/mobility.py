@@ -28,10 +28,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from geomob_dask.lift.models import Sample, Search, Searched, search
+from geomob_dask.frames.model_search import search
 from geomob_dask.models.catalog import L1_RATIOS, MODELS, PENALTIES, pipeline_settings
 from geomob_dask.models.elastic_net import logistic_path
 from geomob_dask.models.folds import stratified_folds
+from geomob_dask.models.search import Sample, Search, SearchResult
 from geomob_dask.sources.opportunity_insights import UPWARD_MOBILITY, read_workbook
 
 WORKBOOK = "mobility/online_data_tables-8.xls"
@@ -99,7 +100,7 @@ def elastic_net(
     def record(method: str, timed: tuple[float, float, Any], best: dict[str, float], loss: float) -> None:
         rows.append((method, timed[0], timed[1], f"{best['C']:.3g}", f"{best['l1_ratio']:.2f}", loss))
 
-    def of(found: Searched) -> tuple[dict[str, float], float]:
+    def of(found: SearchResult) -> tuple[dict[str, float], float]:
         return found.best(), float(found.losses.mean(axis=1).min())
 
     # Compiled code comes from the cache in the second run of a program; here it is compiled before the clock starts.

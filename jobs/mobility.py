@@ -20,7 +20,7 @@ from geomob_dask.runs.mobility_apply import (
     given_model,
     stored_model,
 )
-from geomob_dask.runs.mobility_execute import execute, ready
+from geomob_dask.runs.mobility_execute import execute, read_design
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
@@ -110,10 +110,11 @@ def mobility(
         if target is None:
             raise InputError("--with-model: found no --apply; expected a dataset, such as --apply opportunity:2018")
         given = given_model(with_model)
+        applying = apply_plan(where, given, target)
         if dry_run:
-            return cli.say(apply_plan(where, given, target).lines())
+            return cli.say(applying.lines())
         with cli.cluster(settings) as client:
-            applied = apply_model(where, given, target, client, cli.console, force=force)
+            applied = apply_model(where, given, applying, client, cli.console, force=force)
         cli.say(outputs.applied_lines(where, applied))
         return outputs.export_applied(where, applied, export) if export else None
     universe = Universe(
@@ -134,7 +135,7 @@ def mobility(
     if dry_run:
         # Of zones, all that a run would be refused for is cheap to find out.
         if study == "zones" and (force or not plan.done):
-            ready(where, request, plan, target)
+            read_design(where, request, plan, target)
         return cli.say(plan.lines())
     if force or not plan.done or target:
         with cli.cluster(settings) as client:
@@ -143,7 +144,8 @@ def mobility(
             if target:
                 for name in request.names:
                     one = stored_model(where, request, name)
-                    applied = apply_model(where, one, target, client, cli.console, force=force)
+                    applying = apply_plan(where, one, target)
+                    applied = apply_model(where, one, applying, client, cli.console, force=force)
                     cli.say(outputs.applied_lines(where, applied))
     found = result(where, request)
     cli.say(outputs.summary_lines(where, request, found))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import KMeans
@@ -18,15 +19,19 @@ from sklearn.metrics import silhouette_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from geomob_dask.errors import InputError
+from geomob_dask.models.threads import one_thread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # Silhouettes compare every two units.
 _SILHOUETTE_UNITS = 5000
+CLUSTERS = tuple(range(1, 11))
+"""Numbers of clusters among which the elbow is sought."""
+# K-means shows its elbow on a sample of this size.
+_ELBOW_UNITS = 20_000
 
 
 def fill_and_scale() -> Pipeline:
@@ -56,7 +61,7 @@ class Elbow:
     knee: int
 
 
-def elbow(values: Floats, clusters: Sequence[int] = tuple(range(1, 11)), *, seed: int = 0, starts: int = 10) -> Elbow:
+def elbow(values: Floats, clusters: Sequence[int] = CLUSTERS, *, seed: int = 0, starts: int = 10) -> Elbow:
     """Cluster units for several numbers of clusters.
 
     Parameters
@@ -90,6 +95,33 @@ def elbow(values: Floats, clusters: Sequence[int] = tuple(range(1, 11)), *, seed
     return Elbow(numbers, inertia, silhouette, _knee(numbers, inertia))
 
 
+def cluster_table(values: Floats, seed: int) -> pd.DataFrame:
+    """Return inertia and silhouette by number of clusters; of more than 20,000 units, those of a sample.
+
+    Parameters
+    ----------
+    values : shape (n_units, n_features)
+        NaN where missing.
+
+    Returns
+    -------
+    DataFrame
+        ``clusters``, ``inertia``, ``silhouette``, ``is_knee``.
+    """
+    if len(values) > _ELBOW_UNITS:
+        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, len(values)])))
+        values = values[np.sort(draw.permutation(len(values))[:_ELBOW_UNITS])]
+    found = elbow(values, [number for number in CLUSTERS if number < len(values)], seed=seed)
+    return pd.DataFrame(
+        {
+            "clusters": found.clusters,
+            "inertia": found.inertia,
+            "silhouette": found.silhouette,
+            "is_knee": found.clusters == found.knee,
+        }
+    )
+
+
 def cluster_units(values: Floats, clusters: int, *, seed: int = 0, starts: int = 10) -> Ints:
     """Return the cluster of each unit, numbered from the largest to the smallest.
 
@@ -111,7 +143,7 @@ def _check_clusters(clusters: Sequence[int], units: int) -> None:
 
 def _kmeans(scaled: Floats, clusters: int, seed: int, starts: int) -> KMeans:
     # Threads would add up in the order in which they end: one keeps the last bit.
-    with threadpool_limits(limits=1):
+    with one_thread():
         return KMeans(clusters, n_init=starts, random_state=seed).fit(scaled)
 
 
@@ -162,7 +194,7 @@ class ClusterLabels(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the features and, after them, 1 in the column of each row's cluster, else 0."""
         check_is_fitted(self)
         values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        with threadpool_limits(limits=1):
+        with one_thread():
             found = self.kmeans_.predict(self.scale_.transform(values))
         return np.hstack([values, np.eye(self.n_clusters)[found]])
 

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
@@ -23,6 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from geomob_dask.errors import InputError, RunError
+from geomob_dask.models.coordinate_descent import descend
 
 Floats = NDArray[np.float64]
 
@@ -31,8 +31,6 @@ TOLERANCE = 1e-9
 _ACCEPTED = 1e-6
 """What a fit that rounding stopped earlier may have left, in the same units; more is refused."""
 _MAX_STEPS = 200
-_MAX_SWEEPS = 200
-_SWEEPS_A_SOLVE = 20
 # A decrease below this is within the rounding of the objective.
 _ROUNDING = 1e-15
 
@@ -350,106 +348,10 @@ def _minimum(model: _Quadratic, coefficients: Floats, l1: float, l2: float) -> t
     if l1 == 0:
         found = np.asarray(np.linalg.solve(model.gram + l2 * np.eye(len(start)), target), dtype=np.float64)
     else:
-        found = _descend(model.gram, target, start, len(coefficients), l1, l2, _MAX_SWEEPS)
+        found = descend(model.gram, target, start, len(coefficients), l1, l2)
     step = found - start
     penalty = _penalty(start, l1, l2) - _penalty(found, l1, l2)
     slope = float(model.gradient @ step)
     # The decrease by the intercepts alone counts too.
     alone = float(model.pull @ model.inverse @ model.pull)
     return step.reshape(coefficients.shape), slope + penalty + alone
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _descend(gram, target, start, n_rows, l1, l2, max_sweeps):  # type: ignore[no-untyped-def]
-    """Minimise ½·b'gram·b − target'b + l1·‖b‖₁ + l2/2·‖b‖² by coordinate descent from `start`.
-
-    Descent alone is slow where features say nearly the same: now and then the linear system that the signs leave is
-    solved, and followed until a coefficient would change its sign.
-
-    With a row a class, moving a feature's coefficients of all classes together changes no probability: only the
-    penalty holds them, too weakly for descent one by one. So each sweep ends with the best such move.
-    """
-    size = len(start)
-    found = start.copy()
-    slope = target - gram @ found
-    scale = l1 + np.abs(target).max()
-    for sweep in range(max_sweeps):
-        moved = 0.0
-        for j in range(size):
-            curvature = gram[j, j] + l2
-            if curvature <= 0.0:
-                continue
-            pull = slope[j] + gram[j, j] * found[j]
-            new = 0.0
-            if pull > l1:
-                new = (pull - l1) / curvature
-            elif pull < -l1:
-                new = (pull + l1) / curvature
-            change = new - found[j]
-            if change != 0.0:
-                found[j] = new
-                for k in range(size):
-                    slope[k] -= gram[j, k] * change
-                moved = max(moved, curvature * abs(change))
-        if moved <= 1e-13 * scale:
-            break
-        if n_rows > 1:
-            features = size // n_rows
-            for j in range(features):
-                found[j::features] += _common_shift(found[j::features], l1, l2)
-        if sweep % _SWEEPS_A_SOLVE == _SWEEPS_A_SOLVE - 1:
-            found = _walk(gram, target, found, l1, l2)
-            slope = target - gram @ found
-    return found
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _common_shift(coefficients, l1, l2):  # type: ignore[no-untyped-def]
-    """Return what, added to all of them, makes their penalty least."""
-    size = len(coefficients)
-    zeros = np.sort(-coefficients)
-    shift = 0.0
-    for below in range(size + 1):
-        # Between two zeros the penalty is a parabola: l1·(2·below − size)·t + l2/2·Σ(t − zero)².
-        tilt = l1 * (2 * below - size)
-        shift = zeros.mean()
-        if tilt != 0.0:
-            shift -= tilt / max(l2 * size, 1e-300)
-        if below > 0:
-            shift = max(shift, zeros[below - 1])
-        if below == size or shift <= zeros[below]:
-            break
-    return shift
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _walk(gram, target, start, l1, l2):  # type: ignore[no-untyped-def]
-    """Go to the minimum that the signs of `start` allow; a coefficient that reaches zero on the way stays there."""
-    found = start.copy()
-    # Without l2 the system of a feature that all classes have is singular: a trace of l2 keeps it solvable.
-    trace = 1e-13 * np.abs(gram).max()
-    for _ in range(len(found)):
-        support = np.flatnonzero(found)
-        if len(support) == 0:
-            return found
-        system = np.empty((len(support), len(support)))
-        right = np.empty(len(support))
-        for a in range(len(support)):
-            for b in range(len(support)):
-                system[a, b] = gram[support[a], support[b]]
-            system[a, a] += l2 + trace
-            right[a] = target[support[a]] - l1 * np.sign(found[support[a]])
-        way = np.linalg.solve(system, right) - found[support]
-        if not np.all(np.isfinite(way)):
-            return found
-        part, first = 1.0, -1
-        for a in range(len(support)):
-            here = found[support[a]]
-            if here * (here + way[a]) < 0.0 and -here / way[a] < part:
-                part, first = -here / way[a], a
-        for a in range(len(support)):
-            found[support[a]] += part * way[a]
-        if first < 0:
-            return found
-        found[support[first]] = 0.0
-    return found

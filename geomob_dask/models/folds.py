@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def stratified_folds(classes: Ints, n_folds: int, n_repeats: int = 1, seed: int 
     check_members(classes, n_folds)
     folds = []
     for repeat in range(n_repeats):
-        state = int(_generator(seed, repeat).integers(2**31))
+        state = int(generator(seed, repeat).integers(2**31))
         split = StratifiedKFold(n_folds, shuffle=True, random_state=state).split(np.zeros(len(classes)), classes)
         folds += [
             Fold(repeat, number, train.astype(np.int64), test.astype(np.int64))
@@ -96,7 +96,7 @@ def state_folds(
         raise InputError(f"folds by state: found {len(names)} states, expected at least as many as the {n_folds} folds")
     folds = []
     for repeat in range(n_repeats):
-        folds += _by_group(classes, _dealt(classes, groups, n_folds, _generator(seed, repeat)), repeat)
+        folds += _by_group(classes, _dealt(classes, groups, n_folds, generator(seed, repeat)), repeat)
     return folds
 
 
@@ -138,7 +138,7 @@ def contiguity_folds(
     graph = adjacency(of_units[:, 0], of_units[:, 1], n_units)
     folds = []
     for repeat in range(n_repeats):
-        draw = _generator(seed, repeat)
+        draw = generator(seed, repeat)
         blocks = grow_blocks(graph, n_blocks or 4 * n_folds, draw)
         for fold in _by_group(classes, _dealt(classes, blocks, n_folds, draw), repeat):
             near = within(whole, fold.test, buffer)[:n_units]
@@ -150,98 +150,6 @@ def contiguity_folds(
                 )
             folds.append(Fold(repeat, fold.number, kept, fold.test))
     return folds
-
-
-# Plans of folds ------------------------------------------------------------------------------
-
-KINDS = ("stratified", "states", "contiguity")
-
-
-@dataclass(frozen=True)
-class FoldPlan:
-    """How folds are made, outside and inside.
-
-    Parameters
-    ----------
-    kind : {"stratified", "states", "contiguity"}
-    n_folds, n_repeats : int
-    seed : int
-    buffer : int
-        Of folds by contiguity: steps of the graph.
-
-    Examples
-    --------
-    >>> plan = FoldPlan("states", n_folds=2)
-    >>> folds = plan.folds(np.array([0, 1, 0, 1]), np.array(["IN", "IN", "OH", "OH"]), np.empty((0, 2), int))
-    >>> sorted(fold.test.tolist() for fold in folds)
-    [[0, 1], [2, 3]]
-    """
-
-    kind: str = "stratified"
-    n_folds: int = 5
-    n_repeats: int = 1
-    seed: int = 0
-    buffer: int = 1
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"folds {self.kind!r}: no such folds; expected one of: {', '.join(KINDS)}")
-
-    def folds(self, classes: Ints, states: NDArray[np.object_], pairs: Ints) -> list[Fold]:
-        """Return the folds of units with these classes, states and neighbours."""
-        if self.kind == "states":
-            return state_folds(classes, states, self.n_folds, self.n_repeats, self.seed)
-        if self.kind == "contiguity":
-            return contiguity_folds(
-                classes, pairs, self.n_folds, buffer=self.buffer, n_repeats=self.n_repeats, seed=self.seed
-            )
-        return stratified_folds(classes, self.n_folds, self.n_repeats, self.seed)
-
-    def inside(self, fold: Fold, classes: Ints, states: NDArray[np.object_], pairs: Ints, n_folds: int) -> list[Fold]:
-        """Return folds of a fold's training rows, made in the same way; rows are those of the whole study.
-
-        Raises
-        ------
-        InputError
-            As the folds themselves, naming the outer fold.
-        """
-        seed = int(_generator(self.seed, fold.repeat, fold.number, 1).integers(2**31))
-        trained = np.zeros(len(classes), dtype=bool)
-        trained[fold.train] = True
-        cut = renumber(pairs, trained)
-        plan = replace(self, n_folds=n_folds, n_repeats=1, seed=seed)
-        try:
-            folds = plan.folds(classes[fold.train], np.asarray(states)[fold.train], cut)
-        except InputError as error:
-            raise InputError(f"training rows of {fold.name}: {error}") from error
-        return [Fold(fold.repeat, one.number, fold.train[one.train], fold.train[one.test]) for one in folds]
-
-
-def renumber(pairs: Ints, kept: NDArray[np.bool_]) -> Ints:
-    """Return the pairs of a graph some of whose units are left out: they become nodes after the units that stay.
-
-    Steps are still counted through them: two units on both sides of one that is left out are two steps apart.
-
-    Parameters
-    ----------
-    pairs : shape (n_pairs, 2), int
-        Rows of units, or n_units… for nodes outside.
-    kept : shape (n_units,), bool
-
-    Examples
-    --------
-    >>> renumber(np.array([[0, 1], [1, 0], [1, 2], [2, 1]]), np.array([True, False, True]))
-    array([[0, 2],
-           [2, 0],
-           [2, 1],
-           [1, 2]])
-    """
-    if not len(pairs):
-        return pairs
-    inside = np.zeros(max(len(kept), int(pairs.max()) + 1), dtype=bool)
-    inside[: len(kept)] = kept
-    place = np.where(inside, np.cumsum(inside) - 1, inside.sum() + np.cumsum(~inside) - 1)
-    return np.asarray(place[pairs], dtype=np.int64)
 
 
 # What a fold must have -----------------------------------------------------------------------
@@ -406,6 +314,6 @@ def _check(n_units: int, n_folds: int, n_repeats: int) -> None:
         raise InputError(f"folds: found {n_folds} folds of {n_units} units, expected at most as many as units")
 
 
-def _generator(seed: int, *place: int) -> np.random.Generator:
+def generator(seed: int, *place: int) -> np.random.Generator:
     """Return a generator keyed by seed and place."""
     return np.random.default_rng([seed, *place])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
 from sklearn.base import clone
@@ -19,8 +20,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from geomob_dask.errors import InputError
+from geomob_dask.models.catalog import MODELS
 from geomob_dask.models.clusters import ClusterLabels, cluster_units, fill_and_scale
+from geomob_dask.models.labels import Labels
 from geomob_dask.models.study import Study
+from geomob_dask.models.threads import one_thread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -98,6 +102,25 @@ def leak_scores(
     }
 
 
+# Keys of splits are apart for any two seeds in use.
+_SPLITS_PER_SEED = 1_000_003
+
+
+def split_leaks(
+    study: Study, labels: Labels, model: str, settings: Mapping[str, Any], seed: int, split: int
+) -> dict[str, float]:
+    """Return the accuracy of a model of the catalogue on one random split, by preparation of the study.
+
+    Parameters
+    ----------
+    split : int
+        Number of the split.
+    """
+    classifier = MODELS[model].classifier(seed).set_params(**settings)
+    with one_thread():
+        return leak_scores(study, labels.codes, classifier, seed * _SPLITS_PER_SEED + split)
+
+
 @dataclass(frozen=True)
 class Leak:
     """What one way to prepare a study scores, and how much more than with everything inside.
@@ -167,3 +190,19 @@ def leaks(scores: Sequence[Mapping[str, float]], *, test_share: float = 0.25, le
             )
         )
     return found
+
+
+def leakage_table(scores: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+    """Return the accuracy of each preparation and the worth of its leaks over several splits; see `leaks`."""
+    rows = {
+        PREPARATIONS[leak.preparation]: {
+            "accuracy": leak.accuracy,
+            "lowest split": leak.lowest,
+            "highest split": leak.highest,
+            "worth": leak.worth,
+            "worth from": leak.lower,
+            "worth to": leak.upper,
+        }
+        for leak in leaks(scores)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("preparation")

@@ -211,10 +211,27 @@ def calibration_curve(hit: NDArray[np.bool_], share: Floats, n_bins: int = 10) -
     bins = np.searchsorted(edges, share, side="left")
     grouped = pd.DataFrame({"share": share, "hit": hit}).groupby(bins)
     table = grouped.agg(predicted=("share", "mean"), observed=("hit", "mean"), units=("hit", "size"))
-    z, n = 1.959963984540054, table["units"]
-    middle = (table["observed"] + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(table["observed"] * (1 - table["observed"]) / n + z**2 / (4 * n**2))
-    return table.assign(lower=middle - half, upper=middle + half).reset_index(drop=True)
+    lower, upper = wilson(table["observed"].to_numpy(), table["units"].to_numpy())
+    return table.assign(lower=lower, upper=upper).reset_index(drop=True)
+
+
+def wilson(share: Floats, n: Floats | Ints) -> tuple[Floats, Floats]:
+    """Return Wilson's interval of 95 % around shares of n units each.
+
+    References
+    ----------
+    Wilson (1927), "Probable Inference, the Law of Succession, and Statistical Inference".
+
+    Examples
+    --------
+    >>> lower, upper = wilson(np.array([0.5]), np.array([10]))
+    >>> lower.item(), upper.item()
+    (0.236593, 0.763407)
+    """
+    z = 1.959963984540054
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return middle - half, middle + half
 
 
 def confusion(codes: Ints, shares: Floats) -> Ints:

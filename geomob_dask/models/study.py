@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.folds import renumber
 
 # A feature whose correlation with the outcome (Pearson's r) is higher is the outcome.
 _TWIN = 0.9999
@@ -45,13 +44,13 @@ class Study:
     Parameters
     ----------
     name : str
-        ``zones`` or ``tracts``.
+        Such as ``zones`` or ``tracts``.
     keys : shape (n_units,), text
-        Commuting zones or tracts; sorted, each once.
+        Commuting zones, tracts or other units; each once.
     labels : shape (n_units,), text
         Names of units for people, such as ``Johnson City, TN``.
     states : shape (n_units,), text
-        The state of each unit (postal letters or code): spatial folds keep a state whole.
+        The state of each unit (postal letters or code), empty where it is not known: folds by state keep a state whole.
     features : sequence of Feature
         The columns of `values`.
     values : shape (n_units, n_features), float64
@@ -110,17 +109,12 @@ class Study:
             found.setdefault(feature.domain, []).append(column)
         return found
 
-    def rows(self, kept: NDArray[np.bool_]) -> Study:
-        """Return the study of some units; those left out are nodes outside from then on."""
-        return replace(
-            self,
-            keys=self.keys[kept],
-            labels=self.labels[kept],
-            states=self.states[kept],
-            values=self.values[kept],
-            outcome=self.outcome[kept],
-            pairs=renumber(self.pairs, kept),
-        )
+    @property
+    def groups(self) -> dict[str, dict[str, list[int]]]:
+        """Return the groups of columns that are shuffled together, by kind: each domain, and each feature alone."""
+        alone = {name: [column] for column, name in enumerate(self.feature_names)}
+        domains = {"domain": self.domains} if any(self.domains) else {}
+        return {**domains, "feature": alone}
 
     def columns(self, names: Sequence[str]) -> Study:
         """Return the study with some features, in the order named.
@@ -137,6 +131,66 @@ class Study:
             )
         chosen = [self.feature_names.index(name) for name in names]
         return replace(self, features=tuple(self.features[column] for column in chosen), values=self.values[:, chosen])
+
+
+def frame_study(
+    frame: pd.DataFrame,
+    outcome: str,
+    features: Sequence[Feature],
+    *,
+    states: str | None = None,
+    edges: pd.DataFrame | None = None,
+    name: str = "units",
+) -> Study:
+    """Return the study of a frame's rows; rows without an outcome are left out.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row per unit, each key once in its index.
+    outcome : str
+        Column of the outcome.
+    features : sequence of Feature
+        Columns of numbers.
+    states : str, optional
+        Column of the state of each unit.
+    edges : DataFrame, optional
+        Neighbors of units, indexed by focal key; column ``neighbor``, both directions.
+    name : str
+        Of the study.
+
+    Raises
+    ------
+    InputError
+        If a key is there twice, a value is infinite, or a feature is constant, missing everywhere or the outcome under
+        another name.
+    """
+    target = frame[outcome].to_numpy(np.float64, na_value=np.nan)
+    rows = frame[~np.isnan(target)]
+    values = rows[[feature.name for feature in features]].to_numpy(np.float64, na_value=np.nan)
+    infinite = np.argwhere(np.isinf(values))
+    if len(infinite):
+        row, column = infinite[0]
+        raise InputError(
+            f"study {name}: feature {features[column].name!r}, unit {rows.index[row]}: found {values[row, column]}, "
+            "expected a finite number or a missing one"
+        )
+    keys = rows.index.astype(str).to_numpy(object)
+    none = np.full(len(rows), "", dtype=object)
+    study = Study(
+        name=name,
+        keys=keys,
+        labels=keys,
+        states=none if states is None else rows[states].fillna("").astype(str).to_numpy(object),
+        features=tuple(features),
+        values=values,
+        outcome=target[~np.isnan(target)],
+        outcome_name=outcome,
+        outcome_title=outcome,
+        pairs=study_pairs(edges, rows.index),
+    )
+    refuse_twins(study)
+    return check_features(study)
 
 
 def check_features(study: Study) -> Study:

@@ -14,16 +14,13 @@ from typing import Any
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.catalog import MODELS, model_named
-from geomob_dask.models.folds import FoldPlan
+from geomob_dask.models.design import ModelOptions
 from geomob_dask.models.model_files import FittedModel, from_bytes
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.runs.plan import Output, Plan
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 from geomob_dask.store.provenance import canonical_json, sha256, versions
 
-CLASSES = (2, 4)
-GRIDS = ("full", "small")
 # Further packages whose version can move a score or a fitted model.
 _FITTED_WITH = ("dask-ml", "numba", "scikit-learn", "skops")
 _IN_ORDER = ("baselines", "class_counts", "folds", "models")
@@ -56,26 +53,14 @@ class Request:
     grid: str = "full"
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the models, each once.
-
-        Raises
-        ------
-        InputError
-            If one is not in the catalogue, or none is named.
-        """
-        if self.models == ("all",):
-            return tuple(MODELS)
-        if not self.models:
-            raise InputError(f"--model: none named; expected all, or some of: {', '.join(MODELS)}")
-        return tuple(dict.fromkeys(model_named(name).name for name in self.models))
+    def model_options(self) -> ModelOptions:
+        """Return which models are validated, and how."""
+        return ModelOptions(self.models, self.classes, self.folds, self.repeats, self.seed, self.grid)
 
     @property
-    def plans(self) -> dict[str, FoldPlan]:
-        """Return how units are held out, by the name of the kind."""
-        if not self.folds:
-            raise InputError("--folds: none named; expected some, such as stratified:5,states:5,contiguity:5:1")
-        return {text: read_folds(text, self.repeats, self.seed) for text in self.folds}
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the models, each once."""
+        return self.model_options.names
 
     def options(self) -> dict[str, Any]:
         """Return everything that was chosen."""
@@ -142,7 +127,7 @@ def make_plan(store: Store, request: Request) -> MobilityPlan:
     InputError
         If an option does not fit, or something is not in the store.
     """
-    check(request)
+    request.model_options.check()
     snapshots = request.universe.inputs(store)
     read = list(snapshots.values())
     inputs = {snapshot.collection: snapshot.checksum() for snapshot in read}
@@ -156,68 +141,6 @@ def make_plan(store: Store, request: Request) -> MobilityPlan:
     existing = store.find(request.collection)
     done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
     return MobilityPlan(request.collection, outputs, provenance, done, snapshots)
-
-
-def read_folds(text: str, repeats: int, seed: int) -> FoldPlan:
-    """Return how units are held out.
-
-    Parameters
-    ----------
-    text : str
-        ``stratified:FOLDS``, ``states:FOLDS`` or ``contiguity:FOLDS:BUFFER``; five folds and a buffer of one step of
-        the graph where they are not said.
-
-    Raises
-    ------
-    InputError
-        If it is none of these.
-
-    Examples
-    --------
-    >>> read_folds("contiguity:4:2", 1, 0)
-    FoldPlan(kind='contiguity', n_folds=4, n_repeats=1, seed=0, buffer=2)
-    """
-    kind, *numbers = text.split(":")
-    if len(numbers) > (2 if kind == "contiguity" else 1) or not all(number.isdigit() for number in numbers):
-        raise InputError(
-            f"--folds {text}: expected stratified:FOLDS, states:FOLDS or contiguity:FOLDS:BUFFER, such as "
-            "contiguity:5:1"
-        )
-    count, buffer = [int(number) for number in [*numbers, *("5", "1")[len(numbers) :]]]
-    if count < 2:
-        raise InputError(f"--folds {text}: found {count} folds, expected 2 or more")
-    return FoldPlan(kind, count, repeats, seed, buffer)
-
-
-def folds_title(plan: FoldPlan) -> str:
-    """Return a kind of folds in words."""
-    times = "" if plan.n_repeats == 1 else f", dealt out {plan.n_repeats} times"
-    if plan.kind == "states":
-        return f"states: {plan.n_folds} folds of whole states{times}"
-    if plan.kind == "contiguity":
-        steps = "step" if plan.buffer == 1 else "steps"
-        return (
-            f"contiguity: {plan.n_folds} folds of connected blocks, neighbours within {plan.buffer} {steps} left out"
-            f"{times}"
-        )
-    return f"stratified: {plan.n_folds} random folds, classes in equal shares{times}"
-
-
-def check(request: Request) -> None:
-    """Raise InputError if an option is none that there is."""
-    if request.grid not in GRIDS:
-        raise InputError(f"--grid {request.grid}: expected one of: {', '.join(GRIDS)}")
-    plans = request.plans
-    for name in request.names:
-        MODELS[name].build(request.classes if request.classes in CLASSES else 2, request.seed)
-    if len(plans) != len(request.folds):
-        raise InputError(f"--folds {','.join(request.folds)}: one is named twice; expected each once")
-    if request.classes not in CLASSES:
-        raise InputError(f"--classes {request.classes}: expected one of {', '.join(map(str, CLASSES))}")
-    if request.repeats < 1 or request.seed < 0:
-        raise InputError(
-            f"--repeats {request.repeats} --seed {request.seed}: expected at least 1 repeat and a seed of 0 or more"
-        )
 
 
 def result(store: Store, request: Request) -> Result:

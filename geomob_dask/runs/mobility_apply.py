@@ -1,4 +1,4 @@
-"""A fitted mobility model applied to tracts of the store, over partitions."""
+"""A fitted mobility model applied to tracts of the store, partition by partition."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import dask.array as da
 import distributed
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from rich.console import Console
 
 from geomob_dask.errors import InputError
-from geomob_dask.lift.models import predict_partitions
-from geomob_dask.lift.tasks import Run
+from geomob_dask.frames.mobility import predict
+from geomob_dask.frames.own_rows import no_value, one_value, own_rows, value_of
 from geomob_dask.models.model_files import FittedModel, from_bytes
 from geomob_dask.runs.execute import compute
-from geomob_dask.runs.mobility import Request, fitted_model
-from geomob_dask.runs.plan import Output, Plan
-from geomob_dask.store import Part, Provenance, Store
+from geomob_dask.runs.mobility import MobilityPlan, Request, fitted_model
+from geomob_dask.runs.plan import Output
+from geomob_dask.store import Provenance, Store
 from geomob_dask.store.provenance import sha256
 
 DatasetYear = tuple[str, int]
@@ -28,13 +25,13 @@ DatasetYear = tuple[str, int]
 
 @dataclass(frozen=True)
 class Given:
-    """A model and where it comes from.
+    """A model and the checksum of its file.
 
     Parameters
     ----------
     fitted : FittedModel
     checksum : str
-        SHA-256 of its file.
+        SHA-256.
     """
 
     fitted: FittedModel
@@ -43,14 +40,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Applied:
-    """Where predictions of a model for a dataset are.
+    """Where the predictions of a model for a dataset are.
 
     Parameters
     ----------
     collection : str
-        A row a tract: ``predicted_class`` (empty where every feature is missing) and ``<class>_probability``.
+        One row per tract: ``predicted_class`` (empty where every feature is missing) and ``<class>_probability``.
     title, measures : str
-        The model, and what it was applied to.
+        The model, and the collection that it was applied to.
     """
 
     collection: str
@@ -64,7 +61,7 @@ def dataset_year(text: str, option: str) -> DatasetYear:
     Raises
     ------
     InputError
-        If it is none.
+        If it is not of this form.
     """
     name, _, year = text.partition(":")
     if not name or not year.isdigit():
@@ -78,7 +75,7 @@ def given_model(file: str) -> Given:
     Raises
     ------
     InputError
-        If the file cannot be read, or is no model file of this version.
+        If the file cannot be read, or is not a model file of this version.
     """
     try:
         data = Path(file).read_bytes()
@@ -102,8 +99,8 @@ def check_target(store: Store, target: DatasetYear, features: Sequence[str]) -> 
         If it is not in the store, or lacks a feature.
     """
     source = store.snapshot(f"measures/{target[0]}/{target[1]}")
-    there = store.frame(source.collection).columns
-    absent = [name for name in features if name not in there]
+    columns = store.columns(source)
+    absent = [name for name in features if name not in columns]
     if absent:
         raise InputError(
             f"--apply {target[0]}:{target[1]}: {source.collection}: no column {absent[0]!r}, which the models are "
@@ -111,18 +108,17 @@ def check_target(store: Store, target: DatasetYear, features: Sequence[str]) -> 
         )
 
 
-def apply_plan(store: Store, given: Given, target: DatasetYear) -> Plan:
+def apply_plan(store: Store, given: Given, target: DatasetYear) -> MobilityPlan:
     """Return what `apply_model` would read and write; nothing is computed.
 
     Raises
     ------
     InputError
-        As `apply_model`.
+        If the dataset is not in the store, or lacks a feature that the model was fitted on.
     """
     fitted = given.fitted
     source = store.snapshot(f"measures/{target[0]}/{target[1]}")
-    # What is absent is told before a task starts.
-    fitted.values(store.frame(source.collection)._meta, source.collection)
+    fitted.values(store.empty(source), source.collection)
     collection = f"results/mobility-applied/{fitted.name}-{given.checksum[:8]}/{target[0]}/{target[1]}"
     options = {"model": fitted.name, "model_run": fitted.run}
     provenance = Provenance(
@@ -131,84 +127,50 @@ def apply_plan(store: Store, given: Given, target: DatasetYear) -> Plan:
     outputs = tuple(Output(state, (part.key,), part.size) for state, part in source.parts.items() if part.rows)
     existing = store.find(collection)
     done = existing is not None and {part.run for part in existing.parts.values()} == {provenance.identity}
-    return Plan(collection, outputs, provenance, done)
+    return MobilityPlan(collection, outputs, provenance, done, {source.collection: source})
 
 
 def apply_model(
     store: Store,
     given: Given,
-    target: DatasetYear,
+    plan: MobilityPlan,
     client: distributed.Client | None,
     console: Console,
     *,
     force: bool = False,
 ) -> Applied:
-    """Predict the class of every tract of a dataset, partition by partition, and commit it.
+    """Predict the class of every tract of a dataset, partition by partition, and commit the predictions.
 
     Parameters
     ----------
+    plan : MobilityPlan
+        From `apply_plan`: its snapshot of the dataset is what the model is applied to.
     force : bool
-        Predict even if the store holds just this result.
-
-    Raises
-    ------
-    InputError
-        If the dataset is not there or lacks a feature that the model was fitted on.
+        Whether to predict even if the store holds this result.
     """
-    plan = apply_plan(store, given, target)
-    fitted = given.fitted
-    source = store.snapshot(f"measures/{target[0]}/{target[1]}")
-    applied = Applied(plan.collection, fitted.title, source.collection)
+    (source,) = plan.snapshots.values()
+    applied = Applied(plan.collection, given.fitted.title, source.collection)
     if plan.done and not force:
         return applied
-    states = {state: part for state, part in source.parts.items() if part.rows}
-    run = Run("mobility-apply")
-    loaded = {
-        state: run.task("load", state, _values, store, part, fitted, source.collection)
-        for state, part in states.items()
-    }
-    shares = _shares(fitted, loaded, {state: part.rows for state, part in states.items()})
-    tasks = {
-        state: run.task("write", state, _write, store, applied.collection, state, part, fitted, block)
-        for (state, part), block in zip(states.items(), shares.to_delayed()[:, 0], strict=True)
-    }
-    with store.all_or_nothing(applied.collection):
-        parts = compute(tasks, client, console, token=run.token)
-        store.commit(applied.collection, parts, plan.provenance, dict(source.attributes))
+    states = [output.state for output in plan.outputs]
+    measures = store.aligned(source, states, list(given.fitted.feature_names))
+    written = own_rows(
+        write_predictions, predict(measures, given.fitted), meta=no_value, store=store, collection=plan.collection
+    )
+    with store.all_or_nothing(plan.collection):
+        tasks = dict(zip(states, written.to_delayed(), strict=True))
+        frames = compute(tasks, client, console, token=written._name.rpartition("-")[2])
+        parts = {state: value_of(frame) for state, frame in frames.items()}
+        store.commit(plan.collection, parts, plan.provenance, dict(source.attributes))
     return applied
 
 
+def write_predictions(rows: pd.DataFrame, *, store: Store, collection: str) -> pd.DataFrame:
+    """Write the predictions for the tracts of one state, and return the part as the value of a frame."""
+    return one_value(store.put(collection, str(rows.index[0])[:2], rows))
+
+
 def applied_table(store: Store, applied: Applied) -> pd.DataFrame:
-    """Return what `apply_model` committed as one frame in memory."""
+    """Return the predictions that `apply_model` committed, as one frame in memory."""
     snapshot = store.snapshot(applied.collection)
     return pd.concat([store.read(part) for part in snapshot.parts.values()])
-
-
-def _shares(fitted: FittedModel, loaded: dict[str, object], rows: dict[str, int]) -> da.Array:
-    """Return the probabilities of all classes, a block a state."""
-    width = len(fitted.features)
-    blocks = [da.from_delayed(loaded[state], (rows[state], width), dtype=np.float64) for state in loaded]
-    return predict_partitions(fitted.estimator, da.concatenate(blocks, axis=0))
-
-
-def _values(store: Store, part: Part, fitted: FittedModel, where: str) -> NDArray[np.float64]:
-    return fitted.values(store.read(part, ["geoid", *fitted.feature_names]), where)
-
-
-def _write(
-    store: Store, collection: str, state: str, part: Part, fitted: FittedModel, shares: NDArray[np.float64]
-) -> Part:
-    keys = store.read(part, ["geoid", *fitted.feature_names])
-    names = np.array(fitted.classes, dtype=object)
-    # A row without any attribute would get the prediction of a made-up average place.
-    empty = keys.isna().all(axis=1).to_numpy()
-    predicted = np.where(empty, "", names[shares.argmax(axis=1)])
-    shares = np.where(empty[:, None], np.nan, shares)
-    table = pd.DataFrame(
-        {
-            "predicted_class": pd.array(predicted, dtype="str"),
-            **{f"{name}_probability": shares[:, number] for number, name in enumerate(names)},
-        },
-        index=keys.index,
-    )
-    return store.put(collection, state, table)

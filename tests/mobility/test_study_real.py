@@ -10,8 +10,8 @@ from geomob_dask.definition import read_definition
 from geomob_dask.graph.contiguity import neighbors
 from geomob_dask.models.clusters import elbow
 from geomob_dask.models.exploration import correlations
-from geomob_dask.models.feature_ranking import mutual_information
 from geomob_dask.models.labels import make_labels
+from geomob_dask.models.mutual_information import mutual_information
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.products.zones_study import zones_counts, zones_polygons
 from geomob_dask.runs.ingest import ingest_measures

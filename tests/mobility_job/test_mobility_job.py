@@ -12,13 +12,13 @@ from mobility_grid import FEATURES, QUIET, add_tracts, zones_store, zones_tables
 from stores import contents
 
 from geomob_dask.errors import InputError, RunError
-from geomob_dask.lift.mobility import calibration_rows
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.models.model_files import from_bytes
+from geomob_dask.models.predictions import calibration_rows
 from geomob_dask.outputs.mobility_report import write_report
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.runs.mobility import Request, Result, fitted_model, make_plan, result
-from geomob_dask.runs.mobility_apply import apply_model, given_model
+from geomob_dask.runs.mobility_apply import apply_model, apply_plan, given_model
 from geomob_dask.runs.mobility_execute import execute
 from geomob_dask.store import Store
 
@@ -157,7 +157,7 @@ def test_a_rerun_computes_nothing_and_leaves_every_byte(country: Store, job, mon
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("computed")
 
-    monkeypatch.setattr(run, "compute", refuse)
+    monkeypatch.setattr(run, "evaluate", refuse)
     done = job("mobility", *arguments(country))
     assert (done.code, done.err) == (0, "")
     assert "cluster:" not in done.out
@@ -200,7 +200,7 @@ def test_the_same_bytes_from_any_number_of_workers(client, tmp_path: Path) -> No
 
 
 def test_a_run_that_was_broken_off_takes_up_its_fits(tmp_path: Path, monkeypatch) -> None:
-    import geomob_dask.lift.models as models
+    import geomob_dask.frames.model_search as searches
     import geomob_dask.runs.mobility_execute as run
 
     store, fresh = zones_store(str(tmp_path / "broken")), zones_store(str(tmp_path / "fresh"))
@@ -210,14 +210,14 @@ def test_a_run_that_was_broken_off_takes_up_its_fits(tmp_path: Path, monkeypatch
         def fail(*_: object, **__: object) -> None:
             raise RunError("broken off")
 
-        broken.setattr(run, "compute", fail)
+        broken.setattr(run, "evaluate", fail)
         with pytest.raises(RunError, match="broken off"):
             execute(store, asked, make_plan(store, asked), None, QUIET)
     assert store.objects.listing("fits/mobility")
     assert store.find(asked.collection) is None
     fitted = []
-    searched = models._path_scores
-    monkeypatch.setattr(models, "_path_scores", lambda *given: fitted.append(1) or searched(*given))
+    searched = searches.path_scores
+    monkeypatch.setattr(searches, "path_scores", lambda *given: fitted.append(1) or searched(*given))
     execute(store, asked, make_plan(store, asked), None, QUIET)
     assert not fitted
     execute(fresh, asked, make_plan(fresh, asked), None, QUIET)
@@ -290,16 +290,20 @@ def test_tracts_are_studied_and_a_model_is_applied_over_partitions(client, tmp_p
     committed, computed = [], run.compute
     with pytest.MonkeyPatch.context() as watched:
         watched.setattr(run, "compute", lambda *a, **k: committed.append(1) or computed(*a, **k))
-        apply_model(store, given, ("made", 2018), None, QUIET)
+        apply_model(store, given, apply_plan(store, given, ("made", 2018)), None, QUIET)
         assert not committed
-        apply_model(store, given, ("made", 2018), None, QUIET, force=True)
+        apply_model(store, given, apply_plan(store, given, ("made", 2018)), None, QUIET, force=True)
     assert committed
     assert contents(store) == before
     # On a cluster, the same bytes.
     other = Store(str(tmp_path / "other"))
     add_tracts(other)
-    there = apply_model(other, given, ("made", 2018), client, QUIET)
-    assert contents(other, there.collection) == contents(store, there.collection)
+    plan = apply_plan(other, given, ("made", 2018))
+    # A commit between plan and execution: the model is applied to what the plan names.
+    add_tracts(other, seed=9)
+    applied = apply_model(other, given, plan, client, QUIET)
+    assert contents(other, applied.collection) == contents(store, applied.collection)
+    assert not apply_plan(other, given, ("made", 2018)).done
 
 
 def test_a_model_file_of_another_version_is_refused(written: Path, country: Store, tmp_path: Path, job) -> None:
@@ -335,15 +339,15 @@ def test_a_model_of_other_features_is_refused(written: Path, tmp_path: Path, job
 
 BAD = {
     "unknown model": (["--model", "oracle"], "model 'oracle': no such model; expected one of: logistic"),
-    "no model": (["--model", ","], "--model: none named"),
-    "three classes": (["--classes", "3"], "--classes 3: expected one of 2, 4"),
+    "no model": (["--model", ","], "models: none named"),
+    "three classes": (["--classes", "3"], "classes 3: expected one of 2, 4"),
     "unknown folds": (["--folds", "rings:3"], "folds 'rings': no such folds"),
     "one fold": (["--folds", "states:1"], "found 1 folds, expected 2 or more"),
     "folds twice": (["--folds", "states:3,states:3"], "one is named twice"),
     "too many numbers": (["--folds", "states:3:1"], "expected stratified:FOLDS, states:FOLDS"),
     "more folds than states": (["--folds", "states:9"], "found 6 states"),
     "no repeats": (["--repeats", "0"], "expected at least 1 repeat"),
-    "unknown grid": (["--grid", "huge"], "--grid huge: expected one of: full, small"),
+    "unknown grid": (["--grid", "huge"], "grid 'huge': expected one of: full, small"),
     "unknown study": (["--study", "towns"], "--study towns: expected one of: zones, tracts"),
     "target among features": (["--features", "married_share,upward_mobility_1980_82_rank"], "target is among the"),
     "unknown feature": (["--features", "wealth"], "feature 'wealth': not in the table"),
@@ -386,7 +390,7 @@ def test_a_class_with_fewer_members_than_folds(tmp_path: Path) -> None:
 def test_what_a_run_would_fail_at_late_is_refused_first(more: list[str], tmp_path: Path, job, monkeypatch) -> None:
     import geomob_dask.runs.mobility_execute as run
 
-    monkeypatch.setattr(run, "stream", lambda *_, **__: pytest.fail("searched"))
+    monkeypatch.setattr(run, "choose_settings", lambda *_, **__: pytest.fail("searched"))
     tables = zones_tables()
     outcome = tables["outcomes"]["upward_mobility_1980_82_rank"].to_numpy()
     # Seven zones above the mean: enough for folds and folds inside them, too few for the mutual information.

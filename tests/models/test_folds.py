@@ -6,15 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.folds import (
-    Fold,
-    FoldPlan,
-    check_fold,
-    contiguity_folds,
-    renumber,
-    state_folds,
-    stratified_folds,
-)
+from geomob_dask.models.fold_plans import FoldPlan, renumber
+from geomob_dask.models.folds import Fold, check_fold, contiguity_folds, state_folds, stratified_folds
 
 
 def mesh(rows, columns, islands=0):

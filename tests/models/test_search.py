@@ -11,14 +11,17 @@ import pytest
 from dask_ml.linear_model import LogisticRegression as DaskLogistic
 from dask_ml.model_selection import HyperbandSearchCV
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from geomob_dask.errors import InputError, RunError
-from geomob_dask.lift import models as lift
+from geomob_dask.frames.grid_search import refuse_wrong_answers
+from geomob_dask.frames.model_search import search, stream
 from geomob_dask.models.catalog import MODELS, Model
-from geomob_dask.models.folds import FoldPlan, stratified_folds
+from geomob_dask.models.fold_plans import FoldPlan
+from geomob_dask.models.folds import stratified_folds
+from geomob_dask.models.search import Sample, Search
+from geomob_dask.runs.mobility_execute import StoredFits
 from geomob_dask.store.objects import Objects
 
 SMALL = {"C": [0.01, 0.1, 1.0], "l1_ratio": [0.0, 0.5]}
@@ -36,13 +39,13 @@ def made_up(n_classes=2, n=90, p=5, seed=0):
     score = values[:, 0] - values[:, 1] + 0.7 * rng.standard_normal(n)
     values[rng.random(values.shape) < 0.05] = np.nan
     codes = np.digitize(score, np.quantile(score, np.arange(1, n_classes) / n_classes))
-    return lift.Sample(values, codes, n_classes, tuple(f"x{column}" for column in range(p)))
+    return Sample(values, codes, n_classes, tuple(f"x{column}" for column in range(p)))
 
 
 def all_searches(sample, n_folds=3):
     folds = tuple(stratified_folds(sample.codes, n_folds))
-    searches = {name: lift.Search(name, folds, grid) for name, grid in GRIDS.items()}
-    return {"elastic_net": lift.Search("elastic_net", folds, SMALL)} | searches
+    searches = {name: Search(name, folds, grid) for name, grid in GRIDS.items()}
+    return {"elastic_net": Search("elastic_net", folds, SMALL)} | searches
 
 
 class Kept(dict):
@@ -71,7 +74,7 @@ def same(one, other):
 def test_every_search_is_that_of_scikit_learn_on_the_same_folds(client, n_classes):
     sample = made_up(n_classes)
     searches = all_searches(sample)
-    found = lift.search(sample, searches, client=client, seed=3)
+    found = search(sample, searches, client=client, seed=3)
     for name, one in searches.items():
         entry = MODELS[name]
         theirs = GridSearchCV(
@@ -94,14 +97,14 @@ def test_every_search_is_that_of_scikit_learn_on_the_same_folds(client, n_classe
 def test_the_same_scores_in_this_process_and_from_one_two_and_three_workers(client):
     sample = made_up()
     searches = all_searches(sample)
-    here = lift.search(sample, searches)
-    same(lift.search(sample, searches, client=client), here)
+    here = search(sample, searches)
+    same(search(sample, searches, client=client), here)
     for workers in (1, 3):
         with (
             distributed.LocalCluster(workers, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
             distributed.Client(cluster) as other,
         ):
-            same(lift.search(sample, searches, client=other), here)
+            same(search(sample, searches, client=other), here)
 
 
 def test_nested_searches_are_one_a_fold(client):
@@ -110,7 +113,7 @@ def test_nested_searches_are_one_a_fold(client):
     plan = FoldPlan("states", n_folds=4)
     outer = plan.folds(sample.codes, states, np.empty((0, 2), int))
     searches = {
-        fold.name: lift.Search(
+        fold.name: Search(
             "elastic_net", tuple(plan.inside(fold, sample.codes, states, np.empty((0, 2), int), 3)), SMALL
         )
         for fold in outer
@@ -121,19 +124,17 @@ def test_nested_searches_are_one_a_fold(client):
             assert not np.isin(inside.test, fold.test).any()
             assert not set(states[inside.train]) & set(states[inside.test])
     seen = []
-    found = dict(
-        lift.stream(sample, searches, client=client, progress=lambda name, done, of: seen.append((name, done, of)))
-    )
+    found = dict(stream(sample, searches, client=client, progress=lambda name, done, of: seen.append((name, done, of))))
     assert sorted(found) == sorted(searches)
     assert sorted(seen) == sorted((name, done, 6) for name in searches for done in range(1, 7))
-    same({name: found[name] for name in searches}, lift.search(sample, searches))
+    same({name: found[name] for name in searches}, search(sample, searches))
 
 
 def test_a_search_resumes_where_it_was_stopped(client, tmp_path):
     sample = made_up()
     searches = all_searches(sample)
     whole, kept = Kept(), Kept()
-    expected = lift.search(sample, searches, client=client, fits=whole)
+    expected = search(sample, searches, client=client, fits=whole)
     # Paths: three folds, two ratios. The others: a search each.
     assert whole.writes == 6 + len(GRIDS)
 
@@ -142,21 +143,21 @@ def test_a_search_resumes_where_it_was_stopped(client, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(lift.stream(sample, searches, client=client, fits=kept, progress=stop))
+        list(stream(sample, searches, client=client, fits=kept, progress=stop))
     assert kept.writes == 4
     before = dict(kept)
-    same(lift.search(sample, searches, client=client, fits=kept), expected)
+    same(search(sample, searches, client=client, fits=kept), expected)
     assert kept.writes == whole.writes
     assert before.items() <= kept.items()
     # The same paths are the same bytes, and a finished search computes nothing.
     assert kept.keys() == whole.keys()
     assert all(kept[key] == whole[key] for key in kept if "/" in key)
-    same(lift.search(sample, searches, fits=kept), expected)
+    same(search(sample, searches, fits=kept), expected)
     assert kept.writes == whole.writes
     # Other data, folds or settings are other fits.
-    lift.search(made_up(seed=1), {"elastic_net": searches["elastic_net"]}, fits=kept)
+    search(made_up(seed=1), {"elastic_net": searches["elastic_net"]}, fits=kept)
     assert kept.writes == whole.writes + 6
-    stored = lift.StoredFits(Objects(str(tmp_path)))
+    stored = StoredFits(Objects(str(tmp_path)))
     assert stored.get("elastic_net-0/0-0") is None
     stored.put("elastic_net-0/0-0", b"[1]")
     assert json.loads(stored.get("elastic_net-0/0-0")) == [1]
@@ -165,8 +166,8 @@ def test_a_search_resumes_where_it_was_stopped(client, tmp_path):
 def test_killed_workers_lose_no_finished_fit():
     sample = made_up(n=200, p=8)
     folds = tuple(stratified_folds(sample.codes, 5, 4))
-    searches = {"elastic_net": lift.Search("elastic_net", folds, {"C": np.logspace(-3, 3, 20), "l1_ratio": [0.1, 0.9]})}
-    expected = lift.search(sample, searches)
+    searches = {"elastic_net": Search("elastic_net", folds, {"C": np.logspace(-3, 3, 20), "l1_ratio": [0.1, 0.9]})}
+    expected = search(sample, searches)
     kept = Kept()
     with (
         distributed.LocalCluster(
@@ -188,41 +189,10 @@ def test_killed_workers_lose_no_finished_fit():
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
 
-        found = dict(lift.stream(sample, searches, client=client, fits=kept, progress=kill))
+        found = dict(stream(sample, searches, client=client, fits=kept, progress=kill))
     same(found, expected)
     assert len(killed) == 3
     assert kept.writes == 40
-
-
-def test_a_model_on_partitions_says_what_it_says_on_all_rows(client):
-    sample = made_up(4, n=500)
-    values = np.nan_to_num(sample.values)
-    model = MODELS["elastic_net"].build(4, 0, C=0.1, l1_ratio=0.5).fit(values, sample.codes)
-    expected = model.predict_proba(values)
-    for chunks in (500, 10):
-        rows = da.from_array(values, chunks=(chunks, -1))
-        got = lift.predict_partitions(model, rows)
-        assert got.numblocks[0] == 500 // chunks
-        np.testing.assert_allclose(client.compute(got, sync=True), expected, rtol=0, atol=1e-12)
-    with pytest.raises(InputError, match="features in 5 chunks"):
-        lift.predict_partitions(model, da.from_array(values, chunks=(10, 1)))
-
-
-def test_clusters_are_the_same_from_one_and_fifty_partitions(client):
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 3, 500)
-    values = rng.standard_normal((500, 4)) + 6 * np.eye(4)[truth]
-    found = [lift.cluster_partitions(da.from_array(values, chunks=(chunk, -1)), 3, seed=1) for chunk in (500, 10)]
-    labels = [one.labels for one in found]
-    assert (labels[0] == labels[1]).all()
-    assert adjusted_rand_score(truth, labels[0]) > 0.95
-    np.testing.assert_allclose(found[0].centers, found[1].centers, atol=1e-9)
-    assert found[0].inertia == pytest.approx(found[1].inertia)
-    with pytest.raises(InputError, match="expected 1…500"):
-        lift.cluster_partitions(da.from_array(values), 501)
-    values[3, 2] = np.nan
-    with pytest.raises(InputError, match="missing"):
-        lift.cluster_partitions(da.from_array(values), 3)
 
 
 def test_dask_ml_is_refused_where_it_answers_wrongly(monkeypatch):
@@ -232,24 +202,24 @@ def test_dask_ml_is_refused_where_it_answers_wrongly(monkeypatch):
     wrong = DaskLogistic(max_iter=5).fit(rows, da.from_array(sample.codes, chunks=200))
     assert len(np.unique(wrong.predict(rows).compute())) <= 2
     with pytest.raises(InputError, match="makes two classes of 4"):
-        lift.refuse_wrong_answers(Pipeline([("classifier", DaskLogistic())]), 4)
-    lift.refuse_wrong_answers(DaskLogistic(), 2)
-    lift.refuse_wrong_answers(LogisticRegression(), 4)
+        refuse_wrong_answers(Pipeline([("classifier", DaskLogistic())]), 4)
+    refuse_wrong_answers(DaskLogistic(), 2)
+    refuse_wrong_answers(LogisticRegression(), 4)
     with pytest.raises(InputError, match="HyperbandSearchCV does not run"):
-        lift.refuse_wrong_answers(HyperbandSearchCV(LogisticRegression(), {"C": [1]}), 2)
+        refuse_wrong_answers(HyperbandSearchCV(LogisticRegression(), {"C": [1]}), 2)
     monkeypatch.setitem(MODELS, "dask", Model("dask", "dask-ml's", lambda seed: DaskLogistic(), {"C": [1.0]}))
-    one = lift.Search("dask", tuple(stratified_folds(sample.codes, 3)))
+    one = Search("dask", tuple(stratified_folds(sample.codes, 3)))
     with pytest.raises(InputError, match="makes two classes of 4"):
-        lift.search(sample, {"dask": one})
+        search(sample, {"dask": one})
 
 
 def test_a_fit_that_fails_ends_the_search(client, monkeypatch):
     entry = Model("broken", "Fails", lambda seed: LogisticRegression(), {"C": [1.0, -1.0]})
     monkeypatch.setitem(MODELS, "broken", entry)
     sample = made_up()
-    one = lift.Search("broken", tuple(stratified_folds(sample.codes, 3)))
+    one = Search("broken", tuple(stratified_folds(sample.codes, 3)))
     with pytest.raises(RunError, match=r"model broken, fold 1 of repeat 1: the fit with \{'C': -1.0\} failed"):
-        lift.search(sample, {"broken": one}, client=client)
+        search(sample, {"broken": one}, client=client)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +241,6 @@ def test_bad_input_is_named(change, message):
         values[folds[0].train, 1] = np.nan
     if change == "constant":
         values[folds[0].train, 2] = 7
-    one = lift.Search("svm" if change == "unknown" else "elastic_net", folds, {"D": [1]} if change == "grid" else SMALL)
+    one = Search("svm" if change == "unknown" else "elastic_net", folds, {"D": [1]} if change == "grid" else SMALL)
     with pytest.raises(InputError, match=message):
-        lift.search(sample, {"all": one})["all"].best("auc")
+        search(sample, {"all": one})["all"].best("auc")

@@ -1,12 +1,11 @@
-"""Mutual information against Ross's formula in plain loops; permutation importance of known models."""
+"""Mutual information against Ross's formula in plain loops."""
 
 import numpy as np
 import pytest
 from scipy.special import digamma
-from sklearn.linear_model import LogisticRegression
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.feature_ranking import joined, mutual_information, permutation_importance
+from geomob_dask.models.mutual_information import mutual_information
 
 
 def planted(units=300, seed=2):
@@ -63,17 +62,14 @@ def test_a_feature_is_judged_by_itself_and_a_seed_repeats():
     assert (whole.upper != mutual_information(values, codes, repeats=5, seed=5).upper).any()
 
 
-def test_features_shared_out_and_joined_are_the_whole():
+def test_a_named_feature_is_judged_the_same_alone_and_beside_others():
     values, codes = planted()
     values[:, 1] = values[:, 1].round()
     names = ["idle", "weak", "strong"]
     whole = mutual_information(values, codes, names=names, repeats=4)
-    parts = [mutual_information(values[:, [k]], codes, names=[names[k]], repeats=4) for k in range(3)]
-    shared = joined(parts)
-    for field in ("nats", "lower", "upper", "units", "order"):
-        np.testing.assert_array_equal(getattr(shared, field), getattr(whole, field))
-    with pytest.raises(InputError, match="parts: found 2"):
-        joined([parts[0], mutual_information(values, codes, repeats=5)])
+    alone = [mutual_information(values[:, [k]], codes, names=[names[k]], repeats=4) for k in range(3)]
+    for field in ("nats", "lower", "upper", "units"):
+        np.testing.assert_array_equal([getattr(one, field)[0] for one in alone], getattr(whole, field))
 
 
 def test_ties_are_averaged_over_runs():
@@ -109,57 +105,3 @@ def test_too_few_units_of_a_class_are_named():
 def test_no_such_runs(options):
     with pytest.raises(InputError, match="expected"):
         mutual_information(*planted(units=40), **options)
-
-
-# Permutation importance ----------------------------------------------------------------------
-
-
-def accuracy(model, values, codes):
-    return model.score(values, codes)
-
-
-class Threshold:
-    """Predict by the sign of one column."""
-
-    def __init__(self, column):
-        self.column = column
-
-    def score(self, values, codes):
-        return float(np.mean((values[:, self.column] > 0) == codes))
-
-
-def test_only_the_column_that_is_used_counts():
-    draws = np.random.default_rng(1)
-    values = draws.normal(size=(400, 3))
-    codes = (values[:, 1] > 0).astype(int)
-    before = values.copy()
-    groups = {"first": [0], "second": [1], "rest": [0, 2]}
-    found = permutation_importance(Threshold(1), values, codes, groups, accuracy, repeats=20)
-    np.testing.assert_array_equal(values, before)
-    assert found.names[0] == "second"
-    assert found.score == 1.0
-    assert found.loss[0] == pytest.approx(0.5, abs=0.05)
-    assert found.lower[0] <= found.loss[0] <= found.upper[0]
-    np.testing.assert_array_equal(found.loss[1:], 0.0)
-    again = permutation_importance(Threshold(1), values, codes, groups, accuracy, repeats=20)
-    np.testing.assert_array_equal(found.loss, again.loss)
-
-
-def test_twins_hide_each_other_unless_shuffled_together():
-    draws = np.random.default_rng(5)
-    codes = draws.integers(2, size=600)
-    signal = codes * 3.0 + draws.normal(size=600)
-    values = np.column_stack([signal, signal + 0.01 * draws.normal(size=600), draws.normal(size=600)])
-    model = LogisticRegression().fit(values[:300], codes[:300])
-    groups = {"one": [0], "other": [1], "family": [0, 1], "idle": [2]}
-    found = permutation_importance(model, values[300:], codes[300:], groups, accuracy, repeats=20)
-    loss = dict(zip(found.names, found.loss, strict=True))
-    assert found.names[0] == "family"
-    assert loss["family"] > 1.5 * max(loss["one"], loss["other"])
-    assert loss["family"] == pytest.approx(found.score - 0.5, abs=0.06)
-
-
-@pytest.mark.parametrize("groups", [{"none": []}, {"beyond": [3]}, {"below": [-1]}])
-def test_groups_that_are_not_there(groups):
-    with pytest.raises(InputError, match=next(iter(groups))):
-        permutation_importance(Threshold(0), np.ones((4, 3)), np.ones(4, int), groups, accuracy)

@@ -1,11 +1,10 @@
-"""Which features tell classes apart: mutual information, and what a fitted model loses without them."""
+"""Mutual information of features with classes, from nearest neighbours."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.special
@@ -16,7 +15,6 @@ from geomob_dask.errors import InputError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Scorer = Callable[[Any, Floats, Ints], float]
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,8 @@ def mutual_information(
     codes : shape (n_units,)
         Classes.
     names : sequence of str, optional
-        Of the features, for messages and seeds: a named feature is judged the same alone and beside others, so that
-        features can be shared out among workers and `joined`.
+        Of the features, for messages and seeds: the estimate of a named feature is the same alone and beside others,
+        so that features can be computed by different workers.
     repeats : int
         Random halves of the units, drawn without replacement within each class: a unit drawn twice would be its own
         neighbour. The deviation over halves estimates the standard error of the whole. 0: no interval (NaN).
@@ -113,28 +111,6 @@ def mutual_information(
     )
 
 
-def joined(parts: Sequence[MutualInformation]) -> MutualInformation:
-    """Return what was found for features one by one as one finding, in the order of the parts.
-
-    Raises
-    ------
-    InputError
-        If there is no part, or they differ in level or repeats.
-    """
-    if len({(part.level, part.repeats) for part in parts}) != 1:
-        raise InputError(f"parts: found {len(parts)} of several levels or repeats, expected one or more of one kind")
-    nats = np.concatenate([part.nats for part in parts])
-    return MutualInformation(
-        nats=nats,
-        lower=np.concatenate([part.lower for part in parts]),
-        upper=np.concatenate([part.upper for part in parts]),
-        units=np.concatenate([part.units for part in parts]),
-        order=np.argsort(-nats, kind="stable").astype(np.int64),
-        level=parts[0].level,
-        repeats=parts[0].repeats,
-    )
-
-
 def _refuse_few(values: Floats, codes: Ints, names: Sequence[str] | None, *, least: int) -> None:
     for code in np.unique(codes):
         known = (~np.isnan(values[codes == code])).sum(axis=0)
@@ -171,88 +147,3 @@ def _nats(x: Floats, y: Ints, seed: int, nearest: int) -> float:
 
 def _seed(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1)[0])
-
-
-@dataclass(frozen=True)
-class Importance:
-    """What a model's score loses when a group of features is shuffled.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Groups, such as domains, from the most important to the least.
-    loss, lower, upper : shape (n_groups,)
-        Mean over repeats, and the percentiles of single repeats: how much chance there is in a shuffle, not in the
-        choice of held-out units (for that, repeat over folds).
-    score : float
-        Of the model on the units as they are.
-    level : float
-    repeats : int
-    """
-
-    names: tuple[str, ...]
-    loss: Floats
-    lower: Floats
-    upper: Floats
-    score: float
-    level: float
-    repeats: int
-
-
-def permutation_importance(
-    model: Any,
-    values: Floats,
-    codes: Ints,
-    groups: Mapping[str, Sequence[int]],
-    score: Scorer,
-    *,
-    repeats: int = 30,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Importance:
-    """Measure what shuffling a group of features together costs a fitted model.
-
-    Features of a domain stand in for each other (married adults for single mothers), so that shuffling one at a time
-    shows too little. Here the units of a whole group of columns change places together.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted on other units than these.
-    values, codes : shape (n_units, n_features), (n_units,)
-        Held out.
-    groups : mapping of str to columns
-        Such as `Study.domains`, or one a feature.
-    score : callable of (model, values, codes)
-        Higher is better.
-    repeats, seed : int
-        The same shuffles are used for every group: keyed by the seed and the repeat.
-
-    Raises
-    ------
-    InputError
-        If a group has no column, or one that is not there.
-
-    References
-    ----------
-    Breiman (2001), "Random Forests"; grouped as in Gregorutti, Michel & Saint-Pierre (2015).
-    """
-    if repeats < 1:
-        raise InputError(f"repeats: found {repeats}, expected 1 or more")
-    for name, columns in groups.items():
-        if not len(columns) or not all(0 <= column < values.shape[1] for column in columns):
-            raise InputError(f"group {name!r}: found columns {list(columns)}, expected some of 0…{values.shape[1] - 1}")
-    whole = score(model, values, codes)
-    losses = np.empty((repeats, len(groups)))
-    for repeat in range(repeats):
-        order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, repeat]))).permutation(len(values))
-        for place, columns in enumerate(groups.values()):
-            shuffled = values.copy()
-            shuffled[:, list(columns)] = values[order][:, list(columns)]
-            losses[repeat, place] = whole - score(model, shuffled, codes)
-    names, mean = list(groups), losses.mean(axis=0)
-    ranked = np.argsort(-mean, kind="stable")
-    lower, upper = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Importance(
-        tuple(names[place] for place in ranked), mean[ranked], lower[ranked], upper[ranked], whole, level, repeats
-    )

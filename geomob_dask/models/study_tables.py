@@ -1,0 +1,104 @@
+"""Tables that describe a study and its features, before any model: units, distribution, correlations, rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geomob_dask.errors import InputError
+from geomob_dask.models.exploration import correlation_matrix, correlations, distribution
+from geomob_dask.models.labels import Labels
+from geomob_dask.models.mutual_information import mutual_information
+from geomob_dask.models.study import Study
+
+Floats = NDArray[np.float64]
+
+# Neighbours of the mutual information; a random half of a class must still have one more.
+_NEAREST = 3
+
+
+def check_informative(study: Study, labels: Labels) -> None:
+    """Refuse features whose mutual information with the class cannot be estimated, before any model is fitted.
+
+    Raises
+    ------
+    InputError
+        If too few units of a class have a feature; it names both.
+    """
+    least = 2 * (_NEAREST + 1)
+    for code, name in enumerate(labels.names):
+        known = (~np.isnan(study.values[labels.codes == code])).sum(axis=0)
+        few = np.flatnonzero(known < least)
+        if len(few):
+            raise InputError(
+                f"feature {study.feature_names[few[0]]!r}: found {known[few[0]]} units of class {name} that have it, "
+                f"expected {least} or more for its mutual information (leave the feature out)"
+            )
+
+
+def units_table(study: Study, labels: Labels) -> pd.DataFrame:
+    """Return the units with their outcome and class, by key."""
+    return pd.DataFrame(
+        {
+            "label": pd.array(study.labels, dtype="str"),
+            "state": pd.array(study.states, dtype="str"),
+            "outcome": study.outcome,
+            "actual": labels.codes,
+            "missing_count": np.isnan(study.values).sum(axis=1),
+        },
+        index=pd.Index(study.keys, dtype="str", name="unit"),
+    )
+
+
+def distribution_tables(outcome: Floats) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the outcome's histogram (``left``, ``right``, ``units``) and cumulative distribution.
+
+    The second has ``value`` and ``share``, at most 500 points of it.
+    """
+    found = distribution(outcome)
+    bins = pd.DataFrame({"left": found.edges[:-1], "right": found.edges[1:], "units": found.counts})
+    points = np.unique(np.linspace(0, len(found.points) - 1, 500).astype(int))
+    return bins, pd.DataFrame({"value": found.points[points], "share": found.cumulative[points]})
+
+
+def correlation_table(study: Study) -> pd.DataFrame:
+    """Return Pearson's r of the outcome and all features with each other; the outcome comes first."""
+    names = [study.outcome_name, *study.feature_names]
+    matrix, _ = correlation_matrix(np.column_stack([study.outcome, study.values]))
+    return pd.DataFrame(matrix, index=pd.Index(names, name="feature"), columns=names)
+
+
+def feature_row(study: Study, labels: Labels, number: int, seed: int, repeats: int) -> dict[str, float]:
+    """Return the mutual information of one feature with the class, and its correlations with the outcome.
+
+    Parameters
+    ----------
+    number : int
+        The feature's column.
+    repeats : int
+        Random halves for the interval of the mutual information.
+    """
+    column, name = study.values[:, number], study.feature_names[number]
+    both = mutual_information(column[:, None], labels.codes, names=[name], repeats=repeats, seed=seed, nearest=_NEAREST)
+    row = {
+        "mutual_information": float(both.nats[0]),
+        "mutual_information_lower": float(both.lower[0]),
+        "mutual_information_upper": float(both.upper[0]),
+    }
+    for method in ("pearson", "spearman"):
+        found = correlations(column[:, None], study.outcome, method=method)
+        row |= {
+            method: float(found.r[0]),
+            f"{method}_lower": float(found.lower[0]),
+            f"{method}_upper": float(found.upper[0]),
+        }
+    return row | {"units": float(both.units[0])}
+
+
+def ranking_table(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+    """Return the `feature_row` of every feature, the most informative first."""
+    table = pd.DataFrame(list(rows), index=pd.Index(list(names), dtype="str", name="feature"))
+    return table.sort_values("mutual_information", ascending=False, kind="stable")

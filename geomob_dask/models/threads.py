@@ -1,0 +1,21 @@
+"""One thread for linear algebra: sums are then the same, bit for bit, wherever they are computed."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager
+from typing import Any
+
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    # Finding the libraries takes longer than most fits.
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which linear algebra uses one thread."""
+    limited: AbstractContextManager[Any] = _controller().limit(limits=1)
+    return limited
