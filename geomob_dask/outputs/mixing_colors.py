@@ -1,36 +1,37 @@
-"""The colours of the three-colour map: low, middle and high incomes as one colour."""
+"""Colors of the three-color map: shares of low, middle and high incomes as one color."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geomob_dask.outputs.palette import MISSING
+
 Floats = NDArray[np.float64]
 
-# In CIELAB: hue (degrees), chroma and lightness of all low, all middle, all high; the region's own mix is a light grey.
-# Lightness differs too, for readers who do not tell red from green.
+# CIELAB hue (degrees), chroma and lightness of all low, all middle, all high; the region's own mix is a light grey.
+# Lightness differs too, for readers who cannot distinguish red from green.
 _HUE = np.radians([35.0, 130.0, 265.0])
 _CHROMA = np.array([72.0, 52.0, 52.0])
 _LIGHTNESS = np.array([54.0, 74.0, 40.0])
 _GREY = 93.0
-# Compositions of tracts lie near their region's: they are spread over the colours.
+# Compositions of tracts are close to their region's: this spreads them over the colors.
 _SPREAD = 1.6
 _WHITE_D65 = np.array([0.95047, 1.0, 1.08883])
 _TO_RGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
-MISSING = "#d9dde1"
 
 
 def composition_colors(composition: Floats, region: Floats) -> list[str]:
-    """Return a colour for each composition.
+    """Return a color for each composition.
 
     Parameters
     ----------
     composition : shape (n_units, 3)
-        Shares low, middle and high; NaN where nobody is counted.
+        Shares low, middle and high; NaN if nobody is counted.
     region : shape (3,)
-        Shares of the region: it is grey, and the further from it the more colourful.
+        Shares of the region, which is grey; compositions further from it are more colorful.
 
     Returns
     -------
-    list of #rrggbb, `MISSING` where the composition is
+    list of #rrggbb, `MISSING` for a missing composition
 
     Examples
     --------
