@@ -30,9 +30,9 @@ from geomob_dask.cluster import connect
 from geomob_dask.frames.groups import GroupCounts, group_counts
 from geomob_dask.metrics.exposure import Exposures, Summing, exposure_by_region, plain_sums
 from geomob_dask.runs.exposure import Request, execute, prepare
-from geomob_dask.runs.regions import ingest_regions
+from geomob_dask.runs.landing import ingest
 from geomob_dask.settings import LocalSection, Settings
-from geomob_dask.sources import acs
+from geomob_dask.sources.acs_files import read_file
 from geomob_dask.sources.groups import Edition, Group
 from geomob_dask.sources.regions import read_regions
 from geomob_dask.store import Provenance, Store
@@ -192,7 +192,7 @@ def fill(store: Store, tracts: pd.DataFrame, data: Path, years: int) -> None:
         name = f"measures/race/{year}"
         parts = {str(state): store.put(name, str(state), rows) for state, rows in tracts.groupby(tracts.index.str[:2])}
         store.commit(name, parts, Provenance("benchmark", {}), {"vintage": "2010"})
-    ingest_regions(store, str(data / "income/county-to-cbsa_2023.json"), "cbsa", "2010")
+    ingest(store, "regions", file=str(data / "income/county-to-cbsa_2023.json"), name="cbsa", vintage="2010")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.data:
         parser.error("GEOMOB_DATA is not set: no real tables")
     data = Path(options.data)
-    tracts = acs.read_file(data / "exposure/acs5_2018_B02001_all_states.zip").tracts.set_index("geoid")
+    tracts = read_file(data / "exposure/acs5_2018_B02001_all_states.zip").tracts.set_index("geoid")
     years = [int(count) for count in options.years.split(",")]
     print(f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB; {len(tracts):,} tracts, 2018")
     rows = compare(tracts, data, options.repeats)

@@ -45,7 +45,8 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import GeomobError
-from geomob_dask.runs import ingest, neighbors
+from geomob_dask.runs import neighbors
+from geomob_dask.runs.landing import ingest
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Provenance, Snapshot, Store
 from geomob_dask.store.checks import check_part
@@ -205,11 +206,11 @@ def fill(folder: Path, years: int) -> Store:
     """Return a store of the sample country: tracts, neighbours, and two datasets of some years."""
     store = Store(str(folder / "inputs"))
     paths = write_sample(folder)
-    ingest.ingest_tracts(store, [str(paths.tracts)], "sample", QUIET)
+    ingest(store, "tracts", files=[str(paths.tracts)], vintage="sample")
     request = neighbors.Request("sample")
     neighbors.execute(store, request, neighbors.make_plan(store, request), None, QUIET)
     for year in range(FIRST_YEAR, FIRST_YEAR + years):
-        ingest.ingest_measures(store, str(paths.measures), "sample", year, "sample")
+        ingest(store, "measures", file=str(paths.measures), dataset="sample", year=year, vintage="sample")
         collection = f"measures/people/{year}"
         parts = {
             state: store.put(collection, state, people(store.read(part, ["aland"]).index, year))

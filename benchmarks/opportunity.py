@@ -26,7 +26,8 @@ from rich.console import Console
 from geomob_dask.cluster import connect
 from geomob_dask.definition import Definition, read_definition
 from geomob_dask.graph.neighborhoods import adjacency
-from geomob_dask.runs import ingest, neighbors, opportunity
+from geomob_dask.runs import neighbors, opportunity
+from geomob_dask.runs.landing import ingest
 from geomob_dask.settings import LocalSection, Settings
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
@@ -146,9 +147,10 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         case = _case(options.sample, options.data, folder)
         store = Store(f"{folder}/store")
-        bring = partial(ingest.ingest_tracts, store, [str(case.tracts)], case.vintage, QUIET)
+        bring = partial(ingest, store, "tracts", files=[str(case.tracts)], vintage=case.vintage)
         times.run("ingest of polygons", bring)
-        table = partial(ingest.ingest_measures, store, str(case.measures), case.dataset, case.year, case.vintage)
+        options = {"dataset": case.dataset, "year": case.year, "vintage": case.vintage}
+        table = partial(ingest, store, "measures", file=str(case.measures), **options)
         times.run("ingest of measures", table)
         for workers in map(int, options.workers.split(",")):
             on_cluster(times, store, case, workers, options.repeats)

@@ -26,7 +26,7 @@ from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.metrics.segregation_gini import gini
 from geomob_dask.metrics.segregation_units import RegionUnits
 from geomob_dask.runs import segregation
-from geomob_dask.runs.income import ingest_brackets
+from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.people import Universe
 from geomob_dask.settings import LocalSection, Settings
 from geomob_dask.sources.brackets import load_categories
@@ -230,7 +230,7 @@ def main() -> None:
     if not options.skip_jobs:
         with tempfile.TemporaryDirectory() as folder:
             store = Store(folder)
-            ingest_brackets(store, str(file), "income", 2023, "2020")
+            ingest(store, "brackets", file=str(file), dataset="income", year=2023, vintage="2020")
             jobs(store, options, own)
 
 

@@ -1,32 +1,42 @@
 """What all jobs share: options, errors as exit codes, tables to files."""
 
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import distributed
 import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 from rich.console import Console
+from rich.markup import escape
 
 from geomob_dask.cluster import connect
 from geomob_dask.errors import GeomobError, RunError
+from geomob_dask.options import Options, extra
 from geomob_dask.settings import Settings
 
 StoreOption = Annotated[
-    str | None, typer.Option("--store", help="A folder or s3://bucket/prefix. [default: GEOMOB_STORE, cluster.yaml]")
+    str | None,
+    typer.Option("--store", help=escape("A folder or s3://bucket/prefix. [default: GEOMOB_STORE, cluster.yaml]")),
 ]
 ClusterOption = Annotated[
-    str | None, typer.Option("--cluster", help="A section of cluster.yaml. [default: GEOMOB_CLUSTER, local]")
+    str | None, typer.Option("--cluster", help=escape("A section of cluster.yaml. [default: GEOMOB_CLUSTER, local]"))
 ]
 HereOption = Annotated[
     str | None, typer.Option("--cluster", help="As elsewhere, but not used: files are read where the command runs.")
 ]
-ConfigOption = Annotated[str | None, typer.Option("--config", help="The cluster file. [default: ./cluster.yaml]")]
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", help=escape("The cluster file. [default: ./cluster.yaml]"))
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, compute and write nothing.")]
 ExportOption = Annotated[
     str | None, typer.Option("--export", help="Also write the result as one table: .csv, .parquet, .gpkg or .geojson.")
 ]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="List the rows of every state.")]
 StatesOption = Annotated[str | None, typer.Option("--states", help="Codes or letters, such as 18,39 or IN,OH.")]
 
 console = Console(highlight=False, soft_wrap=True)
@@ -39,6 +49,88 @@ def application(help_text: str, examples: str) -> typer.Typer:
     return typer.Typer(
         add_completion=False, help=help_text, epilog=epilog, no_args_is_help=True, pretty_exceptions_enable=False
     )
+
+
+def command(options: type[Options], run: Callable[..., None], **common: tuple[Any, Any]) -> Callable[..., None]:
+    """Return a function that typer makes a command of: a flag for each option, and common flags.
+
+    Parameters
+    ----------
+    options : type of Options
+    run : callable
+        Called with the values of the options, as a mapping, and the common flags by name.
+    **common
+        Annotation and default of each common flag.
+    """
+
+    def called(**values: Any) -> None:
+        own = {name: values.pop(name) for name in options.model_fields}
+        run(own, **values)
+
+    fields = {name: field_flag(name, field) for name, field in options.model_fields.items()}
+    called.__signature__ = signature(fields | common)  # type: ignore[attr-defined]
+    called.__annotations__ = {}
+    return called
+
+
+def signature(flags: Mapping[str, tuple[Any, Any]]) -> inspect.Signature:
+    """Return the signature of a command from the annotation and default of each flag."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature(
+        [
+            inspect.Parameter(name, kind, annotation=annotation, default=default)
+            for name, (annotation, default) in flags.items()
+        ]
+    )
+
+
+def field_flag(name: str, field: FieldInfo, *more: str, kind: Any = None) -> tuple[Any, Any]:
+    """Return the annotation and default of the flag of a field.
+
+    Parameters
+    ----------
+    name : str
+    field : FieldInfo
+        Its description is the help, its alias the name of the flag.
+    *more : str
+        Further names of the flag.
+    kind : type, optional
+        Of what typer parses; found from the field by default.
+    """
+    about, text = extra(field), escape(field.description or "")
+    default = field.get_default(call_default_factory=True)
+    kind = kind or _flag_kind(field)
+    if default is PydanticUndefined:
+        default = inspect.Parameter.empty
+    elif isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    elif kind is str and default is not None:
+        default = str(default)
+    flag = f"--{(field.alias or name).replace('_', '-')}"
+    if about.get("argument"):
+        info: Any = typer.Argument(help=text)
+    else:
+        info = typer.Option(flag, *more, help=text, envvar=about.get("env"), metavar=_choices(field))
+    return Annotated[kind if default is not None else kind | None, info], default
+
+
+def _flag_kind(field: FieldInfo) -> Any:
+    """Return what typer parses: numbers and switches; everything else is text that the options validate."""
+    kinds = _kinds(field)
+    if len(kinds) == 1 and kinds[0] in (bool, int, float):
+        return kinds[0]
+    return list[str] if extra(field).get("argument") and get_origin(kinds[0]) is tuple else str
+
+
+def _choices(field: FieldInfo) -> str | None:
+    """Return the values to choose from, as help shows them."""
+    kinds = _kinds(field)
+    return "|".join(map(str, get_args(kinds[0]))) if get_origin(kinds[0]) is Literal else None
+
+
+def _kinds(field: FieldInfo) -> tuple[Any, ...]:
+    kinds = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
+    return tuple(kind for kind in kinds if kind is not NoneType)
 
 
 def main(app: typer.Typer) -> None:

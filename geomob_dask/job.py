@@ -1,14 +1,10 @@
 """The command line of a product, made from its options: one flag per field, and those of what the job shows."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from types import NoneType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from geomob_dask import cli
 from geomob_dask.outputs.result import Flag, Outputs
@@ -49,8 +45,8 @@ def product_job(name: str, outputs: Outputs, examples: str) -> typer.Typer:
 
     command.__name__ = name
     command.__doc__ = type(product).__doc__
-    command.__signature__ = inspect.Signature(_parameters(product, outputs))  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in _parameters(product, outputs)}
+    command.__signature__ = cli.signature(_flags(product, outputs))  # type: ignore[attr-defined]
+    command.__annotations__ = {}
     app.command()(command)
     return app
 
@@ -92,47 +88,21 @@ def _by_year(product: Product, given: Mapping[str, Any]) -> list[Any]:
     return [product.options.of(**chosen, **product.of_year(years, place)) for place in range(len(years))]
 
 
-def _parameters(product: Product, outputs: Outputs) -> list[inspect.Parameter]:
-    fields = {name: _of_field(name, field) for name, field in product.options.model_fields.items()}
+def _flags(product: Product, outputs: Outputs) -> dict[str, tuple[Any, Any]]:
+    """Return annotation and default of all flags of a job."""
+    fields = {
+        name: cli.field_flag(name, field, "--years", kind=str) if name == "year" else cli.field_flag(name, field)
+        for name, field in product.options.model_fields.items()
+    }
     flags = {name: _of_flag(name, flag) for name, flag in outputs.flags.items()}
     common = {name: (kind, False if name in ("force", "dry_run") else None) for name, kind in _COMMON.items()}
-    every = {**fields, **flags, **common}
-    return [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, (annotation, default) in every.items()
-    ]
-
-
-def _of_field(name: str, field: FieldInfo) -> tuple[Any, Any]:
-    """Return annotation and default of the flag of a field."""
-    names = [f"--{(field.alias or name).replace('_', '-')}"]
-    if name == "year":
-        names.append("--years")
-    default = field.get_default(call_default_factory=True)
-    kind = _kind(field.annotation) if name != "year" else str
-    if default is PydanticUndefined:
-        default = inspect.Parameter.empty
-    elif isinstance(default, tuple):
-        default = ",".join(map(str, default))
-    elif kind is str and default is not None:
-        default = str(default)
-    optional = kind if default is not None else kind | None
-    return Annotated[optional, typer.Option(*names, help=field.description)], default
+    return {**fields, **flags, **common}
 
 
 def _of_flag(name: str, flag: Flag) -> tuple[Any, Any]:
     kind = list[str] if flag.kind is tuple else flag.kind
     optional = kind if flag.default is not None else kind | None
     return Annotated[optional, typer.Option(f"--{name.replace('_', '-')}", help=flag.help)], flag.default
-
-
-def _kind(annotation: Any) -> type:
-    """Return what typer parses: numbers and switches; everything else is text that the options validate."""
-    kinds = {one for one in (get_args(annotation) or (annotation,)) if one is not NoneType}
-    for kind in (bool, int, float):
-        if kinds == {kind}:
-            return kind
-    return str
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:

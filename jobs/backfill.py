@@ -15,7 +15,7 @@ from geomob_dask.runs.backfill.file import read_backfill
 from geomob_dask.runs.backfill.plan import Asked, Order, Reprocess, make_plan
 from geomob_dask.settings import LocalSection, Settings, load_settings
 from geomob_dask.sources.states import state_codes
-from geomob_dask.sources.years import distinct_years
+from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 
 app = cli.application(
@@ -65,7 +65,7 @@ def backfill(
         raise InputError(f"--max-active {max_active}: expected 1 or more")
     asked = Asked(
         products=None if products is None else tuple(name.strip() for name in products.split(",")),
-        years=None if years is None else distinct_years(years),
+        years=None if years is None else years_of(years),
         states=None if states is None else state_codes(states),
         reprocess=cast(Reprocess, reprocess),
         order=cast(Order, order),

@@ -15,7 +15,7 @@ from geomob_dask.runs.cube import collections_of, plan_cube, write_cube
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.durations import seconds_of
 from geomob_dask.sources.states import state_codes
-from geomob_dask.sources.years import distinct_years
+from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 from geomob_dask.store.cubes import Cube, cube_names, open_cube
 
@@ -55,7 +55,7 @@ def write(
     """Bring years of results into a cube: what changed, in one commit."""
     settings = load_settings(config, store=store, cluster=cluster)
     where = Store(settings.store)
-    wanted = collections_of(results, distinct_years(years))
+    wanted = collections_of(results, years_of(years))
     plan = plan_cube(where, name, wanted)
     if dry_run:
         return cli.say(plan.lines())
@@ -84,7 +84,7 @@ def export(
     """Write a cube as one table."""
     where = Store(load_settings(config, store=store, cluster=cluster).store)
     check_cube_export(file)
-    chosen = distinct_years(years) if years else ()
+    chosen = years_of(years) if years else ()
     cli.say(export_cube(where, name, file, version=version, tag=tag, years=chosen))
 
 
@@ -144,7 +144,7 @@ def change(
         check_export(export)
     if map_file:
         check_folder("--map", map_file)
-    pair = distinct_years(years)
+    pair = years_of(years)
     if len(pair) != 2:
         raise InputError(f"--years {years}: found {len(pair)} years, expected two")
     cube = open_cube(where, name, version=version, tag=tag)
@@ -177,7 +177,7 @@ def series(
     where = Store(load_settings(config, store=store, cluster=cluster).store)
     check_folder("--page", page)
     cube = open_cube(where, name, version=version, tag=tag)
-    cube = chosen_years(cube, distinct_years(years) if years else ())
+    cube = chosen_years(cube, years_of(years) if years else ())
     keys = [key.strip() for key in tracts.split(",")] if tracts else []
     codes = state_codes(states) if states else ()
     write_page("--page", page, change_maps.series_page(cube, measure, keys, codes))

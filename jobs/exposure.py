@@ -81,7 +81,7 @@ def exposure(
     options = Options(Mode.of(mode), threshold, interactions is not None)
     chosen = None if states is None else state_codes(states)
     kinds = [name.strip() for name in by.split(",")]
-    years = years_of(year)
+    years = years_of(year, "--year")
     where = Store(settings.store)
     prepared = [prepare(where, Request(dataset, one, kind, chosen, groups, options)) for one in years for kind in kinds]
     if long:

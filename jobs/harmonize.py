@@ -14,7 +14,7 @@ from geomob_dask.sources.kinds import read_kinds
 from geomob_dask.sources.prices import SHIPPED
 from geomob_dask.sources.relationships import RelationColumns
 from geomob_dask.sources.states import state_codes
-from geomob_dask.sources.years import distinct_years
+from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 
 app = cli.application(
@@ -101,7 +101,7 @@ def harmonize(
             medians,
             chosen,
         )
-        for year in distinct_years(years)
+        for year in years_of(years)
     ]
     prepared = prepare(where, requests)
     if dry_run:

@@ -73,7 +73,7 @@ def mixing(
             weight=weight,
             states=chosen,
         )
-        for one in years_of(year)
+        for one in years_of(year, "--year")
     ]
     plans = [make_plan(where, request) for request in requests]
     if dry_run:

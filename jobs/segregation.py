@@ -81,7 +81,7 @@ def segregation(
             check_export(file)
     if report:
         check_folder("--report", report)
-    years = years_of(year)
+    years = years_of(year, "--year")
     if change and len(years) < 2:
         raise InputError(f"--change: found the year {year} alone, expected two or more")
     categories, only = load_categories(groups), codes_of(regions, "--regions")

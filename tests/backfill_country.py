@@ -12,8 +12,9 @@ import yaml
 from income_country import STATES, counts, squares
 from rich.console import Console
 
-from geomob_dask.runs import ingest, neighbors
+from geomob_dask.runs import neighbors
 from geomob_dask.runs.backfill.file import Backfill, read_backfill
+from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 
 QUIET = Console(quiet=True)
@@ -52,7 +53,7 @@ def fill(
         ingest_year(store, folder, year, per_state)
     file = folder / "squares.parquet"
     squares(per_state).to_parquet(file)
-    ingest.ingest_tracts(store, [str(file)], "toy", QUIET)
+    ingest(store, "tracts", files=[str(file)], vintage="toy")
     if graph:
         request = neighbors.Request("toy")
         neighbors.execute(store, request, neighbors.make_plan(store, request), None, QUIET)
@@ -64,7 +65,7 @@ def ingest_year(store: Store, folder: Path, year: int, per_state: int = 12, *, v
     table = measures_of(year if seed is None else seed, per_state)
     file = folder / f"made_{year}_{seed}.parquet"
     table.reset_index().to_parquet(file)
-    ingest.ingest_measures(store, str(file), "made", year, vintage, columns=list(table.columns))
+    ingest(store, "measures", file=str(file), dataset="made", year=year, vintage=vintage, columns=list(table.columns))
 
 
 def write_definitions(folder: Path) -> None:

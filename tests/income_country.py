@@ -11,7 +11,8 @@ import shapely
 from rich.console import Console
 
 from geomob_dask import cli
-from geomob_dask.runs import ingest, neighbors
+from geomob_dask.runs import neighbors
+from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 
 JOBS = Path(__file__).parents[1] / "jobs"
@@ -58,11 +59,11 @@ def fill(
         file = folder / f"counts_{year}.parquet"
         counts(per_state, seed=year - 2020).reset_index().to_parquet(file)
         names = list(counts(2).columns)
-        ingest.ingest_measures(store, str(file), "made", year, "toy", columns=names)
+        ingest(store, "measures", file=str(file), dataset="made", year=year, vintage="toy", columns=names)
     if polygons:
         file = folder / "squares.parquet"
         squares(per_state).to_parquet(file)
-        ingest.ingest_tracts(store, [str(file)], "toy", QUIET)
+        ingest(store, "tracts", files=[str(file)], vintage="toy")
         request = neighbors.Request("toy")
         neighbors.execute(store, request, neighbors.make_plan(store, request), None, QUIET)
     return store

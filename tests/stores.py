@@ -6,8 +6,9 @@ from rich.console import Console
 
 from geomob_dask.definition import read_definition
 from geomob_dask.products.opportunity import Options
-from geomob_dask.runs import ingest, neighbors
+from geomob_dask.runs import neighbors
 from geomob_dask.runs.engine import run
+from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Plan, Request, Standing, make_plan
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
@@ -21,8 +22,8 @@ def ingest_sample(url: str, folder) -> Store:
     """Bring the sample country into a store."""
     store = Store(url)
     paths = write_sample(folder)
-    ingest.ingest_tracts(store, [str(paths.tracts)], "sample", QUIET)
-    ingest.ingest_measures(store, str(paths.measures), "sample", 2020, "sample")
+    ingest(store, "tracts", files=[str(paths.tracts)], vintage="sample")
+    ingest(store, "measures", file=str(paths.measures), dataset="sample", year=2020, vintage="sample")
     return store
 
 

@@ -13,13 +13,11 @@ from geomob_dask.frames.keys import to_text
 from geomob_dask.frames.own_rows import Frame, empty_of, is_lazy, own_rows
 from geomob_dask.sources.geocorr import check_years_agree
 from geomob_dask.sources.keys import listed
-from geomob_dask.sources.regions import COLUMNS
+from geomob_dask.sources.regions import BY_KEY, COLUMNS
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.vintages import check_same_codes
 
 NATION = "nation"
-# Tracts nest in these: the first digits of a tract's key are the region.
-BY_KEY = {"county": 5, "state": 2}
 _TRACT, _COUNTY = 11, 5
 # As a number, the key of a tract has ten digits at least: a state's code and nine more.
 _FIRST = 1_000_000_000

@@ -1,21 +1,37 @@
-"""What a user sees of an ingest."""
+"""Summary of an ingest, and its export."""
+
+from collections.abc import Mapping
 
 import geopandas as gpd
 
 from geomob_dask.outputs import tables
-from geomob_dask.runs.ingest import Ingested
+from geomob_dask.runs.landing import Ingested
+from geomob_dask.sources.states import STATES
 from geomob_dask.store import Store
 
+# More states than this are not listed one by one.
+_LISTED = 8
 
-def ingested_lines(done: Ingested, store: Store, dry_run: bool) -> list[str]:
-    """Return what was read, found and written."""
-    rows = sum(done.rows.values())
-    verb = "would be" if dry_run else "are"
-    states = ", ".join(f"{state} {count:,}" for state, count in done.rows.items())
+
+def ingested_lines(done: Ingested, store: Store, *, dry_run: bool = False, verbose: bool = False) -> list[str]:
+    """Return what was read and where it is.
+
+    Parameters
+    ----------
+    done : Ingested
+    store : Store
+    dry_run : bool
+        Whether nothing was written.
+    verbose : bool
+        Whether the rows of all states are listed.
+    """
+    count = sum(done.rows.values()) if done.count is None else done.count
+    by_state = all(name in STATES for name in done.rows)
+    where = f" in {len(done.rows)} states" if by_state else ""
     return [
-        f"{rows:,} tracts in {len(done.rows)} states {verb} in {store.url}/{done.collection}",
+        f"{count:,} {done.unit}{where} {'would be' if dry_run else 'are'} in {store.url}/{done.collection}",
         *(f"  {line}" for line in done.lines),
-        f"  by state: {states}",
+        f"  {_state_line(done.rows, verbose) if by_state else _table_line(done.rows)}",
     ]
 
 
@@ -25,3 +41,17 @@ def export_collection(store: Store, done: Ingested, file: str) -> None:
     if not isinstance(frame, gpd.GeoDataFrame):
         return tables.export(frame, file)
     return tables.export(frame.drop(columns="geometry"), file, lambda: frame.geometry)
+
+
+def _state_line(rows: Mapping[str, int], verbose: bool) -> str:
+    if verbose or len(rows) <= _LISTED:
+        return "rows per state: " + ", ".join(f"{STATES[state].name} {count:,}" for state, count in rows.items())
+    least, most = min(rows, key=lambda state: rows[state]), max(rows, key=lambda state: rows[state])
+    return (
+        f"rows per state: from {rows[least]:,} in {STATES[least].name} to {rows[most]:,} in {STATES[most].name}; "
+        "--verbose lists all states"
+    )
+
+
+def _table_line(rows: Mapping[str, int]) -> str:
+    return "rows per table: " + ", ".join(f"{name} {count:,}" for name, count in rows.items())

@@ -16,12 +16,12 @@ from geomob_dask.frames.relations import link_shares
 from geomob_dask.lift.harmonize import Conversion, Sums, added, convert
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
-from geomob_dask.runs.ingest import file_checksums
 from geomob_dask.runs.plan import Output, Plan
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import Kind, kinds_of
 from geomob_dask.sources.prices import SHIPPED, read_prices
 from geomob_dask.sources.relationships import RelationColumns, plain_codes, read_relation
+from geomob_dask.sources.tables import file_checksums
 from geomob_dask.sources.vintages import recoding, vintage
 from geomob_dask.store import Part, Provenance, Snapshot, Store
 from geomob_dask.store.provenance import sha256

@@ -14,7 +14,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.lift.tasks import Run
 from geomob_dask.runs.execute import compute
 from geomob_dask.runs.harmonize import money_of
-from geomob_dask.runs.ingest import Ingested
+from geomob_dask.runs.landing import Ingested
 from geomob_dask.runs.plan import Output, Plan
 from geomob_dask.sources.keys import listed
 from geomob_dask.store import Part, Provenance, Snapshot, Store

@@ -6,9 +6,9 @@ import email.utils
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import urllib3
 
@@ -21,6 +21,22 @@ _FAILED = {408, 425, 500, 502, 504}
 _BUSY = {429, 503}
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _KEY_REFUSED = re.compile(r"(invalid|missing|valid) key", re.IGNORECASE)
+
+
+class AnswerCache(Protocol):
+    """Keeps answers as they came, by key; `store.objects.Objects` is one."""
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the names of the answers in a folder."""
+
+    def exists(self, key: str) -> bool:
+        """Return whether there is an answer."""
+
+    def get(self, key: str) -> bytes:
+        """Return its bytes."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write it whole."""
 
 
 class IncompleteAnswerError(Exception):

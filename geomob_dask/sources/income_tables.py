@@ -19,10 +19,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
 from geomob_dask.errors import CountsError, InputError
+from geomob_dask.options import Options as BaseOptions
+from geomob_dask.options import argument
 from geomob_dask.sources.brackets import load_brackets
 from geomob_dask.sources.keys import key_column, tract_geoids
+from geomob_dask.sources.tables import Tables, split_by_state
 
 Floats = NDArray[np.float64]
 
@@ -50,6 +54,32 @@ class IncomeTable:
     rows: pd.DataFrame
     area: str
     lines: tuple[str, ...]
+
+
+class Options(BaseOptions):
+    """Options of ``jobs/ingest.py brackets``."""
+
+    file: str = argument("A .zip of income brackets, with a .json or .csv per area.")
+    dataset: str = Field(description="Name of the dataset.")
+    year: int = Field(description="Year of the brackets.")
+    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+
+
+def read(options: Options) -> Tables:
+    """Return household income brackets by state; see `read_income`.
+
+    The collection becomes that of this archive: an area lies in several states, so none is kept from another archive.
+    """
+    table = read_income(options.file, options.year)
+    return Tables(
+        collection=f"measures/{options.dataset}/{options.year}",
+        parts=split_by_state(table.rows),
+        attributes={"vintage": options.vintage},
+        options=options.plain(),
+        files=[options.file],
+        lines=table.lines,
+        keep_others=False,
+    )
 
 
 def read_income(file: str | Path, year: int) -> IncomeTable:

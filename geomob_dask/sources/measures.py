@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,17 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.options import Listed, argument
+from geomob_dask.options import Options as BaseOptions
 from geomob_dask.sources.census_codes import SPECIAL_CODES
 from geomob_dask.sources.keys import KEY_COLUMNS, MISSING_WORDS, KeyReport, and_more, key_column, listed, tract_geoids
-from geomob_dask.sources.states import state_name
+from geomob_dask.sources.tables import Tables, split_by_state
 
 Floats = NDArray[np.float64]
 
-_SHOWN_STATES = 12
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _INFINITE = r"^[+-]?inf(inity)?$"
@@ -92,6 +94,33 @@ class MeasureReport:
             shares = [f"{column} {count:,} ({100 * count / self.tracts:.1f} %)" for column, count in worst]
             lines.append(f"missing values: {sum(self.missing.values()):,} in all; {listed(shares)}")
         return lines
+
+
+class Options(BaseOptions):
+    """Options of ``jobs/ingest.py measures``."""
+
+    file: str = argument(".csv, .csv.gz or .parquet with a key column GEOID, geoid or GEO_ID.")
+    dataset: str = Field(description="Name of the dataset.")
+    year: int = Field(description="Year of the measures.")
+    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+    columns: Listed | None = Field(None, description="Columns to read, separated by commas. [default: all numbers]")
+    infinite: Literal["refuse", "missing"] = Field("refuse", description="Infinite values: an error, or missing.")
+    key_column: str | None = Field(None, description="Column of the tracts. [default: GEOID, geoid, GEO_ID]")
+
+
+def read(options: Options) -> Tables:
+    """Return a table of measures by state; see `read_measures`."""
+    measures, report = read_measures(
+        options.file, columns=options.columns, infinite=options.infinite, key=options.key_column
+    )
+    return Tables(
+        collection=f"measures/{options.dataset}/{options.year}",
+        parts=split_by_state(measures),
+        attributes={"vintage": options.vintage},
+        options=options.plain(),
+        files=[options.file],
+        lines=report.lines(),
+    )
 
 
 def read_measures(
@@ -345,75 +374,3 @@ def _one_row_a_tract(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, tup
             f"expected one row{and_more(twice.nunique())}"
         )
     return single.sort_index(), tuple(frame.index[equal])
-
-
-# Keys and polygons -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class MatchReport:
-    """Which keys of measures have a polygon, and which polygons have measures.
-
-    Parameters
-    ----------
-    matched : int
-        Tracts with both.
-    no_polygon : tuple of str
-        Keys of measures without a polygon, sorted.
-    no_measures : tuple of str
-        Polygons without a row of measures, sorted.
-    """
-
-    matched: int
-    no_polygon: tuple[str, ...]
-    no_measures: tuple[str, ...]
-
-    def lines(self) -> list[str]:
-        """Return what an analyst should know, by state."""
-        lines = [f"with measures and a polygon: {self.matched:,} tracts"]
-        for keys, what in (
-            (self.no_polygon, "measures and no polygon"),
-            (self.no_measures, "a polygon and no measures"),
-        ):
-            states = by_state(keys)
-            if states:
-                lines.append(f"with {what}: {len(keys):,} tracts in {len(states)} states")
-                for state, names in list(states.items())[:_SHOWN_STATES]:
-                    lines.append(f"  {state} {state_name(state)}: {listed(names, 3)}")
-                if len(states) > _SHOWN_STATES:
-                    lines.append(f"  … and {len(states) - _SHOWN_STATES} more states")
-        return lines
-
-
-def by_state(keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return keys by the code of their state.
-
-    Examples
-    --------
-    >>> by_state(["39001961400", "18001030100"])
-    {'18': ('18001030100',), '39': ('39001961400',)}
-    """
-    found: dict[str, list[str]] = {}
-    for key in sorted(keys):
-        found.setdefault(key[:2], []).append(key)
-    return {state: tuple(names) for state, names in found.items()}
-
-
-def match_keys(measures: pd.Index, tracts: pd.Index) -> MatchReport:
-    """Compare the keys of measures with those of polygons.
-
-    Parameters
-    ----------
-    measures, tracts : Index of str
-        Keys, each once; of the same states.
-
-    Examples
-    --------
-    >>> match_keys(pd.Index(["39001961400", "39035990000"]), pd.Index(["39001961400"])).lines()[1:]
-    ['with measures and no polygon: 1 tracts in 1 states', '  39 Ohio: 39035990000']
-    """
-    return MatchReport(
-        matched=len(measures.intersection(tracts)),
-        no_polygon=tuple(measures.difference(tracts)),
-        no_measures=tuple(tracts.difference(measures)),
-    )

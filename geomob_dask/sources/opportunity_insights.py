@@ -11,7 +11,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.geocorr import read_texts
-from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
+from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed
 from geomob_dask.sources.measures import read_measures
 from geomob_dask.sources.states import STATES
 
@@ -356,8 +356,9 @@ def read_county_zones(file: str | Path) -> pd.Series:
     for column in ("cz", "state", "county"):
         if column not in rows:
             raise InputError(f"{file}: no column {column!r}; found {listed([repr(name) for name in rows], 12)}")
-    zones = _codes(rows["cz"], _ZONE_DIGITS, f"{file}: column cz")
-    counties = _codes(rows["state"], 2, f"{file}: column state") + _codes(rows["county"], 3, f"{file}: column county")
+    zones = digit_codes(rows["cz"], _ZONE_DIGITS, f"{file}: column cz")
+    states = digit_codes(rows["state"], 2, f"{file}: column state")
+    counties = states + digit_codes(rows["county"], 3, f"{file}: column county")
     table = pd.Series(zones.to_numpy(object), index=pd.Index(counties, name="county"), name="zone", dtype="str")
     table = table[~table.reset_index().duplicated().to_numpy()]
     twice = table.index[table.index.duplicated()]
@@ -367,7 +368,14 @@ def read_county_zones(file: str | Path) -> pd.Series:
     return table.sort_index()
 
 
-def _codes(texts: pd.Series, digits: int, where: str) -> pd.Series:
+def digit_codes(texts: pd.Series, digits: int, where: str) -> pd.Series:
+    """Return numeric codes as text of a fixed width.
+
+    Raises
+    ------
+    InputError
+        If a value has more digits, or is no number.
+    """
     plain = texts.str.replace(r"\.0*$", "", regex=True)
     wrong = ~plain.str.fullmatch(f"0*[0-9]{{1,{digits}}}")
     if wrong.any():
@@ -506,58 +514,3 @@ def minority_tracts(white_share: NDArray[np.float64]) -> NDArray[np.bool_]:
     array([ True, False, False, False])
     """
     return np.asarray(white_share < np.nanmean(white_share))
-
-
-# Tract outcomes ----------------------------------------------------------------------------------
-
-
-def read_atlas(file: str | Path, columns: Collection[str] | None = None) -> pd.DataFrame:
-    """Read tract outcomes of the Opportunity Atlas.
-
-    Parameters
-    ----------
-    file : str or Path
-        csv or csv.gz with ``state``, ``county`` and ``tract`` as numbers, and columns of numbers such as
-        ``kir_pooled_p25`` (mean individual income rank, 0…100, of children whose parents were at the 25th percentile).
-    columns : collection of str, optional
-        Columns to read; all but the keys by default.
-
-    Returns
-    -------
-    DataFrame of float64
-        Index ``geoid``, sorted; NaN where an outcome is missing.
-
-    Raises
-    ------
-    InputError
-        If the file, a key or a column is missing, a value is no number, or a tract is there twice.
-    """
-    rows = read_texts(file)
-    keys = ("state", "county", "tract")
-    for key in (*keys, *(columns or ())):
-        if key not in rows:
-            raise InputError(f"{file}: no column {key!r}; found {listed([repr(name) for name in rows], 20)}")
-    parts = [_codes(rows[key], digits, f"{file}: column {key}") for key, digits in zip(keys, (2, 3, 6), strict=True)]
-    geoids, _ = tract_geoids(parts[0] + parts[1] + parts[2], file=str(file), column="state, county, tract")
-    chosen = [name for name in rows if name not in keys] if columns is None else list(columns)
-    frame = pd.DataFrame(
-        {name: _outcome(rows[name], f"{file}: column {name!r}", geoids) for name in chosen},
-        index=pd.Index(geoids, name="geoid", dtype="str"),
-    )
-    frame = frame[geoids.notna().to_numpy()].sort_index()
-    twice = frame.index[frame.index.duplicated()]
-    if len(twice):
-        raise InputError(f"{file}: tract {twice[0]} is there twice, expected once{and_more(len(twice))}")
-    return frame
-
-
-def _outcome(texts: pd.Series, where: str, geoids: pd.Series) -> NDArray[np.float64]:
-    missing = texts.str.lower().isin(MISSING_WORDS)
-    numbers: NDArray[np.float64] = pd.to_numeric(texts.mask(missing), errors="coerce").to_numpy(np.float64)
-    wrong = ~(np.isfinite(numbers) | missing.to_numpy())
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(
-            f"{where}, tract {geoids.iloc[row]}: found {texts.iloc[row]!r}, expected a number{and_more(wrong.sum())}"
-        )
-    return numbers

@@ -13,17 +13,66 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.options import Options as BaseOptions
+from geomob_dask.options import argument
 from geomob_dask.sources.geocorr import check_crosswalk, read_geocorr, read_texts, shares
 from geomob_dask.sources.keys import KEY_COLUMNS, listed, tract_geoids
 from geomob_dask.sources.states import STATES
+from geomob_dask.sources.tables import Tables, split_by_state
 
 COLUMNS = ("region", "region_name", "afact", "afact2")
 
 _COUNTY_KEYS = ("county_geoid", "county_fips", "countyfips", "county")
 _TRACT_KEYS = (*KEY_COLUMNS, "tract_geoid", "tract")
 _PIECES = {"state": 2, "county": 3, "tract": 6}
+
+
+# Tracts nest in these: the first digits of a tract's key are the region.
+BY_KEY = {"county": 5, "state": 2}
+
+
+class Options(BaseOptions):
+    """Options of ``jobs/ingest.py regions``."""
+
+    file: str = argument("A crosswalk of Geocorr, a .csv with a row per tract or county, or JSON.")
+    name: str = Field(description="Name of the regions, such as cbsa or place: --by NAME of other jobs.")
+    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+    key_column: str | None = Field(None, description="Column of tracts or counties, in a .csv.")
+    region_column: str | None = Field(None, description="Column of regions. [default: the name given]")
+    region_name_column: str | None = Field(None, description="Column of the regions' names.")
+    afact_column: str | None = Field(None, description="Column of the key's share in the region.")
+    afact2_column: str | None = Field(None, description="Column of the region's share in the key.")
+
+
+def read(options: Options) -> Tables:
+    """Return a table of regions by state; see `read_regions`."""
+    refuse_nested(options.name)
+    columns = RegionColumns(
+        options.key_column,
+        options.region_column,
+        options.region_name_column,
+        options.afact_column,
+        options.afact2_column,
+    )
+    table = read_regions(options.file, options.name, columns)
+    return Tables(
+        collection=f"regions/{options.name}/{options.vintage}",
+        parts=split_by_state(table.rows),
+        attributes={"key": table.key},
+        options=options.plain(),
+        files=[options.file],
+        lines=table.lines,
+        unit="links",
+    )
+
+
+def refuse_nested(name: str) -> None:
+    """Raise InputError for regions that every tract's key names."""
+    if name in BY_KEY:
+        raise InputError(f"name {name}: known from every tract's key; expected another name")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ Reference: ANSI INCITS 38-2009 (formerly FIPS 5-2).
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BeforeValidator
 
 from geomob_dask.errors import InputError
+from geomob_dask.options import listed
 
 
 class State(NamedTuple):
@@ -145,3 +148,11 @@ def _state_code(name: str) -> str:
     if code not in STATES:
         raise InputError(f"states: unknown state {name!r}; expected {_EXAMPLE}")
     return code
+
+
+def _codes(value: Any) -> Any:
+    return value if value is None else state_codes(",".join(listed(value)))
+
+
+StateCodes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
+"""States as an option: codes or letters, as text or in a list."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from geomob_dask.errors import InputError
-from geomob_dask.sources.acs import Landing
-from geomob_dask.sources.download import Downloader, IncompleteAnswerError
+from geomob_dask.options import Options as BaseOptions
+from geomob_dask.options import unrecorded
+from geomob_dask.sources.download import AnswerCache, Downloader, IncompleteAnswerError, Politeness
+from geomob_dask.sources.states import StateCodes
 
 BASE_URL = "https://www2.census.gov/geo/tiger"
 
@@ -24,6 +28,25 @@ Kind = Literal["cartographic", "tiger"]
 
 # The first years whose files have these names.
 _FIRST = {"cartographic": 2014, "tiger": 2011}
+
+
+class Options(BaseOptions):
+    """Options of ``jobs/ingest.py tiger``."""
+
+    year: int = Field(description="Of the files.")
+    states: StateCodes = Field(description="Codes or letters, such as 18,39 or IN,OH.")
+    folder: str = Field(description="Where the zipped shapefiles go, for `tracts` and `places`.")
+    layer: Layer = Field("tract", description="Polygons of tracts or places.")
+    kind: Kind = Field("cartographic", description="cartographic (1:500,000, from 2014) or tiger (from 2011).")
+    base_url: str = unrecorded(BASE_URL, "Of the server or of a mirror.", env="GEOMOB_TIGER_URL")
+    concurrency: int = unrecorded(Politeness.concurrency, "Requests at a time.")
+    attempts: int = unrecorded(Politeness.attempts, "Attempts per request.")
+    budget: float = unrecorded(Politeness.budget, "Seconds to spend waiting for a busy server.")
+
+    @property
+    def paths(self) -> list[str]:
+        """Return where the server keeps the files, below its base address."""
+        return [shapefile_path(self.layer, self.kind, self.year, state) for state in self.states]
 
 
 @dataclass(frozen=True)
@@ -56,40 +79,60 @@ def shapefile_path(layer: Layer, kind: Kind, year: int, state: str) -> str:
     return f"TIGER{year}/{layer.upper()}/tl_{year}_{state}_{layer}.zip"
 
 
-def fetch(
-    layer: Layer,
-    kind: Kind,
-    year: int,
-    states: Sequence[str],
-    landing: Landing,
-    client: Downloader,
-    *,
-    base_url: str = BASE_URL,
-) -> list[Shapefile]:
-    """Return the zipped shapefiles of some states, asking only for those that have not come yet.
+def fetch(options: Options, cache: AnswerCache, downloader: Downloader | None = None) -> list[str]:
+    """Write the zipped shapefiles of some states to a folder, asking only for those that have not come yet.
+
+    Parameters
+    ----------
+    options : Options
+    cache : AnswerCache
+        Keeps the files as they came, under ``tiger/``, each with its checksum.
+    downloader : Downloader, optional
+        In place of one made from the options.
+
+    Returns
+    -------
+    list of str
+        What was written, as lines for the user.
 
     Raises
     ------
     InputError
-        If the server knows no such file.
+        If the folder is not there, or the server knows no such file.
     RunError
         If it gives up: it names the state. Files that came are kept.
     """
-    wanted = [shapefile_path(layer, kind, year, state) for state in states]
+    folder = Path(options.folder)
+    if not folder.is_dir():
+        raise InputError(f"--folder {folder}: no such folder; expected one that exists")
+    polite = Politeness(concurrency=options.concurrency, attempts=options.attempts, budget=options.budget)
+    client = downloader or Downloader(polite)
     with ThreadPoolExecutor(max_workers=client.politeness.concurrency, thread_name_prefix="tiger") as pool:
-        return list(pool.map(lambda path: _kept(path, landing, client, base_url.rstrip("/")), wanted))
+        found = pool.map(lambda path: _kept(path, cache, client, options.base_url.rstrip("/")), options.paths)
+        files = list(found)
+    for file in files:
+        (folder / file.name).write_bytes(file.data)
+    return [
+        f"{len(files)} files of {options.kind} {options.layer} polygons of {options.year} are in {folder}",
+        *(f"  {file.name}: {len(file.data):,} bytes" for file in files),
+    ]
 
 
-def _kept(path: str, landing: Landing, client: Downloader, base_url: str) -> Shapefile:
+def plan(options: Options) -> list[str]:
+    """Return what would be asked for, as lines for the user."""
+    return [f"tiger: {options.base_url}/{path}" for path in options.paths]
+
+
+def _kept(path: str, cache: AnswerCache, client: Downloader, base_url: str) -> Shapefile:
     key, name = f"tiger/{path}", path.rsplit("/", 1)[-1]
-    if landing.exists(key) and landing.exists(f"{key}.sha256"):
-        data = landing.get(key)
-        if hashlib.sha256(data).hexdigest().encode() == landing.get(f"{key}.sha256"):
+    if cache.exists(key) and cache.exists(f"{key}.sha256"):
+        data = cache.get(key)
+        if hashlib.sha256(data).hexdigest().encode() == cache.get(f"{key}.sha256"):
             return Shapefile(name, data)
     data = client.get(f"{base_url}/{path}", {}, _whole, name)
     # The checksum comes after the file: a run that stops between the two asks again.
-    landing.put(key, data)
-    landing.put(f"{key}.sha256", hashlib.sha256(data).hexdigest().encode())
+    cache.put(key, data)
+    cache.put(f"{key}.sha256", hashlib.sha256(data).hexdigest().encode())
     return Shapefile(name, data)
 
 

@@ -1,17 +1,17 @@
-"""Polygons of tracts from files: read, checked, repaired where a repair is safe, refused by name where not.
+"""Polygons of tracts from files: keys, areas, coordinate systems and kinds of geometry are checked as they are read.
 
-`load_tracts` reads files and checks what can be told at a glance; `repair_tracts` does the geometry, a state at a time
-if wanted. Every row read is a row returned or counted in a report.
+`tract_repair` repairs the geometries. Every row that is read is a row that is returned or counted in a report.
 """
 
 import json
+import os
 import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -21,95 +21,51 @@ import pyarrow.parquet as pq
 import pyogrio
 import shapely
 from numpy.typing import NDArray
+from pydantic import Field
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from geomob_dask.errors import GeometryError, InputError
-from geomob_dask.sources.keys import KeyReport, and_more, key_column, listed, tract_geoids
-
-Geometries = NDArray[np.object_]
+from geomob_dask.options import Options as BaseOptions
+from geomob_dask.options import argument
+from geomob_dask.sources.keys import and_more, key_column, listed, tract_geoids
+from geomob_dask.sources.tables import Tables, crs_name, split_by_state
+from geomob_dask.sources.tract_repair import COLLECTION, TractReport, polygons_of, repair_tracts
 
 _PARQUET = (".parquet", ".geoparquet", ".pq")
 _VECTOR = (".gpkg", ".shp", ".json", ".geojson")
 _EXPECTED = f"expected one of {', '.join((*_PARQUET, *_VECTOR, '.zip'))}"
 _AREAS = {"aland": re.compile("aland(10|20)?", re.IGNORECASE), "awater": re.compile("awater(10|20)?", re.IGNORECASE)}
-_SHOWN = 10
-_COLLECTION = 7
-_POLYGONAL = (3, 6)
-# Parts of one tract touch or lie apart; more common area than this, of the smaller, and they are two versions of it.
-_COMMON_SHARE = 0.01
+_POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
-@dataclass(frozen=True)
-class TractReport:
-    """What was read and what was done to it; reports of parts add up.
+class Options(BaseOptions):
+    """Options of ``jobs/ingest.py tracts``."""
 
-    All tuples but `files` and `crs_given` hold keys of tracts. ``rows == tracts + len(keys.unknown) + len(empty) +
-    len(duplicates) + len(merged)`` in a report of all files and all their parts.
+    files: tuple[str, ...] = argument("GeoParquet, GeoPackage, shapefile or GeoJSON, zipped too.")
+    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+    crs: str | None = Field(None, description="Coordinate system of files that do not state theirs.")
+    layer: str | None = Field(None, description="Layer of a file that has several.")
+    empty: Literal["refuse", "leave-out"] = Field("refuse", description="Rows without a polygon: refuse, or leave-out.")
 
-    Parameters
-    ----------
-    files : tuple of str
-        Files, or members of zip files, that were read.
-    crs_given : tuple of str
-        Files that state no coordinate system and were given one.
-    rows : int
-        Rows read.
-    keys : KeyReport
-    empty : tuple of str
-        Tracts without a geometry, left out.
-    tracts : int
-        Tracts after the repair.
-    repaired : tuple of str
-        Tracts whose polygon was invalid.
-    duplicates : tuple of str
-        Rows dropped because another was equal.
-    merged : tuple of str
-        Rows united with another row of their tract.
-    turned : tuple of str
-        Rows whose rings ran in the other direction.
-    flattened : tuple of str
-        Rows whose vertices had a height or measure.
-    """
 
-    files: tuple[str, ...] = ()
-    crs_given: tuple[str, ...] = ()
-    rows: int = 0
-    keys: KeyReport = field(default_factory=KeyReport)
-    empty: tuple[str, ...] = ()
-    tracts: int = 0
-    repaired: tuple[str, ...] = ()
-    duplicates: tuple[str, ...] = ()
-    merged: tuple[str, ...] = ()
-    turned: tuple[str, ...] = ()
-    flattened: tuple[str, ...] = ()
-
-    def __add__(self, other: "TractReport") -> "TractReport":
-        return TractReport(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
-
-    def lines(self) -> list[str]:
-        """Return what an analyst should know."""
-        names = [PurePosixPath(file).name for file in self.files]
-        lines = [f"{self.rows:,} rows read from {listed(names)}", *self.keys.lines()]
-        for tracts, what in (
-            (self.crs_given, "files state no coordinate system and were given one"),
-            (self.empty, "tracts left out, without a geometry"),
-            (self.repaired, "invalid polygons repaired"),
-            (self.duplicates, "rows dropped, equal to another row of their tract"),
-            (self.merged, "rows united with another row of their tract"),
-            (self.flattened, "polygons had heights, dropped"),
-        ):
-            if tracts:
-                lines.append(f"{len(tracts):,} {what}: {listed(tracts, _SHOWN)}")
-        if self.turned:
-            lines.append(f"{len(self.turned):,} polygons had rings in the other direction, turned")
-        return lines
+def read(options: Options) -> Tables:
+    """Return tract polygons by state; see `read_tracts`."""
+    tracts, report = read_tracts(options.files, crs=options.crs, layer=options.layer, empty=options.empty)
+    return Tables(
+        collection=f"tracts/{options.vintage}",
+        parts=split_by_state(tracts),
+        attributes={"crs": crs_name(tracts.crs)},
+        options=options.plain(),
+        files=options.files,
+        lines=report.lines(),
+    )
 
 
 def read_tracts(
     files: Sequence[str | Path], *, crs: str | None = None, layer: str | None = None, empty: str = "refuse"
 ) -> tuple[gpd.GeoDataFrame, TractReport]:
-    """Read and repair polygons of tracts: `load_tracts`, then `repair_tracts`.
+    """Return polygons of tracts from files, valid and one per tract: `load_tracts`, then `repair_tracts` of each state.
 
     Returns
     -------
@@ -118,9 +74,14 @@ def read_tracts(
         ``aland`` and ``awater`` (m², NaN where the files do not say). In the coordinate system of the files.
     report : TractReport
     """
-    raw, loaded = load_tracts(files, crs=crs, layer=layer, empty=empty)
-    tracts, repaired = repair_tracts(raw)
-    return tracts, loaded + repaired
+    raw, report = load_tracts(files, crs=crs, layer=layer, empty=empty)
+    # Shapely's functions release the interpreter's lock: threads repair states at the same time.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        repaired = list(pool.map(repair_tracts, split_by_state(raw).values()))
+    for _, done in repaired:
+        report = report + done
+    tracts = pd.concat([part for part, _ in repaired])
+    return gpd.GeoDataFrame(tracts, geometry="geometry", crs=raw.crs), report
 
 
 # Loading -----------------------------------------------------------------------------------------
@@ -322,7 +283,7 @@ def _checked(table: _Table, crs: CRS, empty: str) -> tuple[gpd.GeoDataFrame, Tra
     )
     part.index = pd.Index(keys, name="geoid")
     part = part[keys.notna().to_numpy()]
-    nothing = shapely.is_missing(_shapes(part)) | shapely.is_empty(_shapes(part))
+    nothing = shapely.is_missing(polygons_of(part)) | shapely.is_empty(polygons_of(part))
     if nothing.any() and empty == "refuse":
         raise GeometryError(
             f"{label}: {nothing.sum():,} tracts without a geometry: {listed(list(part.index[nothing]))}; "
@@ -337,124 +298,13 @@ def _checked(table: _Table, crs: CRS, empty: str) -> tuple[gpd.GeoDataFrame, Tra
 
 def _refuse_other_types(part: gpd.GeoDataFrame, label: str) -> None:
     # A collection may hold polygons: that is seen when it is repaired.
-    other = ~np.isin(shapely.get_type_id(_shapes(part)), (*_POLYGONAL, _COLLECTION))
+    other = ~np.isin(shapely.get_type_id(polygons_of(part)), (*_POLYGONAL, COLLECTION))
     if other.any():
         kind = part.geometry[other].iloc[0].geom_type
         raise GeometryError(
             f"{label}: tract {part.index[other][0]}: found a {kind}, expected a Polygon or MultiPolygon"
             f"{and_more(other.sum())}"
         )
-
-
-# Repair ------------------------------------------------------------------------------------------
-
-
-def repair_tracts(raw: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, TractReport]:
-    """Make one valid polygon or multipolygon of each tract.
-
-    Heights are dropped; an invalid polygon is made valid by the rule of even and odd (`shapely.make_valid`), by which
-    a shell inside a shell is a hole: so it is where another tract lies there; rings are turned to run counter-clockwise
-    outside and clockwise in holes; equal rows of a tract become one; different rows are united where they can be its
-    parts.
-
-    Parameters
-    ----------
-    raw : GeoDataFrame
-        From `load_tracts`, or a part of it with all rows of its tracts.
-
-    Returns
-    -------
-    tracts : GeoDataFrame
-        As `read_tracts` returns it.
-    report : TractReport
-        Of the repair alone; `rows` is 0.
-
-    Raises
-    ------
-    GeometryError
-        If nothing with an area is left of a polygon, a coordinate is no number, or rows of a tract contradict each
-        other.
-    """
-    frame = raw.copy()
-    shapes = _shapes(frame)
-    thick = shapely.has_z(shapes) | shapely.has_m(shapes)
-    shapes[thick] = shapely.force_2d(shapes[thick])
-    _refuse_no_numbers(frame, shapes)
-    broken = ~shapely.is_valid(shapes) | (shapely.get_type_id(shapes) == _COLLECTION)
-    for row in np.flatnonzero(broken):
-        shapes[row] = _made_valid(shapes[row], f"{frame['file'].iloc[row]}: tract {frame.index[row]}")
-    turned = ~shapely.equals_identical(shapes, shapely.orient_polygons(shapes)) & ~broken
-    frame.geometry = shapely.orient_polygons(shapes)
-    tracts, duplicates, merged = _one_row_a_tract(frame)
-    report = TractReport(
-        tracts=len(tracts),
-        repaired=tuple(frame.index[broken]),
-        duplicates=duplicates,
-        merged=merged,
-        turned=tuple(frame.index[turned]),
-        flattened=tuple(frame.index[thick]),
-    )
-    return tracts.drop(columns="file").sort_index(), report
-
-
-def _refuse_no_numbers(frame: gpd.GeoDataFrame, shapes: Geometries) -> None:
-    vertices, row = shapely.get_coordinates(shapes, return_index=True)
-    wrong = row[~np.isfinite(vertices).all(axis=1)]
-    if wrong.size:
-        raise GeometryError(
-            f"{frame['file'].iloc[wrong[0]]}: tract {frame.index[wrong[0]]}: a coordinate that is no number; "
-            f"expected finite coordinates{and_more(np.unique(wrong).size)}"
-        )
-
-
-def _made_valid(shape: Any, where: str) -> Any:
-    polygons = [part for part in _parts(shapely.make_valid(shape)) if part.geom_type == "Polygon"]
-    if not polygons:
-        reason = shapely.is_valid_reason(shape)
-        raise GeometryError(f"{where}: invalid ({reason}), and no area is left when repaired; expected a polygon")
-    return shapely.union_all(polygons) if len(polygons) > 1 else polygons[0]
-
-
-def _parts(shape: Any) -> list[Any]:
-    if not hasattr(shape, "geoms"):
-        return [shape]
-    return [part for inner in shape.geoms for part in _parts(inner)]
-
-
-def _one_row_a_tract(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, tuple[str, ...], tuple[str, ...]]:
-    """Return a row a tract, and the keys of rows dropped and of rows united with another."""
-    several = frame.index.duplicated(keep=False)
-    if not several.any():
-        return frame, (), ()
-    rows = frame[several]
-    # Equal whatever vertex their rings begin at.
-    same = pd.DataFrame({"shape": shapely.to_wkb(shapely.normalize(_shapes(rows)))}, index=rows.index)
-    same[["aland", "awater"]] = rows[["aland", "awater"]]
-    equal = same.reset_index().duplicated().to_numpy()
-    left = rows[~equal]
-    apart = left.index.duplicated(keep=False)
-    united = [_united(tract, parts) for tract, parts in left[apart].groupby(level=0)]
-    tracts = gpd.GeoDataFrame(pd.concat([frame[~several], left[~apart], *united]), geometry="geometry", crs=frame.crs)
-    return tracts, tuple(rows.index[equal]), tuple(left.index[left.index.duplicated()])
-
-
-def _united(tract: str, parts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    where = f"{listed(list(parts['file'].unique()))}: tract {tract} has {len(parts)} different rows"
-    for column in ("aland", "awater"):
-        found = parts[column].unique()
-        if len(found) > 1:
-            raise GeometryError(f"{where}, with {column} {found[0]} and {found[1]}; expected parts of one tract")
-    whole = shapely.union_all(_shapes(parts))
-    areas = shapely.area(_shapes(parts))
-    if areas.sum() - whole.area > _COMMON_SHARE * areas.min():
-        raise GeometryError(f"{where}, which overlap; expected parts of one tract")
-    row = parts.iloc[:1].copy()
-    row.geometry = [shapely.orient_polygons(whole)]
-    return row
-
-
-def _shapes(frame: gpd.GeoDataFrame) -> Geometries:
-    return np.array(frame.geometry.array, dtype=object)
 
 
 def _one_line(error: BaseException) -> str:

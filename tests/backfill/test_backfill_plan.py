@@ -10,11 +10,11 @@ import yaml
 from backfill_country import QUIET, backfill_of, fill, ingest_year, receipts_in, write_file
 
 from geomob_dask.errors import DefinitionError, GeomobError, InputError
-from geomob_dask.runs import ingest
 from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.file import read_backfill
 from geomob_dask.runs.backfill.journal import Journal
 from geomob_dask.runs.backfill.plan import REPROCESS, Asked, Standing, make_plan
+from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 
 ASKED = Asked(years=(2019, 2020, 2021))
@@ -239,7 +239,7 @@ def test_a_state_that_a_year_lacks_is_refused_for_that_year_alone(store, tmp_pat
     file = tmp_path / "two_states.parquet"
     some[~some["geoid"].str.startswith("18")].to_parquet(file)
     columns = [column for column in some.columns if column != "geoid"]
-    ingest.ingest_measures(store, str(file), "made", 2022, "toy", columns=columns)
+    ingest(store, "measures", file=str(file), dataset="made", year=2022, vintage="toy", columns=columns)
     asked = replace(ASKED, years=(2020, 2022), states=("17", "18"))
     backfill = backfill_of(tmp_path, "mixed")
     plan = make_plan(store, backfill, asked)

@@ -13,7 +13,7 @@ from stores import INDEX, QUIET, build_graph, build_index, ingest_sample
 from geomob_dask.errors import InputError
 from geomob_dask.runs import exposure
 from geomob_dask.runs.cube import write_cube
-from geomob_dask.runs.ingest import ingest_measures
+from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 from geomob_dask.store.cube_form import FIRST_REASONS, Form, form_of, kinds_of, longer, reasons_of, values_of
 from geomob_dask.store.cubes import Cube, open_cube
@@ -172,7 +172,9 @@ def test_an_opportunity_index_as_a_cube(tmp_path) -> None:
 
 def test_exposures_as_a_cube_of_regions(tmp_path) -> None:
     store = Store(str(tmp_path / "store"))
-    ingest_measures(store, saved(race_table(), tmp_path / "race.csv"), "race", 2018, "2010")
+    ingest(
+        store, "measures", file=saved(race_table(), tmp_path / "race.csv"), dataset="race", year=2018, vintage="2010"
+    )
     prepared = exposure.prepare(store, exposure.Request("race", 2018, "county"))
     exposure.execute(store, [prepared], None, QUIET)
     collection = store.collections("results")[0]

@@ -8,7 +8,7 @@ import pytest
 from census_server import BUSY_PAGE, TRACTS, broken_json, half_an_answer, serving, silence, status
 
 from geomob_dask.errors import InputError, RunError, SettingsError
-from geomob_dask.sources import acs
+from geomob_dask.sources.acs_api import fetch
 from geomob_dask.sources.download import Downloader, Politeness
 from geomob_dask.store.objects import Objects
 
@@ -53,7 +53,7 @@ def ask(server, landing, waits, monkeypatch):
     def ask(states, *, secret="", by="state", table="B01003", **politeness):
         polite = Politeness(**{"concurrency": 2, "attempts": 4, "timeout": 0.4, **politeness})
         client = Downloader(polite, secret=secret, sleep=waits.sleep, clock=waits.clock)
-        return acs.fetch(table, 2020, states, landing, by=by, base_url=server.url, politeness=polite, downloader=client)
+        return fetch(table, 2020, states, landing, by=by, base_url=server.url, politeness=polite, downloader=client)
 
     return ask
 
@@ -170,7 +170,7 @@ def test_a_refused_key_is_told_from_a_busy_page_and_never_shown(ask, server):
 
 def test_the_key_comes_from_the_environment_and_stays_out_of_what_is_kept(server, landing, tmp_path, monkeypatch):
     monkeypatch.setenv("CENSUS_API_KEY", "0123456789abcdef")
-    acs.fetch("B01003", 2020, ["53"], landing, base_url=server.url)
+    fetch("B01003", 2020, ["53"], landing, base_url=server.url)
     assert server.asked[0][2]["key"] == "0123456789abcdef"
     kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(kept) == 2
@@ -208,7 +208,7 @@ def test_a_server_that_is_not_there_is_named(landing, waits):
     polite = Politeness(attempts=2, timeout=0.5)
     client = Downloader(polite, sleep=waits.sleep, clock=waits.clock)
     with pytest.raises(RunError, match=r"B01003 2020, state 39: no connection, 2 times"):
-        acs.fetch("B01003", 2020, ["39"], landing, base_url="http://127.0.0.1:9/data", downloader=client)
+        fetch("B01003", 2020, ["39"], landing, base_url="http://127.0.0.1:9/data", downloader=client)
 
 
 def test_states_that_are_none_are_named(ask):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from geomob_dask.errors import DefinitionError, InputError
-from geomob_dask.sources import acs
+from geomob_dask.sources.acs_files import check_whole_country, read_file
+from geomob_dask.sources.acs_tables import Query, query
 
 HEADER = "GEO_ID,NAME,B02001_001E,B02001_001M,B02001_002E,B02001_002M"
 LABELS = '"id","Geographic Area Name","Estimate!!Total","Margin of Error!!Total","Estimate!!White","Margin!!White"'
@@ -29,23 +30,23 @@ def census_csv(*rows):
 
 
 def test_tracts_and_the_whole_country_are_told_apart(tmp_path):
-    table = acs.read_file(saved(tmp_path, "B02001.csv", census_csv(*ROWS)))
+    table = read_file(saved(tmp_path, "B02001.csv", census_csv(*ROWS)))
     assert table.tracts["geoid"].tolist() == ["39001000100", "39001000200", "72001956300"]
     assert table.tracts["B02001_001M"].tolist() == [0, 20, 5]
     assert np.isnan(table.tracts["B02001_002M"][0])
     assert table.others["GEO_ID"].tolist() == ["0100000US"]
     assert table.reasons["geoid"].tolist() == ["39001000100", "39001000100"]
-    acs.check_whole_country(table, "B02001_001E")
+    check_whole_country(table, "B02001_001E")
 
 
 def test_tracts_that_do_not_sum_to_the_country_are_named(tmp_path):
-    table = acs.read_file(saved(tmp_path, "B02001.csv", census_csv(ROWS[0], ROWS[1])))
+    table = read_file(saved(tmp_path, "B02001.csv", census_csv(ROWS[0], ROWS[1])))
     with pytest.raises(InputError, match=r"B02001_001E: tracts sum to 300, expected the country's 400"):
-        acs.check_whole_country(table, "B02001_001E")
+        check_whole_country(table, "B02001_001E")
 
 
 def test_the_same_table_zipped_with_trailing_commas_and_as_json(tmp_path):
-    expected = acs.read_file(saved(tmp_path, "plain.csv", census_csv(*ROWS)))
+    expected = read_file(saved(tmp_path, "plain.csv", census_csv(*ROWS)))
     newer = "\n".join(f"{row}," for row in census_csv(*ROWS).splitlines())
     with zipfile.ZipFile(tmp_path / "B02001.zip", "w") as archive:
         archive.writestr("ACSDT5Y2022.B02001-Data.csv", newer)
@@ -60,7 +61,7 @@ def test_the_same_table_zipped_with_trailing_commas_and_as_json(tmp_path):
     for path in (tmp_path / "B02001.zip", saved(tmp_path, "B02001.json", "")):
         if path.suffix == ".json":
             path.write_text(json.dumps(answer))
-        table = acs.read_file(path)
+        table = read_file(path)
         assert table.tracts.equals(expected.tracts)
         assert table.reasons.equals(expected.reasons)
 
@@ -71,7 +72,7 @@ def test_api_columns_with_annotations_and_unpadded_codes(tmp_path):
         '2021,1,1,20100,250001,"250,000+",-333333333,***\n'
         "2021,1,1,20200,-666666666,-,-222222222,**\n"
     )
-    table = acs.read_file(saved(tmp_path, "B19113_2021.csv.gz", text))
+    table = read_file(saved(tmp_path, "B19113_2021.csv.gz", text))
     assert table.tracts["geoid"].tolist() == ["01001020100", "01001020200"]
     np.testing.assert_array_equal(table.tracts["B19113_001E"], [250001, np.nan])
     assert table.tracts["B19113_001M"].isna().all()
@@ -99,29 +100,29 @@ def test_files_that_are_not_whole_or_not_tables_are_named(tmp_path, name, text, 
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        acs.read_file(path)
+        read_file(path)
 
 
 def test_a_file_cut_off_in_its_compression_is_named(tmp_path):
     path = tmp_path / "cut.csv.gz"
     path.write_bytes(gzip.compress(census_csv(*ROWS).encode())[:-20])
     with pytest.raises(InputError, match=r"cut.csv.gz: cannot be read"):
-        acs.read_file(path)
+        read_file(path)
 
 
 def test_variables_by_year():
-    assert len(acs.query("B19001", 2009).variables) == 34
-    assert acs.query("B19113", 2020).variables == ("B19113_001E", "B19113_001M", "B19113_001EA", "B19113_001MA")
-    assert acs.query("DP05", 2016).path == "2016/acs/acs5/profile"
+    assert len(query("B19001", 2009).variables) == 34
+    assert query("B19113", 2020).variables == ("B19113_001E", "B19113_001M", "B19113_001EA", "B19113_001MA")
+    assert query("DP05", 2016).path == "2016/acs/acs5/profile"
     with pytest.raises(
         DefinitionError, match=r"table DP05: no variables are listed for 2009; they are for 2010 to 2016"
     ):
-        acs.query("DP05", 2009)
+        query("DP05", 2009)
     with pytest.raises(DefinitionError, match=r"table 'B99999': expected one of B01003, B02001"):
-        acs.query("B99999", 2020)
+        query("B99999", 2020)
 
 
 def test_a_long_table_is_asked_for_in_blocks_the_api_takes():
-    asked = acs.Query("X", 2020, "p", tuple(f"X_{line:03d}E" for line in range(120)))
+    asked = Query("X", 2020, "p", tuple(f"X_{line:03d}E" for line in range(120)))
     assert [len(block) for block in asked.blocks] == [50, 50, 20]
     assert sum(asked.blocks, ()) == asked.variables

@@ -12,7 +12,8 @@ from geomob_dask.frames.interpolation import interpolate
 from geomob_dask.frames.overlay import area_weights
 from geomob_dask.metrics.checks_exposure import check_exposures
 from geomob_dask.metrics.exposure import Mode, exposure_by_region
-from geomob_dask.sources import acs, geocorr
+from geomob_dask.sources import geocorr
+from geomob_dask.sources.acs_files import check_whole_country, read_file
 from geomob_dask.sources.groups import find_grouping
 from geomob_dask.sources.keys import tract_geoids
 
@@ -99,13 +100,13 @@ def test_places_by_area_in_three_modes_balance_to_the_last_person(real_data, ten
 
 
 def test_the_countrys_own_row_is_no_tract_and_tracts_sum_to_it(real_data):
-    table = acs.read_file(real_data / "exposure" / "acs5_2018_B02001_all_states.zip")
+    table = read_file(real_data / "exposure" / "acs5_2018_B02001_all_states.zip")
     assert len(table.tracts) == 74_001
     assert table.others["GEO_ID"].tolist() == ["0100000US"]
     grouping, edition = find_grouping(table.tracts.columns, 2018)
     assert grouping.name == "b02001_races"
     for column in edition.columns[::2]:
-        acs.check_whole_country(table, column)
+        check_whole_country(table, column)
     groups = group_counts(table.tracts, edition, table.tracts["geoid"])
     assert set(table.reasons["reason"]) == {"controlled estimate: no sampling error"}
     assert not np.isnan(groups.moes).any()
@@ -113,7 +114,7 @@ def test_the_countrys_own_row_is_no_tract_and_tracts_sum_to_it(real_data):
 
 @pytest.mark.parametrize("name", ["B01003_2024", "B19083_2020", "B19113_2021", "B25077_2023", "B26001_2022"])
 def test_every_code_and_annotation_of_real_tables_is_known(real_data, name):
-    table = acs.read_file(real_data / "measures" / "acs5" / f"{name}.csv.gz")
+    table = read_file(real_data / "measures" / "acs5" / f"{name}.csv.gz")
     numbers = table.tracts.drop(columns="geoid")
     missing = numbers.isna().sum().sum()
     coded = table.reasons["reason"].str.contains("coded|controlled").sum()

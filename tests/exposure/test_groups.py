@@ -4,7 +4,7 @@ import pytest
 
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.frames.groups import group_counts
-from geomob_dask.sources import acs
+from geomob_dask.sources.acs_tables import query
 from geomob_dask.sources.groups import find_edition, find_grouping, load_grouping, shipped_groupings
 
 TRACTS = ["39001000100", "39001000200"]
@@ -53,7 +53,7 @@ def test_shipped_groupings_are_those_of_known_variables():
             table = edition.total[0].split("_")[0]
             first, last = edition.years
             for year in (first, last or 2024):
-                assert set(edition.columns) <= set(acs.query(table, year).variables)
+                assert set(edition.columns) <= set(query(table, year).variables)
 
 
 def test_groupings_are_found_from_columns():

@@ -17,8 +17,7 @@ from geomob_dask.lift.tasks import Run
 from geomob_dask.metrics.exposure import exposure_by_region
 from geomob_dask.runs import exposure
 from geomob_dask.runs.exposure import Request, execute, prepare, result
-from geomob_dask.runs.ingest import ingest_measures
-from geomob_dask.runs.regions import ingest_regions
+from geomob_dask.runs.landing import ingest
 from geomob_dask.sources.groups import find_grouping
 from geomob_dask.store import Store
 
@@ -31,9 +30,9 @@ def filled(url, folder, years=YEARS):
     store = Store(url)
     for year in years:
         file = saved(race_table(year), folder / f"{year}.csv")
-        ingest_measures(store, file, "race", year, "2010")
+        ingest(store, "measures", file=file, dataset="race", year=year, vintage="2010")
     (folder / "metro.json").write_text(json.dumps(metro_json()))
-    ingest_regions(store, str(folder / "metro.json"), "cbsa", "2010")
+    ingest(store, "regions", file=str(folder / "metro.json"), name="cbsa", vintage="2010")
     return store
 
 
@@ -95,7 +94,7 @@ def test_what_is_up_to_date_is_told_and_a_change_of_input_is_not(tmp_path):
     assert not prepare(store, Request("race", 2018, "cbsa", options=Options(interactions=True))).plan.done
     other = metro_json() | {"93005": {"code": "10002", "name": "Second"}}
     (tmp_path / "metro.json").write_text(json.dumps(other))
-    ingest_regions(store, str(tmp_path / "metro.json"), "cbsa", "2010")
+    ingest(store, "regions", file=str(tmp_path / "metro.json"), name="cbsa", vintage="2010")
     assert not prepare(store, request).plan.done
 
 
@@ -150,7 +149,7 @@ def test_counts_that_cannot_be_fail_the_run_on_a_worker_and_name_the_tract(clien
     table = race_table()
     table.loc["92003000300", "B03002_012E"] = 1e6
     store = Store(str(tmp_path / "store"))
-    ingest_measures(store, saved(table, tmp_path / "t.csv"), "race", 2018, "2010")
+    ingest(store, "measures", file=saved(table, tmp_path / "t.csv"), dataset="race", year=2018, vintage="2010")
     before = contents(store)
     with pytest.raises(CountsError, match=r"tract 92003000300, column B03002_012E: found 1e\+06 people"):
         execute(store, [prepare(store, Request("race", 2018, "county"))], client, QUIET)

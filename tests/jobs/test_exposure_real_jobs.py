@@ -10,10 +10,9 @@ from stores import contents
 from geomob_dask.errors import InputError
 from geomob_dask.lift.exposure import Options
 from geomob_dask.metrics.exposure import Mode
-from geomob_dask.runs import acs
+from geomob_dask.runs import places
 from geomob_dask.runs.exposure import Request, execute, prepare, result, stored_report
-from geomob_dask.runs.ingest import ingest_measures, ingest_tracts
-from geomob_dask.runs.regions import ingest_areas, ingest_regions
+from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 
 pytestmark = pytest.mark.real_data
@@ -24,7 +23,14 @@ PLACE_STATES = ("08", "39", "53")
 @pytest.fixture(scope="module")
 def store(real_data, tmp_path_factory):
     store = Store(str(tmp_path_factory.mktemp("real") / "store"))
-    ingest_measures(store, str(real_data / "exposure" / "acs5_2018_race_10_states.csv.gz"), "race", 2018, "2010")
+    ingest(
+        store,
+        "measures",
+        file=str(real_data / "exposure" / "acs5_2018_race_10_states.csv.gz"),
+        dataset="race",
+        year=2018,
+        vintage="2010",
+    )
     return store
 
 
@@ -48,9 +54,9 @@ def test_counties_of_the_job_are_the_published_ones(real_data, store, client):
 def test_places_by_area_in_three_modes(real_data, store, client, tmp_path):
     tracts = gpd.read_parquet(real_data / "tracts" / "cb500k_2010_vintage.parquet")
     tracts[tracts["GEOID"].str[:2].isin(PLACE_STATES)].to_parquet(tmp_path / "tracts.parquet")
-    ingest_tracts(store, [str(tmp_path / "tracts.parquet")], "2010", QUIET)
+    ingest(store, "tracts", files=[str(tmp_path / "tracts.parquet")], vintage="2010")
     files = [str(real_data / "places" / f"tl_2019_{state}_place.zip") for state in PLACE_STATES]
-    done = ingest_areas(store, files, "place", "2010", client, QUIET)
+    done = places.ingest_areas(store, places.Options(files=files, vintage="2010"), client, QUIET)
     assert set(done.rows) == set(PLACE_STATES)
     requests = [Request("race", 2018, "place", states=PLACE_STATES, options=Options(mode)) for mode in Mode]
     prepared = [prepare(store, request) for request in requests]
@@ -69,9 +75,9 @@ def test_places_by_area_in_three_modes(real_data, store, client, tmp_path):
 def test_the_whole_country_by_county_metro_and_state_in_one_run(real_data, client, tmp_path):
     file = str(real_data / "exposure" / "acs5_2018_B02001_all_states.zip")
     store = Store(str(tmp_path / "store"))
-    done = acs.ingest_file(store, file, acs.Request(2018))
+    done = ingest(store, "acs", file=file, year=2018)
     assert sum(done.rows.values()) == 74_001
-    ingest_regions(store, str(real_data / "income" / "county-to-cbsa_2023.json"), "cbsa", "2010")
+    ingest(store, "regions", file=str(real_data / "income" / "county-to-cbsa_2023.json"), name="cbsa", vintage="2010")
     # Areas of 2023 know Connecticut by its planning regions only, counts of 2018 by its counties.
     with pytest.raises(InputError, match="Connecticut: 8 of measures"):
         execute(store, [prepare(store, Request("acs5_b02001", 2018, "cbsa", states=("09",)))], None, QUIET)

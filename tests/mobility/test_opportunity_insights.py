@@ -6,6 +6,7 @@ import pytest
 from mobility_sample import COUNTIES, ZONES, sample_sheets, sheet_rows, write_atlas, write_files, write_xlsx
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.opportunity_atlas import read_atlas
 from geomob_dask.sources.opportunity_insights import (
     CHARACTERISTICS,
     OUTCOMES,
@@ -14,7 +15,6 @@ from geomob_dask.sources.opportunity_insights import (
     _zone_table,
     county_changes,
     minority_tracts,
-    read_atlas,
     read_county_zones,
     read_white_shares,
     read_workbook,

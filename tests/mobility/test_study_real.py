@@ -14,8 +14,7 @@ from geomob_dask.models.labels import make_labels
 from geomob_dask.models.mutual_information import mutual_information
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.products.zones_study import zones_counts, zones_polygons
-from geomob_dask.runs.ingest import ingest_measures
-from geomob_dask.runs.study import ingest_atlas, ingest_zones
+from geomob_dask.runs.landing import ingest
 from geomob_dask.sources.opportunity_insights import (
     CHARACTERISTICS,
     OUTCOMES,
@@ -43,10 +42,11 @@ def tracts_of(store, measures, **options):
 @pytest.fixture(scope="module")
 def ingested(real_data, tmp_path_factory):
     store = Store(str(tmp_path_factory.mktemp("mobility")))
-    done = ingest_zones(
+    done = ingest(
         store,
-        str(real_data / "mobility" / "online_data_tables-8.xls"),
-        str(real_data / "mobility" / "opportunity_atlas_cz_county_crosswalk.csv"),
+        "zones",
+        workbook=str(real_data / "mobility" / "online_data_tables-8.xls"),
+        county_zones=str(real_data / "mobility" / "opportunity_atlas_cz_county_crosswalk.csv"),
         cohort_counts=str(real_data / "tracts" / "census_2000_race_counts.csv.gz"),
         counties=str(real_data / "places" / "counties_2020_simplified.geojson"),
     )
@@ -197,9 +197,9 @@ def test_polygons_and_neighbours(ingested):
 
 def test_tracts(real_data, tmp_path):
     store = Store(str(tmp_path))
-    ingest_atlas(store, str(real_data / "mobility" / "opportunity_atlas_tract_collapse.csv.gz"))
+    ingest(store, "atlas", file=str(real_data / "mobility" / "opportunity_atlas_tract_collapse.csv.gz"))
     measures = real_data / "opportunity_2018" / "measures.csv.gz"
-    ingest_measures(store, str(measures), "opportunity_2018", 2018, "2010")
+    ingest(store, "measures", file=str(measures), dataset="opportunity_2018", year=2018, vintage="2010")
     study = tracts_of(store, [("opportunity_2018", 2018)])
     assert study.values.shape == (71914, 23)  # noqa: PD011
     definition = read_definition(str(real_data / "opportunity_2018" / "definition.csv"))

@@ -13,8 +13,7 @@ from geomob_dask.errors import GeometryError, InputError
 from geomob_dask.models.study import Feature, Study, check_features
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.products.zones_study import zones_counts, zones_polygons
-from geomob_dask.runs import ingest
-from geomob_dask.runs.study import ingest_atlas, ingest_zones
+from geomob_dask.runs.landing import ingest
 from geomob_dask.sources.opportunity_insights import UPWARD_MOBILITY, read_workbook
 from geomob_dask.store import Store
 
@@ -40,12 +39,8 @@ def store(files, tmp_path_factory) -> Store:
 
 
 def fill(store, files, **options):
-    return ingest_zones(
-        store,
-        str(files.workbook),
-        str(files.county_zones),
-        **{"cohort_counts": str(files.counts), "counties": str(files.counties), **options},
-    )
+    given = {name: str(getattr(files, name)) for name in ("workbook", "county_zones", "counties")}
+    return ingest(store, "zones", **{**given, "cohort_counts": str(files.counts), **options})
 
 
 def test_all_tables_in_one_commit(store, files, tmp_path):
@@ -159,7 +154,7 @@ def test_constant_feature_is_named(files, tmp_path):
         row[column] = 0.4
     write_xlsx(tmp_path / "flat.xlsx", sheets)
     store = Store(str(tmp_path / "store"))
-    ingest_zones(store, str(tmp_path / "flat.xlsx"), str(files.county_zones))
+    ingest(store, "zones", workbook=str(tmp_path / "flat.xlsx"), county_zones=str(files.county_zones))
     with pytest.raises(InputError, match=r"feature 'gini_index' is constant \(0.4 in all 5 units\)"):
         zones_of(store, cohort=False)
 
@@ -204,7 +199,7 @@ def country(tmp_path_factory) -> Store:
     store = ingest_sample(str(folder / "store"), folder)
     build_graph(store)
     keys = list(store.frame("measures/sample/2020").compute().index)
-    ingest_atlas(store, str(write_atlas(folder / "atlas.csv", keys[2:])), vintage="sample")
+    ingest(store, "atlas", file=str(write_atlas(folder / "atlas.csv", keys[2:])), vintage="sample")
     return store
 
 
@@ -242,12 +237,12 @@ def test_tracts_of_two_datasets(country, tmp_path):
     table = country.frame("measures/sample/2020").compute().iloc[:, :1]
     other = table.rename(columns={table.columns[0]: "twin"})
     other.to_csv(tmp_path / "twin.csv")
-    ingest.ingest_measures(country, str(tmp_path / "twin.csv"), "twin", 2020, "sample")
+    ingest(country, "measures", file=str(tmp_path / "twin.csv"), dataset="twin", year=2020, vintage="sample")
     study = tracts_of(country, [("sample", 2020), ("twin", 2020)])
     assert study.feature_names[-1] == "twin"
     assert study.features[-1].domain == "twin"
     table.to_csv(tmp_path / "same.csv")
-    ingest.ingest_measures(country, str(tmp_path / "same.csv"), "same", 2020, "sample")
+    ingest(country, "measures", file=str(tmp_path / "same.csv"), dataset="same", year=2020, vintage="sample")
     with pytest.raises(InputError, match="is in measures/sample/2020 and measures/same/2020"):
         tracts_of(country, [("sample", 2020), ("same", 2020)])
 
@@ -279,7 +274,7 @@ def test_the_target_under_another_name_is_refused(country, tmp_path):
     for year, noise in ((1, 0.0), (2, 0.1)):
         other = 3 - 2 * outcome + noise * outcome.std() * np.random.default_rng(0).standard_normal(len(outcome))
         other.rename("copy").to_csv(tmp_path / "copy.csv")
-        ingest.ingest_measures(country, str(tmp_path / "copy.csv"), "copy", 2000 + year, "sample")
+        ingest(country, "measures", file=str(tmp_path / "copy.csv"), dataset="copy", year=2000 + year, vintage="sample")
     with pytest.raises(InputError, match=r"feature 'copy': its correlation with the target .* is -1\.0"):
         tracts_of(country, [("copy", 2001)])
     assert tracts_of(country, [("copy", 2002)]).feature_names == ("copy",)
@@ -290,9 +285,9 @@ def test_other_code_systems_are_refused(tmp_path):
     new = ["09110000100", "09110000200", "39001000100", "39001000200"]
     old = ["09003000100", "09003000200", "39001000100", "39001000200"]
     pd.DataFrame({"GEOID": old, "x": [1.0, 2.0, 3.0, 4.0]}).to_csv(tmp_path / "old.csv", index=False)
-    ingest.ingest_measures(store, str(tmp_path / "old.csv"), "m", 2018, "2010")
-    ingest.ingest_measures(store, str(tmp_path / "old.csv"), "m", 2021, "2020")
-    ingest_atlas(store, str(write_atlas(tmp_path / "atlas.csv", new)))
+    ingest(store, "measures", file=str(tmp_path / "old.csv"), dataset="m", year=2018, vintage="2010")
+    ingest(store, "measures", file=str(tmp_path / "old.csv"), dataset="m", year=2021, vintage="2020")
+    ingest(store, "atlas", file=str(write_atlas(tmp_path / "atlas.csv", new)))
     with pytest.raises(InputError, match=r"m/2021 is on tracts of vintage 2020, .* on those of 2010"):
         tracts_of(store, [("m", 2021)])
     with pytest.raises(InputError, match=r"no tract in common in state 09; .* 09110000100 and 09003000100"):

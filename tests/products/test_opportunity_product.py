@@ -16,8 +16,9 @@ from stores import DEFINITION, INDEX, QUIET, build_graph, build_index, contents,
 from geomob_dask.definition import Definition, read_definition
 from geomob_dask.errors import InputError
 from geomob_dask.products.opportunity import Options
-from geomob_dask.runs import ingest, neighbors
+from geomob_dask.runs import neighbors
 from geomob_dask.runs.engine import run
+from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Request, make_plan
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
@@ -143,7 +144,7 @@ def test_norms_of_the_nation_and_of_a_frozen_year(tmp_path, client):
     measures = store.frame("measures/sample/2020").compute()
     later = tmp_path / "later.csv"
     measures.assign(poverty_pct=measures["poverty_pct"] + 5).to_csv(later)
-    ingest.ingest_measures(store, str(later), "sample", 2021, "sample")
+    ingest(store, "measures", file=str(later), dataset="sample", year=2021, vintage="sample")
     own, frozen = changed(INDEX, year=2021), changed(INDEX, year=2021, norm="frozen:2020")
     build_index(store, client, own)
     build_index(store, client, frozen)
@@ -179,7 +180,7 @@ def test_a_run_computes_from_the_inputs_of_its_plan(tmp_path):
     measures = store.frame("measures/sample/2020").compute()
     other = tmp_path / "other.csv"
     measures.assign(poverty_pct=measures["poverty_pct"].to_numpy()[::-1]).to_csv(other)
-    ingest.ingest_measures(store, str(other), "sample", 2020, "sample")
+    ingest(store, "measures", file=str(other), dataset="sample", year=2020, vintage="sample")
     run(store, plan, None, QUIET)
     result = store.snapshot(INDEX.collection())
     assert {state: part.sha256 for state, part in result.parts.items()} == expected
@@ -202,7 +203,7 @@ def of_recipe(recipe, **parameters):
 @pytest.mark.parametrize("recipe", ["svi", "z_mean", "principal_component", "weighted_principal_component"])
 def test_recipes_without_neighbours_read_measures_alone(recipe, tmp_path):
     store = Store(str(tmp_path / "store"))
-    ingest.ingest_measures(store, str(write_sample(tmp_path).measures), "sample", 2020, "sample")
+    ingest(store, "measures", file=str(write_sample(tmp_path).measures), dataset="sample", year=2020, vintage="sample")
     request = Options(definition=of_recipe(recipe), dataset="sample", year=2020)
     plan = plan_of(store, request)
     assert list(plan.groups[0].prepared.provenance.inputs) == ["measures/sample/2020"]
@@ -233,8 +234,15 @@ def test_the_same_recipe_with_neighbours_needs_their_graph(tmp_path):
 def nation(real_data, client, tmp_path_factory) -> Store:
     """Return a store with all polygons of 2010 at hand, their graph and the measures of 2018."""
     store = Store(str(tmp_path_factory.mktemp("nation")))
-    ingest.ingest_tracts(store, [str(real_data / "tracts/cb500k_2010_vintage.parquet")], "2010", QUIET)
-    ingest.ingest_measures(store, str(real_data / "opportunity_2018/measures.csv.gz"), "acs", 2018, "2010")
+    ingest(store, "tracts", files=[str(real_data / "tracts/cb500k_2010_vintage.parquet")], vintage="2010")
+    ingest(
+        store,
+        "measures",
+        file=str(real_data / "opportunity_2018/measures.csv.gz"),
+        dataset="acs",
+        year=2018,
+        vintage="2010",
+    )
     build_graph(store, client, "2010")
     return store
 

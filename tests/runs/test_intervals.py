@@ -6,7 +6,8 @@ import pytest
 from stores import DEFINITION, QUIET, REQUEST, build_graph, build_index, contents, ingest_sample
 
 from geomob_dask.errors import DefinitionError, InputError
-from geomob_dask.runs import ingest, intervals, opportunity
+from geomob_dask.runs import intervals, opportunity
+from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 
 
@@ -18,7 +19,7 @@ def store(tmp_path_factory) -> Store:
     measures = store.frame("measures/sample/2020").compute(scheduler="threads")
     margins = measures.assign(poverty_pct_moe=1.645 * 2, uninsured_pct_moe=np.nan)
     margins.to_csv(folder / "margins.csv")
-    ingest.ingest_measures(store, str(folder / "margins.csv"), "margins", 2020, "sample")
+    ingest(store, "measures", file=str(folder / "margins.csv"), dataset="margins", year=2020, vintage="sample")
     return store
 
 

@@ -12,8 +12,9 @@ from rich.console import Console
 from stores import contents
 
 from geomob_dask.errors import GeometryError, InputError
-from geomob_dask.runs.ingest import ingest_tracts
-from geomob_dask.runs.regions import ingest_areas, ingest_regions, regions_of
+from geomob_dask.runs.landing import ingest
+from geomob_dask.runs.places import Options, ingest_areas
+from geomob_dask.runs.regions import regions_of
 from geomob_dask.sources.areas import areas_by_state, read_areas
 from geomob_dask.sources.regions import RegionColumns, read_regions
 from geomob_dask.store import Store
@@ -54,7 +55,7 @@ def test_a_column_of_codes_is_text_and_a_blank_is_no_region(store):
 
 
 def test_json_of_counties_gives_tracts_their_area_across_state_lines(store, tmp_path):
-    ingest_regions(store, saved(tmp_path, json.dumps(metro_json()), "m.json"), "cbsa", "2020")
+    ingest(store, "regions", file=saved(tmp_path, json.dumps(metro_json()), "m.json"), name="cbsa", vintage="2020")
     here = regions_of(store, "cbsa", "2020", "91", measures())
     assert here["region"].to_dict() == {TRACTS[0]: "10001", TRACTS[1]: "10001"}
     assert set(here["region_name"]) == {"Twin Cities"}
@@ -106,27 +107,32 @@ GEOCORR = "county,tract,state,placefp,placenm,afact,afact2\n"
 
 def test_a_wrong_years_crosswalk_is_refused(store, tmp_path):
     rows = "".join(f"91001,{number:04d}.50,91,00100,Town,1,0.1\n" for number in range(1, 6))
-    ingest_regions(store, saved(tmp_path, GEOCORR + rows), "place", "2020")
+    ingest(store, "regions", file=saved(tmp_path, GEOCORR + rows), name="place", vintage="2020")
     with pytest.raises(InputError, match=r"regions place and the measures: 5 of 5 tracts of the crosswalk are not in"):
         regions_of(store, "place", "2020", "91", measures())
 
 
 def test_shares_of_counties_do_not_tell_where_tracts_lie(store, tmp_path):
     text = "county,state,placefp,placenm,afact,afact2\n91001,91,00100,Town,0.4,1\n91001,91,99999,,0.6,1\n"
-    ingest_regions(store, saved(tmp_path, text), "place", "2020")
+    ingest(store, "regions", file=saved(tmp_path, text), name="place", vintage="2020")
     with pytest.raises(InputError, match=r"0\.4 of county 91001 lies in region 9100100; which of its tracts"):
         regions_of(store, "place", "2020", "91", measures())
 
 
 def test_regions_that_are_not_there_are_named_with_those_that_are(store, tmp_path):
-    ingest_regions(store, saved(tmp_path, json.dumps(metro_json()), "m.json"), "cbsa", "2010")
+    ingest(store, "regions", file=saved(tmp_path, json.dumps(metro_json()), "m.json"), name="cbsa", vintage="2010")
     with pytest.raises(InputError, match=r"--by cbsa: .*\(zone\).* of vintage 2020 in the store \(cbsa/2010\)"):
         regions_of(store, "cbsa", "2020", "91", measures(zone=1.0))
-    with pytest.raises(InputError, match=r"--name county: is known from every tract's key"):
-        ingest_regions(store, "m.json", "county", "2020")
+    with pytest.raises(InputError, match=r"name county: known from every tract's key"):
+        ingest(store, "regions", file="m.json", name="county", vintage="2020")
 
 
 # From polygons -----------------------------------------------------------------------------------
+
+
+def overlay(store, files, name, *, vintage="2020", client=None, **options):
+    return ingest_areas(store, Options.of(files=files, name=name, vintage=vintage, **options), client, QUIET)
+
 
 KM = 1000.0
 
@@ -160,8 +166,8 @@ def test_places_by_area_stay_in_their_state(store, tmp_path, client, crs):
     # The first place leans over the state line by a quarter of a tract: its own state's part counts.
     places = place_layer(p9100100=(0.5, 0, 3.25, 1), p9200100=(3.25, 0, 4, 1)).to_crs(crs)
     tracts, layers = files(tmp_path, places)
-    ingest_tracts(store, [tracts], "2020", QUIET)
-    done = ingest_areas(store, layers, "place", "2020", client, QUIET)
+    ingest(store, "tracts", files=[tracts], vintage="2020")
+    done = overlay(store, layers, "place", client=client)
     assert done.rows == {"91": 3, "92": 1}
     names = squares()["GEOID"].tolist()
     here = regions_of(store, "place", "2020", "91", pd.DataFrame(index=pd.Index(names[:3], name="geoid")))
@@ -174,32 +180,32 @@ def test_places_by_area_stay_in_their_state(store, tmp_path, client, crs):
 
 def test_regions_across_state_lines_by_area(store, tmp_path):
     tracts, layers = files(tmp_path, place_layer(metro=(2, 0, 4.5, 1)))
-    ingest_tracts(store, [tracts], "2020", QUIET)
-    done = ingest_areas(store, layers, "zone", "2020", None, QUIET)
+    ingest(store, "tracts", files=[tracts], vintage="2020")
+    done = overlay(store, layers, "zone")
     assert done.rows == {"91": 1, "92": 2}
     assert areas_by_state(read_areas(layers)[0], ["91"]).keys() == {"all"}
 
 
 def test_slivers_can_be_left_out(store, tmp_path):
     tracts, layers = files(tmp_path, place_layer(metro=(0.999, 0, 2, 1)))
-    ingest_tracts(store, [tracts], "2020", QUIET)
-    assert ingest_areas(store, layers, "zone", "2020", None, QUIET).rows == {"91": 2, "92": 0}
-    assert ingest_areas(store, layers, "zone", "2020", None, QUIET, least=0.01).rows == {"91": 1, "92": 0}
+    ingest(store, "tracts", files=[tracts], vintage="2020")
+    assert overlay(store, layers, "zone").rows == {"91": 2, "92": 0}
+    assert overlay(store, layers, "zone", least=0.01).rows == {"91": 1, "92": 0}
 
 
 def test_polygons_that_cannot_be_used_leave_the_store_as_it_was(store, tmp_path):
     tracts, layers = files(tmp_path, place_layer(a=(0, 0, 2, 1), b=(1, 0, 3, 1)))
-    ingest_tracts(store, [tracts], "2020", QUIET)
+    ingest(store, "tracts", files=[tracts], vintage="2020")
     before = contents(store)
     with pytest.raises(GeometryError, match=r"source 91001000200: targets cover 2.0000 of its area"):
-        ingest_areas(store, layers, "zone", "2020", None, QUIET)
+        overlay(store, layers, "zone")
     _, far = files(tmp_path, place_layer(a=(50, 50, 51, 51)))
     with pytest.raises(InputError, match=r"no polygon shares an area with a tract of vintage 2020"):
-        ingest_areas(store, far, "zone", "2020", None, QUIET)
+        overlay(store, far, "zone")
     with pytest.raises(InputError, match=r"no tracts/1990.*available: 2020"):
-        ingest_areas(store, far, "zone", "1990", None, QUIET)
-    with pytest.raises(InputError, match=r"--least 1.0: expected a share"):
-        ingest_areas(store, far, "zone", "2020", None, QUIET, least=1.0)
+        overlay(store, far, "zone", vintage="1990")
+    with pytest.raises(InputError, match=r"least: .* found 1.0"):
+        overlay(store, far, "zone", least=1.0)
     assert contents(store) == before
 
 

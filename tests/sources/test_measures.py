@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.measures import match_keys, read_measures
+from geomob_dask.sources.matching import match_keys
+from geomob_dask.sources.measures import read_measures
 
 Write = Callable[[str], Path]
 

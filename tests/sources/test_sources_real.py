@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.measures import match_keys, read_measures
+from geomob_dask.sources.matching import match_keys
+from geomob_dask.sources.measures import read_measures
 from geomob_dask.sources.tracts import read_tracts
 
 pytestmark = pytest.mark.real_data

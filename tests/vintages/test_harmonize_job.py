@@ -11,7 +11,7 @@ from stores import contents
 
 from geomob_dask.errors import InputError
 from geomob_dask.runs.harmonize import Request, execute, prepare
-from geomob_dask.runs.ingest import ingest_measures
+from geomob_dask.runs.landing import ingest
 from geomob_dask.sources.kinds import read_kinds
 from geomob_dask.store import Store
 
@@ -43,7 +43,7 @@ def country(tmp_path):
     for name, text in (("measures.csv", TABLE), ("crosswalk.csv", CROSSWALK), ("kinds.yaml", KINDS)):
         (tmp_path / name).write_text(text)
     store = Store(str(tmp_path / "store"))
-    ingest_measures(store, str(tmp_path / "measures.csv"), "mine", 2018, "2010")
+    ingest(store, "measures", file=str(tmp_path / "measures.csv"), dataset="mine", year=2018, vintage="2010")
     return store, tmp_path
 
 
@@ -111,7 +111,7 @@ def test_a_chosen_state_leaves_the_others_as_they_are(country, job):
     store, folder = country
     assert job(*_command(country, "--medians", "missing")).code == 0
     (folder / "measures.csv").write_text(TABLE.replace("39001000100,4000,", "39001000100,6000,"))
-    ingest_measures(store, str(folder / "measures.csv"), "mine", 2018, "2010")
+    ingest(store, "measures", file=str(folder / "measures.csv"), dataset="mine", year=2018, vintage="2010")
     before = {name: store.snapshot(f"{name}/mine_2020/2018").parts for name in ("measures", "reasons")}
     out = folder / "out.csv"
     ohio = _command(country, "--medians", "missing", "--states", "OH", "--export", out)
@@ -131,7 +131,7 @@ def test_a_chosen_state_leaves_the_others_as_they_are(country, job):
 
 def test_a_missing_source_makes_its_targets_missing_and_says_which(country, job):
     (country[1] / "measures.csv").write_text(TABLE.replace("39001000300,500,40,", "39001000300,,,"))
-    ingest_measures(country[0], str(country[1] / "measures.csv"), "mine", 2018, "2010")
+    ingest(country[0], "measures", file=str(country[1] / "measures.csv"), dataset="mine", year=2018, vintage="2010")
     done = job(*_command(country, "--medians", "missing"))
     assert done.code == 0, done.err
     assert "people_count: 7,800 before, 6,800 after, 1,000 in targets that lack another of their sources" in done.out
@@ -145,7 +145,7 @@ def test_recoding_alone_needs_no_file_and_carries_medians_to_the_bit(tmp_path, j
     (tmp_path / "ct.csv").write_text(
         "GEOID,B19113_001E,B19113_001M,B19083_001E\n09013528100,91000,7000,0.41\n09009990000,,,\n39001000100,50000,800,0.5\n"
     )
-    ingest_measures(store, str(tmp_path / "ct.csv"), "acs5_x", 2021, "2020")
+    ingest(store, "measures", file=str(tmp_path / "ct.csv"), dataset="acs5_x", year=2021, vintage="2020")
     options = ["--dataset", "acs5_x", "--years", "2021", "--store", store.url, "--cluster", "serial"]
     assert job("harmonize", *options, "--to", "2022", "--as", "new").code == 0
     table = store.frame("measures/new/2021").compute()
@@ -168,7 +168,7 @@ def test_money_in_dollars_of_a_year_is_restated_from_that_year(tmp_path, job):
     """By way of dollars of 2015, and without, money of 2020 is the same in dollars of 2023."""
     store = Store(str(tmp_path / "store"))
     (tmp_path / "rent.csv").write_text("GEOID,rent_usd,rent_usd_moe\n39001000100,50000,800\n")
-    ingest_measures(store, str(tmp_path / "rent.csv"), "rent", 2020, "2020")
+    ingest(store, "measures", file=str(tmp_path / "rent.csv"), dataset="rent", year=2020, vintage="2020")
     kind = "{kind: median, unit: usd}\n"
 
     def run(dataset, name, column, *more):
@@ -204,7 +204,7 @@ def test_money_in_dollars_of_a_year_is_restated_from_that_year(tmp_path, job):
 def test_the_same_money_in_dollars_of_two_years_is_refused(tmp_path):
     store = Store(str(tmp_path / "store"))
     (tmp_path / "rent.csv").write_text("GEOID,rent_usd,rent_usd_2015\n39001000100,50000,800\n")
-    ingest_measures(store, str(tmp_path / "rent.csv"), "rent", 2020, "2020")
+    ingest(store, "measures", file=str(tmp_path / "rent.csv"), dataset="rent", year=2020, vintage="2020")
     (tmp_path / "kinds.yaml").write_text(
         "".join(f"{name}: {{kind: median, unit: usd}}\n" for name in ("rent_usd", "rent_usd_2015"))
     )
@@ -273,7 +273,7 @@ def test_other_tracts_without_a_table_and_columns_of_no_kind_are_refused(country
 def test_a_tract_under_both_of_its_codes_is_refused(tmp_path):
     store = Store(str(tmp_path / "store"))
     (tmp_path / "sd.csv").write_text("GEOID,a_count\n46113940500,1\n46102940500,2\n")
-    ingest_measures(store, str(tmp_path / "sd.csv"), "mine", 2018, "2010")
+    ingest(store, "measures", file=str(tmp_path / "sd.csv"), dataset="mine", year=2018, vintage="2010")
     with pytest.raises(InputError, match="tract 46113940500: found it under its other code 46102940500 too"):
         execute(store, prepare(store, [Request("mine", 2018, "2010", "new")]), None, QUIET)
 
@@ -295,7 +295,15 @@ def test_a_relationship_file_takes_tables_of_either_code(tmp_path, job):
     tables = []
     for name, text in (("older", older), ("newer", newer)):
         (tmp_path / "m.csv").write_text(text)
-        ingest_measures(store, str(tmp_path / "m.csv"), name, 2018, "2010", columns=["a_count", "class"])
+        ingest(
+            store,
+            "measures",
+            file=str(tmp_path / "m.csv"),
+            dataset=name,
+            year=2018,
+            vintage="2010",
+            columns=["a_count", "class"],
+        )
         options = ["--dataset", name, "--years", "2018", "--to", "2022", "--store", store.url, "--cluster", "serial"]
         done = job("harmonize", *options, "--relationship", file, "--kinds", tmp_path / "kinds.yaml")
         assert done.code == 0, done.err

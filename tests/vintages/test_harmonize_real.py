@@ -6,10 +6,8 @@ import pytest
 from rich.console import Console
 
 from geomob_dask.errors import InputError
-from geomob_dask.runs.acs import Request as AcsRequest
-from geomob_dask.runs.acs import ingest_file
 from geomob_dask.runs.harmonize import Request, execute, prepare, stored_report
-from geomob_dask.runs.ingest import ingest_measures
+from geomob_dask.runs.landing import ingest
 from geomob_dask.sources.kinds import Kind
 from geomob_dask.store import Store
 
@@ -34,7 +32,7 @@ def store(real_data, tmp_path_factory):
     store = Store(str(folder / "store"))
     for table in ("B01003", "B19083", "B19113"):
         for year in YEARS:
-            ingest_file(store, _some_states(real_data, folder, table, year), AcsRequest(year, table))
+            ingest(store, "acs", file=_some_states(real_data, folder, table, year), year=year, table=table)
     return store
 
 
@@ -94,7 +92,15 @@ def test_people_of_2000_on_tracts_of_2020(real_data, tmp_path):
     mine["GEOID"] = [key if key in known else key[:5] + key[7:] + "00" for key in mine["GEOID"]]
     mine.to_csv(tmp_path / "race.csv", index=False)
     store = Store(str(tmp_path / "store"))
-    ingest_measures(store, str(tmp_path / "race.csv"), "race", 2000, "2000", columns=["pop2000", "nh.white"])
+    ingest(
+        store,
+        "measures",
+        file=str(tmp_path / "race.csv"),
+        dataset="race",
+        year=2000,
+        vintage="2000",
+        columns=["pop2000", "nh.white"],
+    )
     crosswalk = str(real_data / "crosswalks" / "tract_2000_to_2020.parquet")
     count = Kind(kind="count")
     request = Request("race", 2000, "2020", crosswalk=crosswalk, kinds={"pop2000": count, "nh.white": count})
@@ -123,7 +129,7 @@ def test_null_targets_are_people_lost(real_data, tmp_path):
     links = pd.read_parquet(real_data / "crosswalks" / "tract_2000_to_2020.parquet")
     sources = links.loc[links["from_census_tract"].str[:2] == "06", "from_census_tract"].unique()
     pd.DataFrame({"GEOID": sources, "people_count": 1000.0}).to_csv(tmp_path / "ca.csv", index=False)
-    ingest_measures(store, str(tmp_path / "ca.csv"), "ca", 2000, "2000")
+    ingest(store, "measures", file=str(tmp_path / "ca.csv"), dataset="ca", year=2000, vintage="2000")
     request = Request("ca", 2000, "2020", crosswalk=str(real_data / "crosswalks" / "tract_2000_to_2020.parquet"))
     with pytest.raises(InputError, match=r"column people_count: .* lie in no target.*06037"):
         execute(store, prepare(store, [request]), None, QUIET)

@@ -7,13 +7,11 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
-from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.runs.codes import check_collections
-from geomob_dask.runs.ingest import ingest_measures, ingest_tracts
-from geomob_dask.runs.regions import ingest_regions, regions_of
-from geomob_dask.sources.regions import RegionColumns
+from geomob_dask.runs.landing import ingest
+from geomob_dask.runs.regions import regions_of
 from geomob_dask.sources.vintages import (
     check_same_codes,
     county_changes,
@@ -212,8 +210,14 @@ def test_joins_in_the_product_say_so(tmp_path):
     """Measures by planning regions do not meet regions, or polygons, by counties."""
     store = Store(str(tmp_path / "store"))
     (tmp_path / "regions.csv").write_text("county,metro\n09003,25540\n39001,18140\n")
-    ingest_regions(
-        store, str(tmp_path / "regions.csv"), "metro", "2022", columns=RegionColumns(key="county", region="metro")
+    ingest(
+        store,
+        "regions",
+        file=str(tmp_path / "regions.csv"),
+        name="metro",
+        vintage="2022",
+        key_column="county",
+        region_column="metro",
     )
     measures = pd.DataFrame({"people": [1.0]}, index=pd.Index(["09110528100"], name="geoid"))
     with pytest.raises(InputError, match=r"Connecticut: 1 of measures .09110. have codes of vintage 2022"):
@@ -228,9 +232,9 @@ def test_an_ingest_tells_codes_that_do_not_meet_the_polygons(tmp_path):
         {"GEOID": ["09013528100"]}, geometry=[shapely.box(-72, 41, -71.9, 41.1)], crs="EPSG:4269"
     )
     squares.to_file(tmp_path / "tracts.geojson", driver="GeoJSON")
-    ingest_tracts(store, [str(tmp_path / "tracts.geojson")], "2020", Console(quiet=True))
+    ingest(store, "tracts", files=[str(tmp_path / "tracts.geojson")], vintage="2020")
     (tmp_path / "m.csv").write_text("GEOID,a_count\n09110528100,1\n")
-    done = ingest_measures(store, str(tmp_path / "m.csv"), "mine", 2023, "2020")
+    done = ingest(store, "measures", file=str(tmp_path / "m.csv"), dataset="mine", year=2023, vintage="2020")
     assert any("1 of polygons of 2020 (09013528100) of vintage 2020" in line for line in done.lines)
 
 
@@ -238,7 +242,9 @@ def test_collections_are_compared_by_their_keys(tmp_path):
     store = Store(str(tmp_path / "store"))
     for year, key in ((2021, "09013528100"), (2023, "09110528100")):
         (tmp_path / "m.csv").write_text(f"GEOID,a_count\n{key},1\n39001000100,2\n")
-        ingest_measures(store, str(tmp_path / "m.csv"), "mine", year, vintage_of("acs5", year))
+        ingest(
+            store, "measures", file=str(tmp_path / "m.csv"), dataset="mine", year=year, vintage=vintage_of("acs5", year)
+        )
     older, newer = (store.snapshot(f"measures/mine/{year}") for year in (2021, 2023))
     check_collections(store, older, older)
     check_collections(store, older, newer, states=["39"])

@@ -23,7 +23,7 @@ from geomob_dask.errors import DefinitionError, InputError
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.settings import explain
 from geomob_dask.sources.states import state_codes
-from geomob_dask.sources.years import distinct_years
+from geomob_dask.sources.years import years_of
 
 # Of these it is known that none crosses a state line.
 WITHIN_STATES = ("county", "state", "place")
@@ -45,7 +45,7 @@ def _listed(value: Any) -> Any:
 def _years(value: Any) -> Any:
     if value is None:
         return None
-    return distinct_years(",".join(_listed([value] if isinstance(value, int) else value)))
+    return years_of(",".join(_listed([value] if isinstance(value, int) else value)))
 
 
 def _states(value: Any) -> Any:

@@ -1,0 +1,71 @@
+"""Options as frozen models: the flags of a command, the arguments of a function, and what provenance records."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from geomob_dask.errors import GeomobError, InputError
+from geomob_dask.settings import explain
+
+
+def _text(value: Any) -> Any:
+    # YAML reads 5 and 2018 as numbers, and an option may be either.
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def listed(value: Any) -> Any:
+    """Return a tuple of a list, or of texts separated by commas; other values as they are."""
+    value = _text(value)
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(_text(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Listed = Annotated[tuple[Text, ...], BeforeValidator(listed), Field(min_length=1)]
+
+
+class Options(BaseModel):
+    """Options of a command. A field's description is the help of its flag; its alias is the flag's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """Return validated options.
+
+        Raises
+        ------
+        InputError
+            Naming the flag, what was found and what was expected.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            for item in error.errors():
+                cause = item.get("ctx", {}).get("error")
+                if isinstance(cause, GeomobError):
+                    raise cause from error
+            raise InputError(f"--{explain(error)}") from error
+
+    def plain(self) -> dict[str, Any]:
+        """Return the options on which the result depends, as plain data: what the provenance keeps."""
+        fields = type(self).model_fields
+        left_out = {name for name, field in fields.items() if not extra(field).get("recorded", True)}
+        return self.model_dump(mode="json", exclude=left_out)
+
+
+def argument(description: str) -> Any:
+    """Return a field for files: positional on the command line; their checksums are recorded, not their names."""
+    return Field(description=description, json_schema_extra={"argument": True, "recorded": False})
+
+
+def unrecorded(default: Any, description: str, *, env: str | None = None) -> Any:
+    """Return a field on which the result does not depend, such as a server's address; perhaps set by a variable."""
+    return Field(default, description=description, json_schema_extra={"env": env, "recorded": False})
+
+
+def extra(field: Any) -> Mapping[str, Any]:
+    """Return what `argument` and `unrecorded` say of a field."""
+    return field.json_schema_extra or {}

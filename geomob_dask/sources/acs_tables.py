@@ -1,0 +1,121 @@
+"""Tables of the American Community Survey as data: lines, variables and years; ``definitions/acs/tables.yaml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from geomob_dask.errors import DefinitionError
+
+# The API takes 50 variables at a time.
+_MOST_VARIABLES = 50
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Dataset(_Frozen):
+    """Where the API keeps a kind of table, with ``{year}`` in the path, and since when."""
+
+    path: str
+    years: tuple[int, int | None]
+
+
+class TableEdition(_Frozen):
+    """The lines of a table in some years."""
+
+    years: tuple[int, int | None]
+    lines: Annotated[dict[str, str], Field(min_length=1)]
+
+
+class Table(_Frozen):
+    """A table: its dataset, and its lines by year."""
+
+    title: str
+    dataset: str
+    annotations: bool = False
+    editions: Annotated[tuple[TableEdition, ...], Field(min_length=1)]
+
+
+class Registry(_Frozen):
+    """What is known of the API's tables."""
+
+    version: int
+    base_url: str
+    datasets: dict[str, Dataset]
+    tables: dict[str, Table]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to ask the API for one table and year.
+
+    Attributes
+    ----------
+    table, year : the table's name and the release
+    path : str
+        Of the dataset, below the base address.
+    variables : tuple of str
+        Estimates, margins and, where the table has them, annotations.
+    """
+
+    table: str
+    year: int
+    path: str
+    variables: tuple[str, ...]
+
+    @property
+    def blocks(self) -> list[tuple[str, ...]]:
+        """Return the variables in blocks that the API takes in one request."""
+        return [
+            self.variables[start : start + _MOST_VARIABLES] for start in range(0, len(self.variables), _MOST_VARIABLES)
+        ]
+
+
+@cache
+def registry() -> Registry:
+    """Return the tables, years and variables that the package knows."""
+    entry = resources.files("geomob_dask").joinpath("definitions", "acs", "tables.yaml")
+    return Registry.model_validate(yaml.safe_load(entry.read_text(encoding="utf-8")))
+
+
+def query(table: str, year: int) -> Query:
+    """Return what to ask for a table in a year.
+
+    Raises
+    ------
+    DefinitionError
+        If the table is not known, or not in that year.
+
+    Examples
+    --------
+    >>> query("DP05", 2021).variables[2:4]
+    ('DP05_0071E', 'DP05_0071M')
+    >>> query("DP05", 2024).variables[2:4]
+    ('DP05_0090E', 'DP05_0090M')
+    """
+    known = registry()
+    if table not in known.tables:
+        raise DefinitionError(f"table {table!r}: expected one of {', '.join(known.tables)}")
+    entry = known.tables[table]
+    dataset = known.datasets[entry.dataset]
+    editions = [edition for edition in entry.editions if _within(year, edition.years)]
+    if not editions or not _within(year, dataset.years):
+        spans = ", ".join(
+            f"{first} to {last or 'now'}" for first, last in (edition.years for edition in entry.editions)
+        )
+        raise DefinitionError(f"table {table}: no variables are listed for {year}; they are for {spans}")
+    suffixes = ("E", "M", "EA", "MA") if entry.annotations else ("E", "M")
+    variables = tuple(f"{table}_{line}{suffix}" for line in editions[0].lines for suffix in suffixes)
+    return Query(table, year, dataset.path.format(year=year), variables)
+
+
+def _within(year: int, years: tuple[int, int | None]) -> bool:
+    first, last = years
+    return first <= year and (last is None or year <= last)
