@@ -167,7 +167,7 @@ class OnCluster:
         if not names:
             return {}
         with _answered():
-            found: dict[str, tuple[int, int]] = self._client.run_on_scheduler(_stages_of, names=names)
+            found: dict[str, tuple[int, int]] = self._client.run_on_scheduler(stages_of, names=names)
         return found
 
     def ended(self, seconds: float) -> list[Outcome]:
@@ -262,7 +262,7 @@ def _computed(build: Callable[[], Any]) -> Any:
     return value_of(build().compute(scheduler="synchronous"))
 
 
-def _stages_of(dask_scheduler: distributed.Scheduler, names: list[str]) -> dict[str, tuple[int, int]]:
+def stages_of(dask_scheduler: distributed.Scheduler, names: list[str]) -> dict[str, tuple[int, int]]:
     """Return tasks done and in all, by stage; runs on the scheduler."""
     counts: dict[str, tuple[int, int]] = {}
     for name in names:

@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError
-from geomob_dask.runs.execute import compute
+from geomob_dask.runs.computed import computed
 from geomob_dask.store import Store, checks
 from geomob_dask.store.checks import Finding, History
 from geomob_dask.store.contents import Contents, contents
@@ -126,7 +126,7 @@ def verify(store: Store, client: distributed.Client | None, console: Console, *,
     ]
     findings = [
         *(finding for history in chosen for finding in history.findings),
-        *_computed(findings_frame(store, [*of_parts.values(), *of_files]), client, console),
+        *_found(findings_frame(store, [*of_parts.values(), *of_files]), client, console),
         *(finding for history in chosen for finding in checks.check_older(store.objects, history, part_keys)),
         *_flat(concurrently(lambda key: checks.check_receipt(store.objects, key, part_keys), receipts)),
         *(finding for finding in inputs.stale if finding.key in names),
@@ -162,13 +162,13 @@ def findings_frame(store: Store, sized: Sequence[tuple[Check, int]]) -> dd.DataF
     """
     if not sized:
         return None
-    # A store may change between two verifications on one scheduler: they must not share tasks.
-    label = f"verify-{uuid.uuid4().hex}"
+    batches, run = list(_batches(sized)), uuid.uuid4().hex
     with dask.config.set({"dataframe.convert-string": False}):
-        return dd.from_map(_check_batch, list(_batches(sized)), objects=store.objects, meta=_table([]), label=label)
+        return dd.from_map(_check_batch, batches, objects=store.objects, run=run, meta=_table([]), label="verify")
 
 
-def _check_batch(batch: Sequence[Check], *, objects: Objects) -> pd.DataFrame:
+def _check_batch(batch: Sequence[Check], *, objects: Objects, run: str) -> pd.DataFrame:
+    # `run` keeps two verifications on one scheduler from sharing tasks: the store may change between them.
     return _table(_flat(check(objects) for check in batch))
 
 
@@ -177,10 +177,8 @@ def _table(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[field.name for field in fields(Finding)], dtype=object)
 
 
-def _computed(frame: dd.DataFrame | None, client: distributed.Client | None, console: Console) -> list[Finding]:
-    if frame is None:
-        return []
-    table = compute({"findings": frame}, client, console, token=frame._name.removeprefix("verify-"))["findings"]
+def _found(frame: dd.DataFrame | None, client: distributed.Client | None, console: Console) -> list[Finding]:
+    table = _table([]) if frame is None else computed(frame, client, console)
     return [Finding(*row) for row in table.itertuples(index=False)]
 
 
