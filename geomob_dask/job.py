@@ -1,5 +1,6 @@
 """The command line of a product, made from its options: one flag per field, and those of what the job shows."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Annotated, Any
@@ -58,7 +59,7 @@ def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> No
     settings = load_settings(common["config"], store=common["store"], cluster=common["cluster"])
     outputs.check(flags)
     store = Store(settings.store)
-    requests = [Request(product.name, options) for options in _by_year(product, given)]
+    requests = [Request(product.name, options) for options in _each(product, {**given, **outputs.options(flags)})]
     reprocess: Reprocess = "all" if common["force"] else "stale"
     plan = make_plan(store, requests, reprocess=reprocess)
     more = outputs.more(store, _prepared(plan), flags)
@@ -79,13 +80,16 @@ def _prepared(plan: Plan) -> list[Prepared]:
     return [group.prepared for group in plan.groups if group.prepared is not None]
 
 
-def _by_year(product: Product, given: Mapping[str, Any]) -> list[Any]:
-    """Return the options of each year that is asked for."""
+def _each(product: Product, given: Mapping[str, Any]) -> list[Any]:
+    """Return the options of each result that is asked for: of each year, and of each of its several options."""
     chosen = {name: value for name, value in given.items() if value is not None}
-    if "year" not in product.options.model_fields:
-        return [product.options.of(**chosen)]
-    years = years_of(chosen.pop("year"))
-    return [product.options.of(**chosen, **product.of_year(years, place)) for place in range(len(years))]
+    years: list[dict[str, Any]] = [{}]
+    if "year" in product.options.model_fields:
+        of_years = years_of(chosen.pop("year"))
+        years = [product.of_year(of_years, place) for place in range(len(of_years))]
+    lists = [[part.strip() for part in chosen.pop(name).split(",")] for name in product.several]
+    several = [dict(zip(product.several, values, strict=True)) for values in itertools.product(*lists)]
+    return [product.options.of(**chosen, **year, **values) for year in years for values in several]
 
 
 def _flags(product: Product, outputs: Outputs) -> dict[str, tuple[Any, Any]]:

@@ -1,45 +1,104 @@
-"""What a user sees of exposures: the summary, exported tables, the long form."""
+"""What a user sees of exposures: the summary, exported tables, the long form, report and map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import distributed
 import numpy as np
 import pandas as pd
+from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.exposure_tables import long_table
 from geomob_dask.outputs import tables
-from geomob_dask.runs.exposure import Prepared, interactions, result, stored_report
+from geomob_dask.outputs.exposure_report import map_result, write_report
+from geomob_dask.outputs.result import Flag, Flags, Outputs, report, result
+from geomob_dask.products.exposure import Details, Options, title
+from geomob_dask.products.product import Prepared
+from geomob_dask.runs.planning import Request
 from geomob_dask.store import Store
 
 _LONG = ("county", "place")
 
 
-def labels(item: Prepared) -> dict[str, str]:
-    """Return what each group of a result is called, by its name."""
-    return {group.name: group.label for group in item.edition.groups}
+class ExposureOutputs(Outputs):
+    """Summary, exported tables, long form, report and map of exposures."""
+
+    flags: Mapping[str, Flag] = {
+        **Outputs.flags,
+        "long": Flag("Also write the published long form (county, place).", table=True),
+        "interactions": Flag("Also write the share of each group around each other.", table=True),
+        "map": Flag("Also write an interactive map (.html), offline.", page=True),
+        "report": Flag("Also write a one-page report (.html), for offline use.", page=True),
+    }
+
+    def options(self, given: Flags) -> dict[str, Any]:
+        """Return that interactions are computed where they are written."""
+        return {"interactions": bool(given.get("interactions"))}
+
+    def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
+        """Raise InputError if files or totals do not fit the results; there are no further requests."""
+        for by in (item.options.by for item in prepared):
+            if given.get("long") and by not in _LONG:
+                raise InputError(
+                    f"--long {given['long']}: found --by {by}, expected the published form's county or place"
+                )
+        single = {"reported": prepared[0].options.reported, **{name: given.get(name) for name in ("report", "map")}}
+        for name, file in single.items():
+            if file and len(prepared) > 1:
+                raise InputError(
+                    f"--{name} {file}: found {len(prepared)} results, expected one year and kind of region"
+                )
+        return []
+
+    def needs_cluster(self, given: Flags) -> bool:
+        """Return whether polygons are simplified for a map."""
+        return bool(given.get("map"))
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return what an analyst wants to know of a result in the store, once it agrees with reported totals."""
+        details: Details = prepared.details
+        if details.reported is not None:
+            details.reported.check(result(store, prepared)["people_count"])
+        return summary_lines(store, prepared)
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Write the files that flags ask for."""
+        for flag, role in (("export", "result"), ("interactions", "interactions")):
+            if given.get(flag):
+                tables.export(joined([(item, result(store, item, role)) for item in prepared]), given[flag])
+        if given.get("long"):
+            tables.export(_long_form(store, prepared), given["long"])
+        if given.get("report"):
+            write_report(store, prepared[0], given["report"])
+        if given.get("map"):
+            map_result(store, prepared[0], given["map"], client, console)
+        return []
 
 
-def title(item: Prepared) -> str:
-    """Return what a result is, in a line."""
-    request = item.request
-    return f"Exposure by {request.by}, {request.dataset} {request.year}"
-
-
-def summary_lines(store: Store, item: Prepared) -> list[str]:
+def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     """Return what an analyst wants to know of a result in the store."""
-    found = stored_report(store, item)
-    request = item.request
+    found = report(store, prepared)
+    options: Options = prepared.options
+    details: Details = prepared.details
     lines = [
-        f"{title(item)}: {found['regions']:,} regions from {found['tracts']:,} tracts, groups {item.grouping.name}, "
-        f"mode {request.options.mode}",
+        f"{title(options)}: {found['regions']:,} regions from {found['tracts']:,} tracts, groups "
+        f"{details.grouping.name}, mode {options.mode}",
         f"  in no region: {found['tracts_outside']:,} tracts whole; {found['people_outside']:,.0f} of "
         f"{found['people']:,.0f} people",
         "  exposure to everybody else: first quartile, median, third quartile of regions; regions by quality 1, 2, 3",
     ]
-    width = max(map(len, labels(item).values()))
-    for name, label in labels(item).items():
+    width = max(map(len, details.labels.values()))
+    for name, label in details.labels.items():
         group = found["groups"][name]
         quartiles = group["quartiles"]
         spread = "  ".join(f"{value:5.3f}" for value in quartiles) if quartiles else "no region has a value"
@@ -50,52 +109,34 @@ def summary_lines(store: Store, item: Prepared) -> list[str]:
             lines.append(f"      {count:,} {'region' if count == 1 else 'regions'}: {words} ({', '.join(first)}{more})")
     lines.append("  checked: shares sum to 1, values within 0 to 1 and their bounds, missing exactly where there is a")
     lines.append("    reason, groups sum to the tract's people, people of regions and outside balance")
-    return [*lines, f"  in {store.url}/{item.plan.collection}"]
-
-
-def check_long(file: str, prepared: Sequence[Prepared]) -> None:
-    """Raise InputError if the long form cannot be written, before anything is computed."""
-    tables.check_export(file)
-    wrong = [item.request.by for item in prepared if item.request.by not in _LONG]
-    if wrong:
-        raise InputError(f"--long {file}: found --by {wrong[0]}, expected the published form's county or place")
-
-
-def export_results(store: Store, prepared: Sequence[Prepared], file: str) -> None:
-    """Write results as one table: by region, and by year and kind of region where there are several."""
-    tables.export(joined([(item, result(store, item)) for item in prepared]), file)
-
-
-def export_interactions(store: Store, prepared: Sequence[Prepared], file: str) -> None:
-    """Write the shares of each group around each other as one table."""
-    tables.export(joined([(item, interactions(store, item)) for item in prepared]), file)
+    return [*lines, f"  in {store.url}/{prepared.collection}"]
 
 
 def joined(results: Sequence[tuple[Prepared, pd.DataFrame]]) -> pd.DataFrame:
     """Return results as one table indexed by region; several with columns ``year`` and ``by`` in front."""
     if len(results) == 1:
         item, table = results[0]
-        return table.rename_axis(item.request.by)
+        return table.rename_axis(item.options.by)
     parts = []
     for item, table in results:
         part = table.copy()
-        part.insert(0, "year", item.request.year)
-        part.insert(1, "by", item.request.by)
+        part.insert(0, "year", item.options.year)
+        part.insert(1, "by", item.options.by)
         parts.append(part)
     return pd.concat(parts)
 
 
-def export_long(store: Store, prepared: Sequence[Prepared], file: str) -> None:
-    """Write the published long form of all results."""
+def _long_form(store: Store, prepared: Sequence[Prepared]) -> pd.DataFrame:
+    """Return the published long form of all results."""
     parts = [
         long_table(
             result(store, item),
-            item.request.by,
-            labels(item),
-            year=item.request.year,
-            subgroup_type=item.grouping.subgroup_type,
+            item.options.by,
+            item.details.labels,
+            year=item.options.year,
+            subgroup_type=item.details.grouping.subgroup_type,
         )
         for item in prepared
     ]
     index = pd.Index(np.concatenate([part["year"].to_numpy() for part in parts]), name="year")
-    tables.export(pd.concat(parts).drop(columns="year").set_index(index), file)
+    return pd.concat(parts).drop(columns="year").set_index(index)

@@ -17,16 +17,19 @@ from bokeh.models import ColumnDataSource, CustomJSTickFormatter, NumeralTickFor
 from bokeh.plotting import figure
 from rich.console import Console
 
-from geomob_dask.frames.exposure import Reported
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import FAIR_CV, GOOD_CV
 from geomob_dask.outputs import maps
-from geomob_dask.outputs.exposure import labels, title
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import ACCENT, CATEGORIES, DEPRIVATION, MISSING, SOFT
 from geomob_dask.outputs.plots import hover, legend, plain_figure
+from geomob_dask.outputs.result import report as stored_report
+from geomob_dask.outputs.result import result
+from geomob_dask.products.exposure import Details, Options, title
+from geomob_dask.products.product import Prepared
+from geomob_dask.products.reader import Reader
+from geomob_dask.products.regions import regions_frame
 from geomob_dask.runs.display import display_polygons
-from geomob_dask.runs.exposure import Prepared, result, stored_report
 from geomob_dask.store import Store
 
 _QUALITY = {
@@ -51,7 +54,7 @@ _FOOTER = (
 )
 
 
-def write_report(store: Store, item: Prepared, file: str, reported: Reported | None = None) -> None:
+def write_report(store: Store, prepared: Prepared, file: str) -> None:
     """Write the report on one result of the store.
 
     Raises
@@ -59,39 +62,45 @@ def write_report(store: Store, item: Prepared, file: str, reported: Reported | N
     InputError
         If the file cannot be written.
     """
+    options: Options = prepared.options
+    details: Details = prepared.details
     text = report_page(
-        result(store, item),
-        labels(item),
-        stored_report(store, item),
-        title=title(item),
-        subtitle=f"{item.grouping.title}. Mode {item.request.options.mode}: {_MODES[item.request.options.mode]}.",
-        reported=None if reported is None else reported.people,
+        result(store, prepared),
+        details.labels,
+        stored_report(store, prepared),
+        title=title(options),
+        subtitle=f"{details.grouping.title}. Mode {options.mode}: {_MODES[Mode(options.mode)]}.",
+        reported=None if details.reported is None else details.reported.people,
     )
     write_page("--report", file, text)
 
 
-def map_result(store: Store, item: Prepared, file: str, client: distributed.Client | None, console: Console) -> None:
+def map_result(
+    store: Store, prepared: Prepared, file: str, client: distributed.Client | None, console: Console
+) -> None:
     """Write the interactive map of one result of the store."""
-    region = pd.concat([_region_of_tracts(store, item, state) for state in item.measures])
+    options: Options = prepared.options
+    details: Details = prepared.details
+    vintage = str(prepared.attributes["vintage"])
     text = exposure_map(
-        display_polygons(store, item.vintage, list(item.measures), client, console),
-        result(store, item),
-        region["region"],
-        labels(item),
-        by=item.request.by,
-        title=title(item),
-        subtitle=f"groups {item.grouping.name}, mode {item.request.options.mode}, tracts of vintage {item.vintage}, "
+        display_polygons(store, vintage, list(prepared.states), client, console),
+        result(store, prepared),
+        _region_of_tracts(store, prepared),
+        details.labels,
+        by=options.by,
+        title=title(options),
+        subtitle=f"groups {details.grouping.name}, mode {options.mode}, tracts of vintage {vintage}, "
         "each in the color of its region",
     )
     write_page("--map", file, text)
 
 
-def _region_of_tracts(store: Store, item: Prepared, state: str) -> pd.DataFrame:
+def _region_of_tracts(store: Store, prepared: Prepared) -> pd.Series:
     """Return the region that holds the largest share of each tract's people."""
-    columns = [item.request.by] if item.regions.of_column else list(item.edition.columns)[:1]
-    regions = item.regions.of(store, state, store.read(item.measures[state], columns))
+    read = Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy=False)
+    regions = regions_frame(read, prepared.options.by, read.frame("measures", prepared.details.columns))
     ordered = regions.sort_values("afact", ascending=False, kind="stable")
-    return ordered[~ordered.index.duplicated()].sort_index()
+    return ordered.loc[~ordered.index.duplicated(), "region"].sort_index()
 
 
 # The map -------------------------------------------------------------------------------------

@@ -62,6 +62,10 @@ class Outputs:
             elif given.get(name) and flag.page:
                 check_folder(f"--{name}", given[name])
 
+    def options(self, given: Flags) -> dict[str, Any]:
+        """Return options of the product that flags imply."""
+        return {}
+
     def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
         """Return further requests that flags ask for, made of these results."""
         return []

@@ -7,6 +7,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.products.product import Product
 
 CATALOG = {
+    "exposure": "geomob_dask.products.exposure:Exposure",
     "opportunity": "geomob_dask.products.opportunity:Opportunity",
 }
 

@@ -162,11 +162,14 @@ class Product(ABC):
     title : str
         One line for `--help`.
     options : type of Options
+    several : tuple of str
+        Options of which one command may name several, separated by commas: a result each.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     options: ClassVar[type[Options]]
+    several: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def prepare(self, store: Store, options: Any, *, by_state: bool = False) -> Prepared:

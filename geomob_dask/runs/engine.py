@@ -279,7 +279,9 @@ class _Driver:
             else:
                 self.carrier.here(unit, _same, found)
             return
-        key = (f"{group.product}-{group.year}-{self.token}", f"{state}-{attempt}" if attempt > 1 else state)
+        # Several groups may be of one product and year.
+        part = f"{state}-{unit.group}" if attempt == 1 else f"{state}-{unit.group}-{attempt}"
+        key = (f"{group.product}-{group.year}-{self.token}", part)
         self.carrier.submit(unit, key, make, self.store, prepared, identity, again)
 
     def _name(self, unit: _Unit) -> str:

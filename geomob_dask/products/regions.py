@@ -1,0 +1,59 @@
+"""Regions as an input of products: a table of regions in the store, unless keys of tracts or a column tell them."""
+
+from collections.abc import Collection
+from typing import Any
+
+from geomob_dask.errors import InputError
+from geomob_dask.frames.regions import NATION, regions_of
+from geomob_dask.products.reader import Reader
+from geomob_dask.sources.keys import listed
+from geomob_dask.sources.regions import BY_KEY
+from geomob_dask.store import Snapshot, Store
+
+PREFIX = "regions"
+
+
+def region_table(
+    store: Store, by: str, vintage: str, columns: Collection[str], *, nation: bool = False
+) -> Snapshot | None:
+    """Return the table of regions that a product reads; None where none is needed.
+
+    Parameters
+    ----------
+    by : str
+        ``county``, ``state``, regions in the store, or a column of the measures.
+    vintage : str
+        Of the measures' tracts.
+    columns : collection of str
+        Of the measures.
+    nation : bool
+        Whether ``nation`` is a region too.
+
+    Raises
+    ------
+    InputError
+        If there are no such regions: it names what there is.
+    """
+    if by in BY_KEY or (nation and by == NATION):
+        return None
+    found = store.find(f"{PREFIX}/{by}/{vintage}") if by.isprintable() and "/" not in by and by else None
+    if found is not None or by in columns:
+        return found
+    there = [collection.removeprefix(f"{PREFIX}/") for collection in store.collections(PREFIX)]
+    raise InputError(
+        f"--by {by}: expected county, state, a column of the measures ({listed(sorted(columns), 8)}), or regions of "
+        f"vintage {vintage} in the store ({', '.join(there) or 'none yet'}): "
+        f"jobs/ingest.py regions FILE --name {by} --vintage {vintage}"
+    )
+
+
+def region_columns(by: str, table: Snapshot | None, columns: Collection[str]) -> list[str]:
+    """Return the columns of the measures that tell the regions of their tracts."""
+    return [by] if table is None and by in columns and by not in BY_KEY else []
+
+
+def regions_frame(read: Reader, by: str, measures: Any, role: str = "regions") -> Any:
+    """Return the regions of measures, from the input `role` where it was found; see `regions_of`."""
+    if role not in read.inputs:
+        return regions_of(measures, by)
+    return regions_of(measures, read.frame(role), name=by)
