@@ -45,7 +45,8 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import GeomobError
-from geomob_dask.runs import neighbors
+from geomob_dask.products import neighbors
+from geomob_dask.runs import engine, planning
 from geomob_dask.runs.landing import ingest
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Provenance, Snapshot, Store
@@ -207,8 +208,8 @@ def fill(folder: Path, years: int) -> Store:
     store = Store(str(folder / "inputs"))
     paths = write_sample(folder)
     ingest(store, "tracts", files=[str(paths.tracts)], vintage="sample")
-    request = neighbors.Request("sample")
-    neighbors.execute(store, request, neighbors.make_plan(store, request), None, QUIET)
+    graph = planning.Request("neighbors", neighbors.Options(vintage="sample"))
+    engine.run(store, planning.make_plan(store, [graph]), None, QUIET)
     for year in range(FIRST_YEAR, FIRST_YEAR + years):
         ingest(store, "measures", file=str(paths.measures), dataset="sample", year=year, vintage="sample")
         collection = f"measures/people/{year}"

@@ -26,7 +26,8 @@ from rich.console import Console
 from geomob_dask.cluster import connect
 from geomob_dask.definition import Definition, read_definition
 from geomob_dask.graph.neighborhoods import adjacency
-from geomob_dask.runs import neighbors, opportunity
+from geomob_dask.products import neighbors
+from geomob_dask.runs import engine, opportunity, planning
 from geomob_dask.runs.landing import ingest
 from geomob_dask.settings import LocalSection, Settings
 from geomob_dask.sources.sample import write_sample
@@ -90,10 +91,10 @@ def on_cluster(times: Times, store: Store, case: Case, workers: int, repeats: in
         assert client is not None
         client.wait_for_workers(workers)
         times.rows.append((f"{name}: start of the cluster", time.perf_counter() - start, np.nan, np.nan))
-        request = neighbors.Request(case.vintage)
-        graph = partial(neighbors.execute, store, request, neighbors.make_plan(store, request), client, QUIET)
+        request = planning.Request("neighbors", neighbors.Options(vintage=case.vintage))
+        graph = partial(engine.run, store, planning.make_plan(store, [request], reprocess="all"), client, QUIET)
         for _ in range(repeats):
-            times.run(f"{name}: neighbours, store to store", graph, client)
+            times.run(f"{name}: neighbors, store to store", graph, client)
         plan = opportunity.make_plan(store, case.request)
         index = partial(opportunity.execute, store, case.request, plan, client, QUIET)
         for _ in range(repeats):
@@ -105,7 +106,7 @@ def on_one_array(times: Times, store: Store, case: Case, repeats: int) -> None:
     wanted = [*case.definition.measures, case.definition.population]
     tracts = store.frame(f"tracts/{case.vintage}", columns=["aland"]).compute(scheduler="threads").index
     table = store.frame(f"measures/{case.dataset}/{case.year}", columns=wanted).compute(scheduler="threads")
-    edges = neighbors.edges(store, case.vintage)
+    edges = store.frame(f"neighbors/{case.vintage}").compute(scheduler="threads").reset_index()
     table = table[table.index.isin(tracts)]
     focal, neighbor = table.index.get_indexer(edges["focal"]), table.index.get_indexer(edges["neighbor"])
     known = (focal >= 0) & (neighbor >= 0)

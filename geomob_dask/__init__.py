@@ -4,8 +4,9 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from geomob_dask.api import neighbors, opportunity
+from geomob_dask.api import opportunity
 from geomob_dask.definition import Definition, read_definition
+from geomob_dask.frames.neighbors import neighbors
 from geomob_dask.store import Store
 
 if TYPE_CHECKING:

@@ -4,57 +4,15 @@ from collections.abc import Sequence
 
 import dask
 import dask.dataframe as dd
-import dask_geopandas
-import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely  # noqa: F401 - the example's
 from dask.delayed import Delayed, delayed
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
-from geomob_dask.graph import contiguity as graph
-from geomob_dask.lift import contiguity as lift_contiguity
 from geomob_dask.lift import opportunity as lift_opportunity
 from geomob_dask.lift.halo import Edges, partition_contacts
 from geomob_dask.sources.vintages import check_same_codes
-
-
-def neighbors(
-    tracts: "gpd.GeoDataFrame | dask_geopandas.GeoDataFrame",
-    *,
-    snap: float | None = None,
-    gap: float = 0.0,
-    islands: str = "none",
-) -> "pd.DataFrame | dd.DataFrame":
-    """Return the neighbour graph of tract polygons.
-
-    Parameters
-    ----------
-    tracts : GeoDataFrame, in memory or on Dask
-        Polygons, indexed by geoid and sorted.
-    snap, gap, islands
-        See `geomob_dask.lift.contiguity.contiguity`.
-
-    Returns
-    -------
-    DataFrame, in memory or on Dask as `tracts`
-        Indexed by focal; columns neighbor (both directions), rook, overlap, rule.
-
-    Examples
-    --------
-    >>> squares = gpd.GeoSeries(shapely.box([0, 1], [0, 0], [1, 2], [1, 1]), index=["a", "b"], crs=5070)
-    >>> neighbors(squares.to_frame("geometry"))["neighbor"].to_dict()
-    {'a': 'b', 'b': 'a'}
-    """
-    if isinstance(tracts, gpd.GeoDataFrame):
-        return graph.neighbors(tracts, snap=snap, gap=gap, islands=islands).set_index("focal")
-    lifted = lift_contiguity.contiguity(_known(tracts, "tracts"), snap=snap, gap=gap, islands=islands)
-    parts = [delayed(_by_focal)(part) for part in lifted.edges.values()]
-    no_tracts = gpd.GeoDataFrame(geometry=[], index=pd.Index([], dtype="str"), crs=tracts.crs)
-    meta = _by_focal(graph.neighbors(no_tracts, snap=snap, gap=gap))
-    with dask.config.set({"dataframe.convert-string": False}):
-        return dd.from_delayed(parts, meta=meta, divisions=tracts.divisions)
 
 
 def opportunity(
@@ -139,10 +97,6 @@ def _split(frame: "pd.DataFrame | dd.DataFrame", cuts: Sequence[str], name: str)
 def _between(parts: Sequence[pd.DataFrame], low: str, high: str) -> pd.DataFrame:
     frame = pd.concat(parts) if parts else pd.DataFrame(index=pd.Index([], dtype="str"))
     return frame[(frame.index >= low) & (frame.index < high)]
-
-
-def _by_focal(edges: pd.DataFrame) -> pd.DataFrame:
-    return edges.set_index("focal")
 
 
 def _contacts(pairs: pd.DataFrame, cuts: Sequence[str]) -> set[tuple[str, str]]:

@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 from income_country import STATES, counts, squares
 from rich.console import Console
+from stores import build_graph
 
-from geomob_dask.runs import neighbors
 from geomob_dask.runs.backfill.file import Backfill, read_backfill
 from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
@@ -55,8 +55,7 @@ def fill(
     squares(per_state).to_parquet(file)
     ingest(store, "tracts", files=[str(file)], vintage="toy")
     if graph:
-        request = neighbors.Request("toy")
-        neighbors.execute(store, request, neighbors.make_plan(store, request), None, QUIET)
+        build_graph(store, vintage="toy")
     return store
 
 

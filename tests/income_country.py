@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import shapely
 from rich.console import Console
+from stores import build_graph
 
 from geomob_dask import cli
-from geomob_dask.runs import neighbors
 from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 
@@ -64,8 +64,7 @@ def fill(
         file = folder / "squares.parquet"
         squares(per_state).to_parquet(file)
         ingest(store, "tracts", files=[str(file)], vintage="toy")
-        request = neighbors.Request("toy")
-        neighbors.execute(store, request, neighbors.make_plan(store, request), None, QUIET)
+        build_graph(store, vintage="toy")
     return store
 
 

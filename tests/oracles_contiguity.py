@@ -1,14 +1,19 @@
-"""Neighbours again, slowly: every pair of polygons, every pair of vertices, and random countries to try them on."""
+"""Neighbors by slower routes: every pair of polygons and of vertices; predicates on a tree; and random countries."""
 
+from dataclasses import dataclass
 from itertools import combinations, pairwise, product
 
 import dask
 import dask.dataframe
-import dask_geopandas
+import dask_geopandas  # noqa: F401 - frames of polygons
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+
+from geomob_dask.frames.neighbor_report import Report
+from geomob_dask.frames.neighbors import neighbor_graph
+from geomob_dask.frames.own_rows import value_of
 
 
 def edges_of(polygon):
@@ -144,14 +149,52 @@ def country(seed, rows, columns, faults=0, noise=0.0):
 def partitioned(tracts, cuts):
     """Return the frame cut before the rows `cuts`."""
     bounds = [0, *cuts, len(tracts)]
-    parts = [dask.delayed(tracts.iloc[a:b]) for a, b in pairwise(bounds)]
-    return dask_geopandas.from_dask_dataframe(
-        dask.dataframe.from_delayed(parts, meta=tracts.iloc[:0]), geometry="geometry"
-    )
+    parts = [tracts.iloc[a:b] for a, b in pairwise(bounds)]
+    return dask.dataframe.from_map(lambda part: part, parts, meta=tracts.iloc[:0])
 
 
-def computed(graph, **how):
-    parts, differences, report = dask.compute(graph.edges, graph.differences, graph.report, **how)
-    for name, edges in parts.items():
-        assert edges.dtypes.astype(str).tolist() == ["str", "str", "bool", "bool", "category"], name
-    return pd.concat(list(parts.values()), ignore_index=True), differences, report
+@dataclass(frozen=True)
+class Examined:
+    """A neighbor graph in memory, with columns focal and neighbor."""
+
+    edges: pd.DataFrame
+    differences: pd.DataFrame
+    report: Report
+
+
+def computed(graph, scheduler="synchronous"):
+    """Return a lazy graph computed, having seen that its dtypes are those declared."""
+    edges, differences, report = dask.compute(graph.edges, graph.differences, graph.report, scheduler=scheduler)
+    pd.testing.assert_frame_equal(edges.iloc[:0], graph.edges._meta)
+    return Examined(edges.reset_index(), differences.reset_index(), value_of(report))
+
+
+def examined(tracts, block=None, **options):
+    """Return the neighbor graph of tracts in memory, or of partitions of so many."""
+    if block is None:
+        graph = neighbor_graph(tracts, **options)
+        return Examined(graph.edges.reset_index(), graph.differences.reset_index(), value_of(graph.report))
+    return computed(neighbor_graph(partitioned(tracts.sort_index(), range(block, len(tracts), block)), **options))
+
+
+def pairs_by_predicates(polygons):
+    """Return codes i * n + j of queen and of rook pairs i < j: by a tree, equal edges, and relations."""
+    i, j = shapely.STRtree(polygons).query(polygons, predicate="intersects")
+    i, j = i[i < j], j[i < j]
+    queen = np.sort(i * len(polygons) + j)
+
+    xy, ring = shapely.get_coordinates(polygons, return_index=True)
+    ends = np.hstack([xy[:-1], xy[1:]])[ring[:-1] == ring[1:]]
+    cell = ring[:-1][ring[:-1] == ring[1:]]
+    turned = (ends[:, 0] > ends[:, 2]) | ((ends[:, 0] == ends[:, 2]) & (ends[:, 1] > ends[:, 3]))
+    ends[turned] = ends[turned][:, [2, 3, 0, 1]]
+    edges = pd.DataFrame(ends + 0.0, columns=list("abcd")).assign(cell=cell)
+    edges = edges[(edges["a"] != edges["c"]) | (edges["b"] != edges["d"])]
+    shared = edges.merge(edges, on=list("abcd"))
+    shared = shared[shared["cell_x"] < shared["cell_y"]]
+    rook = np.unique(shared["cell_x"] * len(polygons) + shared["cell_y"])
+
+    other = queen[~np.isin(queen, rook)]
+    one, two = np.divmod(other, len(polygons))
+    matrix = shapely.relate(polygons[one], polygons[two]).astype("S9").view("S1").reshape(-1, 9)
+    return queen, np.union1d(rook, other[(matrix[:, 0] == b"2") | (matrix[:, 4] == b"1")])

@@ -5,8 +5,8 @@ import hashlib
 from rich.console import Console
 
 from geomob_dask.definition import read_definition
+from geomob_dask.products import neighbors
 from geomob_dask.products.opportunity import Options
-from geomob_dask.runs import neighbors
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Plan, Request, Standing, make_plan
@@ -28,9 +28,8 @@ def ingest_sample(url: str, folder) -> Store:
 
 
 def build_graph(store: Store, client=None, vintage: str = "sample", **options) -> None:
-    """Build the neighbour graph of a vintage."""
-    request = neighbors.Request(vintage, **options)
-    neighbors.execute(store, request, neighbors.make_plan(store, request), client, QUIET)
+    """Build the neighbor graph of a vintage."""
+    run(store, plan_of(store, neighbors.Options(vintage=vintage, **options), "neighbors"), client, QUIET)
 
 
 def plan_of(store: Store, options, product: str = "opportunity") -> Plan:

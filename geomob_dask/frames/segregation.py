@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
-import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.halo import Near
+from geomob_dask.frames.neighbors import neighbors
 from geomob_dask.frames.own_rows import empty_of, is_lazy
 from geomob_dask.frames.region_draws import DRAWS_A_TASK, Inference
 from geomob_dask.frames.region_table import RegionTable
 from geomob_dask.frames.regions import NATION, regions_of, short_keys
 from geomob_dask.frames.units import COUNT, LEVEL, People, units_of
-from geomob_dask.graph.contiguity import neighbors
 from geomob_dask.metrics.segregation_catalog import ALL, suited
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
 from geomob_dask.sources.brackets import Categories, categories_of
@@ -129,7 +127,7 @@ def segregation(
     )
     needed = {need for index in asked for need in index.strategy.inputs}
     if "neighbors" in needed and edges is None:
-        edges = _edges_of(tracts)
+        edges = neighbors(tracts)
     areas = levels if isinstance(levels, Mapping) else {name: name for name in levels}
     frames = _aligned(
         measures=measures,
@@ -168,14 +166,6 @@ def _lacking(indices: str | Sequence[str], by: Any, tracts: Any, edges: Any) -> 
     elif indices == ALL and not isinstance(by, str) and (is_lazy(by) or by.index.has_duplicates):
         lacking["neighbors"] = "needs every tract in one region; the table of regions may share tracts out"
     return lacking
-
-
-def _edges_of(tracts: gpd.GeoDataFrame) -> pd.DataFrame:
-    """Return the neighbors of polygons in memory, by their keys of whatever kind."""
-    numbers = pd.Index([f"{row:011d}" for row in range(len(tracts))])
-    found = neighbors(gpd.GeoDataFrame(geometry=tracts.geometry.to_numpy(), index=numbers, crs=tracts.crs))
-    focal, neighbor = (tracts.index[found[side].astype(np.int64)] for side in ("focal", "neighbor"))
-    return pd.DataFrame({"neighbor": neighbor}, index=focal.rename("focal"))
 
 
 def _aligned(**frames: Any) -> dict[str, Any]:

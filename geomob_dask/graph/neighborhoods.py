@@ -1,4 +1,4 @@
-"""Neighbourhoods of a graph: adjacency, neighbours once removed, nearest cells of an island."""
+"""Adjacency of a graph, and neighbors once removed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ def adjacency(focal: Ints, neighbor: Ints, n: int) -> csr_array:
     Returns
     -------
     csr_array, shape (n, n), float
-        One where two tracts are neighbours; indices sorted in each row.
+        One where two tracts are neighbors; indices sorted in each row.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def adjacency(focal: Ints, neighbor: Ints, n: int) -> csr_array:
     """
     loops = np.flatnonzero(focal == neighbor)
     if len(loops):
-        raise InputError(f"edges: row {focal[loops[0]]} is its own neighbour; expected two different tracts")
+        raise InputError(f"edges: row {focal[loops[0]]} is its own neighbor; expected two different tracts")
     matrix = _pattern(csr_array((np.ones(len(focal)), (focal, neighbor)), shape=(n, n)))
     one_way = (matrix != matrix.T).tocoo()
     if one_way.nnz:
@@ -52,14 +52,14 @@ def adjacency(focal: Ints, neighbor: Ints, n: int) -> csr_array:
 def once_removed(neighbors: csr_array, rows: Ints | None = None) -> csr_array:
     """Return the tracts reached by a walk of two steps: where A·A is not zero.
 
-    A tract with a neighbour reaches itself, and those of its neighbours that share a neighbour with it.
+    A tract with a neighbor reaches itself, and those of its neighbors that share a neighbor with it.
 
     Parameters
     ----------
     neighbors : csr_array, shape (n, n)
         Adjacency A.
     rows : shape (n_rows,), optional
-        The tracts asked for; all by default.
+        Rows of the tracts that walks start from; all by default.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def once_removed(neighbors: csr_array, rows: Ints | None = None) -> csr_array:
 
     References
     ----------
-    Ohio opportunity index, imputation by the neighbours' neighbours.
+    Ohio opportunity index, imputation by the neighbors' neighbors.
 
     Examples
     --------
@@ -86,38 +86,3 @@ def _pattern(matrix: csr_array) -> csr_array:
     matrix.sort_indices()
     matrix.data[:] = 1
     return matrix
-
-
-def nearest(centroids: NDArray[np.float64], islands: Ints, k: int) -> Ints:
-    """Return the nearest `k` tracts of each island by centroid; the first row wins a tie.
-
-    Parameters
-    ----------
-    centroids : shape (n, 2), map units
-        Centroids of all tracts, in the order in which ties are settled; NaN is never a neighbour.
-    islands : shape (m,)
-        Rows of the islands.
-    k : int
-        How many; all others where there are fewer.
-
-    Returns
-    -------
-    shape (m, min(k, n − 1))
-        Rows of the nearest tracts, nearest first; −1 where fewer have a centroid, or the island has none.
-
-    Examples
-    --------
-    Two tracts are equally far from the first:
-
-    >>> nearest(np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [5.0, 0.0]]), np.array([0]), 2)
-    array([[1, 2]])
-    """
-    k = min(k, max(len(centroids) - 1, 0))
-    found = np.full((len(islands), k), -1, np.int64)
-    for row, island in enumerate(islands):
-        distance = np.hypot(*(centroids - centroids[island]).T)
-        distance[island] = np.nan
-        known = np.flatnonzero(np.isfinite(distance))
-        chosen = known[np.argsort(distance[known], kind="stable")[:k]]
-        found[row, : len(chosen)] = chosen
-    return found

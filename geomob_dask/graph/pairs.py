@@ -1,9 +1,8 @@
-"""Pairs of cells, and what is known of each: the rules that find it and the kind of contact."""
+"""Pairs of cells with flags: the rules by which they are neighbors, and the kind of contact."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -11,12 +10,12 @@ Bools = NDArray[np.bool_]
 Flags = NDArray[np.uint8]
 
 NOTHING = np.uint8(0)
-# By what rule a pair is found. A near miss is no rule: it is reported, not joined.
+# Rules. A near miss is reported and joins nothing.
 VERTEX, INTERSECTS, GAP, NEAREST, NEAR_MISS = (np.uint8(1 << bit) for bit in range(5))
-# What kind of contact it is.
+# Kinds of contact.
 ROOK, OVERLAP = np.uint8(1 << 5), np.uint8(1 << 6)
 
-_RULE_NAMES = {
+RULES = {
     VERTEX: "vertex",
     INTERSECTS: "intersects",
     VERTEX | INTERSECTS: "vertex+intersects",
@@ -24,24 +23,32 @@ _RULE_NAMES = {
     NEAREST: "nearest",
     NEAR_MISS: "near miss",
 }
-RULE = pd.CategoricalDtype(list(_RULE_NAMES.values()))
-_ANY_RULE = VERTEX | INTERSECTS | GAP | NEAREST | NEAR_MISS
 
 
-def _code(first: Ints, second: Ints) -> Ints:
-    return np.minimum(first, second) << 32 | np.maximum(first, second)
+def rule_number(flags: Flags) -> NDArray[np.int8]:
+    """Return the place in `RULES` of each pair's rule; an island's nearest cell may be a near miss too.
+
+    Examples
+    --------
+    >>> rule_number(np.array([VERTEX | INTERSECTS | ROOK, GAP]))
+    array([2, 3], dtype=int8)
+    """
+    place = np.full(int(VERTEX | INTERSECTS | GAP | NEAREST | NEAR_MISS) + 1, list(RULES).index(NEAREST), dtype=np.int8)
+    place[list(RULES)] = np.arange(len(RULES))
+    numbers: NDArray[np.int8] = place[flags & np.uint8(len(place) - 1)]
+    return numbers
 
 
 @dataclass(frozen=True)
 class Pairs:
     """Pairs of cells, each once, in ascending order.
 
-    Parameters
+    Attributes
     ----------
     code : shape (n_pairs,)
-        The lower cell number in the upper 32 bits, the higher in the lower ones.
+        The lower cell number in the upper 32 bits, the higher one in the lower bits.
     flags : shape (n_pairs,)
-        Rules that find the pair, and its kind of contact.
+        Rules and kind of contact.
     """
 
     code: Ints
@@ -49,16 +56,20 @@ class Pairs:
 
     @classmethod
     def of(cls, first: Ints, second: Ints, flags: Flags) -> "Pairs":
-        """Bring pairs that may repeat, either way round, into order."""
+        """Return pairs in order; they may repeat, either way round."""
         return cls._distinct(_code(first, second), flags)
 
     @classmethod
-    def union(cls, *pairs: "Pairs") -> "Pairs":
-        """Return all pairs, each with all that is known of it."""
-        none = cls(np.zeros(0, np.int64), np.zeros(0, np.uint8))
+    def none(cls) -> "Pairs":
+        """Return no pairs."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.uint8))
+
+    @classmethod
+    def union(cls, *parts: "Pairs") -> "Pairs":
+        """Return all pairs, each with the flags of all its occurrences."""
+        parts = (cls.none(), *parts)
         return cls._distinct(
-            np.concatenate([none.code, *(some.code for some in pairs)]),
-            np.concatenate([none.flags, *(some.flags for some in pairs)]),
+            np.concatenate([part.code for part in parts]), np.concatenate([part.flags for part in parts])
         )
 
     @classmethod
@@ -84,74 +95,37 @@ class Pairs:
         return Pairs(self.code + (offset << 32 | offset), self.flags)
 
     def where(self, keep: Bools) -> "Pairs":
-        """Return some of the pairs."""
+        """Return the pairs that a mask keeps."""
         return Pairs(self.code[keep], self.flags[keep])
 
     def has(self, flag: np.uint8) -> Bools:
         """Return which pairs have one of these flags."""
         return (self.flags & flag) > 0
 
-    def neighbors(self) -> "Pairs":
-        """Return the pairs that some rule joins."""
-        return self.where(self.has(VERTEX | INTERSECTS | GAP | NEAREST))
+    def neighbors(self, *, rook: bool = False) -> "Pairs":
+        """Return the pairs that are neighbors: by any rule, or as rook."""
+        return self.where(self.has(ROOK | NEAREST if rook else VERTEX | INTERSECTS | GAP | NEAREST))
 
-    def known(self, first: Ints, second: Ints) -> Flags:
-        """Return the flags of these pairs of cells, zero for those that are not here."""
+    def differing(self) -> "Pairs":
+        """Return the pairs that only one rule finds, that overlap, or that are near misses."""
+        both = VERTEX | INTERSECTS
+        return self.where(((self.flags & both) != both) | self.has(OVERLAP))
+
+    def flags_of(self, first: Ints, second: Ints) -> Flags:
+        """Return the flags of pairs of cells, zero for those that are not here."""
         code = _code(first, second)
         place = np.searchsorted(self.code, code)
         found = np.append(self.code, -1)[place] == code
         return np.where(found, np.append(self.flags, NOTHING)[place], NOTHING)
 
-
-def table(first: Ints, second: Ints, flags: Flags, geoid: "pd.Series[str]") -> pd.DataFrame:
-    """Return pairs of cells with their names.
-
-    Parameters
-    ----------
-    first, second : shape (n_pairs,)
-        Cell numbers.
-    flags : shape (n_pairs,)
-        Rules and kind of contact.
-    geoid : pd.Series
-        Geoid of at least these cells, by number, in ascending order.
-
-    Returns
-    -------
-    pd.DataFrame
-        Columns focal and neighbor (str), rook and overlap (bool), rule (categorical).
-    """
-    place = np.full(int(_ANY_RULE) + 1, -1)
-    place[list(_RULE_NAMES)] = np.arange(len(_RULE_NAMES))
-    names, number = geoid.array, geoid.index.to_numpy()
-    return pd.DataFrame(
-        {
-            "focal": names.take(np.searchsorted(number, first)),
-            "neighbor": names.take(np.searchsorted(number, second)),
-            "rook": (flags & ROOK) > 0,
-            "overlap": (flags & OVERLAP) > 0,
-            "rule": pd.Categorical.from_codes(place[flags & _ANY_RULE], dtype=RULE),
-        }
-    )
+    def directed(self, first: int, last: int) -> tuple[Ints, Ints, Flags]:
+        """Return both directions of the pairs, sorted, those that start in the cells from `first` to before `last`."""
+        focal, neighbor = np.concatenate([self.low, self.high]), np.concatenate([self.high, self.low])
+        flags = np.concatenate([self.flags, self.flags])
+        here = np.flatnonzero((first <= focal) & (focal < last))
+        here = here[np.argsort(focal[here] << 32 | neighbor[here], kind="stable")]
+        return focal[here], neighbor[here], flags[here]
 
 
-def differences(pairs: Pairs, geoid: "pd.Series[str]") -> pd.DataFrame:
-    """Return the pairs on which the rules, or other ways to find neighbours, differ.
-
-    Those that only one rule finds, those whose interiors overlap (which the predicate `touches` drops),
-    and the near misses.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        All pairs.
-    geoid : pd.Series
-        Geoid of at least these cells, by number, in ascending order.
-
-    Returns
-    -------
-    pd.DataFrame
-        As `table`, with focal < neighbor.
-    """
-    both = VERTEX | INTERSECTS
-    differing = pairs.where(((pairs.flags & both) != both) | pairs.has(OVERLAP))
-    return table(differing.low, differing.high, differing.flags, geoid)
+def _code(first: Ints, second: Ints) -> Ints:
+    return np.minimum(first, second) << 32 | np.maximum(first, second)

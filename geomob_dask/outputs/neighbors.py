@@ -1,20 +1,75 @@
-"""What a user sees of a neighbour graph."""
+"""What a user sees of a neighbor graph: the summary, and the exported edges."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geomob_dask.runs.neighbors import Request, report
+import distributed
+import pandas as pd
+from rich.console import Console
+
+from geomob_dask.errors import SettingsError
+from geomob_dask.outputs import tables
+from geomob_dask.outputs.result import Flag, Flags, Outputs, report
+from geomob_dask.products.product import Prepared
+from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
 
 _SHOWN = 3
 
 
-def summary_lines(store: Store, request: Request) -> list[str]:
-    """Return what was found, and where the rules differ."""
-    found = report(store, request)
+class NeighborsOutputs(Outputs):
+    """Summary and export of a neighbor graph."""
+
+    flags: Mapping[str, Flag] = {
+        "export": Flag("Also write the edges as one table: .csv or .parquet.", table=True),
+        "contiguity": Flag("Exported edges: queen (share a point) or rook (a line); both are stored.", str, "queen"),
+        "states": Flag("Exported edges: those between these states, such as 18,39 or IN,OH; by default all."),
+    }
+
+    def check(self, given: Flags) -> None:
+        """Raise InputError if the export cannot be written, or its edges are not known ones."""
+        super().check(given)
+        if given["contiguity"] not in ("queen", "rook"):
+            raise SettingsError(f"--contiguity {given['contiguity']}: expected queen or rook")
+        if given["states"]:
+            state_codes(given["states"])
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return how many neighbors there are, and where the rules differ."""
+        return summary_lines(store, prepared)
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Write the edges as one table."""
+        if given["export"]:
+            states = state_codes(given["states"]) if given["states"] else None
+            edges = edges_between(store, prepared[0].options.vintage, states, rook=given["contiguity"] == "rook")
+            tables.export(edges, given["export"])
+        return []
+
+
+def edges_between(
+    store: Store, vintage: str, states: Sequence[str] | None = None, *, rook: bool = False
+) -> pd.DataFrame:
+    """Return the stored edges of a vintage whose tracts are both in some states, by default all of them."""
+    edges = store.frame(f"neighbors/{vintage}", states=states).compute(scheduler="threads")
+    if states is not None:
+        edges = edges[edges["neighbor"].str[:2].isin(list(states))]
+    return edges[edges["rook"]] if rook else edges
+
+
+def summary_lines(store: Store, prepared: Prepared) -> list[str]:
+    """Return how many neighbors there are, and where the rules differ."""
+    found = report(store, prepared)
     units = "map units"
     lines = [
-        f"neighbours of vintage {request.vintage}: {found['tracts']:,} tracts, {found['queen']:,} queen pairs, "
+        f"neighbors of vintage {prepared.options.vintage}: {found['tracts']:,} tracts, {found['queen']:,} queen pairs, "
         f"{found['rook']:,} of them rook, {found['interstate']:,} across state lines",
         f"  vertices within {found['snap']:g} {units} are one"
         + (f"; outlines within {found['gap']:g} {units} touch" if found["gap"] else ""),
@@ -28,7 +83,8 @@ def summary_lines(store: Store, request: Request) -> list[str]:
         f"  not joined, though closer than {found['snap']:g} {units}: {_finding(found['near_misses'])}",
         f"  islands: {_islands(found['islands'], found['policy'])}",
     ]
-    return [*lines, f"  in {store.url}/{request.collection}; the pairs that differ in {request.differences}"]
+    differences = prepared.targets["differences"].collection
+    return [*lines, f"  in {store.url}/{prepared.collection}; the pairs that differ in {differences}"]
 
 
 def _finding(finding: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from geomob_dask.products.product import Product
 
 CATALOG = {
     "exposure": "geomob_dask.products.exposure:Exposure",
+    "neighbors": "geomob_dask.products.neighbors:Neighbors",
     "opportunity": "geomob_dask.products.opportunity:Opportunity",
 }
 

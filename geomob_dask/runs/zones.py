@@ -13,7 +13,7 @@ import geopandas as gpd
 import pandas as pd
 from pydantic import Field
 
-from geomob_dask.graph.groups import group_neighbors
+from geomob_dask.frames.group_neighbors import group_neighbors
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument, unrecorded
 from geomob_dask.sources.commuting_zones import (

@@ -1,4 +1,4 @@
-"""The benchmark of neighbours still runs, and its methods agree."""
+"""The benchmark of neighbors still runs, and its methods agree."""
 
 import importlib.util
 import subprocess

@@ -1,4 +1,4 @@
-"""Adjacency, once-removed neighbours and nearest tracts, against plain loops."""
+"""Adjacency, once-removed neighbors and nearest tracts, against plain loops."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import InputError
-from geomob_dask.graph.neighborhoods import adjacency, nearest, once_removed
+from geomob_dask.graph.islands import nearest
+from geomob_dask.graph.neighborhoods import adjacency, once_removed
 
 graphs = st.integers(1, 9).flatmap(
     lambda n: st.tuples(
@@ -41,7 +42,7 @@ def test_adjacency_and_two_steps(graph, random):
 
 
 def test_edges_are_checked():
-    with pytest.raises(InputError, match="row 2 is its own neighbour"):
+    with pytest.raises(InputError, match="row 2 is its own neighbor"):
         adjacency(np.array([0, 1, 2]), np.array([1, 0, 2]), 3)
     with pytest.raises(InputError, match="rows 1 and 2 are joined in one direction"):
         adjacency(np.array([0, 1, 1]), np.array([1, 0, 2]), 3)

@@ -7,19 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import SettingsError
-from geomob_dask.graph.vertices import (
-    Vertices,
-    as_floats,
-    as_points,
-    crowded,
-    group,
-    meet,
-    mix,
-    radix_argsort,
-    share_edge,
-    snapped,
-    vertices,
-)
+from geomob_dask.graph.contact import share_edge
+from geomob_dask.graph.matching import meet
+from geomob_dask.graph.points import as_floats, as_points, crowded, group, mix, radix_argsort, snapped
+from geomob_dask.graph.vertices import Vertices, vertices
 
 
 def left_of_every_edge(geoms):

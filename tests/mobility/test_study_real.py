@@ -7,7 +7,7 @@ import pytest
 import xlrd
 
 from geomob_dask.definition import read_definition
-from geomob_dask.graph.contiguity import neighbors
+from geomob_dask.frames.neighbors import neighbors
 from geomob_dask.models.clusters import elbow
 from geomob_dask.models.exploration import correlations
 from geomob_dask.models.labels import make_labels

@@ -15,8 +15,10 @@ from stores import DEFINITION, INDEX, QUIET, build_graph, build_index, contents,
 
 from geomob_dask.definition import Definition, read_definition
 from geomob_dask.errors import InputError
+from geomob_dask.outputs.neighbors import edges_between
+from geomob_dask.outputs.result import report
+from geomob_dask.products import neighbors
 from geomob_dask.products.opportunity import Options
-from geomob_dask.runs import neighbors
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Request, make_plan
@@ -68,7 +70,7 @@ def test_same_bytes_after_a_worker_is_killed_half_way(expected, tmp_path):
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
     ):
-        for build, stage in ((build_graph, "neighbors-check"), (build_index, "scored")):
+        for build, stage in ((build_graph, "match"), (build_index, "scored")):
             killer = _KillWhen(client, cluster, stage)
             killer.start()
             build(store, client)
@@ -111,8 +113,8 @@ def test_what_is_up_to_date_is_not_computed_again(tmp_path):
     assert not done(plan_of(store, INDEX))
     build_index(store)
     assert done(plan_of(store, INDEX))
-    assert neighbors.make_plan(store, neighbors.Request("sample")).done
-    assert not neighbors.make_plan(store, neighbors.Request("sample", snap=1.0)).done
+    assert done(plan_of(store, neighbors.Options(vintage="sample"), "neighbors"))
+    assert not done(plan_of(store, neighbors.Options(vintage="sample", snap=1.0), "neighbors"))
     other = INDEX.definition.model_copy(update={"parameters": DEFINITION.parameters.model_copy(update={"scale": 30.0})})
     assert not done(plan_of(store, changed(INDEX, definition=other)))
 
@@ -259,7 +261,7 @@ def test_the_national_graph_is_that_of_one_tree(nation, real_data):
     polygons, keys = frame.geometry.to_numpy(), frame["GEOID"].to_numpy(object)
     one, other = shapely.STRtree(polygons).query(polygons, predicate="intersects")
     tree = {(a, b) for a, b in zip(keys[one], keys[other], strict=True) if a != b}
-    edges = neighbors.edges(nation, "2010")
+    edges = edges_between(nation, "2010").reset_index()
     found = set(zip(edges["focal"], edges["neighbor"], strict=True))
     assert len(found) == len(edges)
     # Two corners on the line of New Mexico and Texas lie 3e-15 degrees apart: the snap grid joins
@@ -267,10 +269,10 @@ def test_the_national_graph_is_that_of_one_tree(nation, real_data):
     across_a_gap = {("35013001701", "48141001301"), ("48141001301", "35013001701")}
     assert found - tree == across_a_gap
     assert tree <= found
-    report = neighbors.report(nation, neighbors.Request("2010"))
-    assert report["only_vertex"] == {"count": 1, "sample": [["35013001701", "48141001301"]]}
-    assert len(report["islands"]) == 23
-    assert (report["queen"], report["interstate"]) == (217_739, 3_383)
+    kept = report(nation, plan_of(nation, neighbors.Options(vintage="2010"), "neighbors").groups[0].prepared)
+    assert kept["only_vertex"] == {"count": 1, "sample": [["35013001701", "48141001301"]]}
+    assert len(kept["islands"]) == 23
+    assert (kept["queen"], kept["interstate"]) == (217_739, 3_383)
 
 
 @pytest.mark.real_data
@@ -317,7 +319,7 @@ def test_the_whole_nation_equals_one_array(nation, client, request_2018):
         1_037,
     ]
     keys = measures.index[measures.index.isin(polygons)]
-    edges = neighbors.edges(nation, "2010")
+    edges = edges_between(nation, "2010").reset_index()
     focal, neighbor = keys.get_indexer(edges["focal"]), keys.get_indexer(edges["neighbor"])
     known = (focal >= 0) & (neighbor >= 0)
     definition = request_2018.definition

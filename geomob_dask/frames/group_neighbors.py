@@ -5,7 +5,7 @@ from __future__ import annotations
 import geopandas as gpd
 import pandas as pd
 
-from geomob_dask.graph.contiguity import neighbors
+from geomob_dask.frames.neighbors import neighbors
 
 
 def group_neighbors(polygons: gpd.GeoDataFrame, group: pd.Series) -> pd.DataFrame:
@@ -24,10 +24,10 @@ def group_neighbors(polygons: gpd.GeoDataFrame, group: pd.Series) -> pd.DataFram
         Indexed by ``focal``; ``neighbor`` (both directions) and ``rook``: whether any two of their polygons share an
         edge.
     """
-    edges = neighbors(polygons[["geometry"]])
+    edges = neighbors(polygons.geometry)
     pairs = pd.DataFrame(
         {
-            "focal": group.loc[edges["focal"]].to_numpy(object),
+            "focal": group.loc[edges.index].to_numpy(object),
             "neighbor": group.loc[edges["neighbor"]].to_numpy(object),
             "rook": edges["rook"].to_numpy(bool),
         }

@@ -1,16 +1,14 @@
-"""The national graphs, pair for pair, against predicates on the whole frame."""
+"""National graphs, pair for pair, against predicates on the whole frame."""
 
-import dask
 import geopandas as gpd
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import shapely
-from oracles_contiguity import computed, partitioned
+from oracles_contiguity import computed, examined, pairs_by_predicates, partitioned
 from scipy.spatial import KDTree
 
-from geomob_dask.graph.contiguity import examine
-from geomob_dask.lift.contiguity import contiguity
+from geomob_dask.frames.neighbors import neighbor_graph
 
 pytestmark = pytest.mark.real_data
 
@@ -64,33 +62,27 @@ def overlapping(nation, intersecting):
 @pytest.mark.parametrize("n_partitions", [1, 2, 50])
 def test_nation_equals_intersects_pair_for_pair(nation, intersecting, overlapping, n_partitions):
     cuts = np.linspace(0, len(nation), n_partitions + 1).astype(int)[1:-1]
-    edges, differences, report = computed(contiguity(partitioned(nation, cuts), snap=0.0), scheduler="sync")
+    found = computed(neighbor_graph(partitioned(nation, cuts), snap=0.0))
+    edges, report = found.edges, found.report
     assert np.array_equal(by_edges(nation, edges), intersecting)
     assert (report.queen, report.interstate, len(report.islands)) == (217_738, 3_382, 23)
     assert np.array_equal(by_edges(nation, edges[edges["overlap"]]), overlapping)
-    assert differences["overlap"].sum() == report.overlapping.count == len(overlapping)
+    assert found.differences["overlap"].sum() == report.overlapping.count == len(overlapping)
 
 
 # The frame is in memory here; a store's is read by the workers.
 @pytest.mark.filterwarnings("ignore:Sending large graph")
-def test_nation_by_state_adds_the_one_pair_across_a_gap_of_rounding(nation, intersecting):
-    frame = partitioned(nation, states(nation))
-    frame.calculate_spatial_partitions()
-    edges, _, report = computed(contiguity(frame), scheduler="sync")
-    assert report.queen == 217_739
+def test_nation_by_state_adds_the_one_pair_across_a_gap_of_rounding(nation):
+    queen, rook = pairs_by_predicates(np.asarray(nation.geometry.array))
+    lazy = partitioned(nation, states(nation))
+    lazy.calculate_spatial_partitions()
+    found = computed(neighbor_graph(lazy))
+    edges, report = found.edges, found.report
+    assert (report.queen, report.rook) == (217_739, 191_653)
     assert report.only_vertex.sample == (("35013001701", "48141001301"),)
-    assert np.array_equal(by_edges(nation, edges[edges["rule"] != "vertex"]), intersecting)
+    assert np.array_equal(by_edges(nation, edges[edges["rule"] != "vertex"]), queen)
+    assert np.array_equal(by_edges(nation, edges[edges["rook"]]), rook)
     assert np.array_equal(by_edges(nation, edges), by_query(nation, "dwithin", distance=1e-10))
-
-
-def test_rook_equals_the_relation_of_every_pair(nation):
-    ohio = nation[nation.index.str[:2].isin(["39", "18"])]
-    edges = examine(ohio).edges
-    polygons = np.asarray(ohio.geometry.array)
-    i, j = np.divmod(by_query(ohio, "intersects"), len(ohio))
-    matrix = shapely.relate(polygons[i], polygons[j]).astype("S9").view("S1").reshape(-1, 9)
-    rook = (matrix[:, 0] == b"2") | (matrix[:, 4] == b"1")
-    assert np.array_equal(by_edges(ohio, edges[edges["rook"]]), (i * len(ohio) + j)[rook])
 
 
 def by_vertices(tracts, snap):
@@ -117,12 +109,12 @@ def test_simplified_states_touches_loses_interstate_neighbours_and_tolerances_re
     assert interstate(simplified, by_query(simplified, "touches")) == 267
     assert interstate(simplified, intersects) == 3_330
     for snap, expected in ((1e-4, 3_330), (1.0, 3_422), (10.0, 3_523)):
-        found = examine(simplified, snap=snap)
+        found = examined(simplified, snap=snap)
         pairs = np.union1d(intersects, by_vertices(simplified, snap))
         assert np.array_equal(by_edges(simplified, found.edges), pairs)
         assert found.report.interstate == interstate(simplified, pairs) == expected
     for gap, expected in ((1.0, 3_621), (10.0, 3_888)):
-        found = examine(simplified, gap=gap)
+        found = examined(simplified, gap=gap)
         within = by_query(simplified, "dwithin", distance=gap)
         assert found.report.interstate == interstate(simplified, within) == expected
         # The others of `within` are corners of one state that do not meet, with a third tract between them.
@@ -131,8 +123,7 @@ def test_simplified_states_touches_loses_interstate_neighbours_and_tolerances_re
 
 def test_workers_do_not_change_the_graph(client, nation):
     some = nation[nation.index.str[:2].isin(["18", "21", "26", "39", "54"])]
-    graph = contiguity(partitioned(some, states(some)), partitions=["18", "21", "26", "39", "54"])
-    on_cluster = dask.compute(graph.edges, graph.report, scheduler=client)
-    alone = dask.compute(graph.edges, graph.report, scheduler="sync")
-    assert on_cluster[1] == alone[1]
-    assert all(on_cluster[0][name].equals(alone[0][name]) for name in alone[0])
+    graph = neighbor_graph(partitioned(some, states(some)))
+    on_cluster, alone = computed(graph, scheduler=client), computed(graph)
+    assert on_cluster.report == alone.report
+    assert on_cluster.edges.equals(alone.edges)
