@@ -124,7 +124,7 @@ def index_map(
         Further columns to show on hover; empty text is shown as a dash.
     tolerance : float, optional
         Meters by which borders may be simplified, by default from the extent of the map; 0 for tracts that
-        `for_display` has simplified.
+        `geomob_dask.frames.display.simplify` has simplified.
 
     Raises
     ------

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 import distributed
 import geopandas as gpd
-import pandas as pd
 from rich.console import Console
 
-from geomob_dask.errors import InputError
-from geomob_dask.lift.display import simplified
-from geomob_dask.lift.tasks import Run
-from geomob_dask.runs.execute import compute
+from geomob_dask.errors import GeomobError, InputError, RunError
+from geomob_dask.frames.display import simplified
+from geomob_dask.runs.backfill.retries import reason_of
 from geomob_dask.store import Store
 
 
@@ -31,7 +29,10 @@ def display_polygons(
             f"--map: the store has no polygons of vintage {vintage} in the states {', '.join(states)}; expected them "
             f"from: jobs/ingest.py tracts … --vintage {vintage}"
         )
-    run = Run("map")
-    frame = store.frame(tracts.collection, states=there, columns=["geometry"])
-    parts = compute(simplified(frame, there, run), client, console, token=run.token)
-    return pd.concat([parts[state] for state in there])
+    frame = simplified(store.frame(tracts, states=there, columns=["geometry"]))
+    try:
+        return frame.compute(scheduler="synchronous") if client is None else client.compute(frame).result()
+    except GeomobError:
+        raise
+    except Exception as error:
+        raise RunError(f"simplifying polygons of {vintage}: {reason_of(error)}") from error

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-
-from geomob_dask.transforms.projection import EQUAL_AREA
 
 Geometry = NDArray[np.object_]
 
@@ -72,19 +69,3 @@ def _simplified(geometry: Geometry, tolerance: float) -> Geometry:
     if there.any():
         geometry[there] = shapely.coverage_simplify(geometry[there], tolerance)
     return geometry
-
-
-def for_display(tracts: gpd.GeoDataFrame, tolerance: float) -> gpd.GeoDataFrame:
-    """Return tracts (all, or one partition) in EPSG:5070 and simplified, ready for `index_map` with tolerance 0.
-
-    Parameters
-    ----------
-    tracts : GeoDataFrame
-        In any coordinate system.
-    tolerance : float, metres
-        See `display_tolerance`.
-    """
-    projected = tracts.to_crs(EQUAL_AREA)
-    return projected.set_geometry(
-        gpd.GeoSeries(simplify_for_display(projected.geometry.to_numpy(), tolerance), projected.index, crs=EQUAL_AREA)
-    )

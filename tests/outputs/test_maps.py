@@ -14,11 +14,12 @@ import shapely
 from pages import Elements, data_of, polygons, unpacked
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.display import simplify
 from geomob_dask.outputs.maps import Layer, index_map
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.palette import DEPRIVATION, OPPORTUNITY
 from geomob_dask.sources.sample import sample_country
-from geomob_dask.transforms.display import display_tolerance, for_display, simplify_for_display
+from geomob_dask.transforms.display import display_tolerance, simplify_for_display
 
 INDEX = Layer("opportunity", "Opportunity index", "0 to 100", OPPORTUNITY, 0, 100, "More is better.")
 INCOME = Layer("income", "Income", "deprivation", DEPRIVATION, 0, 80)
@@ -188,7 +189,7 @@ def test_tracts_simplified_by_state_need_no_more() -> None:
     tracts, measures = sample_country()
     tracts, values = tracts.set_index("GEOID"), measures.set_index("GEOID")
     tolerance = display_tolerance(tracts.total_bounds)
-    parts = pd.concat([for_display(part, tolerance) for _, part in tracts.groupby(tracts.index.str[:2])])
+    parts = pd.concat([simplify(part, tolerance=tolerance) for _, part in tracts.groupby(tracts.index.str[:2])])
     layer = Layer("poverty_pct", "Poverty", "%", DEPRIVATION, 0, 50)
     data = data_of(index_map(parts, values, [layer], **TEXT, tolerance=0))
     assert len(data["geoids"]) == len(tracts)
