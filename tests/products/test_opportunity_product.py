@@ -71,6 +71,7 @@ def test_same_bytes_after_a_worker_is_killed_half_way(expected, tmp_path):
         distributed.Client(cluster) as client,
     ):
         for build, stage in ((build_graph, "match"), (build_index, "scored")):
+            client.wait_for_workers(2)
             killer = _KillWhen(client, cluster, stage)
             killer.start()
             build(store, client)
