@@ -6,9 +6,9 @@ import distributed
 import geopandas as gpd
 from rich.console import Console
 
-from geomob_dask.errors import GeomobError, InputError, RunError
+from geomob_dask.errors import InputError
 from geomob_dask.frames.display import simplified
-from geomob_dask.runs.backfill.retries import reason_of
+from geomob_dask.runs.computed import computed
 from geomob_dask.store import Store
 
 
@@ -29,10 +29,4 @@ def display_polygons(
             f"--map: the store has no polygons of vintage {vintage} in the states {', '.join(states)}; expected them "
             f"from: jobs/ingest.py tracts … --vintage {vintage}"
         )
-    frame = simplified(store.frame(tracts, states=there, columns=["geometry"]))
-    try:
-        return frame.compute(scheduler="synchronous") if client is None else client.compute(frame).result()
-    except GeomobError:
-        raise
-    except Exception as error:
-        raise RunError(f"simplifying polygons of {vintage}: {reason_of(error)}") from error
+    return computed(simplified(store.frame(tracts, states=there, columns=["geometry"])), client, console)
