@@ -10,7 +10,7 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import GeometryError
-from geomob_dask.frames.own_rows import own_rows
+from geomob_dask.frames.own_rows import is_lazy, own_rows
 from geomob_dask.transforms.crosswalk import area_links
 from geomob_dask.transforms.projection import EQUAL_AREA
 
@@ -18,7 +18,7 @@ from geomob_dask.transforms.projection import EQUAL_AREA
 _NOTHING = 1e-9
 
 
-def area_weights(tracts: Any, regions: gpd.GeoDataFrame, *, least: float = 0.0) -> Any:
+def area_weights(tracts: Any, regions: Any, *, least: float = 0.0) -> Any:
     """Return the share of each tract's area in each region.
 
     People are taken as evenly spread over a tract, water included. Layers with a coordinate system are projected to
@@ -28,9 +28,9 @@ def area_weights(tracts: Any, regions: gpd.GeoDataFrame, *, least: float = 0.0) 
     ----------
     tracts : GeoDataFrame, in memory or on Dask
         Polygons, indexed by key.
-    regions : GeoDataFrame
+    regions : GeoDataFrame, in memory or on Dask
         Polygons that do not overlap, indexed by code; a column ``region_name`` is kept. Every partition of the tracts
-        gets all of them.
+        gets all of them, or on Dask its own partition of them.
     least : float
         Links with a smaller share of the tract are left out: outlines from different sources leave slivers.
 
@@ -57,8 +57,8 @@ def area_weights(tracts: Any, regions: gpd.GeoDataFrame, *, least: float = 0.0) 
     [['', 0.75], ['town', 0.25]]
     """
     outlines = tracts[[tracts.geometry.name]]
-    empty = outlines._meta if hasattr(outlines, "_meta") else outlines.iloc[:0]
-    return own_rows(block_crosswalk, outlines, regions, meta=lambda: block_crosswalk(empty, regions), least=least)
+    nothing = [layer._meta if is_lazy(layer) else layer.iloc[:0] for layer in (outlines, regions)]
+    return own_rows(block_crosswalk, outlines, regions, meta=lambda: block_crosswalk(*nothing), least=least)
 
 
 def block_crosswalk(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, least: float = 0.0) -> pd.DataFrame:

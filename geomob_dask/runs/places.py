@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
+import dask.dataframe as dd
 import distributed
 import geopandas as gpd
+import pandas as pd
 from pydantic import Field
 from rich.console import Console
 
-from geomob_dask.errors import InputError
-from geomob_dask.frames.overlay import block_crosswalk
-from geomob_dask.lift.tasks import Run
+from geomob_dask.errors import GeomobError, InputError, RunError
+from geomob_dask.frames.overlay import area_weights
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
-from geomob_dask.runs.execute import compute
+from geomob_dask.runs.backfill.retries import reason_of
 from geomob_dask.runs.landing import Ingested, put_all
-from geomob_dask.sources.areas import areas_by_state, read_areas
+from geomob_dask.sources.areas import ALL, areas_by_state, read_areas
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.regions import COLUMNS, refuse_nested
-from geomob_dask.sources.tables import crs_name, file_checksums
-from geomob_dask.store import Part, Provenance, Store
+from geomob_dask.sources.tables import crs_name, file_checksums, split_by_state
+from geomob_dask.store import Provenance, Snapshot, Store
 
 
 class Options(BaseOptions):
@@ -68,66 +69,55 @@ def ingest_areas(
     refuse_nested(options.name)
     tracts = store.snapshot(f"tracts/{options.vintage}")
     areas, lines = read_areas(options.files, key=options.key_column, crs=options.crs)
+    layers = areas_by_state(areas, list(tracts.parts))
+    states = [state for state in tracts.parts if state in layers or ALL in layers]
     shares, polygons = (f"{folder}/{options.name}/{options.vintage}" for folder in ("regions", "areas"))
-    by_state = areas_by_state(areas, list(tracts.parts))
-    run = Run("places")
     with store.all_or_nothing(*([] if dry_run else [shares, polygons])):
-        layers: dict[str, gpd.GeoDataFrame | Part] = dict(by_state)
-        if not dry_run:
-            layers = dict(put_all(store, polygons, by_state))
-        tasks = {
-            state: run.task(
-                "overlay",
-                state,
-                _overlay,
-                store,
-                tracts.parts[state],
-                layers[state if state in layers else "all"],
-                options.least,
-                None if dry_run else (shares, state),
-            )
-            for state in tracts.parts
-            if state in layers or "all" in layers
-        }
-        done = compute(tasks, client, console, token=run.token)
-        if not any(one.links for one in done.values()):
+        written = {} if dry_run else put_all(store, polygons, layers)
+        # Workers read the layers from the store, where they are written; else they are sent along.
+        regions = _sent(layers, states) if dry_run else _read(store, Snapshot(polygons, written), states)
+        outlines = store.aligned(tracts, states, ["geometry"])
+        table = _computed(area_weights(outlines, regions, least=options.least), client)[list(COLUMNS)]
+        linked = table[table["region"] != ""]
+        if linked.empty:
             raise InputError(
                 f"{listed(options.files)}: no polygon shares an area with a tract of vintage {options.vintage} "
-                f"(states {listed(list(tasks), 60)})"
+                f"(states {listed(states, 60)})"
             )
         if not dry_run:
-            inputs = {**file_checksums(options.files), tracts.collection: tracts.checksum(list(tasks))}
+            inputs = {**file_checksums(options.files), tracts.collection: tracts.checksum(states)}
             provenance = Provenance("places", inputs, options.plain())
-            parts = {state: one.part for state, one in done.items() if one.part is not None}
+            parts = put_all(store, shares, split_by_state(table))
             store.commit(shares, parts, provenance, {"key": "tract"}, keep_others=True)
-            put = {state: layer for state, layer in layers.items() if isinstance(layer, Part)}
-            store.commit(polygons, put, provenance, {"crs": crs_name(areas.crs)}, keep_others=True)
-    lines += [
-        f"{sum(one.links for one in done.values()):,} links of {sum(one.tracts for one in done.values()):,} tracts, "
-        f"by area; {sum(one.outside for one in done.values()):,} tracts lie in none",
-    ]
-    return Ingested(shares, {state: one.links for state, one in done.items()}, tuple(lines), unit="links")
+            store.commit(polygons, written, provenance, {"crs": crs_name(areas.crs)}, keep_others=True)
+    n_tracts = sum(tracts.parts[state].rows for state in states)
+    outside = n_tracts - linked.index.nunique()
+    lines += [f"{len(linked):,} links of {n_tracts:,} tracts, by area; {outside:,} tracts lie in none"]
+    by_state = linked.index.str[:2].value_counts()
+    return Ingested(shares, {state: int(by_state.get(state, 0)) for state in states}, tuple(lines), unit="links")
 
 
-@dataclass(frozen=True)
-class _Overlaid:
-    part: Part | None
-    links: int
-    tracts: int
-    outside: int
+def _read(store: Store, layers: Snapshot, states: Sequence[str]) -> dd.DataFrame:
+    """Return the layers as a frame aligned with the states, or of the one partition that all of them share."""
+    return store.frame(layers) if ALL in layers.parts else store.aligned(layers, states)
 
 
-def _overlay(
-    store: Store,
-    tracts: Part,
-    layer: gpd.GeoDataFrame | Part,
-    least: float,
-    where: tuple[str, str] | None,
-) -> _Overlaid:
-    regions = store.read(layer) if isinstance(layer, Part) else layer
-    polygons = store.read(tracts, ["geometry"])
-    table = block_crosswalk(gpd.GeoDataFrame(polygons), gpd.GeoDataFrame(regions), least)
-    table = table[list(COLUMNS)]
-    linked = table[table["region"] != ""]
-    part = None if where is None else store.put(*where, table)
-    return _Overlaid(part, len(linked), len(polygons), len(polygons) - linked.index.nunique())
+def _sent(layers: Mapping[str, gpd.GeoDataFrame], states: Sequence[str]) -> dd.DataFrame:
+    given = [layers[ALL]] if ALL in layers else [layers[state] for state in states]
+    return dd.from_map(_same, given, meta=given[0].iloc[:0])
+
+
+def _same(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    return layer
+
+
+def _computed(frame: dd.DataFrame, client: distributed.Client | None) -> pd.DataFrame:
+    if client is None:
+        return frame.compute(scheduler="synchronous")
+    try:
+        with distributed.span("places"):
+            return client.compute(frame, sync=True)
+    except GeomobError:
+        raise
+    except Exception as error:
+        raise RunError(f"overlay of tracts and places: {reason_of(error)}") from error

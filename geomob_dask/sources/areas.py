@@ -17,6 +17,8 @@ from geomob_dask.sources.states import STATES
 
 _KEYS = ("GEOID", "GEOID20", "GEOID10", "geoid", "region", "CBSAFP", "PLACEFP")
 _NAMES = ("NAMELSAD", "NAME", "NAME20", "NAME10", "region_name", "name")
+ALL = "all"
+"""Name of the layer of regions that may cross states."""
 # In square units of the map: a line or point that repair leaves over has none.
 _AREAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
@@ -71,7 +73,7 @@ def areas_by_state(areas: gpd.GeoDataFrame, states: Sequence[str]) -> dict[str, 
     """
     codes = areas.index.astype("str")
     if not (codes.str.fullmatch("[0-9]{7}").all() and codes.str[:2].isin(list(STATES)).all()):
-        return {"all": areas}
+        return {ALL: areas}
     return {str(state): part for state, part in areas.groupby(codes.str[:2]) if state in states}
 
 
