@@ -26,9 +26,7 @@ StoreOption = Annotated[
 ClusterOption = Annotated[
     str | None, typer.Option("--cluster", help=escape("A section of cluster.yaml. [default: GEOMOB_CLUSTER, local]"))
 ]
-HereOption = Annotated[
-    str | None, typer.Option("--cluster", help="As elsewhere, but not used: files are read where the command runs.")
-]
+HereOption = Annotated[str | None, typer.Option("--cluster", help="Not used: files are read where the command runs.")]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", help=escape("The cluster file. [default: ./cluster.yaml]"))
 ]
@@ -44,7 +42,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 def application(help_text: str, examples: str) -> typer.Typer:
     """Return an empty command line with a help text and examples below it."""
-    # A single line break joins in the help's layout: every example stands in a paragraph of its own.
+    # A single line break joins in the help's layout: every example is a paragraph of its own.
     epilog = "Examples:\n\n" + "\n\n".join(line.strip() for line in examples.strip().splitlines())
     return typer.Typer(
         add_completion=False, help=help_text, epilog=epilog, no_args_is_help=True, pretty_exceptions_enable=False

@@ -18,7 +18,7 @@ PREFIX = "regions"
 
 @dataclass(frozen=True)
 class Regions:
-    """What tells the region of a tract; small plain data that travels to workers.
+    """Source of the regions of tracts; small plain data that travels to workers.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Regions:
 
     @property
     def of_column(self) -> bool:
-        """Tell whether a column of the measures says it."""
+        """Return whether the regions are a column of the measures."""
         return self.key is None and self.by not in BY_KEY
 
     def of_states(self, states: Sequence[str]) -> Regions:

@@ -97,7 +97,7 @@ def plan(options: Options, cache: AnswerCache) -> list[str] | None:
     return [
         f"acs: {table} {options.year} of {len(states)} states from {asked.path}, {len(asked.variables)} variables in "
         f"{len(asked.blocks)} requests per state, to {options.collection(table)}",
-        f"  to be asked for: {listed(absent, 60) or 'nothing, all answers are kept'}",
+        f"  states to ask for: {listed(absent, 60) or 'none, all answers are kept'}",
     ]
 
 
@@ -168,6 +168,6 @@ def _lines(found: AcsTable, table: str, source: str, vintage: str) -> list[str]:
     columns = [column for column in found.tracts if column != "geoid"]
     lines = [f"{table} from {source}: {len(found.tracts):,} tracts of vintage {vintage}, {len(columns)} columns"]
     if len(found.others):
-        lines.append(f"rows left out, they are no tracts: {listed(list(found.others['GEO_ID']))}")
+        lines.append(f"rows of other areas left out: {listed(list(found.others['GEO_ID']))}")
     counts = found.reasons["reason"].value_counts()
     return lines + [f"{count:,} numbers: {reason}" for reason, count in counts.items()]

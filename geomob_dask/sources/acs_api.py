@@ -34,8 +34,8 @@ def fetch(
 ) -> AcsTable:
     """Return a table by tract from the Census API, asking only for what has not come yet.
 
-    Answers are kept as they come, each with its checksum; a run that was stopped goes on at the state or county that
-    is missing, or whose kept answer no longer has its checksum.
+    Answers are kept as they come, each with its checksum; a run that was stopped continues with the states or counties
+    that are missing, or whose answer no longer has its checksum.
 
     Parameters
     ----------
@@ -48,21 +48,21 @@ def fetch(
     cache : AnswerCache
         Keeps the answers under ``acs/YEAR/TABLE/``.
     by : {"state", "county"}
-        How much to ask for at a time; counties where a state is too large for the server.
+        Size of one request; counties where a state is too large for the server.
     base_url : str, optional
         Of the API or of a mirror.
     politeness : Politeness, optional
     downloader : Downloader, optional
-        In place of one made from `politeness` and the key in ``CENSUS_API_KEY``; its `secret` is sent as the key.
+        By default made from `politeness` and the key in ``CENSUS_API_KEY``; its `secret` is sent as the key.
 
     Raises
     ------
     DefinitionError, SettingsError
         If table or year are not known, or the key is refused.
     InputError
-        If a state is unknown, the server knows no such thing, or an answer holds no tracts or those of another state.
+        If a state or the table is unknown to the server, or an answer has no tracts or those of another state.
     RunError
-        If it gives up: it names the state or county. Answers that came are kept.
+        If a state or county fails for good. Answers that came are kept.
     """
     asked = query(table, year)
     politeness = politeness or Politeness()
@@ -124,7 +124,7 @@ class _Api:
     def _kept(
         self, name: str, place: dict[str, str], columns: tuple[str, ...], what: str, level: str
     ) -> list[dict[str, Any]]:
-        """Return the rows of an answer: the kept one if it is whole and to this question, else a new one."""
+        """Return the rows of an answer: the kept one if it is complete and answers this question, else a new one."""
         key = f"acs/{self.asked.year}/{self.asked.table}/{name}.json"
         question = f"{self.asked.path}?" + "&".join(f"{field}={value}" for field, value in place.items())
         if self.cache.exists(key) and self.cache.exists(f"{key}.about"):
@@ -146,7 +146,7 @@ class _Api:
 
 
 def _all_of(source: _Api, parts: Sequence[_Part], concurrency: int) -> list[list[dict[str, Any]]]:
-    """Return the rows of all parts; on a failure let the running ones end, start no others, and name it."""
+    """Return the rows of all parts; after a failure start no others, wait for the running ones, and raise it."""
     with ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="acs") as pool:
         running: list[Future[list[dict[str, Any]]]] = [pool.submit(source.rows, part) for part in parts]
         wait(running, return_when=FIRST_EXCEPTION)

@@ -42,7 +42,7 @@ class AcsTable:
     reasons : DataFrame
         ``geoid``, ``column``, ``reason``: why a number is missing, or is coded.
     others : DataFrame
-        Rows that are no tracts (the whole country, states), with their ``GEO_ID``.
+        Rows of other areas (the whole country, states), with their ``GEO_ID``.
     """
 
     tracts: pd.DataFrame
@@ -57,7 +57,8 @@ def read_file(path: str | Path) -> AcsTable:
     ----------
     path : str or Path
         ``.csv``, ``.csv.gz`` or ``.zip`` of data.census.gov, with or without its second header row; a csv with the
-        API's columns; or the API's answer saved as ``.json``. Tracts are told by ``GEO_ID`` or by state, county, tract.
+        API's columns; or an answer of the API saved as ``.json``. Tracts are identified by ``GEO_ID``, or by state,
+        county and tract.
 
     Raises
     ------
@@ -107,9 +108,9 @@ def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tr
     Raises
     ------
     IncompleteAnswerError
-        If it is not JSON or broken off: the server may do better when asked again.
+        If it is not JSON, or incomplete: the server may answer when asked again.
     InputError
-        If it is whole and not what was asked for: it names the columns that are missing, or what is odd in it.
+        If it is complete and lacks columns or rows; the message names them.
     """
     try:
         answer = json.loads(body)
@@ -196,7 +197,7 @@ def _with_geoid(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def decoded(rows: pd.DataFrame, source: str) -> AcsTable:
-    """Decode all numbers and set the rows that are no tracts apart."""
+    """Return a table with all numbers decoded, and the rows of other areas apart."""
     roles: dict[str, Role] = {
         column: "moe" if column.endswith("M") else "estimate"
         for column in rows.columns

@@ -21,7 +21,7 @@ class _Frozen(BaseModel):
 
 
 class Dataset(_Frozen):
-    """Where the API keeps a kind of table, with ``{year}`` in the path, and since when."""
+    """Path of a kind of table in the API, with ``{year}`` in it, and its years."""
 
     path: str
     years: tuple[int, int | None]
@@ -44,7 +44,7 @@ class Table(_Frozen):
 
 
 class Registry(_Frozen):
-    """What is known of the API's tables."""
+    """The tables of the API that the package knows."""
 
     version: int
     base_url: str
@@ -54,7 +54,7 @@ class Registry(_Frozen):
 
 @dataclass(frozen=True)
 class Query:
-    """What to ask the API for one table and year.
+    """A query of the API for one table and year.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def registry() -> Registry:
 
 
 def query(table: str, year: int) -> Query:
-    """Return what to ask for a table in a year.
+    """Return the query for a table in a year.
 
     Raises
     ------

@@ -42,20 +42,20 @@ def read_areas(
     areas : GeoDataFrame
         Index ``region``, sorted; ``region_name`` and the geometry, valid, in the first file's system.
     lines : list of str
-        What was found and repaired.
+        What was read and repaired, for the user.
 
     Raises
     ------
     InputError
         If a file cannot be read, has no such column, or a region is there twice.
     GeometryError
-        If a file does not say its coordinate system, or a region has no polygon.
+        If a file states no coordinate system, or a region has no polygon.
     """
     layers = [_read(file, key, crs) for file in files]
     areas = gpd.GeoDataFrame(pd.concat([layer.to_crs(layers[0].crs) for layer in layers]), crs=layers[0].crs)
     twice = areas.index.duplicated()
     if twice.any():
-        raise InputError(f"{listed(files)}: region {areas.index[twice][0]} is there twice, expected one polygon each")
+        raise InputError(f"{listed(files)}: region {areas.index[twice][0]} occurs twice, expected one polygon each")
     areas = areas.sort_index()
     invalid = ~areas.is_valid.to_numpy()
     if invalid.any():
@@ -67,9 +67,10 @@ def read_areas(
 
 
 def areas_by_state(areas: gpd.GeoDataFrame, states: Sequence[str]) -> dict[str, gpd.GeoDataFrame]:
-    """Return places by their state, those of some states only; other regions, which may cross states, as ``all``.
+    """Return the places of each of these states; other regions, which may cross state lines, together as ``all``.
 
-    Places are told by codes of seven digits that begin with a state's: a sliver of one in the state beside is none.
+    Places are recognized by their codes: seven digits that begin with a state's. A place belongs to its own state, also
+    where its outline leans over the state line.
     """
     codes = areas.index.astype("str")
     if not (codes.str.fullmatch("[0-9]{7}").all() and codes.str[:2].isin(list(STATES)).all()):

@@ -1,7 +1,7 @@
 """Categories of people as data: ordered brackets and lists of groups, and the columns that hold their counts.
 
-A definition is a YAML file: those shipped lie in ``definitions/brackets``, a user's may lie anywhere. Brackets are
-ordered; groups are not. Groupings of ACS tables (`sources.groups`) are read here too: a job takes any of the three.
+A definition is a YAML file: those shipped are in ``definitions/brackets``, a user's may be anywhere. Brackets are
+ordered; groups are not. Groupings of ACS tables (`sources.groups`) can be loaded here too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Bracket(_Frozen):
     lower, upper : float, optional
         ``from`` and ``to`` in the file: where the bracket begins and ends; it is open where one is left out.
     position : float, optional
-        Where its people are taken to be; its middle by default.
+        Value that stands for its people; its middle by default.
     label : str, optional
     """
 
@@ -78,7 +78,7 @@ class Leaf(_Frozen):
     path : sequence of str
         The parts it lies in, from the widest to itself, such as ``[apartments, tower_a]``.
     columns : sequence of str
-        Its counts, a column a bracket, in the order of the brackets.
+        Columns of its counts, one per bracket, in the order of the brackets.
     """
 
     path: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -1,8 +1,8 @@
-"""The special codes of the Census Bureau, in one table, decoded where data enter and nowhere else.
+"""Special codes of the Census Bureau: one table, decoded where data are read and nowhere else.
 
 The API writes a code in place of a number, data.census.gov an annotation; both appear in the same column of some
-files. Every column of estimates or margins goes through `decode`, which returns plain numbers and, for each that is
-not what the column is about, a reason.
+files. Every column of estimates or margins goes through `decode`, which returns plain numbers and a reason
+for each that is missing, coded or controlled.
 
 Reference: U.S. Census Bureau, "Notes on ACS Estimate and Annotation Values".
 """
@@ -26,7 +26,7 @@ Role = Literal["estimate", "moe"]
 
 
 class CodeReason(IntEnum):
-    """What stands behind a number that is no plain estimate or margin."""
+    """Reason why a number is missing, coded or controlled."""
 
     NONE = 0
     NOT_GIVEN = 1
@@ -41,7 +41,7 @@ class CodeReason(IntEnum):
 
     @property
     def words(self) -> str:
-        """Return the reason as tables say it; empty for a plain number."""
+        """Return the reason in words; empty for a plain number."""
         return _WORDS[self]
 
 
@@ -105,7 +105,7 @@ def decode(
     name: str,
     annotations: Sequence[object] | pd.Series | None = None,
 ) -> tuple[Floats, NDArray[np.uint8]]:
-    """Return a column's numbers and the reason behind each that is no plain number.
+    """Return the numbers of a column, and the reason for each that is missing, coded or controlled.
 
     Parameters
     ----------
@@ -114,14 +114,14 @@ def decode(
     role : {"estimate", "moe"}
         What the column holds.
     name : str
-        The column's, for messages (and its file's).
+        Column and file, for messages.
     annotations : sequence of str or None, optional
-        The column of annotations beside it (``…EA``, ``…MA``), without which a top-coded number looks like any other.
+        Column of annotations (``…EA``, ``…MA``); without it a top-coded number looks like any other.
 
     Returns
     -------
     values : float
-        NaN where the code, annotation or blank stands for no number; 0 for the margin of a controlled estimate.
+        NaN for a blank, code or annotation without a value; 0 for the margin of a controlled estimate.
     reasons : uint8
         Values of `CodeReason`.
 
@@ -157,12 +157,12 @@ def decode(
 
 @dataclass(frozen=True)
 class Decoded:
-    """A table after the door: plain numbers, and a long table of the reasons.
+    """A decoded table: plain numbers, and a long table of reasons.
 
     Attributes
     ----------
     table : DataFrame
-        The table given, its columns of estimates and margins as floats.
+        The given table, with estimates and margins as floats.
     reasons : DataFrame
         ``geoid``, ``column``, ``reason`` (words), one row for each number with a reason; in order of columns, rows.
     """
@@ -183,7 +183,7 @@ def decode_table(table: pd.DataFrame, roles: Mapping[str, Role], *, source: str,
     source : str
         File or address, for messages.
     key : str
-        The column that tells tracts apart.
+        Column of keys.
     """
     values = table.copy()
     reasons = [pd.DataFrame({"geoid": [], "column": [], "reason": []}, dtype=str)]
@@ -204,7 +204,7 @@ def _read_texts(series: pd.Series, role: Role, name: str) -> tuple[Floats, NDArr
     texts = _stripped(series)
     values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64).copy()
     reasons = np.zeros(len(values), dtype=np.uint8)
-    # Few different texts stand in many rows.
+    # Many rows share few different texts.
     rows = np.flatnonzero(~np.isfinite(values))
     which, different = pd.factorize(texts.to_numpy()[rows])
     for number, text in enumerate(different):

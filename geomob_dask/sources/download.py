@@ -1,4 +1,4 @@
-"""Polite downloads: few at a time, patient with a busy server, stopping for good when told to or when patience ends."""
+"""Polite downloads: few at a time, with waits for a busy server and a budget for waiting."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AnswerCache(Protocol):
 
 
 class IncompleteAnswerError(Exception):
-    """An answer that came and is not whole: to be asked for again."""
+    """An incomplete answer: the request is sent again."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Politeness:
     concurrency : int
         Requests at a time.
     attempts : int
-        Of one request, the first among them.
+        Attempts per request, including the first.
     first_wait, longest_wait : float
         Seconds before the second attempt, doubled for each further one up to the longest. A ``Retry-After`` of the
         server wins over both.
@@ -84,15 +84,15 @@ class _Answer:
 
 
 class Downloader:
-    """Gets whole answers; shared by threads.
+    """Client that returns complete answers; threads may share it.
 
     Parameters
     ----------
     politeness : Politeness
     secret : str, optional
-        A key that goes into every request and never into a message.
+        Key that is sent with every request and never appears in messages.
     sleep, clock : functions
-        Of the time module, but in tests.
+        Those of the time module by default.
     """
 
     def __init__(
@@ -129,18 +129,18 @@ class Downloader:
         fields : mapping of str to str
             Of the query.
         read : function
-            From the answer's bytes; `IncompleteAnswerError` has it asked for again, other errors are final.
+            Parses the answer's bytes; after `IncompleteAnswerError` the request is sent again, other errors are final.
         what : str
-            What is asked for, for messages.
+            Name of the request, for messages.
 
         Raises
         ------
         SettingsError
             If the server refuses the key.
         InputError
-            If the server says that there is no such thing.
+            If the server knows no such thing.
         RunError
-            If attempts or the budget of waiting are used up; it names what failed, how often, and how it failed.
+            If all attempts failed, or the next wait would exceed the budget.
         """
         failure = ""
         for attempt in range(1, self.politeness.attempts + 1):
@@ -165,7 +165,7 @@ class Downloader:
         return _Answer(response.status, response.headers, response.data)
 
     def _accepted(self, answer: _Answer, what: str) -> bytes:
-        """Return the body of a good answer, or raise the error that a final one means."""
+        """Return the body of a good answer; raise for one that is final and not good."""
         text = self._redacted(_plain(answer.body))
         if answer.status in (401, 403) or (not answer.body.startswith((b"[", b"{")) and _KEY_REFUSED.search(text)):
             raise SettingsError(f"{what}: the server refuses the key ({text}); expected a valid one in CENSUS_API_KEY")
@@ -178,7 +178,7 @@ class Downloader:
         return answer.body
 
     def _keep_quiet(self) -> None:
-        """Wait as long as the server, busy, has asked any request to."""
+        """Wait as long as a busy server has asked us to."""
         with self._lock:
             wait = self._quiet_until - self._clock()
         if wait > 0:

@@ -14,7 +14,7 @@ def seconds_of(text: str, option: str = "duration") -> float:
     Raises
     ------
     InputError
-        If it is none.
+        If the text is no duration.
 
     Examples
     --------

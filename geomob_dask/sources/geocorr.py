@@ -1,8 +1,8 @@
 """Crosswalks: which share of a tract lies in which region, from Geocorr, from any table, or from polygons.
 
-All come out as one table: ``geoid`` (the tract or county, text), ``region`` (empty: in none), ``afact`` (share of the
-tract in the region) and ``afact2`` (share of the region in the tract). A tract may have several rows or none; what its
-shares leave to 1 lies in no region.
+All give one kind of table: ``geoid`` (the tract or county, text), ``region`` (empty: in none), ``afact`` (share of the
+tract in the region) and ``afact2`` (share of the region in the tract). A tract may have several rows or none; what
+its shares leave to 1 lies in no region.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def read_geocorr(
 def check_years_agree(
     crosswalk: pd.DataFrame, tracts: pd.Series | np.ndarray, what: str, *, tolerance: float = 0.01
 ) -> None:
-    """Check that a crosswalk is of the tracts it is used with, in the states that both cover.
+    """Check that a crosswalk and a table have the same tracts, in the states that both cover.
 
     Parameters
     ----------
@@ -97,22 +97,22 @@ def check_years_agree(
     Raises
     ------
     InputError
-        If more are lacking: tracts of another year.
+        If more are lacking: the crosswalk is for tracts of another year.
     """
     known = pd.Index(np.asarray(tracts))
     linked = pd.Index(crosswalk["geoid"].unique())
     linked = linked[linked.str[:2].isin(known.str[:2].unique())]
-    strangers = linked.difference(known)
-    if len(linked) == 0 or len(strangers) > tolerance * len(linked):
-        named = ", ".join(strangers[:3]) or "none of these states"
+    unknown = linked.difference(known)
+    if len(linked) == 0 or len(unknown) > tolerance * len(linked):
+        named = ", ".join(unknown[:3]) or "none of these states"
         raise InputError(
-            f"{what}: {len(strangers)} of {len(linked)} tracts of the crosswalk are not in the table ({named}); "
+            f"{what}: {len(unknown)} of {len(linked)} tracts of the crosswalk are not in the table ({named}); "
             "expected a crosswalk of the table's own tracts and year"
         )
 
 
 def check_crosswalk(table: pd.DataFrame, source: str, *, complete: bool = False) -> pd.DataFrame:
-    """Return a crosswalk sorted by tract and region, once it is found to add up.
+    """Return a crosswalk sorted by tract and region, after checking that its shares add up.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _check_one_state(table: pd.DataFrame, source: str) -> None:
 
 
 def read_texts(path: str | Path) -> pd.DataFrame:
-    """Return a csv as text without blanks around it; UTF-8, else Latin-1.
+    """Return a csv as stripped text; UTF-8, else Latin-1.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Groupings as data: which columns of a table make up which group of people, by year.
+"""Groupings as data: the columns of a table that make up each group of people, by year.
 
-A grouping is a YAML file: those shipped lie in ``definitions/groups``, a user's may lie anywhere. Each of its editions
-names the columns of one form of the table; which edition fits is found from a table's columns and year.
+A grouping is a YAML file: those shipped are in ``definitions/groups``, a user's may be anywhere. Each of its editions
+names the columns of one form of the table; the edition is chosen by a table's columns and year.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Group(_Frozen):
     Parameters
     ----------
     name : str
-        Begins the group's columns in results, such as ``black_nh``.
+        Prefix of the group's columns in results, such as ``black_nh``.
     label : str
-        What tables in the long form call it.
+        Its name in tables in long form.
     parts : sequence of (estimate, MOE) columns
         Detailed groups that are added up.
     remainder : bool
-        In place of parts: all people of the tract in none of the other groups.
+        In place of parts: all people of the tract who are in none of the other groups.
     """
 
     name: Name
@@ -67,7 +67,7 @@ class Edition(_Frozen):
     groups : sequence of Group
         At least two, that do not overlap and together are the total.
     blank_moe : {"missing", "controlled"}
-        What a blank margin means: not known, or no sampling error.
+        Meaning of a blank margin: unknown, or no sampling error.
     """
 
     years: tuple[int | None, int | None] = (None, None)
@@ -90,11 +90,11 @@ class Edition(_Frozen):
 
     @property
     def columns(self) -> list[str]:
-        """Return all columns it reads, the total's first."""
+        """Return all columns that are read, the total's first."""
         return [*self.total, *(column for group in self.groups for part in group.parts for column in part)]
 
     def covers(self, year: int | None) -> bool:
-        """Tell whether the edition is of this year; any, where the year is not known."""
+        """Return whether the edition covers a year; True where the year is not known."""
         first, last = self.years
         return year is None or ((first is None or first <= year) and (last is None or year <= last))
 
@@ -106,7 +106,7 @@ class Grouping(_Frozen):
     ----------
     name, title : str
     subgroup_type : str
-        What tables in the long form call the kind of group.
+        Kind of group, in tables in long form.
     editions : sequence of Edition
     """
 
@@ -117,7 +117,7 @@ class Grouping(_Frozen):
 
 
 def shipped_groupings() -> list[str]:
-    """Return the names of the groupings that come with the package, the default's first."""
+    """Return the names of the groupings that come with the package, the defaults first."""
     folder = resources.files("geomob_dask").joinpath("definitions", "groups")
     names = {Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml")}
     return [*_PREFERRED, *sorted(names - set(_PREFERRED))]
@@ -180,12 +180,12 @@ def find_edition(grouping: Grouping, columns: Collection[str], year: int | None 
 def find_grouping(columns: Collection[str], year: int | None = None) -> tuple[Grouping, Edition]:
     """Return the shipped grouping that fits a table's columns, and its edition.
 
-    Where several fit, the four groups of the source come first; among others the choice is the user's.
+    Where several fit, those with the four groups of the source come first.
 
     Raises
     ------
     DefinitionError
-        If none fits, or several of no preference do.
+        If none fits, or several others do.
     """
     found: dict[str, tuple[Grouping, Edition]] = {}
     for name in shipped_groupings():

@@ -1,4 +1,4 @@
-"""Household income brackets (ACS table B19001) of areas, from archives that hold a file an area.
+"""Household income brackets (ACS table B19001) of areas, from archives with one file per area.
 
 Two forms are known: JSON files named by the code of a metropolitan or micropolitan area, whose rows are
 ``[GEOID, total, b1, …, b16]``; and CSV files named ``<Metro>census_summ_<year>.csv`` with a column of keys, one of
@@ -48,7 +48,7 @@ class IncomeTable:
     area : str
         Name of the column of the area: ``cbsa`` or ``metro``.
     lines : tuple of str
-        What was found, for the terminal.
+        What was read, for the user.
     """
 
     rows: pd.DataFrame
@@ -90,12 +90,12 @@ def read_income(file: str | Path, year: int) -> IncomeTable:
     file : str or Path
         A .zip of one of the two forms of this module.
     year : int
-        Of the tables; an archive of several years is read for this one.
+        Year of the tables; an archive of several years is read for this one.
 
     Raises
     ------
     InputError
-        If the file is no such archive or has nothing of the year, a row has another form, or a tract is in two areas.
+        If the file is no such archive or has no table of the year, a row has another form, or a tract is in two areas.
     CountsError
         If a count is missing, negative or fractional, or the brackets do not add up to all households.
     """

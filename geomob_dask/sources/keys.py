@@ -1,4 +1,4 @@
-"""Keys of tracts, of every form that files hold, as the one form used here: 11 digits, as text.
+"""Keys of tracts in any form that files have, brought to one: 11 digits, as text.
 
 Two digits of the state, three of the county, six of the tract.
 """
@@ -14,11 +14,11 @@ from geomob_dask.errors import InputError
 from geomob_dask.sources.states import STATES
 
 KEY_COLUMNS = ("GEOID", "geoid", "GEO_ID", "GEOID10", "GEOID20", "FIPS")
-"""Names of a column of keys, the first that is there is taken."""
+"""Names of a column of keys, in order of preference."""
 
 DIGITS = 11
 MISSING_WORDS = ("", "na", "nan", "null", "none", "n/a", ".")
-"""Words for a value that is not there, in lower case. A dash is none of them: it is a code of the Census Bureau."""
+"""Words for a missing value, in lower case. A dash is not one of them: it is a code of the Census Bureau."""
 
 _EXPECTED = "expected the 11 digits of a tract, such as 01001020100"
 # A spreadsheet keeps zeros by writing '01001020100 or ="01001020100".
@@ -41,7 +41,7 @@ def _odd(last: int) -> frozenset[int]:
 
 
 _MANY, _FEW = 50, 3
-# Counties, past and present, of the states whose code begins with a zero: they tell a key that lost it
+# Counties, past and present, of the states whose code begins with a zero: they distinguish a key that lost the zero
 # (1001020100, Autauga County) from one that was cut short (1812701010 would lie in county 812 of Alabama).
 _COUNTIES = {
     "01": _odd(133),
@@ -55,7 +55,7 @@ _COUNTIES = {
 
 
 def listed(names: Sequence[str], limit: int = 5) -> str:
-    """Return the first of some names, and how many there are if not all fit.
+    """Return names separated by commas: the first of them, and their number where there are more.
 
     Examples
     --------
@@ -68,21 +68,21 @@ def listed(names: Sequence[str], limit: int = 5) -> str:
 
 
 def and_more(count: int) -> str:
-    """Return how many there are besides the one that a message names; empty if none."""
+    """Return the number of further cases besides the one in a message; empty if there is none."""
     return f" (and {count - 1:,} more)" if count > 1 else ""
 
 
 @dataclass(frozen=True)
 class KeyReport:
-    """What was found in a column of keys.
+    """Report on a column of keys.
 
     Parameters
     ----------
     rows : int
     padded : tuple of str
-        Keys that had lost their leading zero, as they are now.
+        Keys that had lost their leading zero, with it.
     unknown : tuple of str
-        Keys of no known state, an entry a row; these rows are left out.
+        Keys of no known state, one per row; these rows are left out.
     """
 
     rows: int = 0
@@ -93,7 +93,7 @@ class KeyReport:
         return KeyReport(self.rows + other.rows, self.padded + other.padded, self.unknown + other.unknown)
 
     def lines(self) -> list[str]:
-        """Return what an analyst should know; nothing where all was plain."""
+        """Return lines for the user; none where all keys were complete."""
         lines = []
         if self.padded:
             lines.append(f"{len(self.padded):,} keys had lost their leading zero, read as {listed(self.padded, 3)}")
@@ -103,7 +103,7 @@ class KeyReport:
 
 
 def key_column(columns: Sequence[str], *, file: str, named: str | None = None) -> str:
-    """Return the column of keys: the one that was named, else the first of `KEY_COLUMNS` that is there.
+    """Return the name of the column of keys: `named`, else the first of `KEY_COLUMNS` that is there.
 
     Raises
     ------
@@ -126,17 +126,16 @@ def tract_geoids(values: object, *, file: str, column: str) -> tuple[pd.Series, 
     Parameters
     ----------
     values : one-dimensional array, Series or sequence
-        Text (blanks, quotes, a byte order mark around it, a prefix such as ``1400000US`` before it), integers, or
-        floats that are whole. Ten digits are taken for a key that lost its leading zero where no key of the column
-        begins with one, the county that results can exist, and it is not one of less than 3 keys of its state beside
-        50 or more of 11 digits.
+        Text (perhaps with blanks, quotes, a byte order mark, or a prefix such as ``1400000US``), integers, or whole
+        floats. A key of ten digits has lost its leading zero if no key of the column begins with one, the county that
+        results can exist, and it is not one of fewer than 3 keys of its state beside 50 or more of 11 digits.
     file, column : str
         For messages.
 
     Returns
     -------
     keys : Series of str
-        In the order given, on an index of positions; NaN where the state is unknown.
+        In the given order, indexed by position; NaN where the state is unknown.
     report : KeyReport
 
     Raises
@@ -206,8 +205,8 @@ def _lost_zeros(keys: pd.Series, short: pd.Series, found: pd.Series, where: str)
     possible = pd.Series(False, index=keys.index)
     for state, counties in _COUNTIES.items():
         possible |= (padded.str[:2] == state) & county.isin(list(counties))
-    # A column that went through a number has lost every leading zero, not some, and states of a table have more than
-    # a few tracts: one short key among hundreds is a mistake (8001030100 was 18001030100, not a tract of Colorado).
+    # A column that was read as numbers has lost every leading zero, and states of a table have more than a few
+    # tracts: one short key among hundreds is a mistake (8001030100 was 18001030100, not a tract of Colorado).
     kept = keys.str.startswith("0") & ~short
     if (~short).sum() >= _MANY:
         state = padded[short].str[:2]
@@ -225,13 +224,12 @@ def _explained(text: str, row: int) -> str:
     # "id", "Geography", "Census tract 2010" and the like.
     if row == 0 and any(map(str.isalpha, text)) and sum(map(str.isdigit, text)) < len("0100000"):
         return (
-            f"found {text!r}, which looks like a second header row as data.census.gov writes it: take it out; "
-            f"{_EXPECTED}"
+            f"found {text!r}, which looks like a second header row as data.census.gov writes it: remove it; {_EXPECTED}"
         )
     prefix, has_prefix, _ = text.partition("US")
     level = _LEVELS.get(prefix[:3]) if has_prefix and prefix[:3].isdigit() else None
     if level is not None:
-        return f"found {text!r}, the row of {level}: take it out; {_EXPECTED}"
+        return f"found {text!r}, the row of {level}: remove it; {_EXPECTED}"
     return f"found {text!r}; {_EXPECTED}"
 
 

@@ -1,8 +1,8 @@
-"""What the columns of a table are: counts that add up, shares of counts, medians and indices that do not.
+"""Kinds of columns: counts, which add up; shares of counts; medians and indices, which do not add up.
 
-Columns of the American Community Survey are told by their table (``definitions/vintages/kinds.yaml``), ``…_count`` and
-``…_moe`` by their name, all others by a file of the user's. A column of no known kind is refused: adding up a median,
-or averaging a code, would go unnoticed.
+The kind of a column of the American Community Survey follows from its table (``definitions/vintages/kinds.yaml``),
+that of ``…_count`` and ``…_moe`` from the name, that of others from a user's file. A column of unknown kind is refused,
+since adding up a median, or averaging a code, would go unnoticed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _OF_TWO = ("share", "mean")
 
 
 class Kind(BaseModel):
-    """What a column is.
+    """Kind of a column.
 
     Attributes
     ----------
     kind : str
         count (adds up), moe (margin of error of the column `of`), share and mean (of the two columns `of`, a part and
-        its whole, or a sum and what it is a mean of), median, index (a number that does not add up), key (text or a
-        code, carried where a tract stays one tract).
+        its whole, or a sum and its count), median, index (a number that does not add up), key (text or a
+        code, kept where a tract stays one tract).
     of : tuple of str
     unit : str, optional
         ``usd``: money, which can be stated in dollars of another year.
@@ -77,7 +77,7 @@ def read_kinds(file: str | Path) -> dict[str, Kind]:
     Raises
     ------
     DefinitionError
-        If the file cannot be read, or an entry is none.
+        If the file cannot be read, or an entry is no kind.
     """
     try:
         plain = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
@@ -102,12 +102,12 @@ def kinds_of(columns: Sequence[str], given: Mapping[str, Kind] | None = None) ->
     ----------
     columns : sequence of str
     given : mapping of str to Kind, optional
-        From the user: they come first.
+        The user's, which take precedence.
 
     Raises
     ------
     InputError
-        Naming the columns of no known kind, or that refer to a column that is not there or is of another kind.
+        Naming the columns of unknown kind, and those that refer to an absent column or one of another kind.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def kinds_of(columns: Sequence[str], given: Mapping[str, Kind] | None = None) ->
             kinds[column] = kind
     if unknown:
         raise InputError(
-            f"columns {', '.join(unknown)}: of what kind is not known; expected a file (--kinds) that says count, moe, "
+            f"columns {', '.join(unknown)}: unknown kind; expected a file (--kinds) that gives count, moe, "
             "share, mean, median, index or key"
         )
     for column, kind in kinds.items():

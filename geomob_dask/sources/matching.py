@@ -13,7 +13,7 @@ _SHOWN_STATES = 12
 
 @dataclass(frozen=True)
 class MatchReport:
-    """Which keys of measures have a polygon, and which polygons have measures.
+    """Keys of measures with and without a polygon, and polygons without measures.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class MatchReport:
     no_measures: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """Return what an analyst should know, by state."""
+        """Return lines for the user, by state."""
         lines = [f"with measures and a polygon: {self.matched:,} tracts"]
         for keys, what in (
             (self.no_polygon, "measures and no polygon"),

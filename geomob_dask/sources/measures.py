@@ -1,7 +1,7 @@
-"""Tables of measures from files: keys made one form, numbers made floats, and nothing else taken for a number.
+"""Tables of measures from files: keys in one form, numbers as floats, and nothing else taken for a number.
 
-A dash and other annotations of the Census Bureau, and its negative codes such as -666666666, are refused here: what
-they stand for depends on the table, and the sources that know the table decode them.
+A dash and other annotations of the Census Bureau, and its negative codes such as -666666666, are refused here: their
+meaning depends on the table, and the sources that know the table decode them.
 """
 
 import csv
@@ -36,13 +36,13 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _INFINITE = r"^[+-]?inf(inity)?$"
 _ANNOTATIONS = {special.annotation for special in SPECIAL_CODES}
 _CODES = np.array([special.code for special in SPECIAL_CODES], dtype=np.float64)
-# Beyond it, a float64 does not tell an integer from the next.
+# Beyond it, a float64 does not distinguish neighboring integers.
 _LARGEST_INTEGER = 2.0**53
 
 
 @dataclass(frozen=True)
 class MeasureReport:
-    """What was read.
+    """Report on a table of measures.
 
     Parameters
     ----------
@@ -53,13 +53,13 @@ class MeasureReport:
     measures : tuple of str
         Columns of numbers.
     texts : tuple of str
-        Columns of text, because they were asked for.
+        Columns of text that were asked for by name.
     left_out : tuple of str
         Columns that hold no numbers, and further columns of keys; empty where columns were asked for by name.
     missing : mapping of str to int
-        Tracts without a value, of each measure that lacks some.
+        Number of tracts without a value, by measure.
     infinite : mapping of str to int
-        Infinite values made missing.
+        Number of infinite values made missing, by measure.
     duplicates : tuple of str
         Keys of rows dropped because another was equal.
     """
@@ -75,7 +75,7 @@ class MeasureReport:
     duplicates: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """Return what an analyst should know."""
+        """Return lines for the user."""
         lines = [
             f"{self.keys.rows:,} rows read from {Path(self.file).name}: {self.tracts:,} tracts, "
             f"{len(self.measures)} columns of numbers",
@@ -126,7 +126,7 @@ def read(options: Options) -> Tables:
 def read_measures(
     file: str | Path, *, columns: Sequence[str] | None = None, infinite: str = "refuse", key: str | None = None
 ) -> tuple[pd.DataFrame, MeasureReport]:
-    """Read a table with a row a tract.
+    """Return a table with one row per tract.
 
     Parameters
     ----------
@@ -137,14 +137,14 @@ def read_measures(
     infinite : {"refuse", "missing"}
         What to do with infinite values.
     key : str, optional
-        The column of keys, where it is none of `KEY_COLUMNS`.
+        Column of keys; by default the first of `KEY_COLUMNS`.
 
     Returns
     -------
     measures : DataFrame of float64
         Sorted by its index ``geoid``; NaN where a value is missing: an empty cell, ``NA``, ``NaN``, ``null``,
         ``None``, ``N/A`` or ``.``, of either case. Integers become floats, exactly: any beyond 2**53 is refused.
-        A column without any number is text, and only there if it was asked for.
+        A column without numbers is text, and is read only if it was asked for.
     report : MeasureReport
 
     Raises
@@ -217,7 +217,7 @@ def _table(path: Path, label: str) -> pa.Table:
         raise InputError(f"{label}: not a table ({_one_line(error)})") from error
     _refuse_same_names(table.column_names, label)
     if not table.num_rows:
-        raise InputError(f"{label}: no rows below the header; expected a row a tract")
+        raise InputError(f"{label}: no rows below the header; expected one row per tract")
     return table
 
 
@@ -357,7 +357,7 @@ def _texts(values: pa.ChunkedArray, where: str) -> Any:
 
 
 def _one_row_a_tract(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the frame sorted with a row a tract, and the keys of equal rows dropped."""
+    """Return the frame sorted, with one row per tract, and the keys of the equal rows that were dropped."""
     several = frame.index.duplicated(keep=False)
     if not several.any():
         return frame.sort_index(), ()

@@ -60,7 +60,7 @@ class Column:
     name, title, domain, unit : str
         What it is here: the name ends in the unit or kind.
     is_feature : bool
-        Whether it is one of the 36 attributes of the published study; others are told, and may be asked for.
+        Whether it is one of the 36 attributes of the published study; others can be chosen by name.
     """
 
     sheet: str
@@ -103,7 +103,7 @@ def zone_columns(sheet: str | None = None) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class Workbook:
-    """What the workbook holds.
+    """Contents of the workbook.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Workbook:
         Index ``zone`` (five digits, as text), sorted; ``name``, ``state`` (letters) and the columns of
         `zone_columns`, float64, NaN where a cell is empty.
     lines : tuple of str
-        What an analyst should know.
+        Lines for the user.
     """
 
     characteristics: pd.DataFrame
@@ -125,8 +125,8 @@ def read_workbook(file: str | Path) -> Workbook:
     Parameters
     ----------
     file : str or Path
-        ``online_data_tables-8.xls`` as published, or the same sheets as ``.xlsx``. The form is told by its
-        first bytes, the header's row by what stands in it.
+        ``online_data_tables-8.xls`` as published, or the same sheets as ``.xlsx``. The form is
+        recognized by its first bytes, the header by its text.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def _zone_table(rows: list[Row], columns: Sequence[Column], where: str) -> pd.Da
     filled = [number for number in range(header + 1, len(rows)) if any(_text(cell) for cell in rows[number])]
     kept = filled[1:] if filled and _is_numbering(rows[filled[0]]) else filled
     if not kept:
-        raise InputError(f"{where}: no zone below the header in row {header + 1}; expected a row a zone")
+        raise InputError(f"{where}: no zone below the header in row {header + 1}; expected one row per zone")
     zones = [_zone(rows[number][place["CZ"]], f"{where}, row {number + 1}") for number in kept]
     _refuse_twice(zones, kept, where)
     frame: dict[str, Any] = {
@@ -255,7 +255,7 @@ def _text(cell: Any) -> str:
 
 
 def _is_numbering(row: Row) -> bool:
-    """Tell the row below the header that numbers the columns: (1), (2), …, which a spreadsheet may have made -1, -2."""
+    """Return whether a row numbers the columns: (1), (2), …, which a spreadsheet may have turned into -1, -2."""
     cells = [cell for cell in row[: len(_KEYS)] if _text(cell)]
     return bool(cells) and all(_COLUMN_NUMBER.fullmatch(_text(cell)) for cell in cells)
 
@@ -476,7 +476,7 @@ def read_white_shares(file: str | Path, white: str = "nh.white") -> pd.Series:
     Returns
     -------
     Series of float64
-        By ``geoid``; NaN where nobody lived.
+        By ``geoid``; NaN in tracts without people.
 
     Raises
     ------
@@ -497,12 +497,12 @@ def read_white_shares(file: str | Path, white: str = "nh.white") -> pd.Series:
 
 
 def minority_tracts(white_share: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which tracts have a white share below the mean over tracts.
+    """Return which tracts have a white share below the mean over tracts.
 
     Parameters
     ----------
     white_share : shape (n_tracts,)
-        NaN where nobody lives: such a tract has no share, does not count in the mean and is no minority tract.
+        NaN where nobody lives: such a tract does not count in the mean and is no minority tract.
 
     Returns
     -------

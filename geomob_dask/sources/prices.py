@@ -1,4 +1,4 @@
-"""Indices of consumer prices by year: the one that is shipped, or a table of the user's.
+"""Price indices by year: the one that is shipped, or a user's table.
 
 Shipped is ``cpi_u``: U.S. Bureau of Labor Statistics, Consumer Price Index for All Urban Consumers (CPI-U), U.S. city
 average, all items, not seasonally adjusted, annual averages, 1982-84 = 100 (series CUUR0000SA0).
@@ -25,7 +25,7 @@ class Prices:
     Attributes
     ----------
     name : str
-        The shipped table's, or the file's.
+        ``cpi_u``, or the file.
     index : dict of int to float
         By year.
     checksum : str
@@ -83,7 +83,7 @@ def _parsed(text: str, name: str) -> Prices:
     rows = list(csv.DictReader(text.splitlines()))
     absent = [column for column in ("year", "index") if not rows or column not in rows[0]]
     if absent:
-        raise InputError(f"prices {name}: no column {', '.join(absent)}; expected year, index, and a row a year")
+        raise InputError(f"prices {name}: no column {', '.join(absent)}; expected year and index, one row per year")
     index: dict[int, float] = {}
     for number, row in enumerate(rows, start=1):
         try:

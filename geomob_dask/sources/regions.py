@@ -1,7 +1,7 @@
-"""Tables that say in which region a tract or county lies, from the forms in which they are published.
+"""Tables of the region in which each tract or county lies, in the forms in which they are published.
 
-Whatever the form (a crosswalk of Geocorr, a csv with a row a tract or county, JSON of keys and regions), a table comes
-out the same: one row for each part of a county or tract that lies in a region, its keys of one kind.
+Whatever the form (a crosswalk of Geocorr, a csv with a row per tract or county, JSON of keys and regions), the
+result is the same: one row for each part of a county or tract that lies in a region, with keys of one kind.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class RegionTable:
         ``region_name``, ``afact`` and ``afact2`` (1 and NaN where the table has none: its keys nest in regions).
     key : {"county", "tract"}
     lines : tuple of str
-        What was found, for the terminal.
+        What was read, for the user.
     """
 
     rows: pd.DataFrame
@@ -96,7 +96,7 @@ class RegionTable:
 
 @dataclass(frozen=True)
 class RegionColumns:
-    """Names of a csv's columns, where they are not plain.
+    """Names of a csv's columns, where they are not the usual ones.
 
     Parameters
     ----------
@@ -117,11 +117,11 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
     ----------
     path : str or Path
         ``.json`` (a key to a region, or to its ``code`` and ``name``), or ``.csv``, ``.csv.gz``: a crosswalk of Geocorr
-        (told by its ``afact``), or a row a key.
+        (with a column ``afact``), or one row per key.
     name : str
-        Of the regions, such as ``cbsa``; a csv's column of this name holds them, or one named ``region``.
+        Name of the regions, such as ``cbsa``; in a csv the column of this name, or ``region``, holds them.
     columns : RegionColumns, optional
-        Of a csv, where they are named otherwise.
+        Columns of a csv, where they have other names.
 
     Raises
     ------
@@ -254,5 +254,5 @@ def _keys(values: pd.Series, path: str, column: str) -> pd.Series:
     if texts.str.fullmatch("[0-9]{5}|[0-9]{11}").all():
         return texts
     keys, _ = tract_geoids(texts, file=path, column=column)
-    # What has no known state is told, and left out, later.
+    # Keys of unknown states are reported and left out later.
     return keys.where(keys.notna(), texts.str[-11:])

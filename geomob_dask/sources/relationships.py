@@ -1,8 +1,8 @@
-"""Tables that relate the tracts of one vintage to those of another: from the Census Bureau, or from any csv.
+"""Tables of relationships between the tracts of two vintages: from the Census Bureau, or from any csv.
 
-Four forms are known by their columns: the Bureau's relationship files of 2020 (``tab20_tract20_tract10_natl.txt``: land
-of the parts); a table of ``from_…`` and ``to_…`` tracts with amounts; Connecticut's tracts by both codes; and
-``source, target, weight``. Others are read by the names of their columns.
+Four forms are recognized by their columns: the Bureau's relationship files of 2020
+(``tab20_tract20_tract10_natl.txt``: land of the parts); a table of ``from_…`` and ``to_…`` tracts with amounts;
+Connecticut's tracts by both codes; and ``source, target, weight``. Others are read by the names of their columns.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from geomob_dask.sources.vintages import recoding, registry, vintage
 
 # Amounts of these are shares of the source already.
 _SHARE_COLUMNS = ("weight", "afact", "share")
-# A county and no tract: 26061NA stands in published tables.
+# A county without a tract: published tables have 26061NA.
 _NO_TRACT = r"[0-9]{2,5}na"
-# Codes of tracts that are all water, 9900.00 to 9998.99: nobody lives there.
+# Codes of tracts that are all water, 9900.00 to 9998.99.
 _WATER = r"[0-9]{5}99[0-9]{4}"
 
 
 @dataclass(frozen=True)
 class RelationColumns:
-    """Columns of a table of another form than those known.
+    """Columns of a table of another form.
 
     Attributes
     ----------
     source, target : str, optional
-        Of tracts.
+        Columns of tracts.
     weight : str, optional
-        Of the share of the source in the target, or of an amount; 1 everywhere, if there is none.
+        Column of the share of the source in the target, or of an amount; without one, every share is 1.
     amounts : bool
-        Whether `weight` is an amount (people, housing units, area) of which each source's shares are to be made.
+        Whether `weight` is an amount (people, housing units, area) from which shares of each source are computed.
     """
 
     source: str | None = None
@@ -80,7 +80,7 @@ def read_relation(file: str | Path, source: str, target: str, *, columns: Relati
     source, target : str
         Vintages. Codes of either are brought to those of the vintage with the same tracts.
     columns : RelationColumns, optional
-        Of another form; `weight` alone chooses among the amounts of a known form.
+        Columns of another form; `weight` alone chooses among the amounts of a known form.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def read_relation(file: str | Path, source: str, target: str, *, columns: Relati
 
 
 def is_water(geoids: pd.Index) -> np.ndarray:
-    """Tell which tracts are all water by their code, or were (36085008900)."""
+    """Return which tracts are all water by their code, or were (36085008900)."""
     return np.asarray(geoids.str.fullmatch(_WATER) | geoids.isin(_joined_water()), dtype=bool)
 
 
@@ -210,7 +210,7 @@ def _numbers(column: pd.Series, file: str) -> pd.Series:
 
 
 def _keyed(table: pd.DataFrame, source: str, target: str, number: pd.Series | float, file: str) -> pd.DataFrame:
-    """Return the links with keys of 11 digits; a row without a source is nobody's, one without a target in none."""
+    """Return the links with keys of 11 digits; rows without a source are left out, a target may be empty."""
     given = {side: table[side].astype(object).where(table[side].notna(), "").astype("str") for side in (source, target)}
     texts = {side: given[side].str.strip().str.lower() for side in given}
     empty = {side: found.isin(MISSING_WORDS) | found.str.fullmatch(_NO_TRACT) for side, found in texts.items()}

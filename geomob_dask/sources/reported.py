@@ -1,4 +1,4 @@
-"""Totals reported for regions themselves, to compare interpolated ones with."""
+"""Published totals of regions, to compare interpolated totals with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def read_reported(path: str | Path, by: str, year: int | None = None) -> pd.Seri
         state's beside a column ``state``) and one of people (``population``, ``people``, ``people_count`` or
         ``reported``).
     by : str
-        What the regions are.
+        Kind of region, such as ``county``.
     year : int, optional
-        Which rows count, where there is a column ``year``.
+        Year of the rows to read, where there is a column ``year``.
 
     Raises
     ------
@@ -49,5 +49,5 @@ def read_reported(path: str | Path, by: str, year: int | None = None) -> pd.Seri
         codes = rows["state"].str.zfill(2) + codes.str.zfill(width)
     twice = codes.duplicated()
     if twice.any():
-        raise InputError(f"{path}: region {codes[twice].iloc[0]} is there twice, expected one row a region")
+        raise InputError(f"{path}: region {codes[twice].iloc[0]} occurs twice, expected one row per region")
     return pd.Series(shares(rows, people, path).to_numpy(float), index=pd.Index(codes, name="region"), name="people")

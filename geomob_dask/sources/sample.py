@@ -1,8 +1,8 @@
-"""The sample country: made up by this package, so that everything runs without anybody's data.
+"""The sample country: made-up tracts and measures, so that everything runs without data.
 
 It has about 900 tracts in six states, towns and countryside, an island with people and one without, a lake, empty
 tracts and missing values. Its state codes, 91 to 96, belong to no real state, and its polygons lie in the open Gulf
-of Mexico. The same files, byte for byte, on every call.
+of Mexico. Every call writes the same bytes.
 """
 
 import gzip
@@ -42,7 +42,8 @@ TOWNS = np.array(
         [285.0, 300.0, 0.45, 10.0],
     ]
 )
-# A capital decides where a state lies, its weight (km²) how large it is. The second town straddles a state line.
+# Position of each state's capital, and a weight (km²) that sets the state's size. The second town straddles a state
+# line.
 CAPITALS = np.array(
     [
         [170.0, 120.0, 9000.0],

@@ -26,7 +26,7 @@ _COMMON_SHARE = 0.01
 
 @dataclass(frozen=True)
 class TractReport:
-    """What was read and what was done to it; reports of parts add up.
+    """Report on polygons that were read and repaired; reports of parts add up.
 
     All tuples but `files` and `crs_given` hold keys of tracts. ``rows == tracts + len(keys.unknown) + len(empty) +
     len(duplicates) + len(merged)`` in a report of all files and all their parts.
@@ -51,7 +51,7 @@ class TractReport:
     merged : tuple of str
         Rows united with another row of their tract.
     turned : tuple of str
-        Rows whose rings ran in the other direction.
+        Rows whose rings were turned.
     flattened : tuple of str
         Rows whose vertices had a height or measure.
     """
@@ -72,7 +72,7 @@ class TractReport:
         return TractReport(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
 
     def lines(self) -> list[str]:
-        """Return what an analyst should know."""
+        """Return lines for the user."""
         names = [PurePosixPath(file).name for file in self.files]
         lines = [f"{self.rows:,} rows read from {listed(names)}", *self.keys.lines()]
         for tracts, what in (
@@ -91,7 +91,7 @@ class TractReport:
 
 
 def repair_tracts(raw: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, TractReport]:
-    """Make one valid polygon or multipolygon of each tract.
+    """Return one valid polygon or multipolygon per tract.
 
     Heights are dropped; an invalid polygon is made valid by the rule of even and odd (`shapely.make_valid`), by which
     a shell inside a shell is a hole: so it is where another tract lies there; rings are turned to run counter-clockwise
@@ -163,7 +163,7 @@ def _parts(shape: Any) -> list[Any]:
 
 
 def _one_row_a_tract(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, tuple[str, ...], tuple[str, ...]]:
-    """Return a row a tract, and the keys of rows dropped and of rows united with another."""
+    """Return one row per tract, and the keys of rows that were dropped and of rows that were united."""
     several = frame.index.duplicated(keep=False)
     if not several.any():
         return frame, (), ()

@@ -90,7 +90,7 @@ def read_tracts(
 def load_tracts(
     files: Sequence[str | Path], *, crs: str | None = None, layer: str | None = None, empty: str = "refuse"
 ) -> tuple[gpd.GeoDataFrame, TractReport]:
-    """Read polygons of tracts as they are.
+    """Return polygons of tracts as files have them.
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ def load_tracts(
     Returns
     -------
     raw : GeoDataFrame
-        A row a row of the files, indexed by ``geoid``, with ``geometry``, ``aland``, ``awater`` and ``file``; rows of
-        one tract can be apart. Any part of it that holds whole tracts can go to `repair_tracts` by itself.
+        One row per row of the files, indexed by ``geoid``, with ``geometry``, ``aland``, ``awater`` and ``file``; rows
+        of one tract can be apart. Any part of it that holds whole tracts can be repaired by itself.
     report : TractReport
         Of what was read; `tracts` is still 0.
 

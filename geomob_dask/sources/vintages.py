@@ -1,12 +1,12 @@
-"""Tract vintages: which a dataset's year is on, and how codes of counties and tracts changed.
+"""Tract vintages: the vintage of a dataset in a year, and changes in the codes of counties and tracts.
 
 A vintage is a set of tracts with one set of codes: ``2000``, ``census2010`` and ``2010`` (the same polygons, codes as
 of the census and as of the last releases), ``2020`` and ``2022`` (the same polygons, Connecticut by its counties and by
-its planning regions). Vintages of the same tracts become each other by new codes (`recoding`); others need a table of
-relationships. All of it is data: ``definitions/vintages``.
+its planning regions). Vintages of the same tracts differ in codes only (`recoding`); between others a table of
+relationships is needed. All of it is data: ``definitions/vintages``.
 
-Keys of one code system joined to keys of another would lose whole counties, all of Connecticut among them, without a
-word: `check_same_codes` says so.
+A join of keys of two code systems would silently lose whole counties, all of Connecticut among them:
+`check_same_codes` raises instead.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Vintage(_Frozen):
     Attributes
     ----------
     tracts : str
-        Vintages with the same have the same polygons.
+        Vintages with the same value have the same polygons.
     note : str
     """
 
@@ -66,10 +66,10 @@ class CountyChange(_Frozen):
         recode (same land, another code), merge (into a county that was there before), split (into several), part
         (made from parts of several), reshaped (several into several).
     year : int
-        When it came into force.
+        First year of the new codes.
     note : str
     went_on : bool
-        Whether the older codes are codes of counties still: they tell nothing of when a table is from.
+        Whether the older codes are still codes of counties: they do not show the age of a table.
     """
 
     was: tuple[str, ...]
@@ -81,7 +81,7 @@ class CountyChange(_Frozen):
 
 
 class Registry(_Frozen):
-    """What is known of vintages."""
+    """The vintages that the package knows."""
 
     version: int
     vintages: dict[str, Vintage]
@@ -100,19 +100,19 @@ def _text(name: str) -> str:
 
 
 def vintage_of(dataset: str, year: int) -> str:
-    """Return the vintage that a dataset is on in a year.
+    """Return the vintage of a dataset's tracts in a year.
 
     Parameters
     ----------
     dataset : str
         ``acs5`` or ``decennial``, or a name that begins so (``acs5_b19001``).
     year : int
-        Of an ACS release, the last of its five years.
+        For an ACS release, the last of its five years.
 
     Raises
     ------
     InputError
-        If nothing is known of that dataset or year.
+        If the dataset or year is not known.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def vintage_of(dataset: str, year: int) -> str:
 
 
 def vintage(name: str) -> Vintage:
-    """Return what is known of a vintage.
+    """Return a vintage by its name.
 
     Raises
     ------
@@ -167,8 +167,8 @@ def changed_states() -> tuple[str, ...]:
 def recoding(target: str) -> pd.DataFrame:
     """Return the codes that tracts of a vintage have in another vintage of the same polygons; all others keep theirs.
 
-    Between releases on the tracts of 2010, codes changed one state after the other: a table may hold some of the older
-    and some of the newer. So this goes by the key, not by what a table says of itself.
+    Between releases on the tracts of 2010, codes changed one state after the other: a table may hold older and newer
+    codes. So each key is recoded by itself, whatever the table's vintage.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def recoding(target: str) -> pd.DataFrame:
     if len(table) and target == _twins(tracts)[0]:
         table = table.rename(columns={"source": "target", "target": "source"})
         if tracts == "2010":
-            # What was joined to another tract is not taken out of it again: nobody lives there.
+            # Water that was joined to another tract stays with it: nobody lives there.
             table = table[table["kind"] != "water"]
     size = table.groupby("source")["target"].transform("size")
     table = table.assign(weight=1.0 / size.to_numpy(np.float64))
@@ -235,16 +235,16 @@ def _csv(name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Difference:
-    """Keys of one table that the other has under another code.
+    """Keys that a table has under other codes than another table.
 
     Attributes
     ----------
     state : str
         Its code.
     left, right : tuple of str
-        Keys of each table that have no partner under their own code: the same places, in different codes.
+        Keys without a partner of the same code: the same places, in different codes.
     left_vintage, right_vintage : str
-        Whose codes they are.
+        Vintages of their codes.
     """
 
     state: str
@@ -254,7 +254,7 @@ class Difference:
     right_vintage: str
 
     def line(self, left: str, right: str) -> str:
-        """Return it in words; `left` and `right` name the tables."""
+        """Return the difference as text; `left` and `right` are the names of the tables."""
         return (
             f"{state_name(self.state)}: {len(self.left):,} of {left} ({listed(self.left, 2)}) have codes of vintage "
             f"{self.left_vintage}, {len(self.right):,} of {right} ({listed(self.right, 2)}) of vintage "

@@ -1,4 +1,4 @@
-"""Years as a user names them."""
+"""Years in options: single years and spans."""
 
 from __future__ import annotations
 

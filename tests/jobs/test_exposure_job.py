@@ -324,13 +324,13 @@ ACS = ("ingest", "acs", "--year", "2020", "--table", "B01003", "--states", "39,5
 def test_a_table_of_the_api_goes_on_where_it_stopped(census, url, job):
     plan = job(*ACS, "--dry-run")
     assert plan.code == 0
-    assert "to be asked for: 39, 53" in plan.out
+    assert "states to ask for: 39, 53" in plan.out
     census.failures = {"53": [broken_json] * 9}
     done = job(*ACS)
     assert done.code == 1
     assert "B01003 2020, state 53: found text that is not JSON or breaks off" in done.err
     assert Store(url).find("measures/acs5_b01003/2020") is None
-    assert "to be asked for: 53" in job(*ACS, "--dry-run").out
+    assert "states to ask for: 53" in job(*ACS, "--dry-run").out
     census.failures, census.asked = {}, []
     done = job(*ACS)
     assert done.code == 0, done.err
