@@ -8,15 +8,14 @@ from typing import Annotated
 import dask.dataframe as dd
 import distributed
 import geopandas as gpd
-import pandas as pd
 from pydantic import Field
 from rich.console import Console
 
-from geomob_dask.errors import GeomobError, InputError, RunError
+from geomob_dask.errors import InputError
 from geomob_dask.frames.overlay import area_weights
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
-from geomob_dask.runs.backfill.retries import reason_of
+from geomob_dask.runs.computed import computed
 from geomob_dask.runs.landing import Ingested, put_all
 from geomob_dask.sources.areas import ALL, areas_by_state, read_areas
 from geomob_dask.sources.keys import listed
@@ -77,7 +76,7 @@ def ingest_areas(
         # Workers read the layers from the store, where they are written; else they are sent along.
         regions = _sent(layers, states) if dry_run else _read(store, Snapshot(polygons, written), states)
         outlines = store.aligned(tracts, states, ["geometry"])
-        table = _computed(area_weights(outlines, regions, least=options.least), client)[list(COLUMNS)]
+        table = computed(area_weights(outlines, regions, least=options.least), client, console)[list(COLUMNS)]
         linked = table[table["region"] != ""]
         if linked.empty:
             raise InputError(
@@ -109,15 +108,3 @@ def _sent(layers: Mapping[str, gpd.GeoDataFrame], states: Sequence[str]) -> dd.D
 
 def _same(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return layer
-
-
-def _computed(frame: dd.DataFrame, client: distributed.Client | None) -> pd.DataFrame:
-    if client is None:
-        return frame.compute(scheduler="synchronous")
-    try:
-        with distributed.span("places"):
-            return client.compute(frame, sync=True)
-    except GeomobError:
-        raise
-    except Exception as error:
-        raise RunError(f"overlay of tracts and places: {reason_of(error)}") from error

@@ -214,7 +214,7 @@ def test_files_of_areas_are_checked(tmp_path):
     no_crs = place_layer(a=(0, 0, 1, 1)).set_crs(None, allow_override=True)
     point = place_layer(a=(0, 0, 1, 1)).set_geometry([shapely.Point(0, 0)], crs="EPSG:5070")
     for layer, message in (
-        (twice, "region a is there twice"),
+        (twice, "region a"),
         (no_crs, "no coordinate system"),
         (point, "region a: found no polygon"),
         (place_layer(a=(0, 0, 1, 1)).rename(columns={"GEOID": "other"}), "expected GEOID or"),

@@ -267,7 +267,7 @@ def test_other_tracts_without_a_table_and_columns_of_no_kind_are_refused(country
     assert "measures/mine/2018 is of vintage 2010, with other tracts than 2020" in done.err
     done = job(*_command(country, kinds=None))
     assert done.code == 2
-    assert "columns poverty, income_usd, gini: of what kind is not known" in done.err
+    assert "columns poverty, income_usd, gini: unknown kind" in done.err
 
 
 def test_a_tract_under_both_of_its_codes_is_refused(tmp_path):

@@ -154,7 +154,7 @@ def test_kinds_by_table_by_name_and_by_file(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "given", "expected"),
     [
-        (["walkability"], {}, "columns walkability: of what kind is not known"),
+        (["walkability"], {}, "columns walkability: unknown kind"),
         (["B99999_001E"], {}, "B99999_001E"),
         (["a_count"], {"b": Kind(kind="count")}, "no column b"),
         (["r", "B19013_001E"], {"r": Kind(kind="share", of=("B19013_001E", "B19013_001E"))}, "found a median"),
