@@ -12,7 +12,7 @@ from geomob_dask.outputs.result import Flag, Outputs
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.engine import run
-from geomob_dask.runs.planning import Plan, Reprocess, Request, make_plan
+from geomob_dask.runs.planning import Plan, Reprocess, make_plan
 from geomob_dask.settings import Settings, load_settings
 from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
@@ -59,7 +59,7 @@ def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> No
     settings = load_settings(common["config"], store=common["store"], cluster=common["cluster"])
     outputs.check(flags)
     store = Store(settings.store)
-    requests = [Request(product.name, options) for options in _each(product, {**given, **outputs.options(flags)})]
+    requests = outputs.requests(product, _each(product, {**given, **outputs.options(flags)}), flags)
     reprocess: Reprocess = "all" if common["force"] else "stale"
     plan = make_plan(store, requests, reprocess=reprocess)
     more = outputs.more(store, _prepared(plan), flags)

@@ -40,7 +40,7 @@ def model_card(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Dat
     model : str
         Its name in the catalog.
     about : mapping
-        Description of the run; see `runs.mobility.Result`.
+        Description of the run; see `products.mobility_result.Result`.
     tables : mapping of str to DataFrame
         The run's tables.
     """

@@ -1,28 +1,156 @@
-"""What a user sees of mobility models: the summary, the exported table, model files and cards."""
+"""What a user sees of mobility models: the summary, the exported table, report, map, model files, and predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import distributed
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import tables
-from geomob_dask.outputs.tables import written_whole
-from geomob_dask.runs.mobility import Request, Result
-from geomob_dask.runs.mobility_apply import Applied, applied_table
+from geomob_dask.outputs.mobility_report import write_map, write_report
+from geomob_dask.outputs.result import Flag, Flags, Outputs, result
+from geomob_dask.outputs.tables import check_folder, written_whole
+from geomob_dask.products.mobility import Mobility, Options, dataset_year
+from geomob_dask.products.mobility_applied import Options as AppliedOptions
+from geomob_dask.products.mobility_result import Result, read_result
+from geomob_dask.products.product import Prepared, Product
+from geomob_dask.runs.engine import run
+from geomob_dask.runs.planning import Request, make_plan
 from geomob_dask.store import Store
 
 KEY = {"zones": "zone", "tracts": "geoid"}
 MODEL_SUFFIX = ".model"
+_APPLIED = "mobility_applied"
 
 
-def summary_lines(store: Store, request: Request, result: Result) -> list[str]:
-    """Return what an analyst wants to know of a result in the store."""
-    about, scores = result.about, result.tables["scores"]
+class MobilityOutputs(Outputs):
+    """Summary, export, report, map and model files of a study; predictions of its models, or of a model file."""
+
+    flags: Mapping[str, Flag] = {
+        "apply": Flag("Also apply the fitted models to tracts of a dataset, NAME:YEAR."),
+        "with_model": Flag("With --apply: a model file; nothing is trained."),
+        "save": Flag("Also write model files and cards to a folder."),
+        "report": Flag("Also write a report (.html), for offline use.", page=True),
+        "map": Flag("Also write a large map of the first model (.html), for offline use.", page=True),
+        **Outputs.flags,
+    }
+
+    def check(self, given: Flags) -> None:
+        """Raise InputError if a file cannot be written, or a model file is named without a dataset."""
+        super().check(given)
+        if given.get("save"):
+            check_folder("--save", f"{given['save']}/file")
+        if given.get("with_model") and not given.get("apply"):
+            raise InputError("--with-model: found no --apply; expected a dataset, such as --apply opportunity:2018")
+
+    def requests(self, product: Product, options: Sequence[Any], given: Flags) -> list[Request]:
+        """Return the study, or the application of a model file."""
+        if given.get("with_model"):
+            return [Request(_APPLIED, applied_options(given["with_model"], given["apply"]))]
+        return super().requests(product, options, given)
+
+    def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
+        """Refuse what would fail late: a dataset that lacks a feature, and, of zones, folds that cannot be made."""
+        for item in prepared:
+            if item.product == Mobility.name:
+                if given.get("apply"):
+                    check_target(store, item, given["apply"])
+                if item.options.study == "zones" and not _is_done(store, item):
+                    Mobility().design(store, item)
+        return []
+
+    def needs_cluster(self, given: Flags) -> bool:
+        """Return whether models are applied."""
+        return bool(given.get("apply"))
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return scores and the most informative features of a study, or the predicted classes."""
+        if prepared.product == _APPLIED:
+            return applied_lines(store, prepared)
+        return summary_lines(store, prepared, read_result(store, prepared.collection))
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Apply models, and write export, report, map and model files."""
+        (item,) = prepared
+        if item.product == _APPLIED:
+            if given.get("export"):
+                tables.export(result(store, item), given["export"])
+            return []
+        found = read_result(store, item.collection)
+        lines = [] if not given.get("apply") else apply_models(store, item, found, given["apply"], client, console)
+        if given.get("save"):
+            lines += [f"  wrote {file}" for file in save_models(store, found, given["save"])]
+        if given.get("export"):
+            export_result(store, item, found, given["export"])
+        if given.get("report"):
+            write_report(found, polygons(store, item, found), given["report"])
+        if given.get("map"):
+            write_map(found, polygons(store, item, found), given["map"])
+        return lines
+
+
+def applied_options(model: str, target: str) -> AppliedOptions:
+    """Return the options that apply a model to a dataset, NAME:YEAR."""
+    dataset, year = dataset_year(target, "--apply")
+    return AppliedOptions(model=model, dataset=dataset, year=year, states=None)
+
+
+def check_target(store: Store, prepared: Prepared, target: str) -> None:
+    """Refuse a dataset that the models of a study could not be applied to; no rows are read.
+
+    Raises
+    ------
+    InputError
+        If it is not in the store, or lacks a feature.
+    """
+    dataset, year = dataset_year(target, "--apply")
+    source = store.snapshot(f"measures/{dataset}/{year}")
+    names = prepared.options.universe.feature_names(store, prepared.whole)
+    columns = store.columns(source)
+    absent = [name for name in names if name not in columns]
+    if absent:
+        raise InputError(
+            f"--apply {target}: {source.collection}: no column {absent[0]!r}, which the models are fitted on "
+            f"({len(absent)} of {len(names)} features are absent); expected all of them"
+        )
+
+
+def _is_done(store: Store, prepared: Prepared) -> bool:
+    snapshot = store.find(prepared.collection)
+    return snapshot is not None and {part.run for part in snapshot.parts.values()} == {prepared.provenance.identity}
+
+
+def apply_models(
+    store: Store, prepared: Prepared, found: Result, target: str, client: distributed.Client | None, console: Console
+) -> list[str]:
+    """Apply every model of a study to a dataset; return what to say of it."""
+    lines = []
+    for name in found.models:
+        options = applied_options(f"{prepared.collection}/{name}", target)
+        plan = make_plan(store, [Request(_APPLIED, options)])
+        run(store, plan, client, console)
+        lines += [line for group in plan.groups if group.prepared for line in applied_lines(store, group.prepared)]
+    return lines
+
+
+def summary_lines(store: Store, prepared: Prepared, found: Result) -> list[str]:
+    """Return what an analyst wants to know of a study in the store."""
+    about, scores = found.about, found.tables["scores"]
     counts = ", ".join(f"{name} {count:,}" for name, count in about["class_counts"].items())
     edges = ", ".join(f"{edge:.5g}" for edge in about["edges"])
     lines = [f"{about['outcome']}, {about['units']:,} {about['study']}: {counts} (cut at {edges})"]
@@ -34,16 +162,16 @@ def summary_lines(store: Store, request: Request, result: Result) -> list[str]:
         lines.append(f"  {title}:")
         for model, name in titles.items():
             rows = test[(test["model"] == model) & (test["folds"] == folds)].set_index("score")
-            told = [
+            texts = [
                 f"{score} {_with_interval(rows.loc[score])}" for score in ("accuracy", "auc") if score in rows.index
             ]
-            lines.append(f"    {name:<{width}}  {'  '.join(told)}")
-    top = result.tables["ranking"].head(3)
+            lines.append(f"    {name:<{width}}  {'  '.join(texts)}")
+    top = found.tables["ranking"].head(3)
     lines.append(
         "  mutual information's first: "
         + ", ".join(f"{name} {value:.3f}" for name, value in top["mutual_information"].items())
     )
-    return [*lines, f"  in {store.url}/{request.collection}"]
+    return [*lines, f"  in {store.url}/{prepared.collection}"]
 
 
 def _with_interval(row: pd.Series) -> str:
@@ -56,8 +184,8 @@ def _with_interval(row: pd.Series) -> str:
     )
 
 
-def exported(result: Result) -> pd.DataFrame:
-    """Return one row a unit: its outcome and class, and what each model says of it while it is held out.
+def exported(found: Result) -> pd.DataFrame:
+    """Return one row per unit: its outcome and class, and the predictions of each model while it was held out.
 
     Returns
     -------
@@ -65,7 +193,7 @@ def exported(result: Result) -> pd.DataFrame:
         Index ``zone`` or ``geoid``; ``name``, ``state``, the outcome, ``actual_class``, and for each model and kind of
         folds ``<model>_<folds>_class`` and ``<model>_<folds>_<class>_probability``.
     """
-    about, units = result.about, result.tables["units"]
+    about, units = found.about, found.tables["units"]
     names = np.array(about["classes"], dtype=object)
     columns = {
         "name": units["label"],
@@ -73,7 +201,7 @@ def exported(result: Result) -> pd.DataFrame:
         about["outcome_name"]: units["outcome"],
         "actual_class": pd.Series(names[units["actual"]], units.index, dtype="str"),
     }
-    for (model, folds), rows in result.tables["predictions"].groupby(["model", "folds"], sort=False):
+    for (model, folds), rows in found.tables["predictions"].groupby(["model", "folds"], sort=False):
         what = f"{model}_{str(folds).replace(':', '_')}"
         columns[f"{what}_class"] = pd.Series(names[rows["predicted"]], rows.index, dtype="str")
         for number, name in enumerate(names):
@@ -81,29 +209,25 @@ def exported(result: Result) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis(KEY[about["study"]])
 
 
-def polygons(store: Store, request: Request, result: Result) -> gpd.GeoDataFrame | None:
-    """Return polygons by unit, None where the store has none."""
-    return request.universe.polygons(store, list(result.tables["units"].index))
+def polygons(store: Store, prepared: Prepared, found: Result) -> gpd.GeoDataFrame | None:
+    """Return polygons by unit, None if the store has none."""
+    options: Options = prepared.options
+    return options.universe.polygons(store, list(found.tables["units"].index))
 
 
-def export_result(store: Store, request: Request, result: Result, file: str) -> None:
+def export_result(store: Store, prepared: Prepared, found: Result, file: str) -> None:
     """Write the predictions as one table; with polygons where the file can hold them."""
 
     def geometry() -> gpd.GeoSeries:
-        found = polygons(store, request, result)
-        if found is None:
-            raise InputError(f"--export {file}: the store has no polygons of these {result.about['study']}")
-        return found.geometry
+        shapes = polygons(store, prepared, found)
+        if shapes is None:
+            raise InputError(f"--export {file}: the store has no polygons of these {found.about['study']}")
+        return shapes.geometry
 
-    tables.export(exported(result), file, geometry)
-
-
-def export_applied(store: Store, applied: Applied, file: str) -> None:
-    """Write what a model says of a dataset as one table, without polygons."""
-    tables.export(applied_table(store, applied), file)
+    tables.export(exported(found), file, geometry)
 
 
-def save_models(store: Store, result: Result, folder: str) -> list[str]:
+def save_models(store: Store, found: Result, folder: str) -> list[str]:
     """Write each model file and its card to a folder; return what was written.
 
     Raises
@@ -112,8 +236,8 @@ def save_models(store: Store, result: Result, folder: str) -> list[str]:
         If the folder does not exist, or a file cannot be written.
     """
     written = []
-    for name, part in result.models.items():
-        files = {f"{name}{MODEL_SUFFIX}": store.objects.get(part.key), f"{name}.md": result.cards[name].encode()}
+    for name, part in found.models.items():
+        files = {f"{name}{MODEL_SUFFIX}": store.objects.get(part.key), f"{name}.md": found.cards[name].encode()}
         for file, data in files.items():
             target = Path(folder) / file
             with written_whole("--save", target, target.suffix) as temporary:
@@ -122,13 +246,13 @@ def save_models(store: Store, result: Result, folder: str) -> list[str]:
     return written
 
 
-def applied_lines(store: Store, applied: Applied) -> list[str]:
-    """Return what a model says of a dataset that it was applied to."""
-    found = applied_table(store, applied)["predicted_class"]
+def applied_lines(store: Store, prepared: Prepared) -> list[str]:
+    """Return the number of tracts by predicted class."""
+    found = result(store, prepared)["predicted_class"]
     counts = ", ".join(f"{name} {count:,}" for name, count in found[found != ""].value_counts().items())
     without = int((found == "").sum())
     return [
-        f"{applied.title} applied to {applied.measures}: {counts}"
+        f"{prepared.details.read().title} applied to {prepared.options.measures}: {counts}"
         + (f"; {without:,} tracts have none of its attributes" if without else ""),
-        f"  in {store.url}/{applied.collection}",
+        f"  in {store.url}/{prepared.collection}",
     ]

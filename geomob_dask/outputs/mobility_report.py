@@ -31,7 +31,7 @@ from geomob_dask.outputs.mobility_plots import (
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import CATEGORIES, OPPORTUNITY
 from geomob_dask.outputs.plots import choose_plot
-from geomob_dask.runs.mobility import Result
+from geomob_dask.products.mobility_result import Result
 
 _SCORES = {
     "accuracy": "Accuracy",
@@ -76,7 +76,7 @@ def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: 
     Parameters
     ----------
     about : mapping
-        Titles of models, folds, classes and features, counts and settings; see `runs.mobility.Result`.
+        Titles of models, folds, classes and features, counts and settings; see `products.mobility_result.Result`.
     tables : mapping of str to DataFrame
         ``units``, ``predictions``, ``scores``, ``importance``, ``ranking``, ``correlations``, ``histogram``,
         ``cumulative``, ``calibration``, ``confusion``, ``clusters``, and perhaps ``leakage``.

@@ -12,7 +12,7 @@ from rich.console import Console
 from geomob_dask.errors import InputError
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.tables import check_export, check_folder
-from geomob_dask.products.product import Prepared
+from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.planning import Request
 from geomob_dask.store import Store
 
@@ -65,6 +65,10 @@ class Outputs:
     def options(self, given: Flags) -> dict[str, Any]:
         """Return options of the product that flags imply."""
         return {}
+
+    def requests(self, product: Product, options: Sequence[Any], given: Flags) -> list[Request]:
+        """Return what a command asks for: each of the options of its product."""
+        return [Request(product.name, one) for one in options]
 
     def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
         """Return further requests that flags ask for, made of these results."""

@@ -8,6 +8,8 @@ from geomob_dask.products.product import Product
 
 CATALOG = {
     "exposure": "geomob_dask.products.exposure:Exposure",
+    "mobility": "geomob_dask.products.mobility:Mobility",
+    "mobility_applied": "geomob_dask.products.mobility_applied:MobilityApplied",
     "neighbors": "geomob_dask.products.neighbors:Neighbors",
     "opportunity": "geomob_dask.products.opportunity:Opportunity",
 }

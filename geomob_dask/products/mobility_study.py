@@ -18,9 +18,11 @@ from geomob_dask.sources.opportunity_insights import (
     ATLAS,
     ATLAS_OUTCOME,
     ATLAS_YEAR,
+    CHARACTERISTICS,
     UPWARD_MOBILITY,
     ZONE_VINTAGE,
     ZONES,
+    zone_columns,
 )
 from geomob_dask.store import Snapshot, Store
 
@@ -138,6 +140,17 @@ class Universe:
             definition=self.definition,
             states=self.states,
         )
+
+    def feature_names(self, store: Store, inputs: Mapping[str, Snapshot]) -> list[str]:
+        """Return the names of the features; no rows are read."""
+        if self.features is not None:
+            return list(self.features)
+        if self.study == "zones":
+            return [column.name for column in zone_columns(CHARACTERISTICS) if column.is_feature]
+        if self.definition is not None:
+            return list(self.definition.measures)
+        tables = [store.empty(inputs[f"measures/{dataset}/{year}"]) for dataset, year in self.measures]
+        return [str(name) for table in tables for name in table.select_dtypes("number")]
 
     def lines(self, store: Store, inputs: Mapping[str, Snapshot], study: Study) -> list[str]:
         """Return how many units were studied, out of how many, as text."""

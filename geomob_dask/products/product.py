@@ -7,7 +7,8 @@ once, in `runs`, for all products.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from importlib.metadata import version
+from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.products.options import WITHIN_STATES, Options
 from geomob_dask.products.reader import Reader
 from geomob_dask.store import Commit, Provenance, Snapshot, Store
+from geomob_dask.store.provenance import versions
 
 ALL = "all"
 
@@ -71,6 +73,8 @@ class Prepared:
         Name of the part of targets that are not by state.
     lines : tuple of str
         What planning found, for the user.
+    packages : tuple of str
+        Further packages whose version can move the result.
     """
 
     product: str
@@ -88,6 +92,7 @@ class Prepared:
     keep_others: bool = False
     part: str = ALL
     lines: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
     @property
     def collection(self) -> str:
@@ -119,9 +124,11 @@ class Prepared:
             yield self._provenance((state,), {**plain, "states": [state]}).identity
 
     def size(self, state: str | None = None) -> int:
-        """Return the bytes of the inputs, those of one state by default of all."""
+        """Return the bytes of the inputs: of those by state, the parts of one state; by default of all inputs."""
         states = self.states if state is None else (state,)
-        return sum(one.parts[name].size for one in self.inputs.values() for name in states if name in one.parts)
+        whole = self.whole.values() if state is None else ()
+        parts = [one.parts[name] for one in self.inputs.values() for name in states if name in one.parts]
+        return sum(part.size for part in (*parts, *(part for one in whole for part in one.parts.values())))
 
     def of_state(self, state: str) -> "Prepared":
         """Return what the output of one state needs, and nothing of others."""
@@ -138,7 +145,8 @@ class Prepared:
     def _provenance(self, states: Sequence[str], plain: Mapping[str, Any]) -> Provenance:
         inputs = {one.collection: one.checksum(states) for one in self.inputs.values()}
         inputs |= {one.collection: one.checksum() for one in self.whole.values()}
-        return Provenance(self.product, {**inputs, **self.files}, plain)
+        used = versions() | {package: version(package) for package in self.packages}
+        return Provenance(self.product, {**inputs, **self.files}, plain, versions=used)
 
 
 def of_states(snapshot: Snapshot, states: Sequence[str]) -> Snapshot:
@@ -249,6 +257,16 @@ class RegionProduct(Product):
             raise InputError("regions: found a choice of regions in the scope state, expected the scope all")
 
 
+class Watch(Protocol):
+    """What shows the progress of a run."""
+
+    def stages(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Show tasks done and in all, by stage."""
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+
+
 class DriverProduct(Product):
     """A product that the driver of a run computes, with futures of its own, since frames do not fit it."""
 
@@ -257,17 +275,21 @@ class DriverProduct(Product):
         raise TypeError(f"{self.name} has no frames: the driver executes it")
 
     @abstractmethod
-    def execute(self, store: Store, prepared: Prepared, client: Any, console: Any) -> Sequence[Commit]:
+    def execute(self, store: Store, prepared: Prepared, client: Any, watch: Watch) -> Sequence[Commit]:
         """Compute a result and write its parts.
 
         Parameters
         ----------
         client : distributed.Client, optional
             Without one, everything is computed in this process.
-        console : rich.console.Console
+        watch : Watch
+            Shows progress.
 
         Returns
         -------
         sequence of Commit
             What is to be committed, the result last; empty where the result is visible already.
         """
+
+    def committed(self, store: Store, prepared: Prepared) -> None:
+        """Clean up after what `execute` returned is visible."""

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import distributed
 from rich.console import Console
@@ -268,8 +267,7 @@ class _Driver:
         self.active[unit] = attempt
         product = product_named(prepared.product)
         if isinstance(product, DriverProduct):
-            console = self.progress.console
-            self.carrier.here(unit, _executed, product, self.store, prepared, self.client, console)
+            self.carrier.here(unit, self._executed, product, prepared)
             return
         if self.client is not None and not group.by_state and self.spreads:
             found = None if again else find(self.store, prepared, identity)
@@ -283,6 +281,16 @@ class _Driver:
         part = f"{state}-{unit.group}" if attempt == 1 else f"{state}-{unit.group}-{attempt}"
         key = (f"{group.product}-{group.year}-{self.token}", part)
         self.carrier.submit(unit, key, make, self.store, prepared, identity, again)
+
+    def _executed(self, product: DriverProduct, prepared: Prepared) -> Made:
+        start = time.perf_counter()
+        # The driver itself computes: the second interrupt must not wait for it.
+        before, self.interrupts.at_once = self.interrupts.at_once, True
+        try:
+            commits = product.execute(self.store, prepared, self.client, self.progress)
+        finally:
+            self.interrupts.at_once = before
+        return Made(commits, time.perf_counter() - start, True)
 
     def _name(self, unit: _Unit) -> str:
         return self.groups[unit.group].group.name(unit.place)
@@ -345,6 +353,9 @@ class _Driver:
         for state in made:
             self.result.committed.append(group.name(places[state]))
             self._keep_going(partial(self._forget, group, places[state]))
+        product = product_named(group.request.product)
+        if isinstance(product, DriverProduct) and group.prepared is not None:
+            self._keep_going(partial(product.committed, self.store, group.prepared))
         if running.took and self.journal is not None:
             self._keep_going(partial(self.journal.took, group.product, group.year, running.took))
         self.progress.committed(f"{group.product} {group.year}: {len(made)} outputs in {group.collection}")
@@ -434,12 +445,6 @@ class _Driver:
 def _bar_of(group: Group) -> str:
     """Return which progress bar an output counts in: a bar per year, or per product without one."""
     return str(group.year or group.product)
-
-
-def _executed(product: DriverProduct, store: Store, prepared: Prepared, client: Any, console: Console) -> Made:
-    start = time.perf_counter()
-    commits = product.execute(store, prepared, client, console)
-    return Made(commits, time.perf_counter() - start, True)
 
 
 def _same(made: Made) -> Made:

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from mobility_grid import FEATURES, QUIET, zones_store, zones_tables
+from stores import plan_of
 
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.frames.futures import Call, completed
 from geomob_dask.frames.mobility import MobilityResult, MobilityStudy, mobility, predict
 from geomob_dask.models.model_files import from_bytes, to_bytes
-from geomob_dask.products.mobility_study import Universe
-from geomob_dask.runs.mobility import Request, make_plan, result
-from geomob_dask.runs.mobility_execute import execute
+from geomob_dask.products.mobility import Options
+from geomob_dask.products.mobility_result import read_result
+from geomob_dask.runs.engine import run
 from geomob_dask.sources.opportunity_insights import UPWARD_MOBILITY, zone_columns
 
 QUICK = {"models": ["elastic_net"], "folds": ["stratified:3"], "repeats": 1, "grid": "small"}
@@ -53,9 +54,9 @@ def test_the_job_says_the_same_of_the_same_units(tmp_path) -> None:
     tables = zones_tables()
     folds = ("stratified:3", "states:3", "contiguity:3:1")
     store = zones_store(str(tmp_path), tables)
-    asked = Request(Universe("zones", features=FEATURES), ("elastic_net", "ordinal"), 2, folds, 1, 0, "small")
-    execute(store, asked, make_plan(store, asked), None, QUIET)
-    stored = result(store, asked).tables
+    options = Options(model=("elastic_net", "ordinal"), features=FEATURES, folds=folds, repeats=1, grid="small")
+    run(store, plan_of(store, options, "mobility"), None, QUIET)
+    stored = read_result(store, options.collection).tables
     frame = tables["characteristics"].join(tables["outcomes"][[UPWARD_MOBILITY]])
     frame = frame[tables["cohort"]["minority_tracts_count"] > 0]
     domains = {column.name: column.domain for column in zone_columns()}

@@ -1,6 +1,10 @@
 """The job of mobility: from zones in the store to table, report, map, model file and card; reruns and bad input."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -9,17 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from mobility_grid import FEATURES, QUIET, add_tracts, zones_store, zones_tables
-from stores import contents
+from stores import contents, plan_of
+from stores import done as is_done
 
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.models.model_files import from_bytes
 from geomob_dask.models.predictions import calibration_rows
+from geomob_dask.outputs.mobility import applied_options
 from geomob_dask.outputs.mobility_report import write_report
-from geomob_dask.products.mobility_study import Universe
-from geomob_dask.runs.mobility import Request, Result, fitted_model, make_plan, result
-from geomob_dask.runs.mobility_apply import apply_model, apply_plan, given_model
-from geomob_dask.runs.mobility_execute import execute
+from geomob_dask.products import mobility as product
+from geomob_dask.products.mobility import Options
+from geomob_dask.products.mobility_applied import model_file
+from geomob_dask.products.mobility_result import Result, read_result
+from geomob_dask.runs.engine import run
+from geomob_dask.runs.planning import Request, make_plan
 from geomob_dask.store import Store
 
 NAMES = ",".join(FEATURES)
@@ -45,10 +53,13 @@ def arguments(store: Store, *more: str) -> list[str]:
     return ["--store", store.url, *chosen, *more]
 
 
-def request(**changes: object) -> Request:
-    universe = Universe("zones", features=FEATURES)
-    plain = {"models": ("elastic_net",), "folds": ("stratified:3",), "repeats": 1, "grid": "small"}
-    return Request(universe, **{**plain, **changes})
+def asked(**changes: object) -> Options:
+    """Return options of a quick study of a few features."""
+    return Options(**{"features": FEATURES, "folds": ("stratified:3",), "repeats": 1, "grid": "small", **changes})
+
+
+def execute(store: Store, options: Options, client=None) -> None:
+    run(store, plan_of(store, options, "mobility"), client, QUIET)
 
 
 # What it writes ------------------------------------------------------------------------------
@@ -57,9 +68,6 @@ def request(**changes: object) -> Request:
 @pytest.fixture(scope="module")
 def written(country: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run once with all outputs; the tests below read them."""
-    import subprocess
-    import sys
-
     folder = tmp_path_factory.mktemp("files")
     script = str(Path(__file__).parents[2] / "jobs" / "mobility.py")
     files = ["--export", folder / "z.csv", "--report", folder / "r.html", "--map", folder / "m.html", "--save", folder]
@@ -152,12 +160,11 @@ def test_model_file_and_card_say_what_the_model_is(written: Path, country: Store
 def test_a_rerun_computes_nothing_and_leaves_every_byte(country: Store, job, monkeypatch) -> None:
     assert job("mobility", *arguments(country)).code == 0
     before = contents(country)
-    import geomob_dask.runs.mobility_execute as run
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("computed")
 
-    monkeypatch.setattr(run, "evaluate", refuse)
+    monkeypatch.setattr(product, "evaluate", refuse)
     done = job("mobility", *arguments(country))
     assert (done.code, done.err) == (0, "")
     assert "cluster:" not in done.out
@@ -178,11 +185,10 @@ def test_a_dry_run_writes_nothing(country: Store, job) -> None:
 
 
 def test_the_same_bytes_from_any_number_of_workers(client, tmp_path: Path) -> None:
-    universe = Universe("zones", features=FEATURES[:3])
-    asked = Request(universe, ("elastic_net", "ordinal"), folds=("states:2",), repeats=1, seed=3, grid="small")
+    options = asked(features=FEATURES[:3], model=("elastic_net", "ordinal"), folds=("states:2",), seed=3)
     stores = [zones_store(str(tmp_path / name)) for name in ("serial", "one", "two", "three")]
-    execute(stores[0], asked, make_plan(stores[0], asked), None, QUIET)
-    execute(stores[2], asked, make_plan(stores[2], asked), client, QUIET)
+    execute(stores[0], options)
+    execute(stores[2], options, client)
     for store, workers in ((stores[1], 1), (stores[3], 3)):
         with (
             distributed.LocalCluster(
@@ -190,8 +196,8 @@ def test_the_same_bytes_from_any_number_of_workers(client, tmp_path: Path) -> No
             ) as cluster,
             distributed.Client(cluster) as other,
         ):
-            execute(store, asked, make_plan(store, asked), other, QUIET)
-    serial, *others = (contents(store, asked.collection) for store in stores)
+            execute(store, options, other)
+    serial, *others = (contents(store, options.collection) for store in stores)
     assert sum(key.endswith(".model") for key in serial) == 2
     for other in others:
         assert other == serial
@@ -201,34 +207,51 @@ def test_the_same_bytes_from_any_number_of_workers(client, tmp_path: Path) -> No
 
 def test_a_run_that_was_broken_off_takes_up_its_fits(tmp_path: Path, monkeypatch) -> None:
     import geomob_dask.frames.model_search as searches
-    import geomob_dask.runs.mobility_execute as run
 
     store, fresh = zones_store(str(tmp_path / "broken")), zones_store(str(tmp_path / "fresh"))
-    asked = request()
+    options = asked()
     with monkeypatch.context() as broken:
 
         def fail(*_: object, **__: object) -> None:
             raise RunError("broken off")
 
-        broken.setattr(run, "evaluate", fail)
+        broken.setattr(product, "evaluate", fail)
         with pytest.raises(RunError, match="broken off"):
-            execute(store, asked, make_plan(store, asked), None, QUIET)
+            execute(store, options)
     assert store.objects.listing("fits/mobility")
-    assert store.find(asked.collection) is None
+    assert store.find(options.collection) is None
     fitted = []
     searched = searches.path_scores
     monkeypatch.setattr(searches, "path_scores", lambda *given: fitted.append(1) or searched(*given))
-    execute(store, asked, make_plan(store, asked), None, QUIET)
+    execute(store, options)
     assert not fitted
-    execute(fresh, asked, make_plan(fresh, asked), None, QUIET)
+    assert not store.objects.listing("fits")
+    execute(fresh, options)
     assert fitted
-    assert contents(store, asked.collection) == contents(fresh, asked.collection)
+    assert contents(store, options.collection) == contents(fresh, options.collection)
+
+
+def test_a_second_interrupt_stops_a_search_and_keeps_its_fits(tmp_path: Path) -> None:
+    store = zones_store(str(tmp_path))
+    script = str(Path(__file__).parents[2] / "jobs" / "mobility.py")
+    command = [sys.executable, script, *arguments(store, "--grid", "full", "--repeats", "9")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not store.objects.listing("fits") and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.startswith("error: ")) == (1, True)
+    assert store.objects.listing("fits/mobility")
+    assert "results" not in store.objects.names("")
 
 
 @pytest.mark.parametrize("study", ["zones", "tracts"])
 def test_a_run_computes_from_the_inputs_of_its_plan(study: str, client, tmp_path: Path) -> None:
-    universe = Universe("tracts", measures=(("made", 2018),)) if study == "tracts" else Universe(study, None, FEATURES)
-    asked = Request(universe, ("elastic_net",), folds=("stratified:3",), repeats=1, grid="small")
+    of_tracts = {"study": "tracts", "features": None, "measures": ("made:2018",)}
+    options = asked(**(of_tracts if study == "tracts" else {}))
 
     def filled(name: str, seed: int = 0) -> Store:
         store = zones_store(str(tmp_path / name), zones_tables(seed))
@@ -236,15 +259,15 @@ def test_a_run_computes_from_the_inputs_of_its_plan(study: str, client, tmp_path
         return store
 
     expected, store, other = filled("expected"), filled("planned"), filled("other", seed=7)
-    execute(expected, asked, make_plan(expected, asked), None, QUIET)
-    plan = make_plan(store, asked)
+    execute(expected, options)
+    plan = plan_of(store, options, "mobility")
     # Commits between plan and execution: the run must not see them.
     filled("planned", seed=7)
-    execute(store, asked, plan, client, QUIET)
-    assert contents(store, asked.collection) == contents(expected, asked.collection)
-    assert not make_plan(store, asked).done
-    execute(other, asked, make_plan(other, asked), None, QUIET)
-    assert contents(other, asked.collection) != contents(expected, asked.collection)
+    run(store, plan, client, QUIET)
+    assert contents(store, options.collection) == contents(expected, options.collection)
+    assert not is_done(plan_of(store, options, "mobility"))
+    execute(other, options)
+    assert contents(other, options.collection) != contents(expected, options.collection)
 
 
 # Tracts --------------------------------------------------------------------------------------
@@ -268,8 +291,8 @@ def test_tracts_are_studied_and_a_model_is_applied_over_partitions(client, tmp_p
     applied = pd.read_csv(files["applied.csv"], dtype={"geoid": str}).set_index("geoid")
     shares = applied[["below_mean_probability", "above_mean_probability"]]
     # The model by itself, without partitions.
-    given = given_model(model)
-    whole = given.fitted.predict(given.fitted.values(table))
+    fitted = model_file(store, model).read()
+    whole = fitted.predict(fitted.values(table))
     whole[3] = np.nan
     np.testing.assert_allclose(shares, whole, rtol=1e-12)
     assert applied["predicted_class"].isna().sum() == 1
@@ -285,25 +308,31 @@ def test_tracts_are_studied_and_a_model_is_applied_over_partitions(client, tmp_p
     done = job("mobility", *applying, "--dry-run")
     assert (done.code, done.err, "to be computed" in done.out) == (0, "", True)
     assert contents(fresh) == untouched
-    import geomob_dask.runs.mobility_apply as run
-
-    committed, computed = [], run.compute
-    with pytest.MonkeyPatch.context() as watched:
-        watched.setattr(run, "compute", lambda *a, **k: committed.append(1) or computed(*a, **k))
-        apply_model(store, given, apply_plan(store, given, ("made", 2018)), None, QUIET)
-        assert not committed
-        apply_model(store, given, apply_plan(store, given, ("made", 2018)), None, QUIET, force=True)
-    assert committed
+    options = applied_options(model, "made:2018")
+    assert is_done(plan_of(store, options, "mobility_applied"))
+    applying.append("--force")
+    applying[1] = store.url
+    done = job("mobility", *applying)
+    assert (done.code, done.err) == (0, "")
     assert contents(store) == before
-    # On a cluster, the same bytes.
+    # On a cluster, the same bytes; of what the plan names, whatever is committed before it is executed.
     other = Store(str(tmp_path / "other"))
     add_tracts(other)
-    plan = apply_plan(other, given, ("made", 2018))
-    # A commit between plan and execution: the model is applied to what the plan names.
+    plan = plan_of(other, options, "mobility_applied")
     add_tracts(other, seed=9)
-    applied = apply_model(other, given, plan, client, QUIET)
-    assert contents(other, applied.collection) == contents(store, applied.collection)
-    assert not apply_plan(other, given, ("made", 2018)).done
+    run(other, plan, client, QUIET)
+    (collection,) = plan.groups[0].collections
+    assert contents(other, collection) == contents(store, collection)
+    assert not is_done(plan_of(other, options, "mobility_applied"))
+    # A model in the store is the same model, and each state by itself has the same predictions.
+    study = Options(study="tracts", measures=("made:2018",), grid="small", folds=("states:3",), repeats=1)
+    options = applied_options(f"{study.collection}/elastic_net", "made:2018")
+    assert is_done(plan_of(store, options, "mobility_applied"))
+    request = Request("mobility_applied", options, by_state=True)
+    run(store, make_plan(store, [request]), client, QUIET)
+    assert {key: sum for key, sum in contents(store, collection).items() if key.endswith("parquet")} == {
+        key: sum for key, sum in contents(other, collection).items() if key.endswith("parquet")
+    }
 
 
 def test_a_model_file_of_another_version_is_refused(written: Path, country: Store, tmp_path: Path, job) -> None:
@@ -339,7 +368,7 @@ def test_a_model_of_other_features_is_refused(written: Path, tmp_path: Path, job
 
 BAD = {
     "unknown model": (["--model", "oracle"], "model 'oracle': no such model; expected one of: logistic"),
-    "no model": (["--model", ","], "models: none named"),
+    "no model": (["--model", ","], "model"),
     "three classes": (["--classes", "3"], "classes 3: expected one of 2, 4"),
     "unknown folds": (["--folds", "rings:3"], "folds 'rings': no such folds"),
     "one fold": (["--folds", "states:1"], "found 1 folds, expected 2 or more"),
@@ -357,7 +386,7 @@ BAD = {
     "measures of zones": (["--measures", "a:2018"], "--measures: found --study zones"),
     "measures without a year": (["--study", "tracts", "--measures", "a"], "--measures a: expected NAME:YEAR"),
     "model without a dataset": (["--with-model", "x.model"], "--with-model: found no --apply"),
-    "model file absent": (["--with-model", "x.model", "--apply", "a:2018"], "--with-model x.model: cannot be read"),
+    "model file absent": (["--with-model", "x.model", "--apply", "a:2018"], "model x.model: cannot be read"),
     "folder absent": (["--save", "/nowhere/at/all"], "--save /nowhere/at/all"),
     "export of another kind": (["--export", "z.xyz"], "found the suffix '.xyz'"),
 }
@@ -383,14 +412,12 @@ def test_a_class_with_fewer_members_than_folds(tmp_path: Path) -> None:
     tables["outcomes"]["upward_mobility_1980_82_rank"] = flat
     store = zones_store(str(tmp_path), tables)
     with pytest.raises(InputError, match="class 1: found 1 units, expected at least as many as the 3 folds"):
-        execute(store, request(), make_plan(store, request()), None, QUIET)
+        execute(store, asked())
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
 def test_what_a_run_would_fail_at_late_is_refused_first(more: list[str], tmp_path: Path, job, monkeypatch) -> None:
-    import geomob_dask.runs.mobility_execute as run
-
-    monkeypatch.setattr(run, "choose_settings", lambda *_, **__: pytest.fail("searched"))
+    monkeypatch.setattr(product, "choose_settings", lambda *_, **__: pytest.fail("searched"))
     tables = zones_tables()
     outcome = tables["outcomes"]["upward_mobility_1980_82_rank"].to_numpy()
     # Seven zones above the mean: enough for folds and folds inside them, too few for the mutual information.
@@ -424,7 +451,7 @@ def test_a_feature_that_is_missing_in_all_of_a_fold(tmp_path: Path) -> None:
     tables["characteristics"].loc["00101", "married_share"] = 2.0
     store = zones_store(str(tmp_path), tables)
     with pytest.raises(InputError, match=r"fold . of repeat 1: feature 'married_share' is"):
-        execute(store, request(), make_plan(store, request()), None, QUIET)
+        execute(store, asked())
     assert "results" not in store.objects.names("")
 
 
@@ -432,18 +459,19 @@ def test_a_model_file_of_another_version_in_the_store(tmp_path: Path, monkeypatc
     import geomob_dask.models.model_files as files
 
     store = zones_store(str(tmp_path))
-    execute(store, request(), make_plan(store, request()), None, QUIET)
-    assert fitted_model(store, request(), "elastic_net").name == "elastic_net"
+    options = asked()
+    execute(store, options)
+    assert model_file(store, f"{options.collection}/elastic_net").read().name == "elastic_net"
     with pytest.raises(InputError, match="no model 'forest'; expected one of: elastic_net"):
-        fitted_model(store, request(), "forest")
+        model_file(store, f"{options.collection}/forest")
     monkeypatch.setattr(files, "FORMAT", 2)
     with pytest.raises(InputError, match="a model file of version 1, expected version 2; train the model again"):
-        fitted_model(store, request(), "elastic_net")
+        model_file(store, f"{options.collection}/elastic_net").read()
 
 
 def test_what_the_run_says_of_itself_is_plain(country: Store, job) -> None:
     assert job("mobility", *arguments(country)).code == 0
-    found = result(country, request())
+    found = read_result(country, asked().collection)
     json.dumps(found.about, allow_nan=False)
     assert list(found.about["class_counts"]) == ["below_mean", "above_mean"]
     assert found.tables["units"]["actual"].sum() == found.about["class_counts"]["above_mean"]
@@ -455,7 +483,7 @@ def test_what_the_run_says_of_itself_is_plain(country: Store, job) -> None:
 
 def test_published_scores_stand_beside_what_they_are_of(country: Store, job, tmp_path: Path) -> None:
     assert job("mobility", *arguments(country)).code == 0
-    found = result(country, request())
+    found = read_result(country, asked().collection)
     assert found.about["as_published"] is False
     same = Result({**found.about, "as_published": True}, found.tables, found.models, found.cards)
     write_report(same, None, str(tmp_path / "r.html"))

@@ -21,7 +21,7 @@ from geomob_dask.models.catalog import MODELS, Model
 from geomob_dask.models.fold_plans import FoldPlan
 from geomob_dask.models.folds import stratified_folds
 from geomob_dask.models.search import Sample, Search
-from geomob_dask.runs.mobility_execute import StoredFits
+from geomob_dask.products.mobility import StoredFits
 from geomob_dask.store.objects import Objects
 
 SMALL = {"C": [0.01, 0.1, 1.0], "l1_ratio": [0.0, 0.5]}
