@@ -25,11 +25,11 @@ from geomob_dask.cluster import connect
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.metrics.segregation_gini import gini
 from geomob_dask.metrics.segregation_units import RegionUnits
-from geomob_dask.runs import segregation
+from geomob_dask.products.segregation import Options
+from geomob_dask.runs import engine
 from geomob_dask.runs.landing import ingest
-from geomob_dask.runs.people import Universe
+from geomob_dask.runs.planning import Request, make_plan
 from geomob_dask.settings import LocalSection, Settings
-from geomob_dask.sources.brackets import load_categories
 from geomob_dask.sources.income_tables import read_income
 from geomob_dask.store import Store
 
@@ -149,20 +149,18 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def run(store: Store, request: segregation.Request, client) -> float:
+def run(store: Store, options: Options, client) -> float:
     """Return the wall seconds of one run, forced."""
-    prepared = segregation.prepare(store, request)
+    plan = make_plan(store, [Request("segregation", options)], reprocess="all")
     start = time.perf_counter()
-    segregation.execute(store, prepared, client, QUIET)
+    engine.run(store, plan, client, QUIET)
     return time.perf_counter() - start
 
 
 def jobs(store: Store, options: argparse.Namespace, own: dict) -> None:
-    def request(names: tuple[str, ...], draws: int = 0, regions: tuple[str, ...] | None = None) -> segregation.Request:
-        universe = Universe("income", 2023, load_categories("b19001"), "cbsa", regions=regions)
-        return segregation.Request(
-            universe, names, segregation.Inference(draws=draws, null="evenness", interval="none", seed=1)
-        )
+    def request(names: tuple[str, ...], draws: int = 0, regions: tuple[str, ...] | None = None) -> Options:
+        income = {"dataset": "income", "year": 2023, "by": "cbsa", "groups": "b19001"}
+        return Options(**income, indices=names, regions=regions, draws=draws, interval="none", seed=1)
 
     multi = tuple(index.name for index in INDICES.values() if index.kind == "multi-group")
     start = time.process_time()

@@ -86,7 +86,7 @@ def _each(product: Product, given: Mapping[str, Any]) -> list[Any]:
     years: list[dict[str, Any]] = [{}]
     if "year" in product.options.model_fields:
         of_years = years_of(chosen.pop("year"))
-        years = [product.of_year(of_years, place) for place in range(len(of_years))]
+        years = [product.of_year(of_years, place, chosen) for place in range(len(of_years))]
     lists = [[part.strip() for part in chosen.pop(name).split(",")] for name in product.several]
     several = [dict(zip(product.several, values, strict=True)) for values in itertools.product(*lists)]
     return [product.options.of(**chosen, **year, **values) for year in years for values in several]

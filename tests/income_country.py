@@ -1,6 +1,6 @@
 """A small country of squares in three states, with a region across a state line, and jobs run as a user runs them."""
 
-import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import shapely
 from rich.console import Console
 from stores import build_graph
 
-from geomob_dask import cli
 from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 
@@ -70,13 +69,10 @@ def fill(
 
 def run_job(monkeypatch, capsys, job: str, *arguments: str) -> tuple[int, str, str]:
     """Run a job's command line in this process; return its exit code, standard output and standard error."""
-    spec = importlib.util.spec_from_file_location(f"job_{job}", JOBS / f"{job}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setattr(sys, "argv", [f"jobs/{job}.py", *arguments])
     code = 0
     try:
-        cli.main(module.app)
+        runpy.run_path(str(JOBS / f"{job}.py"), run_name="__main__")
     except SystemExit as ended:
         code = int(ended.code or 0)
     found = capsys.readouterr()

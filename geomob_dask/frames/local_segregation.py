@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from geomob_dask.frames.align import aligned
 from geomob_dask.frames.keys import has_text_keys, to_text
 from geomob_dask.frames.own_rows import empty_of, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals, no_totals, totals_of
-from geomob_dask.frames.regions import NATION, regions_of, short_keys
+from geomob_dask.frames.regions import NATION, By, regions_of
 from geomob_dask.frames.units import COUNT, People, counts_of, units_of
 from geomob_dask.metrics.divergence import divergence
 from geomob_dask.metrics.location_quotient import location_quotient
@@ -22,7 +21,7 @@ def local(
     measures: Any,
     *,
     groups: str | Sequence[str] | Categories,
-    by: Any = NATION,
+    by: By = NATION,
     year: int = 0,
     merge: str | None = None,
     regions: Sequence[str] | None = None,
@@ -56,8 +55,6 @@ def local(
     """
     only = None if regions is None else tuple(regions)
     people = People(categories_of(groups), year, merge, missing, regions=only)
-    if not isinstance(by, str) and not short_keys(by):
-        measures, by = aligned(measures=measures, regions=by)
     units = units_of(measures, regions_of(measures, by), people)
     empty, text, totals = empty_of(units), has_text_keys(measures), totals_of(units, only)
     return own_rows(_scored, units, totals, meta=lambda: _scored(empty, no_totals(empty), text=text), text=text)

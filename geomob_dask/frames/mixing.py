@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import DefinitionError
-from geomob_dask.frames.align import aligned
 from geomob_dask.frames.categories import merge_classes, read_positions
 from geomob_dask.frames.keys import has_text_keys, to_codes, to_text
 from geomob_dask.frames.own_rows import empty_of, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals, no_totals, totals_of
-from geomob_dask.frames.regions import NATION, regions_of, short_keys
+from geomob_dask.frames.regions import NATION, By, regions_of
 from geomob_dask.frames.units import LEAF, People, counts_of, left_out, matrix, units_of
 from geomob_dask.metrics.composition import relative_composition
 from geomob_dask.metrics.counts import Floats
@@ -36,7 +35,7 @@ def mixing(
     measures: Any,
     *,
     brackets: str | Sequence[str] | Brackets = "b19001",
-    by: Any = NATION,
+    by: By = NATION,
     merge: str | None = None,
     positions: str = "unit",
     weight: float = 0.5,
@@ -51,7 +50,7 @@ def mixing(
         One row per tract, indexed by keys of any kind, with counts of people or households by bracket.
     brackets : str, sequence of str, or Brackets
         The name of shipped brackets, a file of them, or columns of `measures` from low to high.
-    by : str or DataFrame
+    by : str, DataFrame, or mapping of a name to a DataFrame
         Regions: ``nation`` (all tracts), ``county`` or ``state`` (from keys of tracts), a column of `measures`, or a
         table of regions; see `geomob_dask.frames.regions.regions_of`.
     merge : str, optional
@@ -91,8 +90,6 @@ def mixing(
     definition, only = brackets_of(brackets), None if regions is None else tuple(regions)
     people = People(definition, merge=merge, missing=missing, regions=only)
     mixture = Mixture.of(definition, merge, positions, weight)
-    if not isinstance(by, str) and not short_keys(by):
-        measures, by = aligned(measures=measures, regions=by)
     where = regions_of(measures, by)
     units = units_of(measures, where, people)
     rest = left_out(measures, where, people)

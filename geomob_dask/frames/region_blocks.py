@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.frames.halo import Near, halo
-from geomob_dask.frames.own_rows import empty_of, is_lazy, no_value, one_value, own_rows, value_of
+from geomob_dask.frames.own_rows import empty_of, is_lazy, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals
 
 
@@ -43,8 +43,12 @@ def whole_regions(units: Any, totals: Any, near: Near | None = None) -> Any:
 def _numbers(frame: Any) -> Any:
     """Return the number of each partition, as a frame of one row each."""
     if not is_lazy(frame):
-        return one_value(0)
-    return dd.from_map(one_value, range(frame.npartitions), meta=no_value(), label="number")
+        return _number(0)
+    return dd.from_map(_number, range(frame.npartitions), meta=_number(0).iloc[:0], label="number")
+
+
+def _number(number: int) -> pd.DataFrame:
+    return pd.DataFrame({"value": [number]})
 
 
 def _offered(units: pd.DataFrame, totals: pd.DataFrame, number: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -28,19 +29,21 @@ _TEXT = {"region": "str", "region_name": "str"}
 _CONVERT = "leave the state out (--states), or jobs/harmonize.py --dataset NAME --years YEARS --to"
 
 
-def regions_of(measures: Any, by: str | Frame, *, name: str = "table") -> Any:
+# What names regions: text, a table, or a table by its name.
+By: TypeAlias = str | Frame | Mapping[str, Frame]
+
+
+def regions_of(measures: Any, by: By) -> Any:
     """Return the regions of tracts.
 
     Parameters
     ----------
     measures : DataFrame, in memory or on Dask
         Indexed by geoid.
-    by : str or DataFrame
+    by : str, DataFrame, or mapping of a name to a DataFrame
         ``county`` or ``state`` (the first digits of a tract's key), ``nation``, a column of `measures` (missing where a
         tract lies in no region), or a table of regions, indexed by the geoids of tracts or counties, with the columns
-        ``region``, ``region_name``, ``afact`` and ``afact2``.
-    name : str
-        Name of the table, for messages.
+        ``region``, ``region_name``, ``afact`` and ``afact2``, whose name is for messages.
 
     Returns
     -------
@@ -64,15 +67,22 @@ def regions_of(measures: Any, by: str | Frame, *, name: str = "table") -> Any:
     if isinstance(by, str):
         check_by(by, measures.columns)
         return own_rows(tract_regions, measures, meta=lambda: tract_regions(empty_of(measures), by=by), by=by)
-    table = by
-    if is_lazy(measures) or is_lazy(table):
-        if short_keys(table):
-            # Keys of counties lie between other divisions than those of tracts: each partition gets all of them.
-            table = table.repartition(npartitions=1) if is_lazy(table) and not _same(measures, table) else table
-        else:
-            measures, table = aligned(measures=measures, regions=table)
+    ((name, table),) = by.items() if isinstance(by, Mapping) else [("table", by)]
+    if is_lazy(table) and not _same(measures, table) and short_keys(table):
+        # Keys of counties lie between other divisions than those of tracts: each partition gets all of them.
+        table = table.repartition(npartitions=1)
+    elif not short_keys(table):
+        measures, table = aligned(measures=measures, regions=table)
     empty = empty_of(measures), empty_of(table)
     return own_rows(tract_regions, measures, table, meta=lambda: tract_regions(*empty, by=name), by=name)
+
+
+def shares_tracts(by: By) -> bool:
+    """Return whether a table of regions may share a tract out among several."""
+    if isinstance(by, str):
+        return False
+    (table,) = by.values() if isinstance(by, Mapping) else (by,)
+    return not short_keys(table) and (is_lazy(table) or table.index.has_duplicates)
 
 
 def check_by(by: str, columns: Any) -> None:
@@ -161,13 +171,14 @@ def _from_counties(table: pd.DataFrame, tracts: pd.Index, by: str) -> pd.DataFra
 
 def _from_tracts(table: pd.DataFrame, tracts: pd.Index, by: str) -> pd.DataFrame:
     listed_tracts = table.index.unique()
-    unlisted = len(tracts.difference(listed_tracts))
     # Tracts between those of this partition: a table may reach further.
     listed_tracts = listed_tracts[(listed_tracts >= tracts.min()) & (listed_tracts <= tracts.max())]
-    # A table may leave out tracts in no region, and measures tracts of few people; both at once are other tracts.
-    if unlisted > _STRANGERS * len(tracts) and len(listed_tracts):
-        crosswalk = pd.DataFrame({"geoid": listed_tracts})
-        check_years_agree(crosswalk, tracts.to_numpy(), f"regions {by} and the measures", tolerance=_STRANGERS)
+    for state in listed_tracts.str[:2].unique():
+        own, here = (keys[keys.str[:2] == state] for keys in (tracts, listed_tracts))
+        # A table may leave out tracts in no region, and measures tracts of few people; both at once are other tracts.
+        if len(own) and len(own.difference(here)) > _STRANGERS * len(own):
+            crosswalk = pd.DataFrame({"geoid": here})
+            check_years_agree(crosswalk, own.to_numpy(), f"regions {by} and the measures", tolerance=_STRANGERS)
     rows = table[(table["region"] != "") & table.index.isin(tracts)]
     return rows[list(COLUMNS)].sort_index(kind="stable")
 

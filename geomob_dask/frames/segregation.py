@@ -14,8 +14,8 @@ from geomob_dask.frames.neighbors import neighbors
 from geomob_dask.frames.own_rows import empty_of, is_lazy
 from geomob_dask.frames.region_draws import DRAWS_A_TASK, Inference
 from geomob_dask.frames.region_table import RegionTable
-from geomob_dask.frames.regions import NATION, regions_of, short_keys
-from geomob_dask.frames.units import COUNT, LEVEL, People, units_of
+from geomob_dask.frames.regions import NATION, By, regions_of, shares_tracts
+from geomob_dask.frames.units import COUNT, People, units_of
 from geomob_dask.metrics.segregation_catalog import ALL, suited
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
 from geomob_dask.sources.brackets import Categories, categories_of
@@ -25,7 +25,7 @@ def segregation(
     measures: Any,
     *,
     groups: str | Sequence[str] | Categories,
-    by: Any = NATION,
+    by: By = NATION,
     indices: str | Sequence[str] = ALL,
     tracts: Any = None,
     edges: Any = None,
@@ -53,7 +53,7 @@ def segregation(
     groups : str, sequence of str, or categories
         Columns of `measures`, a group each; the name of shipped groups or brackets, or a file of them; or what
         `geomob_dask.sources.brackets` reads.
-    by : str or DataFrame
+    by : str, DataFrame, or mapping of a name to a DataFrame
         Regions: ``nation`` (all tracts), ``county`` or ``state`` (from keys of tracts), a column of `measures`, or a
         table of regions; see `geomob_dask.frames.regions.regions_of`.
     indices : str or sequence of str
@@ -134,28 +134,27 @@ def segregation(
         tracts=tracts if "polygons" in needed else None,
         edges=edges if "neighbors" in needed else None,
         since=since,
-        regions=by,
-        **{f"{LEVEL}{name}": area for name, area in areas.items() if "levels" in needed},
     )
     measures = frames["measures"]
+    between = areas.items() if "levels" in needed else ()
     units = units_of(
         measures,
-        regions_of(measures, frames["regions"]),
+        regions_of(measures, by),
         people,
-        levels={name: regions_of(measures, frames[f"{LEVEL}{name}"]) for name in areas if f"{LEVEL}{name}" in frames},
+        levels={name: regions_of(measures, area) for name, area in between},
         tracts=frames.get("tracts"),
         edges=frames.get("edges"),
     )
     earlier = None
     if since is not None:
         before = People(people.categories, year if since_year is None else since_year, merge, missing, False, only)
-        earlier = units_of(frames["since"], regions_of(frames["since"], frames["regions"]), before)
+        earlier = units_of(frames["since"], regions_of(frames["since"], by), before)
         _check_same_groups(earlier, units)
     plan = RegionTable(asked, inference, names, tuple(areas), cutoff, only, near, draws_a_task)
     return plan.of(units, earlier)
 
 
-def _lacking(indices: str | Sequence[str], by: Any, tracts: Any, edges: Any) -> dict[str, str]:
+def _lacking(indices: str | Sequence[str], by: By, tracts: Any, edges: Any) -> dict[str, str]:
     """Return the inputs that indices may need and that are not given, with what is missing."""
     lacking = {}
     if tracts is None or tracts.crs is None:
@@ -163,20 +162,19 @@ def _lacking(indices: str | Sequence[str], by: Any, tracts: Any, edges: Any) -> 
     computable = tracts is not None and not is_lazy(tracts) and indices != ALL
     if edges is None and not computable:
         lacking["neighbors"] = "needs the neighbors of tracts (edges)"
-    elif indices == ALL and not isinstance(by, str) and (is_lazy(by) or by.index.has_duplicates):
+    elif indices == ALL and shares_tracts(by):
         lacking["neighbors"] = "needs every tract in one region; the table of regions may share tracts out"
     return lacking
 
 
 def _aligned(**frames: Any) -> dict[str, Any]:
-    """Return aligned frames by name; names of regions, and frames of all partitions alike, stay as they are."""
+    """Return aligned frames by name, without those that are None; one frame may have two names."""
     given = {name: frame for name, frame in frames.items() if frame is not None}
-    apart = {name for name, frame in given.items() if isinstance(frame, str) or short_keys(frame)}
-    copies = {name for name, frame in given.items() if name != "measures" and frame is given["measures"]}
-    named = {name: frame for name, frame in given.items() if name not in apart | copies}
-    if len(named) > 1:
-        given |= dict(zip(named, aligned(**named), strict=True))
-    return given | dict.fromkeys(copies, given["measures"])
+    copies = [name for name, frame in given.items() if name != "measures" and frame is given["measures"]]
+    apart = {name: frame for name, frame in given.items() if name not in copies}
+    if len(apart) > 1:
+        apart = dict(zip(apart, aligned(**apart), strict=True))
+    return apart | dict.fromkeys(copies, apart["measures"])
 
 
 def _check_same_groups(earlier: Any, later: Any) -> None:

@@ -1,32 +1,66 @@
-"""What a user sees of income mixing: the summary and the exported table."""
+"""What a user sees of income mixing: the summary, the exported table, the map, the report."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import geopandas as gpd
-import pandas as pd
+import distributed
+from rich.console import Console
 
-from geomob_dask.outputs import tables
-from geomob_dask.runs.mixing import Request, result, summaries
+from geomob_dask.outputs.result import Flag, Flags, Outputs, report, result
+from geomob_dask.products.mixing import Options
+from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
 
 
-def summary_lines(store: Store, request: Request) -> list[str]:
+class MixingOutputs(Outputs):
+    """Summary, export, map and report of mixing."""
+
+    flags: Mapping[str, Flag] = {
+        **Outputs.flags,
+        "map": Flag("Write the three-color map (.html), for offline use.", page=True),
+        "report": Flag("Write a report (.html) with map and tables.", page=True),
+    }
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return how many tracts have D, why others have none, and quartiles."""
+        return summary_lines(store, prepared)
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Write export, map and report."""
+        # Bokeh takes a while to import: only pages need it.
+        from geomob_dask.outputs.mixing_report import write_map, write_report
+
+        lines = super().write(store, prepared, given, client, console)
+        if given.get("map"):
+            write_map(store, prepared, given["map"])
+        if given.get("report"):
+            write_report(store, prepared, given["report"])
+        return lines
+
+
+def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     """Return what an analyst wants to know of a result in the store."""
-    universe = request.universe
-    every = list(summaries(store, request).values())
-    table = result(store, request)
+    options: Options = prepared.options
+    every = list(report(store, prepared).values())
+    table = result(store, prepared)
     known = table[table["divergence"].notna()]
     units = known.groupby("region").size()
     lines = [
-        f"{universe.categories.title}, {universe.dataset} {universe.year}, by {universe.by}: "
-        f"{sum(item.computed for item in every):,} of {sum(item.tracts for item in every):,} tracts in "
+        f"{options.brackets.title}, {options.dataset} {options.year}, by {options.by}: "
+        f"{sum(item['computed'] for item in every):,} of {sum(item['tracts'] for item in every):,} tracts in "
         f"{len(units):,} regions",
     ]
     counts: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     for item in every:
-        for reason, (count, first) in item.reasons.items():
+        for reason, (count, first) in item["reasons"].items():
             counts[reason] += count
             examples.setdefault(reason, []).extend(first)
     for reason, count in counts.most_common():
@@ -38,22 +72,4 @@ def summary_lines(store: Store, request: Request) -> list[str]:
     for column in ("divergence", "entropy_index", "wasserstein", "wasserstein_signed"):
         low, middle, high = known[column].quantile([0.25, 0.5, 0.75])
         lines.append(f"  {column}: quartiles {low:.4f}  {middle:.4f}  {high:.4f}, largest {known[column].max():.4f}")
-    return [*lines, f"  in {store.url}/{request.collection}"]
-
-
-def polygons(store: Store, vintage: str, states: list[str]) -> gpd.GeoSeries:
-    """Return the polygons of a vintage's tracts in some states; those without one are absent."""
-    there = store.snapshot(f"tracts/{vintage}")
-    known = [state for state in states if state in there.parts]
-    return store.frame(there.collection, states=known, columns=["geometry"]).compute(scheduler="threads").geometry
-
-
-def export_results(store: Store, requests: Sequence[Request], file: str) -> None:
-    """Write results as one table, with the year where there are several; with polygons where the file can hold them."""
-    found = [result(store, request) for request in requests]
-    if len(found) > 1:
-        for request, table in zip(requests, found, strict=True):
-            table.insert(0, "year", request.universe.year)
-    snapshot = store.snapshot(requests[0].collection)
-    vintage = snapshot.attributes["vintage"]
-    tables.export(pd.concat(found), file, lambda: polygons(store, vintage, list(snapshot.parts)))
+    return [*lines, f"  in {store.url}/{prepared.collection}"]

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.outputs.maps import map_figure
-from geomob_dask.outputs.mixing import polygons
 from geomob_dask.outputs.mixing_colors import composition_colors
 from geomob_dask.outputs.page import Script, Section, report, sortable, write_page
 from geomob_dask.outputs.palette import INK, SOFT, categories
 from geomob_dask.outputs.plots import hover, plain_figure
 from geomob_dask.outputs.polygons import pack, pack_polygons
-from geomob_dask.runs.mixing import Request, result
+from geomob_dask.outputs.result import polygons, result
+from geomob_dask.products.mixing import Options
+from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
 from geomob_dask.transforms.display import simplify_for_display
 
@@ -38,37 +39,35 @@ Floats = NDArray[np.float64]
 Tables = Mapping[int, pd.DataFrame]
 
 
-def write_map(store: Store, requests: Sequence[Request], file: str) -> None:
+def write_map(store: Store, results: Sequence[Prepared], file: str) -> None:
     """Write the three-color map of results of the store."""
-    write_page("--map", file, report(*_titles(requests), [_stored_map(store, requests)]))
+    write_page("--map", file, report(*_titles(results), [_stored_map(store, results)]))
 
 
-def write_report(store: Store, requests: Sequence[Request], file: str) -> None:
+def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
     """Write the report on results of the store, with the map if the store has polygons."""
-    tables = {request.universe.year: result(store, request) for request in requests}
+    tables = {item.options.year: result(store, item) for item in results}
     sections = [means_section(tables), spread_section(tables)]
-    vintages = {store.snapshot(request.collection).attributes["vintage"] for request in requests}
+    vintages = {store.snapshot(item.collection).attributes["vintage"] for item in results}
     if all(store.find(f"tracts/{vintage}") is not None for vintage in vintages):
-        sections.insert(0, _stored_map(store, requests))
-    write_page("--report", file, report(*_titles(requests), sections))
+        sections.insert(0, _stored_map(store, results))
+    write_page("--report", file, report(*_titles(results), sections))
 
 
-def _titles(requests: Sequence[Request]) -> tuple[str, str]:
-    universe = requests[0].universe
-    years = ", ".join(str(request.universe.year) for request in requests)
+def _titles(results: Sequence[Prepared]) -> tuple[str, str]:
+    options: Options = results[0].options
+    years = ", ".join(str(item.options.year) for item in results)
     return (
-        f"Income mixing: {universe.categories.title}",
-        f"{universe.dataset} {years}, tracts against their region (by {universe.by})",
+        f"Income mixing: {options.brackets.title}",
+        f"{options.dataset} {years}, tracts against their region (by {options.by})",
     )
 
 
-def _stored_map(store: Store, requests: Sequence[Request]) -> Section:
-    shapes = {}
-    for request in requests:
-        snapshot = store.snapshot(request.collection)
-        shapes[request.universe.year] = polygons(store, snapshot.attributes["vintage"], list(snapshot.parts))
-    tables = {request.universe.year: result(store, request) for request in requests}
-    return map_section(tables, shapes, requests[0].brackets.cuts)
+def _stored_map(store: Store, results: Sequence[Prepared]) -> Section:
+    shapes = {item.options.year: polygons(store, [item]) for item in results}
+    tables = {item.options.year: result(store, item) for item in results}
+    options: Options = results[0].options
+    return map_section(tables, shapes, options.brackets.cuts)
 
 
 # The map -------------------------------------------------------------------------------------

@@ -97,9 +97,9 @@ class Outputs:
             tables.export(self.table(store, prepared), given["export"], lambda: polygons(store, prepared))
         return []
 
-    def table(self, store: Store, prepared: Sequence[Prepared]) -> pd.DataFrame:
-        """Return the results as one table; several years are told apart by a first column."""
-        found = {item.options.year if hasattr(item.options, "year") else 0: result(store, item) for item in prepared}
+    def table(self, store: Store, prepared: Sequence[Prepared], role: str | None = None) -> pd.DataFrame:
+        """Return the results, or other targets, as one table; several years are told apart by a first column."""
+        found = {getattr(item.options, "year", 0): result(store, item, role) for item in prepared}
         if len(found) == 1:
             return next(iter(found.values()))
         return pd.concat([_with_year(table, year) for year, table in found.items()])

@@ -1,24 +1,66 @@
-"""What a user sees of segregation: the summary and the exported tables."""
+"""What a user sees of segregation: the summary, the exported tables, the report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import distributed
 import pandas as pd
+from rich.console import Console
 
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.outputs import tables
-from geomob_dask.runs.segregation import Request, local_result, result, stored_report
+from geomob_dask.outputs.result import Flag, Flags, Outputs, report, result
+from geomob_dask.products.product import Prepared
+from geomob_dask.products.segregation import Options
 from geomob_dask.store import Store
 
 _SHOWN_COLUMNS = 12
 
 
-def summary_lines(store: Store, request: Request) -> list[str]:
+class SegregationOutputs(Outputs):
+    """Summary, exports and report of segregation."""
+
+    flags: Mapping[str, Flag] = {
+        **Outputs.flags,
+        "local": Flag("Also write scores of single tracts: local divergence, location quotients.", table=True),
+        "report": Flag("Write a report (.html): curves, indices, years side by side.", page=True),
+    }
+
+    def options(self, given: Flags) -> dict[str, Any]:
+        """Return that scores of single tracts are kept too, where they are to be written."""
+        return {"local": bool(given.get("local"))}
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return regions, what was left out, and quartiles of indices."""
+        return summary_lines(store, prepared)
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Write exports and report."""
+        # Bokeh takes a while to import: only pages need it.
+        from geomob_dask.outputs.segregation_report import write_report
+
+        lines = super().write(store, prepared, given, client, console)
+        if given.get("local"):
+            tables.export(self.table(store, prepared, "local"), given["local"])
+        if given.get("report"):
+            write_report(store, prepared, given["report"])
+        return lines
+
+
+def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     """Return what an analyst wants to know of a result in the store."""
-    universe = request.universe
-    table, found = result(store, request), stored_report(store, request)
+    options: Options = prepared.options
+    table, found = result(store, prepared), report(store, prepared)
     lines = [
-        f"{universe.categories.title or universe.categories.name}, {universe.dataset} {universe.year}, "
-        f"by {universe.by}: "
+        f"{options.groups.title or options.groups.name}, {options.dataset} {options.year}, "
+        f"by {options.by}: "
         f"{len(table):,} regions, {int(table['units'].sum()):,} tracts, {table['people'].sum():,.0f} counted"
     ]
     if found["nowhere"]:
@@ -38,7 +80,7 @@ def summary_lines(store: Store, request: Request) -> list[str]:
         lines.append(f"    {name:<36} {low:8.4f} {middle:8.4f} {high:8.4f}")
     if len(shown) > _SHOWN_COLUMNS:
         lines.append(f"    … and {len(shown) - _SHOWN_COLUMNS} more")
-    return [*lines, f"  in {store.url}/{request.collection}"]
+    return [*lines, f"  in {store.url}/{prepared.collection}"]
 
 
 def _by_reason(left_out: dict[str, str]) -> dict[str, list[str]]:
@@ -52,20 +94,3 @@ def headline_columns(table: pd.DataFrame) -> list[str]:
     """Return the columns with one value a region, those of groups where there are no others."""
     single = [name for name in table.columns if name in INDICES and INDICES[name].shape == "region"]
     return single or [name for name in table.columns if any(name.startswith(f"{index}_") for index in INDICES)]
-
-
-def export_results(store: Store, requests: Sequence[Request], file: str) -> None:
-    """Write results as one table, a row a region, with the year where there are several."""
-    tables.export(_stacked([(request, result(store, request)) for request in requests]), file)
-
-
-def export_local(store: Store, requests: Sequence[Request], file: str) -> None:
-    """Write the scores of single tracts as one table."""
-    tables.export(_stacked([(request, local_result(store, request)) for request in requests]), file)
-
-
-def _stacked(found: Sequence[tuple[Request, pd.DataFrame]]) -> pd.DataFrame:
-    if len(found) > 1:
-        for request, table in found:
-            table.insert(0, "year", request.universe.year)
-    return pd.concat([table for _, table in found])

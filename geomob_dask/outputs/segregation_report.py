@@ -17,8 +17,12 @@ from geomob_dask.metrics.segregation_curve import segregation_curve
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import INK, SOFT, categories
 from geomob_dask.outputs.plots import choose_data, hover, plain_figure
+from geomob_dask.outputs.result import report as kept_report
+from geomob_dask.outputs.result import result
 from geomob_dask.outputs.segregation import headline_columns
-from geomob_dask.runs.segregation import Request, result, stored_report, units_of
+from geomob_dask.products.product import Prepared
+from geomob_dask.products.reader import Reader
+from geomob_dask.products.segregation import Options, region_counts
 from geomob_dask.store import Store
 
 _CURVES_OF = 12
@@ -28,7 +32,7 @@ _RANKED = 25
 Tables = Mapping[int, pd.DataFrame]
 
 
-def write_report(store: Store, requests: Sequence[Request], file: str) -> None:
+def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
     """Write the report on results of the store, one per year.
 
     Raises
@@ -36,22 +40,27 @@ def write_report(store: Store, requests: Sequence[Request], file: str) -> None:
     InputError
         If the file cannot be written.
     """
-    tables = {request.universe.year: result(store, request) for request in requests}
-    found = stored_report(store, requests[-1])
-    universe = requests[-1].universe
+    tables = {item.options.year: result(store, item) for item in results}
+    found = kept_report(store, results[-1])
+    options: Options = results[-1].options
     regions = curve_regions(tables)
     counts = {
-        (year := request.universe.year): units_of(store, request, [one for one in regions if one in tables[year].index])
-        for request in requests
+        year: region_counts(_reader(store, item), item, [one for one in regions if one in tables[year].index])
+        for item in results
+        for year in [item.options.year]
     }
     text = report_page(
         tables,
         counts,
         dict(zip(found["groups"], found["labels"], strict=True)),
-        title=f"Segregation: {universe.categories.title or ', '.join(found['labels'])}",
-        subtitle=f"{universe.dataset} {', '.join(map(str, tables))}, regions by {universe.by}, tracts as units",
+        title=f"Segregation: {options.groups.title or ', '.join(found['labels'])}",
+        subtitle=f"{options.dataset} {', '.join(map(str, tables))}, regions by {options.by}, tracts as units",
     )
     write_page("--report", file, text)
+
+
+def _reader(store: Store, prepared: Prepared) -> Reader:
+    return Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy=False)
 
 
 def report_page(

@@ -8,10 +8,12 @@ from geomob_dask.products.product import Product
 
 CATALOG = {
     "exposure": "geomob_dask.products.exposure:Exposure",
+    "mixing": "geomob_dask.products.mixing:Mixing",
     "mobility": "geomob_dask.products.mobility:Mobility",
     "mobility_applied": "geomob_dask.products.mobility_applied:MobilityApplied",
     "neighbors": "geomob_dask.products.neighbors:Neighbors",
     "opportunity": "geomob_dask.products.opportunity:Opportunity",
+    "segregation": "geomob_dask.products.segregation:Segregation",
 }
 
 

@@ -1,5 +1,6 @@
 """Options of products: one frozen model is the flags of a job, the keys of a backfill file, and the provenance."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from geomob_dask.options import Listed, Options, Text, listed
 from geomob_dask.sources.states import StateCodes
 from geomob_dask.sources.years import years_of
+from geomob_dask.store.provenance import sha256
 
 
 def _years(value: Any) -> Any:
@@ -49,6 +51,11 @@ def plain_states(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "states": options.get("states") or "all"}
 
 
+def slug(text: str) -> str:
+    """Return a short text that a path can hold."""
+    return text if re.fullmatch(r"[A-Za-z0-9_]{1,24}", text) else sha256(text.encode())[:8]
+
+
 # Of these regions it is known that none crosses a state line.
 WITHIN_STATES = ("county", "state", "place")
 
@@ -70,5 +77,6 @@ __all__ = [
     "Text",
     "Years",
     "plain_states",
+    "slug",
     "states_named",
 ]

@@ -221,8 +221,8 @@ class Product(ABC):
         """Return whether a result is up to date, where its snapshots do not tell it; None where they do."""
         return None
 
-    def of_year(self, years: Sequence[int], place: int) -> dict[str, Any]:
-        """Return the options that differ between the years of one command."""
+    def of_year(self, years: Sequence[int], place: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that differ between the years of one command; `given` are those of all of them."""
         return {"year": years[place]}
 
     def scope_of_states(self, options: Any) -> bool:

@@ -52,8 +52,11 @@ def region_columns(by: str, table: Snapshot | None, columns: Collection[str]) ->
     return [by] if table is None and by in columns and by not in BY_KEY else []
 
 
+def read_by(read: Reader, by: str, role: str = "regions") -> Any:
+    """Return what `regions_of` takes: the table by its name, from the input `role` where it was found."""
+    return {by: read.frame(role)} if role in read.inputs else by
+
+
 def regions_frame(read: Reader, by: str, measures: Any, role: str = "regions") -> Any:
     """Return the regions of measures, from the input `role` where it was found; see `regions_of`."""
-    if role not in read.inputs:
-        return regions_of(measures, by)
-    return regions_of(measures, read.frame(role), name=by)
+    return regions_of(measures, read_by(read, by, role))

@@ -331,10 +331,11 @@ def _lines(group: Group, plan: Plan) -> list[str]:
     if prepared is None:
         return [f"{group.product} {group.year or ''}: refused: {group.problem}"]
     size = sum(group.sizes)
+    parts = len(prepared.written) if next(iter(prepared.targets.values())).by_state else 1
     counts = Counter(how in plan.wanted for how in group.standings)
     state = "up to date, nothing to do" if not counts[True] else "to be computed"
     lines = [
-        f"{prepared.product}: {len(prepared.written)} outputs to {prepared.collection}, from {size / 2**20:.1f} MiB",
+        f"{prepared.product}: {parts} outputs to {prepared.collection}, from {size / 2**20:.1f} MiB",
         f"state: {state} ({', '.join(group.identities[:1])})",
         *(f"  reads {name} ({checksum[:16]})" for name, checksum in prepared.provenance.inputs.items()),
         *(f"  {line}" for line in prepared.lines),

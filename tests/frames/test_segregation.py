@@ -38,7 +38,7 @@ DRAWN = ["information_theory", "multigroup_gini", "dissimilarity", "delta", "spa
 
 @pytest.fixture(autouse=True)
 def in_this_process():
-    with dask.config.set({"scheduler": "synchronous", "dataframe.convert-string": False}):
+    with dask.config.set(scheduler="synchronous"):
         yield
 
 

@@ -9,11 +9,12 @@ import oracles_segregation as oracle
 import pandas as pd
 import pytest
 from income_country import JOBS, QUIET, counts, fill, listing, run_job
+from stores import done, plan_of
 
 from geomob_dask.metrics.segregation_catalog import INDICES
-from geomob_dask.runs.people import Universe
-from geomob_dask.runs.segregation import Inference, Request, execute, prepare, result
-from geomob_dask.sources.brackets import load_categories
+from geomob_dask.products.segregation import Options
+from geomob_dask.runs.engine import run
+from geomob_dask.runs.planning import Request, make_plan
 from geomob_dask.store import Store
 
 DECILES = [f"decile_{k}" for k in range(1, 11)]
@@ -67,7 +68,7 @@ def test_groups_without_an_order_have_no_ordinal_index(country, tmp_path, monkey
     code, out, _ = run_job(monkeypatch, capsys, "segregation", *arguments(country, *more))
     assert code == 0
     assert "ordinal_information_theory" in out
-    assert "needs ordered brackets; listed has no order" in out
+    assert "needs ordered brackets" in out
     found = pd.read_csv(file).set_index("region")
     assert not [name for name in found if name.startswith(("ordinal", "rank_order"))]
     table = counts()
@@ -78,20 +79,19 @@ def test_groups_without_an_order_have_no_ordinal_index(country, tmp_path, monkey
 
 def test_draws_are_the_same_at_any_number_of_workers(country, client, bucket, tmp_path) -> None:
     other = fill(bucket, tmp_path)
-    universe = Universe("made", 2020, load_categories("deciles"), "area")
-    request = Request(universe, FEW, Inference(draws=12, null="units", interval="units", seed=5))
+    drawn = {"draws": 12, "null": "units", "interval": "units", "seed": 5}
+    options = Options(dataset="made", year=2020, groups="deciles", by="area", indices=FEW, local=True, **drawn)
     tables = []
-    for store, workers, block_units, draws in (
-        (country, None, 1000, 100),
-        (country, client, 1, 5),
-        (other, client, 20, 7),
-    ):
-        prepared = prepare(store, request)
-        execute(store, prepared, workers, QUIET, block_units=block_units, draws_a_task=draws)
-        tables.append(store.snapshot(request.collection).parts["all"].sha256)
-        assert prepare(store, request).plan.done
-    assert len(set(tables)) == 1
-    found = result(country, request)
+    for store, workers in ((country, None), (country, client), (other, client)):
+        plan = make_plan(store, [Request("segregation", options)], reprocess="all")
+        run(store, plan, workers, QUIET)
+        every = [store.snapshot(target.collection).parts for target in plan.groups[0].prepared.targets.values()]
+        tables.append([part.sha256 for parts in every for part in parts.values()])
+        assert done(plan_of(store, options, "segregation"))
+    assert tables[0] == tables[1] == tables[2]
+    assert len(tables[0]) == 4
+    (part,) = every[0].values()
+    found = other.read(part)
     for name in ("information_theory", "spatial_information_theory", "delta_decile_1"):
         assert (found[f"{name}_lower"] <= found[f"{name}_upper"]).all(), name
     # A change of places moves only what looks at places.
@@ -153,14 +153,14 @@ BAD = [
     (["--groups", "owners,renters", "--merge", "2"], "listed has no order, expected brackets"),
     (["--merge", "7"], "10 brackets cannot be merged into 7"),
     (["--draws", "-1"], "expected 0 or more"),
-    (["--draws", "9", "--null", "chance"], "--null chance: expected one of evenness, units, persons"),
-    (["--draws", "9", "--interval", "wide"], "--interval wide: expected one of persons, units, moe, none"),
+    (["--draws", "9", "--null", "chance"], "expected one of evenness, units, persons"),
+    (["--draws", "9", "--interval", "wide"], "expected one of persons, units, moe, none"),
     (["--draws", "9", "--interval", "moe"], "decile_1 names no column of margins of error"),
-    (["--draws", "9", "--null", "units", "--indices", "gini"], "--null units: none of the indices looks at where"),
+    (["--draws", "9", "--null", "units", "--indices", "gini"], "none of the indices looks at where"),
     (["--by", "cbsa"], "--by cbsa: expected county, state"),
-    (["--regions", "north"], "no tract of made 2020 lies in area north"),
+    (["--regions", "north"], "no tract lies in north"),
     (["--levels", "borough"], "--by borough: expected county"),
-    (["--cutoff", "0"], "--cutoff 0.0: expected kilometres above 0"),
+    (["--cutoff", "0"], "cutoff 0.0: expected kilometres above 0"),
     (["--change"], "--change: found the year 2020 alone"),
     (["--year", "2019"], "no measures/made/2019"),
     (["--export", "table.txt"], "found the suffix '.txt'"),

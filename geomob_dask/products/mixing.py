@@ -1,0 +1,115 @@
+"""Income mixing of a dataset and year."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import BeforeValidator, Field
+
+from geomob_dask.frames.mixing import Mixture, mixing
+from geomob_dask.frames.units import People
+from geomob_dask.products.options import ByRegion, Codes, Text, slug, states_named
+from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
+from geomob_dask.products.reader import Reader
+from geomob_dask.products.regions import read_by, region_columns, region_table
+from geomob_dask.sources.brackets import Brackets, brackets_of
+from geomob_dask.store import Store
+
+
+class Options(ByRegion):
+    """What is asked of mixing."""
+
+    brackets: Annotated[Brackets, BeforeValidator(brackets_of)] = Field(
+        "b19001", validate_default=True, description="A .yaml file, or the name of one that is shipped."
+    )
+    positions: Text = Field(
+        "unit", description="Where brackets lie, for W: unit (1 apart), middle, or numbers separated by commas."
+    )
+    merge: Text | None = Field(
+        None, description="Merge brackets: a named rule, a number of equal classes, or classes 0,0,1,1,…"
+    )
+    weight: float = Field(0.5, description="Weight of D in the mixture of D and W, 0 to 1.")
+    regions: Codes | None = Field(None, description="Only these, codes separated by commas. [default: all]")
+    missing: Text = Field("refuse", description="A tract without one of its counts: refuse, or leave-out.")
+
+    @property
+    def people(self) -> People:
+        """Return who is counted."""
+        return People(self.brackets, self.year, self.merge, self.missing, regions=self.regions)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the options as plain data."""
+        return {
+            "categories": self.brackets.model_dump(mode="json"),
+            "dataset": self.dataset,
+            "year": self.year,
+            "by": self.by,
+            "regions": list(self.regions) if self.regions else "all",
+            "merge": self.merge,
+            "missing": self.missing,
+            "positions": self.positions,
+            "weight": self.weight,
+            "states": list(self.states or ()),
+        }
+
+    def collection(self, by_state: bool) -> str:
+        """Return where the result goes."""
+        chosen = {
+            "merge": self.merge,
+            "positions": None if self.positions == "unit" else self.positions,
+            "regions": ",".join(self.regions or ()),
+            "weight": None if self.weight == 0.5 else str(self.weight),
+        }
+        more = "".join(f"-{name}-{slug(value)}" for name, value in chosen.items() if value)
+        name = f"{states_named(self.states, by_state)}-{self.by}{more}"
+        return f"results/mixing/{self.brackets.name}/{self.dataset}/{self.year}/{name}"
+
+
+class Mixing(RegionProduct):
+    """Divergence D, entropy index H, Wasserstein W, and low, middle and high shares of every tract."""
+
+    name = "mixing"
+    title = "Income mixing of each tract against its region: divergence D, entropy index H, Wasserstein W, composition."
+    options = Options
+
+    def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
+        """Return what a run would read and write; see `Product.prepare`."""
+        Mixture.of(options.brackets, options.merge, options.positions, options.weight)
+        measures = store.snapshot(options.measures)
+        available, vintage = store.columns(measures), str(measures.attributes["vintage"])
+        columns = options.people.columns(available)
+        regions = region_table(store, options.by, vintage, available, nation=True)
+        # Tracts of chosen states alone are written; their regions are those of all states in the store.
+        written = tuple(store.chosen(measures, options.states))
+        return Prepared(
+            self.name,
+            options,
+            {"measures": measures} if regions is None else {"measures": measures, "regions": regions},
+            {"result": Target(options.collection(by_state))},
+            states=tuple(sorted(measures.parts)),
+            written=written,
+            attributes={"vintage": vintage},
+            details=tuple(dict.fromkeys([*columns, *region_columns(options.by, regions, available)])),
+            by_state=by_state,
+        )
+
+    def compute(self, read: Reader, prepared: Prepared) -> Frames:
+        """Return the mixing of every tract, by state."""
+        options: Options = prepared.options
+        found = mixing(
+            read.frame("measures", prepared.details),
+            brackets=options.brackets,
+            by=read_by(read, options.by),
+            merge=options.merge,
+            positions=options.positions,
+            weight=options.weight,
+            regions=options.regions,
+            missing=options.missing,
+        )
+        return {"result": found}
+
+    def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
+        """Return how many tracts have D, and why others have none."""
+        without = table["reason"][table["reason"] != ""]
+        reasons = {str(why): [len(rows), rows.index[:3].tolist()] for why, rows in without.groupby(without)}
+        return {"tracts": len(table), "computed": int(table["divergence"].notna().sum()), "reasons": reasons}
