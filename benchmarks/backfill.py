@@ -27,14 +27,14 @@ import numpy as np
 import pandas as pd
 import psutil
 import yaml
+from geomob_dask.runs.backfill.products import produce
 from rich.console import Console
 
 from geomob_dask.cluster import connect
-from geomob_dask.runs.backfill.carriers import OnCluster
-from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.file import Backfill, read_backfill
 from geomob_dask.runs.backfill.plan import Asked, Plan, Standing, make_plan
-from geomob_dask.runs.backfill.products import produce
+from geomob_dask.runs.carriers import OnCluster
+from geomob_dask.runs.engine import execute
 from geomob_dask.runs.execute import in_this_thread
 from geomob_dask.settings import LocalSection, Settings
 from geomob_dask.sources.states import STATES

@@ -10,9 +10,10 @@ from geomob_dask import cli
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.outputs.backfill import cube_lines, planned_lines, planned_table, result_lines, result_table
 from geomob_dask.runs.backfill.cubes import write_cubes
-from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.file import read_backfill
-from geomob_dask.runs.backfill.plan import Asked, Order, Reprocess, make_plan
+from geomob_dask.runs.backfill.plan import Asked, Order, plan_backfill
+from geomob_dask.runs.engine import execute
+from geomob_dask.runs.planning import Reprocess
 from geomob_dask.settings import LocalSection, Settings, load_settings
 from geomob_dask.sources.states import state_codes
 from geomob_dask.sources.years import years_of
@@ -72,7 +73,7 @@ def backfill(
         skip_missing=skip_missing,
     )
     where = Store(settings.store)
-    plan = make_plan(where, read_backfill(file), asked)
+    plan = plan_backfill(where, read_backfill(file), asked)
     if dry_run:
         return cli.say([*planned_table(plan), *planned_lines(where, plan, _workers(settings))])
     cli.say(list(plan.left_out))

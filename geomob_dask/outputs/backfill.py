@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from geomob_dask.runs.backfill.cubes import CubeDone
-from geomob_dask.runs.backfill.engine import Result
-from geomob_dask.runs.backfill.journal import Journal, Timings
-from geomob_dask.runs.backfill.plan import Plan, Planned, Standing
+from geomob_dask.runs.engine import Result
+from geomob_dask.runs.journal import Journal, Timings
+from geomob_dask.runs.planning import Group, Plan, Standing
 from geomob_dask.store import Store
 
 _REASONS = 20
@@ -16,12 +16,12 @@ def planned_table(plan: Plan) -> list[str]:
     """Return how many outputs of each product and year stand in which way, and the size of their inputs."""
     rows = [["product", "year", *(how.value for how in Standing), "to do", "inputs, MiB"]]
     totals: Counter[Standing] = Counter()
-    for planned in plan.groups:
-        counts = Counter(planned.standings)
+    for group in plan.groups:
+        counts = Counter(group.standings)
         totals += counts
-        rows.append([planned.group.product, str(planned.group.year), *_stand(plan, counts, planned.group.sizes)])
-    sizes = [size for planned in plan.groups for size in planned.group.sizes]
-    return [f"backfill {plan.backfill.name}, outputs:", *aligned([*rows, ["all", "", *_stand(plan, totals, sizes)]], 2)]
+        rows.append([group.product, str(group.year), *_stand(plan, counts, group.sizes)])
+    sizes = [size for group in plan.groups for size in group.sizes]
+    return [f"backfill {plan.name}, outputs:", *aligned([*rows, ["all", "", *_stand(plan, totals, sizes)]], 2)]
 
 
 def _stand(plan: Plan, counts: Counter[Standing], sizes: Sequence[int]) -> list[str]:
@@ -48,16 +48,12 @@ def aligned(rows: Sequence[Sequence[str]], n_left: int) -> list[str]:
 def planned_lines(store: Store, plan: Plan, workers: int) -> list[str]:
     """Return what a table cannot say: what is left out, what is refused, how long it may take."""
     lines = [*plan.left_out]
-    lines += [
-        f"{planned.group.product} {planned.group.year}: refused: {planned.group.problem}"
-        for planned in plan.groups
-        if planned.group.problem
-    ]
-    journal = Journal(store, plan.backfill.name)
+    lines += [f"{group.product} {group.year}: refused: {group.problem}" for group in plan.groups if group.problem]
+    journal = Journal(store, plan.name)
     failed = [
-        planned.name(state)
-        for planned in plan.groups
-        for state, how in zip(planned.group.states, planned.standings, strict=True)
+        group.name(place)
+        for group in plan.groups
+        for place, how in enumerate(group.standings)
         if how is Standing.FAILED
     ]
     lines += [f"{name}: failed: {journal.reason(name)}" for name in failed[:_REASONS]]
@@ -67,36 +63,35 @@ def planned_lines(store: Store, plan: Plan, workers: int) -> list[str]:
 
 
 def _timings(journal: Journal, plan: Plan) -> dict[str, Timings]:
-    return {product: journal.timings(product) for product in {planned.group.product for planned in plan.groups}}
+    return {product: journal.timings(product) for product in {group.product for group in plan.groups}}
 
 
 def estimate(plan: Plan, timings: Mapping[str, Timings], workers: int) -> str:
     """Say how long a plan may take, from how long the same or similar outputs took."""
     due = [
-        (planned, place)
-        for planned, place in plan.due()
-        if plan.asked.reprocess == "all" or planned.standings[place] is not Standing.WHOLE
+        (plan.groups[number], place)
+        for number, place in plan.due()
+        if plan.reprocess == "all" or plan.groups[number].standings[place] is not Standing.WHOLE
     ]
     if not due:
         return "time: nothing is to be computed"
     seconds, unknown = 0.0, set()
     rates = {product: _rate(known) for product, known in timings.items()}
-    for planned, place in due:
-        expected = _expected(planned, place, timings, rates)
+    for group, place in due:
+        expected = _expected(group, place, timings, rates)
         if expected is None:
-            unknown.add(planned.group.product)
+            unknown.add(group.product)
         else:
             seconds += expected
-    if len(unknown) == len({planned.group.product for planned, _ in due}):
+    if len(unknown) == len({group.product for group, _ in due}):
         return "time: no earlier run of this backfill to judge by"
     text = f"time: about {_duration(seconds)} of work, {_duration(seconds / workers)} on {workers} workers"
     return text + (f", and nobody knows of {', '.join(sorted(unknown))}" if unknown else "")
 
 
 def _expected(
-    planned: Planned, place: int, timings: Mapping[str, Timings], rates: Mapping[str, tuple[float, float] | None]
+    group: Group, place: int, timings: Mapping[str, Timings], rates: Mapping[str, tuple[float, float] | None]
 ) -> float | None:
-    group = planned.group
     own = timings[group.product].get(str(group.year), {}).get(group.states[place])
     if own is not None:
         return own[0]
@@ -124,17 +119,17 @@ def result_table(plan: Plan, result: Result) -> list[str]:
     rows = [["product", "computed", "found whole", "up to date", "left as they are", "failed", "not done"]]
     counted = {"computed": set(result.computed), "kept": set(result.kept), "failed": set(result.failed)}
     totals: Counter[str] = Counter()
-    for product in dict.fromkeys(planned.group.product for planned in plan.groups):
+    for product in dict.fromkeys(group.product for group in plan.groups):
         counts: Counter[str] = Counter()
-        for planned in (one for one in plan.groups if one.group.product == product):
-            for state, how in zip(planned.group.states, planned.standings, strict=True):
-                name = planned.name(state)
+        for group in (one for one in plan.groups if one.product == product):
+            for place, how in enumerate(group.standings):
+                name = group.name(place)
                 ways = [way for way in ("failed", "computed", "kept") if name in counted[way]]
                 untouched = "skipped" if how is Standing.DONE else "as they are"
                 counts[ways[0] if ways else "left" if how in plan.wanted else untouched] += 1
         totals += counts
         rows.append([product, *_cells(counts)])
-    return [f"backfill {plan.backfill.name}:", *aligned([*rows, ["all", *_cells(totals)]], 1)]
+    return [f"backfill {plan.name}:", *aligned([*rows, ["all", *_cells(totals)]], 1)]
 
 
 def _cells(counts: Counter[str]) -> list[str]:

@@ -19,14 +19,14 @@ from rich.console import Console
 from geomob_dask.errors import GeomobError, RunError
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import DriverProduct, Prepared
-from geomob_dask.runs.backfill.interrupts import Interrupts, StopNow
-from geomob_dask.runs.backfill.journal import Journal
-from geomob_dask.runs.backfill.retries import Budget, reason_of
 from geomob_dask.runs.carriers import Carrier, InThisProcess, OnCluster, SchedulerLostError
 from geomob_dask.runs.commits import commit_states
+from geomob_dask.runs.interrupts import Interrupts, StopNow
+from geomob_dask.runs.journal import Journal
 from geomob_dask.runs.output import Made, find, frame_of, make
 from geomob_dask.runs.planning import Group, Plan, Standing
 from geomob_dask.runs.progress import Progress
+from geomob_dask.runs.retries import Budget, reason_of
 from geomob_dask.store import Commit, Store, receipts
 
 _POLL = 0.25

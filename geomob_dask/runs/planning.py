@@ -10,7 +10,7 @@ from geomob_dask.errors import GeomobError, InputError, NewerStoreError
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.options import Options
 from geomob_dask.products.product import ALL, Prepared
-from geomob_dask.runs.backfill.journal import name_of
+from geomob_dask.runs.journal import name_of
 from geomob_dask.store import Snapshot, Store, receipts
 
 Reprocess = Literal["none", "failed", "stale", "all"]
@@ -161,12 +161,15 @@ class Plan:
         Of the journal that failures and times are kept in; empty where none is.
     left_out : tuple of str
         What is not among the outputs, and why.
+    cubes : mapping of str to str
+        The cube that the years of a product are brought into once they are committed, by label of the product.
     """
 
     groups: tuple[Group, ...]
     reprocess: Reprocess = "stale"
     name: str = ""
     left_out: tuple[str, ...] = ()
+    cubes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wanted(self) -> frozenset[Standing]:

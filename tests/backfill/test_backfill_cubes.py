@@ -9,8 +9,8 @@ import geomob_dask
 from geomob_dask.errors import DefinitionError
 from geomob_dask.runs import cube as cube_runs
 from geomob_dask.runs.backfill.cubes import write_cubes
-from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.plan import Asked, make_plan
+from geomob_dask.runs.engine import execute
 
 CUBES = {"index": {"cube": "index_years"}, "counties": {"cube": "county_years"}}
 

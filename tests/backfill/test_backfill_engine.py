@@ -14,9 +14,9 @@ from geomob_dask.errors import InputError, StoreError
 from geomob_dask.outputs.backfill import result_table
 from geomob_dask.runs import exposure, mixing
 from geomob_dask.runs.backfill import engine, unit
-from geomob_dask.runs.backfill.engine import execute
-from geomob_dask.runs.backfill.journal import Journal
 from geomob_dask.runs.backfill.plan import Asked, Standing, make_plan
+from geomob_dask.runs.engine import execute
+from geomob_dask.runs.journal import Journal
 from geomob_dask.store import Provenance, Store, receipts
 from geomob_dask.store.objects import Objects
 

@@ -10,10 +10,10 @@ import yaml
 from backfill_country import QUIET, backfill_of, fill, ingest_year, receipts_in, write_file
 
 from geomob_dask.errors import DefinitionError, GeomobError, InputError
-from geomob_dask.runs.backfill.engine import execute
 from geomob_dask.runs.backfill.file import read_backfill
-from geomob_dask.runs.backfill.journal import Journal
 from geomob_dask.runs.backfill.plan import REPROCESS, Asked, Standing, make_plan
+from geomob_dask.runs.engine import execute
+from geomob_dask.runs.journal import Journal
 from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 

@@ -9,8 +9,8 @@ import distributed
 from rich.console import Console
 
 from geomob_dask.errors import GeomobError
-from geomob_dask.runs.backfill.plan import Plan
-from geomob_dask.runs.backfill.retries import reason_of
+from geomob_dask.runs.planning import Plan
+from geomob_dask.runs.retries import reason_of
 from geomob_dask.store import Store
 
 
@@ -54,9 +54,8 @@ def write_cubes(store: Store, plan: Plan, client: distributed.Client | None, con
 def _results(store: Store, plan: Plan) -> Mapping[str, dict[int, str]]:
     """Return the collections of each cube, by year, that are in the store."""
     found: dict[str, dict[int, str]] = {}
-    for planned in plan.groups:
-        group = planned.group
-        cube = plan.backfill.products[group.product].cube
+    for group in plan.groups:
+        cube = plan.cubes.get(group.product)
         if cube is not None and group.collection and store.find(group.collection) is not None:
             found.setdefault(cube, {})[group.year] = group.collection
     return found

@@ -9,178 +9,88 @@
       metros: {job: segregation, dataset: acs5_b19001, groups: b19001, by: cbsa}
       deprivation: {job: opportunity, dataset: acs, definition: my_index.yaml, scope: state}
 
-The keys of a product are the words of its job's flags.
+The keys of a product are the options of its job.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from geomob_dask.errors import DefinitionError, InputError
-from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
+from geomob_dask.errors import DefinitionError, GeomobError, InputError
+from geomob_dask.products.catalog import product_named
+from geomob_dask.products.options import States, Years
+from geomob_dask.runs.planning import Request
 from geomob_dask.settings import explain
-from geomob_dask.sources.states import state_codes
-from geomob_dask.sources.years import years_of
 
-# Of these it is known that none crosses a state line.
-WITHIN_STATES = ("county", "state", "place")
-Scope = Literal["state", "all"]
-
-
-def _text(value: Any) -> Any:
-    # YAML reads 5 and 2018 as numbers, and an option may be either.
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-def _listed(value: Any) -> Any:
-    """Return a tuple of a list, or of texts separated by commas."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(","))
-    return tuple(_text(one) for one in value) if isinstance(value, list) else value
-
-
-def _years(value: Any) -> Any:
-    if value is None:
-        return None
-    return years_of(",".join(_listed([value] if isinstance(value, int) else value)))
-
-
-def _states(value: Any) -> Any:
-    return None if value is None else state_codes(",".join(_listed(value)))
-
-
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
-Listed = Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
-Years = Annotated[tuple[int, ...] | None, BeforeValidator(_years)]
-States = Annotated[tuple[str, ...] | None, BeforeValidator(_states)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$")]
+_ANY_YEAR = 2000
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Entry(_Frozen):
-    """What all products have.
+class Entry(BaseModel):
+    """A product of a backfill file.
 
     Parameters
     ----------
-    dataset : str
-        Name under which the measures were ingested.
+    job : str
+        Name of the product in the catalogue.
     scope : {"state", "all"}, optional
-        An output a state, of its own tracts alone, or one output of all states. By default the first where regions
-        keep within states (`WITHIN_STATES`), the second elsewhere.
+        An output per state, of its own tracts alone, or one output of all states. By default the first where the
+        product's regions lie within states, the second elsewhere.
     years : optional
         Of the years of the backfill, those that this product has; all by default.
     cube : str, optional
         Name of a cube that its years are brought into, once they are committed.
+
+    All other keys are options of the product.
     """
 
-    dataset: Text
-    scope: Scope | None = None
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    job: str
+    scope: Literal["state", "all"] | None = None
     years: Years = None
     cube: Name | None = None
 
     @property
-    def of_states(self) -> bool:
-        """Tell whether there is an output a state."""
-        return self.scope == "state" or (self.scope is None and self._within_states())
-
-    def _within_states(self) -> bool:
-        raise NotImplementedError
-
-
-class _ByRegion(_Entry):
-    by: Text
-
-    def _within_states(self) -> bool:
-        return self.by in WITHIN_STATES
-
-    @model_validator(mode="after")
-    def _regions_do_not_cross(self) -> Self:
-        if self.scope == "state" and self.by not in WITHIN_STATES:
-            raise ValueError(
-                f"scope: found state for regions by {self.by}, which may cross state lines; expected all, or by one "
-                f"of {', '.join(WITHIN_STATES)}"
-            )
-        if self.of_states and getattr(self, "regions", None) is not None:
-            raise ValueError("regions: found a choice of regions in the scope state, expected the scope all")
-        return self
-
-
-class OpportunityEntry(_Entry):
-    """An index; see ``jobs/opportunity.py --help``."""
-
-    job: Literal["opportunity"]
-    definition: Text
-    population: Text | None = None
-    norm: Text | None = None
-    steps: bool = False
-
-    def _within_states(self) -> bool:
-        return self.norm == "state"
+    def given(self) -> dict[str, Any]:
+        """Return the product's options as the file gives them."""
+        return dict(self.__pydantic_extra__ or {})
 
     @property
-    def chosen_norm(self) -> str:
-        """Return the norm; by default each state's own in the scope ``state``, that of all selected elsewhere."""
-        return self.norm or ("state" if self.of_states else "selected")
+    def by_state(self) -> bool:
+        """Return whether there is an output per state."""
+        if self.scope is not None:
+            return self.scope == "state"
+        return product_named(self.job).scope_of_states(self.options(_ANY_YEAR))
+
+    def options(self, year: int, states: Sequence[str] | None = None) -> Any:
+        """Return the product's options for a year, validated."""
+        product = product_named(self.job)
+        defaults = {} if self.scope is None else product.scope_defaults(self.scope == "state")
+        chosen = {} if states is None else {"states": list(states)}
+        return product.options.model_validate({**defaults, **self.given, **chosen, "year": year})
 
     @model_validator(mode="after")
-    def _norm_fits_the_scope(self) -> Self:
-        if self.of_states and self.chosen_norm != "state" and not self.chosen_norm.startswith("frozen:"):
-            raise ValueError(
-                f"norm: found {self.norm}, which is of several states; expected state or frozen:YEAR, or the scope all"
-            )
+    def _fits(self) -> Self:
+        product = product_named(self.job)
+        if "year" not in product.options.model_fields:
+            raise ValueError(f"job: found {self.job}, which has no years; expected a product of a dataset and year")
+        absent = sorted({"year", "states"} & set(self.given))
+        if absent:
+            raise ValueError(f"{absent[0]}: expected it for all products: years, states, beside products")
+        try:
+            product.check_scope(self.options(_ANY_YEAR), self.by_state)
+        except ValidationError as error:
+            raise ValueError(explain(error)) from error
         return self
-
-
-class ExposureEntry(_ByRegion):
-    """Exposures; see ``jobs/exposure.py --help``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    job: Literal["exposure"]
-    groups: Text | None = None
-    mode: Text = Field(default="corrected", alias="as")
-    threshold: float = SUPPRESSION_THRESHOLD
-    interactions: bool = False
-
-
-class MixingEntry(_ByRegion):
-    """Income mixing; see ``jobs/mixing.py --help``."""
-
-    job: Literal["mixing"]
-    by: Text = "cbsa"
-    brackets: Text = "b19001"
-    positions: Text = "unit"
-    merge: Text | None = None
-    weight: float = 0.5
-    regions: Listed | None = None
-    missing: Text = "refuse"
-
-
-class SegregationEntry(_ByRegion):
-    """Segregation; see ``jobs/segregation.py --help``."""
-
-    job: Literal["segregation"]
-    by: Text = "cbsa"
-    groups: Text
-    indices: Listed = ("all",)
-    merge: Text | None = None
-    regions: Listed | None = None
-    missing: Text = "refuse"
-    draws: int = 0
-    null: Text = "evenness"
-    interval: Text = "persons"
-    seed: int = 0
-    cutoff: float | None = None
-    levels: Listed | None = None
-
-
-Entry = OpportunityEntry | ExposureEntry | MixingEntry | SegregationEntry
 
 
 class Backfill(_Frozen):
@@ -192,25 +102,25 @@ class Backfill(_Frozen):
         Of its journal in the store, ``backfills/<name>``.
     products : mapping of str to Entry
     years, states : optional
-        Unless flags say otherwise. Outputs of the scope ``all`` are then of these states together.
+        Unless flags say otherwise. Outputs of the scope ``all`` are then made of these states together.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-    products: Annotated[dict[Name, Annotated[Entry, Field(discriminator="job")]], Field(min_length=1)]
+    products: Annotated[dict[Name, Entry], Field(min_length=1)]
     years: Years = None
     states: States = None
 
     @model_validator(mode="after")
-    def _a_cube_each(self) -> Self:
-        of: dict[str, str] = {}
+    def _one_cube_per_product(self) -> Self:
+        owner: dict[str, str] = {}
         for product, entry in self.products.items():
             if entry.cube is not None:
-                other = of.setdefault(entry.cube, product)
+                other = owner.setdefault(entry.cube, product)
                 if other != product:
                     raise ValueError(f"cube {entry.cube}: found for {other} and {product}, expected a cube each")
         return self
 
-    def chosen(self, names: tuple[str, ...] | None) -> dict[str, Entry]:
+    def chosen(self, names: Sequence[str] | None) -> dict[str, Entry]:
         """Return some products, all by default.
 
         Raises
@@ -224,8 +134,41 @@ class Backfill(_Frozen):
         return {name: entry for name, entry in self.products.items() if names is None or name in names}
 
 
-class _OneOfEachKey(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML in which a key that stands twice is refused: of two products of one name the first would be lost."""
+@dataclass(frozen=True)
+class Product:
+    """One entry of a file, whose definitions are read once.
+
+    Parameters
+    ----------
+    name : str
+    entry : Entry
+    together : tuple of str, optional
+        The states that outputs of the scope ``all`` are made of; all of the store by default.
+    """
+
+    name: str
+    entry: Entry
+    by_state: bool
+    options: Any
+
+    @classmethod
+    def of(cls, name: str, entry: Entry, together: tuple[str, ...] | None) -> Self:
+        """Return an entry with its options read."""
+        by_state = entry.by_state
+        return cls(name, entry, by_state, entry.options(_ANY_YEAR, None if by_state else together))
+
+    def measures(self, year: int) -> str:
+        """Return the collection that outputs of a year are made from."""
+        return str(self.options.model_copy(update={"year": year}).measures)
+
+    def request(self, year: int, only: Sequence[str] | None) -> Request:
+        """Return the request of a year."""
+        options = self.options.model_copy(update={"year": year})
+        return Request(self.entry.job, options, self.by_state, self.name, None if only is None else tuple(only))
+
+
+class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML in which a key given twice is refused: of two products of one name the first would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -246,7 +189,7 @@ def read_backfill(file: str) -> Backfill:
     """
     path = Path(file)
     try:
-        plain = yaml.load(path.read_text(encoding="utf-8"), Loader=_OneOfEachKey)
+        plain = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DefinitionError(f"{path}: cannot be read as a backfill ({' '.join(str(error).split())})") from error
     if not isinstance(plain, dict):
@@ -255,5 +198,5 @@ def read_backfill(file: str) -> Backfill:
         return Backfill.model_validate(plain)
     except ValidationError as error:
         raise DefinitionError(f"{path}: {explain(error)}") from error
-    except InputError as error:
+    except GeomobError as error:
         raise DefinitionError(f"{path}: {error}") from error
