@@ -27,15 +27,15 @@ import numpy as np
 import pandas as pd
 import psutil
 import yaml
-from geomob_dask.runs.backfill.products import produce
 from rich.console import Console
 
 from geomob_dask.cluster import connect
 from geomob_dask.runs.backfill.file import Backfill, read_backfill
-from geomob_dask.runs.backfill.plan import Asked, Plan, Standing, make_plan
+from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.carriers import OnCluster
 from geomob_dask.runs.engine import execute
-from geomob_dask.runs.execute import in_this_thread
+from geomob_dask.runs.output import frame_of
+from geomob_dask.runs.planning import Plan, Standing
 from geomob_dask.settings import LocalSection, Settings
 from geomob_dask.sources.states import STATES
 from geomob_dask.store import Part, Provenance, Snapshot, Store
@@ -117,12 +117,11 @@ def country(url: str, years: Sequence[int], states: Sequence[str], tracts: int) 
 
 def pretend_done(store: Store, plan: Plan) -> None:
     """Commit snapshots that say all outputs of a plan are there, without their parts: what a plan reads of results."""
-    for planned in plan.groups:
-        group = planned.group
+    for group in plan.groups:
         parts, runs = {}, {}
-        for state, identity in zip(group.states, group.identities, strict=True):
+        for place, (state, identity) in enumerate(zip(group.states, group.identities, strict=True)):
             parts[state] = Part(f"{group.collection}/{state}-x.parquet", "0" * 64, 9000, 90, "a", "b", None, identity)
-            runs[identity] = group.prepared(state).plan.provenance.plain()
+            runs[identity] = group.output(place).provenance.plain()
         snapshot = Snapshot(group.collection, parts, runs, {"vintage": "toy"})
         store.objects.create(f"{group.collection}/_snapshots/00000001.json", snapshot.to_bytes())
 
@@ -148,7 +147,7 @@ def rerun(years: int, states: int, repeats: int) -> dict[str, float]:
         found["dry run, all missing"] = best(repeats, lambda: command([*line, "--dry-run"]))
         pretend_done(store, plan)
         found["plan alone, all done"] = best(
-            repeats, lambda: make_plan(store, read_backfill(file), Asked(years=spans(years)))
+            repeats, lambda: plan_backfill(store, read_backfill(file), Asked(years=spans(years)))
         )
         found["dry run, all done"] = best(repeats, lambda: command([*line, "--dry-run"]))
         found["rerun, nothing to do"] = best(repeats, lambda: command(line))
@@ -189,13 +188,13 @@ def plan_of(store: Store, folder: Path, years: Sequence[int], n_states: int, out
     asked = Asked(years=tuple(years[: max(1, min(len(years), outputs // (5 * n_states)))]))
     gc.collect()
     start = time.process_time()
-    plan = make_plan(store, backfill, asked)
+    plan = plan_backfill(store, backfill, asked)
     seconds = time.process_time() - start
     count = sum(plan.counts().values())
     del plan
     gc.collect()
     tracemalloc.start()
-    plan = make_plan(store, backfill, asked)
+    plan = plan_backfill(store, backfill, asked)
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     if plan.counts()[Standing.REFUSED]:
@@ -229,14 +228,14 @@ def work(years: int, states: int, tracts: int, workers: Sequence[int]) -> list[d
 
 def planned(store: Store, backfill: Backfill, years: int) -> Plan:
     """Return a plan of all outputs."""
-    return make_plan(store, backfill, Asked(years=spans(years)))
+    return plan_backfill(store, backfill, Asked(years=spans(years)))
 
 
 def every_output(store: Store, plan: Plan) -> None:
     """Compute and write the outputs of a plan, and nothing around that."""
-    for item, place in plan.due():
-        state = item.group.states[place]
-        produce(item.group.job, store, item.group.prepared(state), in_this_thread)
+    for number, place in plan.due():
+        group = plan.groups[number]
+        frame_of(store, group.output(place), group.identities[place], lazy=False)
 
 
 def finished(store: Store, plan: Plan, client: distributed.Client | None) -> None:
@@ -272,7 +271,7 @@ def on_cluster(store: Store, plan: Plan, workers: int) -> dict[str, float]:
 
 def import_all() -> None:
     """Import what outputs need."""
-    import geomob_dask.runs.backfill.unit  # noqa: F401
+    import geomob_dask.runs.output  # noqa: F401
 
 
 def cpu_seconds() -> float:

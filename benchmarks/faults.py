@@ -77,7 +77,7 @@ products:
 
 def dask_setup(worker: Any) -> None:
     """Let a worker write down when it begins and ends an output; called by ``dask worker --preload``."""
-    from geomob_dask.runs.backfill import unit
+    from geomob_dask.runs import output
 
     path = os.environ[LOG]
     local = threading.local()
@@ -92,11 +92,11 @@ def dask_setup(worker: Any) -> None:
 
     def of_output(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def make(store: Store, job: str, prepared: Any, collection: str, state: str, *rest: Any, **more: Any) -> Any:
-            local.unit = f"{store.url}|{collection}|{state}"
+        def make(store: Store, prepared: Any, *rest: Any, **more: Any) -> Any:
+            local.unit = f"{store.url}|{prepared.collection}|{prepared.part}"
             note("begin")
             try:
-                made = function(store, job, prepared, collection, state, *rest, **more)
+                made = function(store, prepared, *rest, **more)
             except BaseException as error:
                 note("error", why=f"{type(error).__name__}: {error}"[:300])
                 raise
@@ -113,8 +113,8 @@ def dask_setup(worker: Any) -> None:
 
         return produce
 
-    unit.make = of_output(unit.make)
-    unit.produce = of_kernels(unit.produce)
+    output.make = of_output(output.make)
+    output.frame_of = of_kernels(output.frame_of)
 
 
 @dataclass

@@ -1,39 +1,95 @@
-"""Opportunity, segregation and mobility from census tracts, distributed on Dask."""
+"""Opportunity, segregation and mobility from census tracts, distributed on Dask.
+
+Functions take frames in memory (pandas, GeoPandas) or on Dask and return the same kind; on Dask nothing is computed
+until you ask. `open` opens a store of frames by state in a folder or bucket.
+"""
 
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from geomob_dask.api import opportunity
-from geomob_dask.definition import Definition, read_definition
-from geomob_dask.frames.neighbors import neighbors
-from geomob_dask.store import Store
-
 if TYPE_CHECKING:
+    from geomob_dask.definition import Definition, read_definition
+    from geomob_dask.frames.draws import draws
+    from geomob_dask.frames.exposure import exposure
+    from geomob_dask.frames.harmonize import harmonize
+    from geomob_dask.frames.interpolation import interpolate
+    from geomob_dask.frames.local import local
+    from geomob_dask.frames.mixing import mixing
     from geomob_dask.frames.mobility import mobility, predict
+    from geomob_dask.frames.neighbors import neighbors
+    from geomob_dask.frames.opportunity import opportunity
+    from geomob_dask.frames.segregation import segregation
+    from geomob_dask.frames.validation import validation
+    from geomob_dask.store import Store
     from geomob_dask.store.cubes import open_cube
 
 __version__ = version("geomob-dask")
 
+# A name is imported when it is first used: a user of one function does not wait for the packages of all others.
+_WHERE = {
+    "Definition": "definition",
+    "Store": "store",
+    "draws": "frames.draws",
+    "exposure": "frames.exposure",
+    "harmonize": "frames.harmonize",
+    "interpolate": "frames.interpolation",
+    "local": "frames.local",
+    "mixing": "frames.mixing",
+    "mobility": "frames.mobility",
+    "neighbors": "frames.neighbors",
+    "open_cube": "store.cubes",
+    "opportunity": "frames.opportunity",
+    "predict": "frames.mobility",
+    "read_definition": "definition",
+    "segregation": "frames.segregation",
+    "validation": "frames.validation",
+}
+
 __all__ = [
     "Definition",
     "Store",
+    "draws",
+    "exposure",
+    "harmonize",
+    "interpolate",
+    "local",
+    "mixing",
     "mobility",
     "neighbors",
+    "open",
     "open_cube",
     "opportunity",
     "predict",
     "read_definition",
+    "segregation",
+    "validation",
 ]
-# Imported when they are used: xarray, Zarr and Icechunk, or scikit-learn and dask-ml, take up to a second.
-_LATER = {
-    "mobility": "geomob_dask.frames.mobility",
-    "open_cube": "geomob_dask.store.cubes",
-    "predict": "geomob_dask.frames.mobility",
-}
+
+
+def open(url: str) -> "Store":
+    """Return the store at a URL.
+
+    Parameters
+    ----------
+    url : str
+        A folder, or ``s3://bucket/prefix``; endpoint and credentials come from the usual AWS variables or profile.
+
+    Returns
+    -------
+    Store
+        Its `repr` says what it holds; ``store.frame(name)`` reads a collection lazily, ``store.list()`` lists all.
+    """
+    from geomob_dask.store import Store
+
+    return Store(url)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)
+    return getattr(import_module(f"geomob_dask.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,15 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.validation import validation
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.result import result
 from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
-from geomob_dask.transforms.validation import associations, commonality
 
 _AGAINST = re.compile(r"(?P<dataset>[^:]+):(?P<year>[0-9]{4})(?::(?P<columns>.+))?")
 
@@ -63,48 +62,9 @@ class Against:
 
 
 def validation_table(store: Store, prepared: Prepared, against: Sequence[Against] = ()) -> pd.DataFrame:
-    """Return the table of a result in the store.
-
-    Returns
-    -------
-    DataFrame
-        ``kind``: *domain* (``total`` is r², ``unique`` what only it explains, ``common`` the rest), *in common*
-        (what a set of two or more domains explains and no other: ``common``), *correlation* (``r`` of opportunity with
-        a column of another dataset, and its ``p``). ``what`` names domains or column; ``n`` counts tracts.
-    """
-    table = result(store, prepared)
-    names = list(prepared.options.definition.domains)
-    domains = table[names].to_numpy(np.float64)
-    found = commonality(table["deprivation"].to_numpy(np.float64), domains)
-    complete = int((~np.isnan(domains).any(axis=1)).sum())
-    rows = [
-        {"kind": "domain", "what": name, "n": complete, "total": total, "unique": unique, "common": total - unique}
-        for name, total, unique in zip(names, found.total, found.unique, strict=True)
-    ]
-    for subset, value in enumerate(found.coefficients):
-        chosen = [name for place, name in enumerate(names) if subset >> place & 1]
-        if len(chosen) > 1:
-            rows.append({"kind": "in common", "what": "; ".join(chosen), "n": complete, "common": value})
-    for one in against:
-        others = one.read(store)
-        _must_meet(table.index, others.index, one)
-        pairs = associations(
-            table["opportunity"].to_numpy(np.float64), others.reindex(table.index).to_numpy(np.float64)
-        )
-        rows += [
-            {"kind": "correlation", "what": f"{one.dataset} {one.year} {column}", "n": pair.n, "r": pair.r, "p": pair.p}
-            for column, pair in zip(others.columns, pairs, strict=True)
-        ]
-    columns = ["kind", "what", "n", "total", "unique", "common", "r", "p"]
-    return pd.DataFrame(rows).reindex(columns=columns).set_index("kind")
-
-
-def _must_meet(index: pd.Index, others: pd.Index, one: Against) -> None:
-    if not index.isin(others).any():
-        raise InputError(
-            f"--against {one.dataset}:{one.year}: none of its tracts ({', '.join(others[:3])}, …) is among those "
-            f"of the index ({', '.join(index[:3])}, …); expected the same vintage and states"
-        )
+    """Return the validation table of a result in the store; see `frames.validation`."""
+    others = {f"{one.dataset} {one.year}": one.read(store) for one in against}
+    return validation(result(store, prepared), list(prepared.options.definition.domains), others)
 
 
 def validation_lines(table: pd.DataFrame) -> list[str]:

@@ -9,7 +9,7 @@ import geomob_dask
 from geomob_dask.errors import DefinitionError
 from geomob_dask.runs import cube as cube_runs
 from geomob_dask.runs.backfill.cubes import write_cubes
-from geomob_dask.runs.backfill.plan import Asked, make_plan
+from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
 
 CUBES = {"index": {"cube": "index_years"}, "counties": {"cube": "county_years"}}
@@ -19,7 +19,7 @@ def test_a_cube_holds_what_the_years_hold_and_takes_up_a_further_one(client, tmp
     store = fill(str(tmp_path / "store"), tmp_path)
     backfill = backfill_of(tmp_path, "index", "counties", "mixed", **CUBES)
     for years in ((2019, 2020), (2020, 2021)):
-        plan = make_plan(store, backfill, Asked(years=years))
+        plan = plan_backfill(store, backfill, Asked(years=years))
         assert execute(store, plan, client, QUIET).fine
         done = write_cubes(store, plan, client, QUIET)
         assert [(cube.name, cube.error) for cube in done] == [("index_years", ""), ("county_years", "")]
@@ -37,8 +37,8 @@ def test_a_cube_that_cannot_be_written_is_told_and_stops_nothing(tmp_path):
     store = fill(str(tmp_path / "store"), tmp_path, years=(2020,))
     backfill = backfill_of(tmp_path, "index", "counties", **CUBES)
     asked = Asked(years=(2020,))
-    assert execute(store, make_plan(store, backfill, asked), None, QUIET).fine
-    assert [cube.error for cube in write_cubes(store, make_plan(store, backfill, asked), None, QUIET)] == ["", ""]
+    assert execute(store, plan_backfill(store, backfill, asked), None, QUIET).fine
+    assert [cube.error for cube in write_cubes(store, plan_backfill(store, backfill, asked), None, QUIET)] == ["", ""]
     swapped = {"index": {"cube": "county_years"}, "counties": {"cube": "other"}}
     file = write_file(tmp_path, "index", "counties", name="swapped", **swapped)
     done = run_command(command(file, store.url, "--years", 2020))
@@ -56,7 +56,7 @@ def test_two_products_do_not_share_a_cube(tmp_path):
 @pytest.mark.parametrize("error", [OSError("disk full"), distributed.comm.core.CommClosedError("gone")])
 def test_a_cube_that_fails_outside_the_package_is_told_too(tmp_path, monkeypatch, error):
     store = fill(str(tmp_path / "store"), tmp_path, years=(2020,))
-    plan = make_plan(store, backfill_of(tmp_path, "index", "counties", **CUBES), Asked(years=(2020,)))
+    plan = plan_backfill(store, backfill_of(tmp_path, "index", "counties", **CUBES), Asked(years=(2020,)))
     assert execute(store, plan, None, QUIET).fine
 
     def fails(store, name, *rest):

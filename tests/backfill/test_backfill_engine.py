@@ -12,11 +12,12 @@ from backfill_country import QUIET, backfill_of, command, fill, ingest_year, rec
 
 from geomob_dask.errors import InputError, StoreError
 from geomob_dask.outputs.backfill import result_table
-from geomob_dask.runs import exposure, mixing
-from geomob_dask.runs.backfill import engine, unit
-from geomob_dask.runs.backfill.plan import Asked, Standing, make_plan
+from geomob_dask.products.catalog import product_named
+from geomob_dask.runs import engine, output
+from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
 from geomob_dask.runs.journal import Journal
+from geomob_dask.runs.planning import Request, Standing, make_plan
 from geomob_dask.store import Provenance, Store, receipts
 from geomob_dask.store.objects import Objects
 
@@ -24,7 +25,7 @@ ASKED = Asked(years=(2019, 2020))
 
 
 def run(store, backfill, client=None, asked=ASKED, **options):
-    return execute(store, make_plan(store, backfill, asked), client, QUIET, retry_wait=0.01, **options)
+    return execute(store, plan_backfill(store, backfill, asked), client, QUIET, retry_wait=0.01, **options)
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +73,12 @@ def test_outputs_of_all_states_are_those_of_the_job(undisturbed, tmp_path):
     """What a backfill of the scope `all` commits is what the job commits, provenance and all."""
     store = fill(str(tmp_path / "store"), tmp_path)
     backfill_of(tmp_path)
-    request = exposure.Request("made", 2020, "area", groups=str(tmp_path / "tenure.yaml"))
-    prepared = exposure.prepare(store, request)
-    exposure.execute(store, [prepared], None, QUIET)
+    given = {"dataset": "made", "year": 2020, "by": "area", "groups": str(tmp_path / "tenure.yaml")}
+    request = Request("exposure", product_named("exposure").options.of(**given))
+    engine.run(store, make_plan(store, [request]), None, QUIET)
     found = shown(store)
     assert found == {key: undisturbed[key] for key in found}
-    plan = make_plan(store, backfill_of(tmp_path, "areas"), replace(ASKED, years=(2020,)))
+    plan = plan_backfill(store, backfill_of(tmp_path, "areas"), replace(ASKED, years=(2020,)))
     assert not list(plan.due())
 
 
@@ -85,32 +86,32 @@ def test_a_state_by_itself_has_the_rows_that_the_job_has(tmp_path):
     store = fill(str(tmp_path / "store"), tmp_path)
     backfill = backfill_of(tmp_path, "mixed")
     assert run(store, backfill).fine
-    [planned] = make_plan(store, backfill, replace(ASKED, years=(2020,))).groups
-    request = replace(planned.group.prepared("18").request, states=None, each=False)
-    mixing.execute(store, request, mixing.make_plan(store, request), None, QUIET)
-    whole, each = store.snapshot(request.collection), store.snapshot(planned.group.collection)
+    [group] = plan_backfill(store, backfill, replace(ASKED, years=(2020,))).groups
+    plan = make_plan(store, [replace(group.request, by_state=False, only=None)])
+    engine.run(store, plan, None, QUIET)
+    whole, each = store.snapshot(plan.groups[0].collection), store.snapshot(group.collection)
     assert {s: part.sha256 for s, part in whole.parts.items()} == {s: part.sha256 for s, part in each.parts.items()}
     assert len({part.run for part in each.parts.values()}) == 3
 
 
 def failing(where, error, times=10**9):
-    """Return a `produce` that fails for outputs of some states."""
-    real, failed = unit.produce, []
+    """Return a `frame_of` that fails for outputs of some states."""
+    real, failed = output.frame_of, []
 
-    def produce(job, store, prepared, carry):
-        state = prepared.plan.outputs[0].state
+    def frame_of(store, prepared, identity, *, lazy):
+        state = prepared.part
         if state in where and len(failed) < times:
             failed.append(state)
             raise error
-        return real(job, store, prepared, carry)
+        return real(store, prepared, identity, lazy=lazy)
 
-    return produce, failed
+    return frame_of, failed
 
 
 def test_bad_data_fail_their_output_once_and_no_other(tmp_path, monkeypatch):
     store = fill(str(tmp_path / "store"), tmp_path)
-    produce, failed = failing({"18"}, InputError("tract 18001000001: found -1, expected people"))
-    monkeypatch.setattr(unit, "produce", produce)
+    frame_of, failed = failing({"18"}, InputError("tract 18001000001: found -1, expected people"))
+    monkeypatch.setattr(output, "frame_of", frame_of)
     result = run(store, backfill_of(tmp_path, "mixed"))
     assert set(result.failed) == {"mixed-2019-18", "mixed-2020-18"}
     assert len(failed) == 2
@@ -125,12 +126,12 @@ def test_bad_data_fail_their_output_once_and_no_other(tmp_path, monkeypatch):
 
 def test_storage_errors_are_tried_again_within_a_budget(tmp_path, monkeypatch):
     store = fill(str(tmp_path / "store"), tmp_path)
-    produce, failed = failing({"18"}, StoreError("503 slow down"), times=3)
-    monkeypatch.setattr(unit, "produce", produce)
+    frame_of, failed = failing({"18"}, StoreError("503 slow down"), times=3)
+    monkeypatch.setattr(output, "frame_of", frame_of)
     assert run(store, backfill_of(tmp_path, "mixed"), asked=replace(ASKED, years=(2020,))).fine
     assert len(failed) == 3
-    produce, failed = failing({"17", "18", "39"}, OSError("no route to host"))
-    monkeypatch.setattr(unit, "produce", produce)
+    frame_of, failed = failing({"17", "18", "39"}, OSError("no route to host"))
+    monkeypatch.setattr(output, "frame_of", frame_of)
     result = run(store, backfill_of(tmp_path, "mixed"), asked=replace(ASKED, years=(2019,)))
     assert len(result.failed) == 3
     assert len(failed) == 3 * 4
@@ -138,7 +139,7 @@ def test_storage_errors_are_tried_again_within_a_budget(tmp_path, monkeypatch):
 
 def test_a_program_error_on_a_worker_is_a_failure_of_its_output(tmp_path, monkeypatch):
     store = fill(str(tmp_path / "store"), tmp_path)
-    monkeypatch.setattr(unit, "produce", failing({"18"}, ZeroDivisionError("division by zero"))[0])
+    monkeypatch.setattr(output, "frame_of", failing({"18"}, ZeroDivisionError("division by zero"))[0])
     result = run(store, backfill_of(tmp_path, "mixed"), asked=replace(ASKED, years=(2020,)))
     assert result.failed == {"mixed-2020-18": "ZeroDivisionError: division by zero"}
 
@@ -184,7 +185,7 @@ def test_receipts_are_picked_up_and_not_computed_again(undisturbed, tmp_path, mo
     assert shown(store) == {}
     assert len(receipts_in(store)) == 28
     monkeypatch.undo()
-    plan = make_plan(store, backfill, replace(ASKED, reprocess="none"))
+    plan = plan_backfill(store, backfill, replace(ASKED, reprocess="none"))
     assert not plan.computes
     result = execute(store, plan, None, QUIET)
     assert (len(result.computed), len(result.kept), len(result.committed)) == (0, 28, 28)
@@ -234,7 +235,7 @@ def test_two_backfills_at_once_do_each_other_no_harm(undisturbed, client, tmp_pa
     store = fill(str(tmp_path / "store"), tmp_path)
     one = backfill_of(tmp_path, "mixed", "index", "areas", name="one")
     two = backfill_of(tmp_path, "apart", "mixed", "areas", name="two")
-    plans = [make_plan(store, one, ASKED), make_plan(store, two, ASKED)]
+    plans = [plan_backfill(store, one, ASKED), plan_backfill(store, two, ASKED)]
     found = []
     threads = [
         threading.Thread(target=lambda plan=plan: found.append(execute(Store(store.url), plan, client, QUIET)))
@@ -254,7 +255,7 @@ def test_two_backfills_at_once_do_each_other_no_harm(undisturbed, client, tmp_pa
 def test_backfills_of_different_states_at_once_merge(tmp_path):
     store = fill(str(tmp_path / "store"), tmp_path)
     backfill, asked = backfill_of(tmp_path, "mixed"), replace(ASKED, years=(2020,))
-    plans = [make_plan(store, backfill, replace(asked, states=states)) for states in (("17",), ("18", "39"))]
+    plans = [plan_backfill(store, backfill, replace(asked, states=states)) for states in (("17",), ("18", "39"))]
     for plan in plans:
         assert execute(store, plan, None, QUIET).fine
     assert set(store.snapshot("results/mixing/deciles/made/2020/each-county").parts) == {"17", "18", "39"}
@@ -265,24 +266,24 @@ def test_two_definitions_under_one_name_at_once_are_refused(tmp_path):
     store = fill(str(tmp_path / "store"), tmp_path)
     asked = replace(ASKED, years=(2020,))
     plans = [
-        make_plan(store, backfill_of(tmp_path, "mixed", mixed={"missing": missing}), asked)
+        plan_backfill(store, backfill_of(tmp_path, "mixed", mixed={"missing": missing}), asked)
         for missing in ("refuse", "leave-out")
     ]
     assert execute(store, plans[0], None, QUIET).fine
     before = shown(store)
     result = execute(store, plans[1], None, QUIET)
     assert set(result.failed) == {"mixed-2020-17", "mixed-2020-18", "mixed-2020-39"}
-    identities = [plan.groups[0].group.identities[0] for plan in plans]
+    identities = [plan.groups[0].identities[0] for plan in plans]
     message = next(iter(result.failed.values()))
     assert all(identity in message for identity in identities)
     assert "another definition or other inputs under the same name" in message
     assert shown(store) == before
     # Planned anew, it is what the user wants now.
-    second = make_plan(store, backfill_of(tmp_path, "mixed", mixed={"missing": "leave-out"}), asked)
+    second = plan_backfill(store, backfill_of(tmp_path, "mixed", mixed={"missing": "leave-out"}), asked)
     result = execute(store, second, None, QUIET)
     assert (len(result.kept), result.fine) == (3, True)
-    assert {part.run for part in store.snapshot(second.groups[0].group.collection).parts.values()} == set(
-        second.groups[0].group.identities
+    assert {part.run for part in store.snapshot(second.groups[0].collection).parts.values()} == set(
+        second.groups[0].identities
     )
 
 
@@ -290,31 +291,31 @@ def test_inputs_changed_during_a_run_do_not_mix_into_it(tmp_path, monkeypatch):
     store = fill(str(tmp_path / "store"), tmp_path)
     other = fill(str(tmp_path / "other"), tmp_path)
     backfill = backfill_of(tmp_path, "mixed", "index")
-    plan = make_plan(store, backfill, ASKED)
+    plan = plan_backfill(store, backfill, ASKED)
     # The measures of both years change after the plan is made: that is during its run.
     for year in ASKED.years:
         ingest_year(store, tmp_path, year, seed=77)
     assert execute(store, plan, None, QUIET).fine
     assert run(other, backfill).fine
     assert shown(store) == shown(other)
-    again = make_plan(store, backfill, ASKED)
-    assert {str(how) for planned in again.groups for how in planned.standings} == {"stale"}
+    again = plan_backfill(store, backfill, ASKED)
+    assert {str(how) for group in again.groups for how in group.standings} == {"stale"}
 
 
 def test_the_second_interrupt_stops_a_serial_run_at_once(tmp_path, monkeypatch):
     store = fill(str(tmp_path / "store"), tmp_path)
     seen = []
-    real = unit.produce
+    real = output.frame_of
 
-    def produce(job, store, prepared, carry):
-        seen.append(prepared.plan.outputs[0].state)
+    def frame_of(store, prepared, identity, *, lazy):
+        seen.append(prepared.part)
         if len(seen) == 4:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(5)
-        return real(job, store, prepared, carry)
+        return real(store, prepared, identity, lazy=lazy)
 
-    monkeypatch.setattr(unit, "produce", produce)
+    monkeypatch.setattr(output, "frame_of", frame_of)
     result = run(store, backfill_of(tmp_path, "mixed"))
     assert result.stopped.startswith("interrupted twice")
     assert (len(result.computed), result.left) == (3, 3)
@@ -329,7 +330,7 @@ def test_each_state_against_the_frozen_norms_of_all(tmp_path):
     backfill, asked = backfill_of(tmp_path, "index", index=frozen), replace(ASKED, years=(2020,))
     result = run(store, backfill, asked=asked)
     assert len(result.failed) == 3
-    assert "no norms/opportunity/nation/made/2019/all-selected" in result.failed["index-2020-17"]
+    assert "2019 of norms/opportunity/nation/made" in result.failed["index-2020-17"]
     assert run(store, backfill_of(tmp_path, "nation", name="first"), asked=replace(ASKED, years=(2019,))).fine
     assert run(store, backfill, asked=asked).fine
     each = store.snapshot("results/opportunity/nation/made/2020/each-frozen-2019")
@@ -337,15 +338,15 @@ def test_each_state_against_the_frozen_norms_of_all(tmp_path):
     assert all("norms/opportunity/nation/made/2019/all-selected" in run["inputs"] for run in each.runs.values())
     ingest_year(store, tmp_path, 2019, seed=5)
     assert run(store, backfill_of(tmp_path, "nation", name="first"), asked=replace(ASKED, years=(2019,))).fine
-    plan = make_plan(store, backfill, asked)
-    assert {str(how) for planned in plan.groups for how in planned.standings} == {"stale"}
+    plan = plan_backfill(store, backfill, asked)
+    assert {str(how) for group in plan.groups for how in group.standings} == {"stale"}
 
 
 def test_refused_results_leave_their_norms_alone(tmp_path):
     """Norms are committed before the index; what is refused in one collection is committed in none."""
     store = fill(str(tmp_path / "store"), tmp_path, years=(2020,))
     asked = replace(ASKED, years=(2020,))
-    early = make_plan(store, backfill_of(tmp_path, "nation"), asked)
+    early = plan_backfill(store, backfill_of(tmp_path, "nation"), asked)
     ingest_year(store, tmp_path, 2020, seed=5)
     assert run(store, backfill_of(tmp_path, "nation"), asked=asked).fine
     before = shown(store)
@@ -362,8 +363,8 @@ def test_an_index_with_norms_of_another_run_is_not_done(tmp_path):
     norms = "norms/opportunity/nation/made/2020/all-selected"
     other = Provenance("opportunity", {}, {"by": "another run"})
     store.commit(norms, store.snapshot(norms).parts, other, store.snapshot(norms).attributes)
-    [planned] = make_plan(store, backfill, asked).groups
-    assert planned.standings == (Standing.STALE,)
+    [group] = plan_backfill(store, backfill, asked).groups
+    assert group.standings == (Standing.STALE,)
     assert run(store, backfill, asked=asked).fine
     assert shown(store) == before
 
@@ -372,9 +373,9 @@ def test_what_another_backfill_has_committed_meanwhile_is_not_computed_again(und
     """Its receipts are gone with its commit; outputs of a state and of all, with interactions and norms."""
     store = fill(str(tmp_path / "store"), tmp_path)
     backfill = backfill_of(tmp_path)
-    late = make_plan(store, backfill, ASKED)
+    late = plan_backfill(store, backfill, ASKED)
     assert run(store, backfill).fine
-    monkeypatch.setattr(unit, "produce", failing({"17", "18", "39"}, InputError("computed again"))[0])
+    monkeypatch.setattr(output, "frame_of", failing({"17", "18", "39"}, InputError("computed again"))[0])
     result = execute(store, late, None, QUIET)
     assert (result.failed, len(result.kept), len(result.committed)) == ({}, 28, 28)
     assert shown(store) == undisturbed
@@ -383,13 +384,13 @@ def test_what_another_backfill_has_committed_meanwhile_is_not_computed_again(und
 def test_outputs_that_failed_before_and_are_left_are_not_up_to_date(tmp_path, monkeypatch):
     store = fill(str(tmp_path / "store"), tmp_path)
     backfill = backfill_of(tmp_path, "mixed")
-    monkeypatch.setattr(unit, "produce", failing({"18"}, InputError("its data are bad"))[0])
+    monkeypatch.setattr(output, "frame_of", failing({"18"}, InputError("its data are bad"))[0])
     run(store, backfill, asked=replace(ASKED, years=(2020,)))
     monkeypatch.undo()
     ingest_year(store, tmp_path, 2019)
     assert run(store, backfill, asked=replace(ASKED, years=(2019,))).fine
     ingest_year(store, tmp_path, 2019, seed=5)
-    plan = make_plan(store, backfill, replace(ASKED, reprocess="none"))
+    plan = plan_backfill(store, backfill, replace(ASKED, reprocess="none"))
     result = execute(store, plan, None, QUIET)
     assert (result.up_to_date, result.as_they_are, result.failed_before) == (2, 4, 1)
     assert not result.fine
@@ -407,13 +408,13 @@ def test_a_failed_state_of_an_old_vintage_leaves_and_holds_nobody_up(tmp_path, m
     backfill, asked = backfill_of(tmp_path, "counties"), replace(ASKED, years=(2020,))
     assert run(store, backfill, asked=asked).fine
     ingest_year(store, tmp_path, 2020, vintage="other")
-    monkeypatch.setattr(unit, "produce", failing({"18"}, InputError("its data are bad"))[0])
+    monkeypatch.setattr(output, "frame_of", failing({"18"}, InputError("its data are bad"))[0])
     result = run(store, backfill, asked=asked)
     assert set(result.failed) == {"counties-2020-18"}
-    [planned] = make_plan(store, backfill, asked).groups
-    for collection in (planned.group.collection, *planned.group.also):
+    [group] = plan_backfill(store, backfill, asked).groups
+    for collection in group.collections:
         assert set(store.snapshot(collection).parts) == {"17", "39"}
         assert store.snapshot(collection).attributes["vintage"] == "other"
     monkeypatch.undo()
     assert run(store, backfill, asked=asked).computed == ["counties-2020-18"]
-    assert set(store.snapshot(planned.group.collection).parts) == {"17", "18", "39"}
+    assert set(store.snapshot(group.collection).parts) == {"17", "18", "39"}
