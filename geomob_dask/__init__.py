@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from geomob_dask.frames.exposure import exposure
     from geomob_dask.frames.harmonize import harmonize
     from geomob_dask.frames.interpolation import interpolate
-    from geomob_dask.frames.local import local
+    from geomob_dask.frames.local_segregation import local
     from geomob_dask.frames.mixing import mixing
     from geomob_dask.frames.mobility import mobility, predict
     from geomob_dask.frames.neighbors import neighbors
@@ -34,7 +34,7 @@ _WHERE = {
     "exposure": "frames.exposure",
     "harmonize": "frames.harmonize",
     "interpolate": "frames.interpolation",
-    "local": "frames.local",
+    "local": "frames.local_segregation",
     "mixing": "frames.mixing",
     "mobility": "frames.mobility",
     "neighbors": "frames.neighbors",

@@ -155,7 +155,9 @@ def run(
         result = execute(store, plan, client, console, retry_wait=retry_wait, together=True)
         if result.errors:
             error = result.errors[0]
-            raise error if isinstance(error, GeomobError) else RunError(reason_of(error)) from error
+            if isinstance(error, GeomobError):
+                raise error
+            raise RunError(next(iter(result.failed.values()))) from error
         if not result.fine:
             raise RunError(result.stopped or f"{result.left} outputs were not computed")
 
@@ -323,7 +325,8 @@ class _Driver:
         self._one_less(running)
 
     def _note(self, group: Group, place: int, error: BaseException, attempts: int) -> None:
-        name, reason = group.name(place), reason_of(error)
+        states = () if group.prepared is None or group.by_state else group.prepared.states
+        name, reason = group.name(place), reason_of(error, states)
         identity = group.identities[place] if group.identities else ""
         self.result.failed[name] = reason
         self.result.errors.append(error)

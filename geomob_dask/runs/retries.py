@@ -1,5 +1,8 @@
 """Which failures are tried again, and how often."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import distributed
 
 from geomob_dask.errors import ConflictError, GeomobError, NewerStoreError
@@ -19,15 +22,37 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _STORAGE
 
 
-def reason_of(error: BaseException) -> str:
-    """Return in one line why an output failed."""
+def reason_of(error: BaseException, states: Sequence[str] = ()) -> str:
+    """Return in one line why an output failed; `states` are the names of its partitions."""
     if isinstance(error, distributed.KilledWorker):
         return (
-            f"its worker died with it several times (last on {error.last_worker.address}); expected a worker with more "
-            "memory (memory_limit in cluster.yaml), or fewer threads a worker"
+            f"{stage_of(error.task, states)}: the worker died with this task several times (last on "
+            f"{error.last_worker.address}); expected a worker with more memory (memory_limit in cluster.yaml), or fewer "
+            "threads per worker"
         )
     text = " ".join(str(error).split())
     return text if isinstance(error, GeomobError) else f"{type(error).__name__}: {text}"
+
+
+def stage_of(key: Any, states: Sequence[str] = ()) -> str:
+    """Return stage and state of a task, as the dashboard names them.
+
+    Examples
+    --------
+    >>> stage_of("('imputed-0f3a', 1)", ["18", "39"])
+    'imputed of state 39'
+    >>> stage_of(("exposure-2018-77ab", "39"))
+    'exposure-2018 of state 39'
+    """
+    if isinstance(key, str) and key.startswith("("):
+        stage, _, partition = key.strip("()").partition(",")
+        key = (stage.strip(" '"), partition.strip(" '"))
+    if not isinstance(key, tuple):
+        return str(key)
+    partition = str(key[1])
+    if states and partition.isdigit() and int(partition) < len(states):
+        partition = states[int(partition)]
+    return f"{str(key[0]).rsplit('-', 1)[0]} of state {partition}"
 
 
 class Budget:
@@ -38,9 +63,9 @@ class Budget:
     of_each : int
         Attempts of one output after the first.
     of_all : int
-        Of all outputs together: where storage is out of order, a night of waiting helps nobody.
+        Attempts of all outputs together after the first: where storage is down, a night of waiting helps nobody.
     wait : float
-        Seconds before the first; each further wait is twice as long.
+        Seconds before the first of them; each further wait is twice as long.
     """
 
     def __init__(self, of_each: int, of_all: int, wait: float = 1.0) -> None:
