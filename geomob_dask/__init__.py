@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geomob_dask.definition import Definition, read_definition
-    from geomob_dask.frames.draws import draws
+    from geomob_dask.frames.draws import intervals
     from geomob_dask.frames.exposure import exposure
     from geomob_dask.frames.harmonize import harmonize
     from geomob_dask.frames.interpolation import interpolate
+    from geomob_dask.frames.join import join
     from geomob_dask.frames.local_segregation import local
     from geomob_dask.frames.mixing import mixing
     from geomob_dask.frames.mobility import mobility, predict
@@ -30,10 +31,11 @@ __version__ = version("geomob-dask")
 _WHERE = {
     "Definition": "definition",
     "Store": "store",
-    "draws": "frames.draws",
     "exposure": "frames.exposure",
     "harmonize": "frames.harmonize",
     "interpolate": "frames.interpolation",
+    "intervals": "frames.draws",
+    "join": "frames.join",
     "local": "frames.local_segregation",
     "mixing": "frames.mixing",
     "mobility": "frames.mobility",
@@ -49,10 +51,11 @@ _WHERE = {
 __all__ = [
     "Definition",
     "Store",
-    "draws",
     "exposure",
     "harmonize",
     "interpolate",
+    "intervals",
+    "join",
     "local",
     "mixing",
     "mobility",

@@ -27,8 +27,8 @@ def reason_of(error: BaseException, states: Sequence[str] = ()) -> str:
     if isinstance(error, distributed.KilledWorker):
         return (
             f"{stage_of(error.task, states)}: the worker died with this task several times (last on "
-            f"{error.last_worker.address}); expected a worker with more memory (memory_limit in cluster.yaml), or fewer "
-            "threads per worker"
+            f"{error.last_worker.address}); expected a worker with more memory (memory_limit in cluster.yaml), or "
+            "fewer threads per worker"
         )
     text = " ".join(str(error).split())
     return text if isinstance(error, GeomobError) else f"{type(error).__name__}: {text}"

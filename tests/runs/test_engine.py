@@ -21,7 +21,7 @@ def test_a_task_that_kills_its_worker_is_named(tmp_path, monkeypatch):
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
-        pytest.raises(RunError, match="die.* of state .*memory_limit"),
+        pytest.raises(RunError, match=r"die.* of state .*memory_limit"),
     ):
         run(store, plan, client, Console(quiet=True), retry_wait=0.01)
     assert store.collections("results") == []
