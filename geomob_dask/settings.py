@@ -5,6 +5,7 @@ settings: endpoint and credentials of a bucket come from the usual AWS variables
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -157,10 +158,23 @@ def _read(path: Path) -> dict[str, Any]:
     return plain
 
 
-def explain(error: ValidationError) -> str:
-    """Say in one line which keys are wrong, what was found and what was expected."""
-    return "; ".join(
-        f"{'.'.join(str(step) for step in item['loc']) or 'file'}: {item['msg']}"
-        + ("" if item["type"] == "missing" else f", found {item['input']!r}")
-        for item in error.errors()
-    )
+def explain(error: ValidationError, root: str = "file", *, flags: bool = False) -> str:
+    """Return in one line which keys are wrong, what was found and what was expected.
+
+    Parameters
+    ----------
+    root : str
+        Name of the whole, for what no single key is to blame for.
+    flags : bool
+        Whether keys are named as the flags of a job.
+    """
+    return "; ".join(_explained(item, root, flags) for item in error.errors())
+
+
+def _explained(item: Mapping[str, Any], root: str, flags: bool) -> str:
+    where = ".".join(str(step) for step in item["loc"]) or root
+    if flags and item["loc"]:
+        where = f"--{where.replace('_', '-')}"
+    # A whole mapping is not what was found wrong: the message names the key.
+    found = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f", found {item['input']!r}"
+    return f"{where}: {item['msg'].removeprefix('Value error, ')}{found}".removeprefix(": ")

@@ -160,7 +160,7 @@ BAD_FILES = {
         {
             "name": "n",
             "products": {
-                "a": {"job": "opportunity", "dataset": "d", "definition": "x", "scope": "state", "norm": "nation"}
+                "a": {"job": "opportunity", "dataset": "d", "definition": "sample", "scope": "state", "norm": "nation"}
             },
         },
         "norm: found nation, which belongs to several states",
@@ -220,9 +220,8 @@ def test_other_bad_requests(store, tmp_path):
         plan_backfill(store, backfill, replace(ASKED, states=("06",)))
     with pytest.raises(InputError, match="--years: found none"):
         plan_backfill(store, backfill, Asked())
-    bad = backfill_of(tmp_path, "index", index={"definition": "nowhere"})
     with pytest.raises(DefinitionError, match="nowhere"):
-        plan_backfill(store, bad, ASKED)
+        backfill_of(tmp_path, "index", index={"definition": "nowhere"})
     seg = backfill_of(tmp_path, "apart", apart={"scope": "all"}).model_copy(update={"states": ("17",)})
     with pytest.raises(InputError, match="states"):
         plan_backfill(store, seg, ASKED)

@@ -89,7 +89,7 @@ class Entry(BaseModel):
         try:
             product.check_scope(self.options(_ANY_YEAR), self.by_state)
         except ValidationError as error:
-            raise ValueError(explain(error)) from error
+            raise ValueError(explain(error, root="")) from error
         return self
 
 
