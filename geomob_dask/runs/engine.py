@@ -1,8 +1,8 @@
 """Execute a plan: submit outputs a few at a time, take what comes, commit each product and year once.
 
 The driver holds no results: workers write parts and receipts, and a commit lists them. Whatever dies, a receipt stays,
-and the same command goes on from there. An output is one task; where there are fewer outputs than threads, the frames
-of each are spread over the cluster instead.
+and the same command goes on from there. An output is one task; where there are fewer outputs than threads, or an
+output is large, its frames are spread over the cluster instead.
 """
 
 import heapq
@@ -32,6 +32,8 @@ from geomob_dask.store import Commit, Store, receipts
 _POLL = 0.25
 # Outputs handed out at once, for every thread of the cluster: enough that no worker waits for the driver.
 _AHEAD = 3
+# Bytes of inputs, compressed, above which an output is spread over the cluster rather than held by one worker.
+_LARGE = 256 * 2**20
 _ATTEMPTS_MORE = 3
 _COMMIT_ATTEMPTS = 4
 
@@ -271,7 +273,8 @@ class _Driver:
         if isinstance(product, DriverProduct):
             self.carrier.here(unit, self._executed, product, prepared)
             return
-        if self.client is not None and not group.by_state and self.spreads:
+        large = group.sizes[unit.place] > _LARGE
+        if self.client is not None and not group.by_state and (self.spreads or large):
             found = None if again else find(self.store, prepared, identity)
             if found is None:
                 build = partial(frame_of, self.store, prepared, identity, lazy=True)
