@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 
 NO_POLYGON = "no polygon in this vintage"
 NO_MEASURES = "no row in the measures"
+# Why rows take no part, by the number that travels with them; numbers cost less than text to send.
+_EXCLUDED = np.array(["", NO_POLYGON, NO_MEASURES], dtype=object)
 # The Social Vulnerability Index flags tracts in the 90th percentile and above.
 _FLAGGED = 0.9
 _TEXT = ("imputed_direct", "imputed_once_removed", "filled_domains", "reason", "flagged")
@@ -179,23 +181,21 @@ def _rows(measures: pd.DataFrame, tracts: pd.DataFrame, *, definition: Definitio
     if text and len(measures):
         raise DefinitionError(f"definition {definition.name!r}: column {', '.join(text)} holds text, expected numbers")
     known, polygons = to_codes(measures.index), to_codes(tracts.index)
-    # A union of equal indexes keeps their order; rows are looked up in sorted keys.
-    keys = known.union(polygons).sort_values()
-    excluded = np.where(keys.isin(known), "", NO_MEASURES)
-    if definition.parameters.uses_neighbors:
-        excluded = np.where(keys.isin(known) & ~keys.isin(polygons), NO_POLYGON, excluded)
+    keys = known.union(polygons)
+    without_polygon = ~keys.isin(polygons) & definition.parameters.uses_neighbors
+    excluded = np.where(keys.isin(known), without_polygon, 2).astype(np.int8)
     values = measures.set_axis(known).reindex(keys)
     rows = pd.DataFrame(
         values[names].to_numpy(float) * np.array(definition.directions, dtype=float), index=keys, columns=names
     )
     population = np.ones(len(keys)) if definition.population is None else values[definition.population].to_numpy(float)
-    rows["population "], rows["excluded "] = population, excluded.astype(object)
+    rows["population "], rows["excluded "] = population, excluded
     return rows
 
 
 def included(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the tracts that take part."""
-    return rows[(rows["excluded "] == "").to_numpy()]
+    return rows[rows["excluded "].to_numpy() == 0]
 
 
 def _pairs(edges: pd.DataFrame, rows: pd.DataFrame, *, rook: bool) -> pd.DataFrame:
@@ -215,20 +215,37 @@ def _offered(rows: pd.DataFrame, pairs: pd.DataFrame, *, definition: Definition)
     keys, focal, neighbor = own.index.to_numpy(), pairs.index.to_numpy(), pairs["neighbor"].to_numpy()
     found = band(keys, focal, neighbor)
     offered = own.iloc[found.rows][list(definition.measures)].copy()
-    at, to = rows_of(offered.index.to_numpy(), focal[found.leaving]), neighbor[found.leaving]
-    order = np.argsort(at, kind="stable")
-    cuts = np.searchsorted(at[order], np.arange(1, len(offered)))
-    lists = np.empty(len(offered), dtype=object)
-    lists[:] = np.split(to[order], cuts) if len(offered) else []
-    offered["neighbors "] = lists
+    offered["neighbors "] = _lists(offered.index.to_numpy(), focal[found.leaving], neighbor[found.leaving])
     return offered
+
+
+def _lists(keys: NDArray[Any], focal: NDArray[Any], neighbor: NDArray[Any]) -> NDArray[np.object_]:
+    """Return the neighbors of each key as one value: bytes of integers, which cost little to send; text as a list."""
+    at = rows_of(keys, focal)
+    order = np.argsort(at, kind="stable")
+    cuts = np.searchsorted(at[order], np.arange(1, len(keys)))
+    lists = np.empty(len(keys), dtype=object)
+    parts = np.split(neighbor[order], cuts) if len(keys) else []
+    lists[:] = [part.tobytes() if part.dtype.kind == "i" else part.tolist() for part in parts]
+    return lists
+
+
+def _edges_of_lists(keys: NDArray[Any], lists: Sequence[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return focal and neighbor of the edges that `_lists` holds."""
+    if not lists:
+        return keys[:0], keys[:0]
+    if isinstance(lists[0], bytes):
+        neighbor: NDArray[Any] = np.frombuffer(b"".join(lists), dtype=np.int64)
+        counts = [len(one) // 8 for one in lists]
+    else:
+        neighbor = np.array([key for one in lists for key in one], dtype=object)
+        counts = [len(one) for one in lists]
+    return np.repeat(keys, counts), neighbor
 
 
 def _neighborhood(own: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame) -> Neighborhood:
     far_keys = far.index.to_numpy()
-    lists = far["neighbors "].to_list()
-    far_focal = np.repeat(far_keys, [len(one) for one in lists]) if lists else far_keys[:0]
-    far_neighbor = np.concatenate(lists) if lists else far_keys[:0]
+    far_focal, far_neighbor = _edges_of_lists(far_keys, far["neighbors "].to_list())
     return neighborhood(
         own.index.to_numpy(), pairs.index.to_numpy(), pairs["neighbor"].to_numpy(), far_keys, far_focal, far_neighbor
     )
@@ -330,8 +347,8 @@ def _index(
         columns |= {f"before_{name}": before[:, k] for k, name in enumerate(domains)}
     text = dict.fromkeys((name for name in _TEXT if name in columns), "str")
     table = pd.DataFrame(columns, index=own.index).astype(text).reindex(rows.index)
-    left_out = (rows["excluded "] != "").to_numpy()
-    table.loc[left_out, "reason"] = rows.loc[left_out, "excluded "].to_numpy()
+    excluded = rows["excluded "].to_numpy()
+    table.loc[excluded > 0, "reason"] = _EXCLUDED[excluded[excluded > 0]]
     table[list(text)] = table[list(text)].fillna("").astype("str")
     table["population_zero"] = table["population_zero"].eq(True)
     return table.set_axis((to_text(rows.index) if text_keys else rows.index).rename("geoid"))
@@ -365,7 +382,7 @@ def _floats(names: Sequence[str]) -> pd.DataFrame:
 
 
 def _no_rows(definition: Definition) -> pd.DataFrame:
-    return _floats([*definition.measures, "population "]).assign(**{"excluded ": np.zeros(0, dtype=object)})
+    return _floats([*definition.measures, "population "]).assign(**{"excluded ": np.zeros(0, dtype=np.int8)})
 
 
 def _no_pairs() -> pd.DataFrame:
