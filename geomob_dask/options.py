@@ -47,7 +47,7 @@ class Options(BaseModel):
                 cause = item.get("ctx", {}).get("error")
                 if isinstance(cause, GeomobError):
                     raise cause from error
-            raise InputError(f"--{explain(error)}") from error
+            raise InputError(explain(error, root="options", flags=True)) from error
 
     def plain(self) -> dict[str, Any]:
         """Return the options on which the result depends, as plain data: what the provenance keeps."""

@@ -7,7 +7,7 @@ import dask.dataframe as dd
 import pandas as pd
 
 from geomob_dask.frames.own_rows import own_rows
-from geomob_dask.products.options import Options
+from geomob_dask.options import Options
 from geomob_dask.products.product import Prepared, Product, Target
 
 

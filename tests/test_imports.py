@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "geomob_dask"
 ORDER = (
-    ("errors", "settings", "definition"),
+    ("errors", "settings", "definition", "options"),
     ("sources",),
     ("store",),
     ("graph",),

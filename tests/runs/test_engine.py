@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from geomob_dask.errors import RunError
+from geomob_dask.options import Options
 from geomob_dask.products import catalog
-from geomob_dask.products.options import Options
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.planning import Request, make_plan
 from geomob_dask.store import Store
