@@ -5,7 +5,7 @@ import pandas as pd
 import geomob_dask as gd
 from geomob_dask.sources.sample import sample_country
 
-GROUPS = ["preschool_people", "other_people"]
+GROUPS = ["poor_people", "other_people"]
 
 
 def country() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -13,8 +13,8 @@ def country() -> tuple[pd.DataFrame, pd.DataFrame]:
     tracts, measures = sample_country()
     tracts = tracts.set_index("GEOID").sort_index().rename_axis("geoid")
     measures = measures.set_index("GEOID").sort_index().rename_axis("geoid")
-    measures["preschool_people"] = measures["preschool_people"].fillna(0.0).clip(upper=measures["population"])
-    measures["other_people"] = measures["population"] - measures["preschool_people"]
+    measures["poor_people"] = (measures["population"] * measures["poverty_pct"].fillna(0.0) / 100).round()
+    measures["other_people"] = measures["population"] - measures["poor_people"]
     measures["metro"] = pd.Series(measures.index.str[4].astype(int) % 3, measures.index).map({0: "a", 1: "b", 2: "c"})
     return tracts, measures
 
@@ -30,6 +30,6 @@ def calls(tracts, measures) -> dict[str, object]:
         "validation": gd.validation(index, list(definition.domains)),
         "exposure": gd.exposure(measures, groups=GROUPS, by="metro"),
         "mixing": gd.mixing(measures, brackets=GROUPS, by="metro"),
-        "segregation": gd.segregation(measures, groups=GROUPS, by="metro", draws=20),
+        "segregation": gd.segregation(measures, groups=GROUPS, by="metro", draws=5),
         "local": gd.local(measures, groups=GROUPS, by="metro"),
     }

@@ -134,4 +134,4 @@ def test_the_readme_on_an_example_of_another_package():
     counties = names["counties"]
     found = gd.segregation(counties, groups=["white", "other"], by="half", indices=["dissimilarity"])
     assert found.index.tolist() == ["east", "west"]
-    assert found["dissimilarity"].between(0, 1).all()
+    assert found["dissimilarity_white"].between(0, 1).all()

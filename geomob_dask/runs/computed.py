@@ -10,9 +10,9 @@ from distributed.comm import CommClosedError
 from rich.console import Console
 
 from geomob_dask.errors import GeomobError, RunError
-from geomob_dask.runs.retries import reason_of
 from geomob_dask.runs.carriers import stages_of
 from geomob_dask.runs.progress import Progress
+from geomob_dask.runs.retries import reason_of
 
 _POLL = 0.25
 
