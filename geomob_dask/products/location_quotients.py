@@ -1,0 +1,69 @@
+"""Location quotients of a dataset and year: the share of each group in a tract over its share in the region."""
+
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import BeforeValidator, Field
+
+from geomob_dask.frames.local_segregation import local
+from geomob_dask.frames.own_rows import empty_of, own_rows
+from geomob_dask.frames.units import People
+from geomob_dask.products.options import ByRegion, Text, states_named
+from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
+from geomob_dask.products.reader import Reader
+from geomob_dask.products.regions import read_by, region_columns, region_table
+from geomob_dask.sources.brackets import categories_of
+from geomob_dask.store import Store
+
+
+class Options(ByRegion):
+    """What is asked of location quotients."""
+
+    groups: Annotated[Any, BeforeValidator(categories_of)] = Field(
+        description="Shipped brackets or groups, a .yaml file, or columns separated by commas, one group each."
+    )
+    missing: Text = Field("refuse", description="A tract without one of its counts: refuse, or leave-out.")
+
+
+class LocationQuotients(RegionProduct):
+    """The share of each group in a tract over its share in the region: above 1 where it is overrepresented."""
+
+    name = "location_quotients"
+    title = "Location quotients: the share of each group in a tract over its share in the region."
+    options = Options
+
+    def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
+        """Return what a run would read and write; see `Product.prepare`."""
+        measures = store.snapshot(options.measures)
+        available, vintage = store.columns(measures), str(measures.attributes["vintage"])
+        regions = region_table(store, options.by, vintage, available)
+        counts = People(options.groups, options.year, missing=options.missing).columns(available)
+        name = f"{states_named(options.states, by_state)}-{options.by}"
+        where = f"results/location_quotients/{options.groups.name}/{options.dataset}/{options.year}/{name}"
+        return Prepared(
+            self.name,
+            options,
+            {"measures": measures} if regions is None else {"measures": measures, "regions": regions},
+            {"result": Target(where)},
+            states=tuple(measures.parts),
+            written=tuple(store.chosen(measures, options.states)),
+            attributes={"vintage": vintage, "by": options.by},
+            details=[*counts, *region_columns(options.by, regions, available)],
+            by_state=by_state,
+        )
+
+    def compute(self, read: Reader, prepared: Prepared) -> Frames:
+        """Return the quotients of every tract, by state."""
+        options: Options = prepared.options
+        scores = local(
+            read.frame("measures", prepared.details),
+            groups=options.groups,
+            by=read_by(read, options.by),
+            year=options.year,
+            missing=options.missing,
+        )
+        return {"result": own_rows(_quotients, scores, meta=_quotients(empty_of(scores)))}
+
+
+def _quotients(scores: pd.DataFrame) -> pd.DataFrame:
+    return scores.drop(columns="local_divergence")
