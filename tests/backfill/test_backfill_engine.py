@@ -330,7 +330,7 @@ def test_each_state_against_the_frozen_norms_of_all(tmp_path):
     backfill, asked = backfill_of(tmp_path, "index", index=frozen), replace(ASKED, years=(2020,))
     result = run(store, backfill, asked=asked)
     assert len(result.failed) == 3
-    assert "2019 of norms/opportunity/nation/made" in result.failed["index-2020-17"]
+    assert "norms/opportunity/nation/made/2019" in result.failed["index-2020-17"]
     assert run(store, backfill_of(tmp_path, "nation", name="first"), asked=replace(ASKED, years=(2019,))).fine
     assert run(store, backfill, asked=asked).fine
     each = store.snapshot("results/opportunity/nation/made/2020/each-frozen-2019")

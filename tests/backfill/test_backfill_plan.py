@@ -222,9 +222,6 @@ def test_other_bad_requests(store, tmp_path):
         plan_backfill(store, backfill, Asked())
     with pytest.raises(DefinitionError, match="nowhere"):
         backfill_of(tmp_path, "index", index={"definition": "nowhere"})
-    seg = backfill_of(tmp_path, "apart", apart={"scope": "all"}).model_copy(update={"states": ("17",)})
-    with pytest.raises(InputError, match="states"):
-        plan_backfill(store, seg, ASKED)
 
 
 def test_a_store_of_a_newer_version_is_left_alone(store, tmp_path):
