@@ -8,6 +8,7 @@ from geomob_dask.products.product import Product
 
 CATALOG = {
     "exposure": "geomob_dask.products.exposure:Exposure",
+    "location_quotients": "geomob_dask.products.location_quotients:LocationQuotients",
     "mixing": "geomob_dask.products.mixing:Mixing",
     "mobility": "geomob_dask.products.mobility:Mobility",
     "mobility_applied": "geomob_dask.products.mobility_applied:MobilityApplied",
