@@ -1,7 +1,7 @@
 """The command line of a product, made from its options: one flag per field, and those of what the job shows."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Annotated, Any
 
@@ -38,8 +38,14 @@ def product_job(name: str, outputs: Outputs, examples: str) -> typer.Typer:
     examples : str
         A line each, for `--help`.
     """
+    app = cli.application(product_named(name).title, examples)
+    app.command()(product_command(name, outputs))
+    return app
+
+
+def product_command(name: str, outputs: Outputs) -> Callable[..., None]:
+    """Return a function that typer makes the command of a product of; see `product_job`."""
     product = product_named(name)
-    app = cli.application(product.title, examples)
 
     def command(**given: Any) -> None:
         run_product(product, outputs, given)
@@ -48,8 +54,7 @@ def product_job(name: str, outputs: Outputs, examples: str) -> typer.Typer:
     command.__doc__ = type(product).__doc__
     command.__signature__ = cli.signature(_flags(product, outputs))  # type: ignore[attr-defined]
     command.__annotations__ = {}
-    app.command()(command)
-    return app
+    return command
 
 
 def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> None:
@@ -119,4 +124,4 @@ def main(name: str, outputs: Outputs, examples: str) -> None:
     cli.main(product_job(name, outputs, examples))
 
 
-__all__: Sequence[str] = ["main", "product_job", "run_product"]
+__all__: Sequence[str] = ["main", "product_command", "product_job", "run_product"]

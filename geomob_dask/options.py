@@ -61,9 +61,9 @@ def argument(description: str) -> Any:
     return Field(description=description, json_schema_extra={"argument": True, "recorded": False})
 
 
-def unrecorded(default: Any, description: str, *, env: str | None = None) -> Any:
+def unrecorded(default: Any, description: str, *, env: str | None = None, alias: str | None = None) -> Any:
     """Return a field on which the result does not depend, such as a server's address; perhaps set by a variable."""
-    return Field(default, description=description, json_schema_extra={"env": env, "recorded": False})
+    return Field(default, alias=alias, description=description, json_schema_extra={"env": env, "recorded": False})
 
 
 def extra(field: Any) -> Mapping[str, Any]:

@@ -2,21 +2,19 @@
 
 import tempfile
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from geomob_dask import cli
+from geomob_dask.job import product_command
 from geomob_dask.outputs.ingest import export_collection, ingested_lines
+from geomob_dask.outputs.join import JoinOutputs
 from geomob_dask.outputs.tables import check_export
-from geomob_dask.runs import join as join_run
 from geomob_dask.runs import places
 from geomob_dask.runs.landing import Ingested, ingest, land
 from geomob_dask.runs.sources import SOURCES, Source
 from geomob_dask.settings import load_settings
 from geomob_dask.sources import tiger
 from geomob_dask.sources.sample import write_sample
-from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 
 app = cli.application(
@@ -120,30 +118,7 @@ app.command("tiger", help="Fetch polygons of tracts or places from the Census Bu
 )
 
 
-@app.command()
-def join(
-    datasets: Annotated[list[str], typer.Argument(help="Names of datasets in the store, two or more.")],
-    new: Annotated[str, typer.Option("--as", help="Name of the dataset that holds the columns of all.")],
-    years: Annotated[str, typer.Option(help="A year, several separated by commas, or a span such as 2020-2024.")],
-    verbose: cli.VerboseOption = False,
-    dry_run: cli.DryRunOption = False,
-    store: cli.StoreOption = None,
-    cluster: cli.ClusterOption = None,
-    config: cli.ConfigOption = None,
-) -> None:
-    """Join datasets of one vintage by tract: a definition reads its measures from a single dataset."""
-    settings = load_settings(config, store=store, cluster=cluster)
-    where = Store(settings.store)
-    prepared = join_run.prepare(where, datasets, years_of(years), new)
-    if dry_run:
-        return cli.say([line for item in prepared for line in item.plan.lines()])
-    todo = [item for item in prepared if not item.plan.done]
-    if todo:
-        with cli.cluster(settings) as client:
-            join_run.execute(where, todo, client, cli.console)
-    for item in prepared:
-        cli.say(ingested_lines(join_run.joined(where, item), where, verbose=verbose))
-    return None
+app.command("join")(product_command("join", JoinOutputs()))
 
 
 @app.command()

@@ -37,6 +37,13 @@ def plan_of(store: Store, options, product: str = "opportunity") -> Plan:
     return make_plan(store, [Request(product, options)])
 
 
+def make(store: Store, product: str, *options, client=None) -> Plan:
+    """Compute results of a product; return the plan."""
+    plan = make_plan(store, [Request(product, one) for one in options])
+    run(store, plan, client, QUIET)
+    return plan
+
+
 def done(plan: Plan) -> bool:
     """Return whether everything of a plan is up to date."""
     return set(plan.counts()) == {Standing.DONE}

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
-from geomob_dask.outputs import tables
-from geomob_dask.runs.harmonize import Prepared
+from geomob_dask.outputs.result import Outputs, report, result
+from geomob_dask.products.harmonize import Options
+from geomob_dask.products.product import Prepared
 from geomob_dask.sources.keys import listed
 from geomob_dask.store import Store
 
 
-def summary_lines(store: Store, item: Prepared, report: Mapping[str, Any]) -> list[str]:
-    """Return what was converted, and where people went."""
-    dollars = f", money in dollars of {item.request.dollars}" if item.request.dollars else ""
-    lines = [
-        f"{item.request.dataset} {item.request.year}: {report['sources']:,} tracts of vintage {item.source} are "
-        f"{report['targets']:,} of vintage {item.request.to}{dollars}, in {store.url}/{item.plan.collection}",
-        *(f"  {line}" for line in item.lines),
-    ]
-    for column, balance in report["balance"].items():
-        line = f"  {column}: {balance['before']:,.10g} before, {balance['after']:,.10g} after"
-        for what, where in (("lost", "in no target"), ("withheld", "in targets that lack another of their sources")):
-            if balance[what]:
-                line += f", {balance[what]:,.6g} {where}"
-        lines.append(line)
-    for column, count in report["refused"].items():
-        lines.append(f"  {column}: missing in {count:,} tracts that are made of parts of others")
-    for what, words in (("absent", "sources without a row"), ("unlisted", "tracts in no target")):
-        count, first = report[what]
-        if count:
-            lines.append(
-                f"  {count:,} {words}: {listed(first, 3) if count <= len(first) else ', '.join(first[:3]) + ', …'}"
-            )
-    return lines
+class HarmonizeOutputs(Outputs):
+    """Summary and export of converted measures."""
 
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return what was converted, and where people went."""
+        found = report(store, prepared)
+        options: Options = prepared.options
+        dollars = f", money in dollars of {options.dollars}" if options.dollars else ""
+        lines = [
+            f"{options.dataset} {options.year}: {found['sources']:,} tracts of vintage {prepared.found['from']} are "
+            f"{found['targets']:,} of vintage {options.to}{dollars}, in {store.url}/{prepared.collection}",
+            *(f"  {line}" for line in prepared.lines),
+        ]
+        for column, balance in found["balance"].items():
+            line = f"  {column}: {balance['before']:,.10g} before, {balance['after']:,.10g} after"
+            for what, where in (
+                ("lost", "in no target"),
+                ("withheld", "in targets that lack another of their sources"),
+            ):
+                if balance[what]:
+                    line += f", {balance[what]:,.6g} {where}"
+            lines.append(line)
+        for column, count in found["refused"].items():
+            lines.append(f"  {column}: missing in {count:,} tracts that are made of parts of others")
+        for what, words in (("absent", "sources without a row"), ("unlisted", "tracts in no target")):
+            count, first = found[what]
+            if count:
+                examples = listed(first, 3) if count <= len(first) else ", ".join(first[:3]) + ", …"
+                lines.append(f"  {count:,} {words}: {examples}")
+        return lines
 
-def export_results(store: Store, items: Sequence[Prepared], file: str) -> None:
-    """Write the results, of the states that were asked for, as one long table: ``geoid``, ``year`` and the columns."""
-    frames = []
-    for item in items:
-        table = store.frame(item.plan.collection, states=item.targets).compute(scheduler="threads")
-        table.insert(0, "year", item.request.year)
-        frames.append(table.set_index("year", append=True))
-    together = pd.concat(frames).sort_index()
-    tables.export(together.reset_index("year"), file)
+    def table(self, store: Store, prepared: Sequence[Prepared], role: str | None = None) -> pd.DataFrame:
+        """Return the results as one long table by ``geoid``, with ``year`` in front."""
+        frames = []
+        for item in prepared:
+            table = result(store, item, role)
+            table.insert(0, "year", item.options.year)
+            frames.append(table.set_index("year", append=True))
+        return pd.concat(frames).sort_index().reset_index("year")

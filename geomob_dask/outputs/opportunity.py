@@ -9,14 +9,17 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.definition import Definition
+from geomob_dask.errors import InputError
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.opportunity_map import opportunity_map
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.result import Flag, Flags, Outputs, polygons, report, result
 from geomob_dask.outputs.validation import Against, validation_lines, validation_table, write_validation
+from geomob_dask.products import intervals
 from geomob_dask.products.opportunity import Options
 from geomob_dask.products.product import Prepared
 from geomob_dask.runs.display import display_polygons
+from geomob_dask.runs.planning import Request
 from geomob_dask.sources.states import state_name
 from geomob_dask.store import Store
 
@@ -43,9 +46,18 @@ class OpportunityOutputs(Outputs):
         for text in given.get("against") or ():
             Against.of(text)
 
+    def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
+        """Return the intervals of each index, if draws are asked for."""
+        if given.get("draws") is None:
+            return []
+        if len(prepared) > 1:
+            raise InputError(f"--draws {given['draws']}: found {len(prepared)} years, expected one")
+        drawn = {"draws": given["draws"], "seed": given["seed"]}
+        return [Request("intervals", intervals.Options(**dict(item.options), **drawn)) for item in prepared]
+
     def needs_cluster(self, given: Flags) -> bool:
-        """Return whether polygons are simplified for a map, or intervals are drawn."""
-        return bool(given.get("map") or given.get("draws"))
+        """Return whether polygons are simplified for a map."""
+        return bool(given.get("map"))
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
         """Return how many tracts have an index, why others have none, and quartiles by state."""
@@ -61,23 +73,16 @@ class OpportunityOutputs(Outputs):
     ) -> list[str]:
         """Write export, map and validation table."""
         lines = []
-        bounds = None
-        if given.get("draws") is not None:
-            from geomob_dask.runs import intervals
-            from geomob_dask.runs import opportunity as runs
-
-            o: Options = prepared[0].options
-            request = runs.Request(o.definition, o.dataset, o.year, o.states, o.norm, o.steps)
-            drawn = intervals.ask(store, runs.prepare(store, request), given["draws"], given["seed"])
-            if not drawn.plan.done:
-                intervals.execute(store, drawn, client, console)
-            bounds = intervals.result(store, drawn)
-            lines += interval_lines(bounds, drawn.margins, o.definition)
-        if given.get("export"):
-            table = self.table(store, prepared)
-            table = table if bounds is None else table.join(bounds)
-            tables.export(table, given["export"], lambda: polygons(store, prepared))
         index = [item for item in prepared if item.product == "opportunity"]
+        drawn = [item for item in prepared if item.product == "intervals"]
+        bounds = [result(store, item) for item in drawn]
+        for item, table in zip(drawn, bounds, strict=True):
+            lines += interval_lines(table, item.found["margins"], item.options.definition)
+        if given.get("export"):
+            table = self.table(store, index)
+            if bounds:
+                table = table.join(bounds[0])
+            tables.export(table, given["export"], lambda: polygons(store, index))
         if given.get("map"):
             map_result(store, index[-1], given["map"], client, console)
         if given.get("validation") or given.get("against"):

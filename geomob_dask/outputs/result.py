@@ -14,7 +14,7 @@ from geomob_dask.outputs import tables
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.planning import Request
-from geomob_dask.store import Store
+from geomob_dask.store import Part, Snapshot, Store
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,18 @@ def _with_year(table: pd.DataFrame, year: int) -> pd.DataFrame:
 def result(store: Store, prepared: Prepared, role: str | None = None) -> pd.DataFrame:
     """Return a result in the store as one frame in memory."""
     target = prepared.targets[role] if role else next(iter(prepared.targets.values()))
-    snapshot = store.snapshot(target.collection)
-    return pd.concat([store.read(part) for part in snapshot.parts.values()])
+    return pd.concat([store.read(part) for part in _parts(store.snapshot(target.collection), prepared)])
+
+
+def _parts(snapshot: Snapshot, prepared: Prepared) -> list[Part]:
+    """Return the parts of a result: others of the same collection may be of another run."""
+    return [part for name, part in snapshot.parts.items() if name in (*prepared.written, prepared.part)]
 
 
 def report(store: Store, prepared: Prepared) -> dict[str, Any]:
     """Return what the provenance of a result keeps of its run."""
     snapshot = store.snapshot(prepared.collection)
-    reports = [snapshot.runs[part.run]["report"] for part in snapshot.parts.values()]
+    reports = [snapshot.runs[part.run]["report"] for part in _parts(snapshot, prepared)]
     whole: dict[str, Any] = {}
     for found in reports:
         whole |= found

@@ -8,6 +8,9 @@ from geomob_dask.products.product import Product
 
 CATALOG = {
     "exposure": "geomob_dask.products.exposure:Exposure",
+    "harmonize": "geomob_dask.products.harmonize:Harmonize",
+    "intervals": "geomob_dask.products.intervals:Intervals",
+    "join": "geomob_dask.products.join:Join",
     "location_quotients": "geomob_dask.products.location_quotients:LocationQuotients",
     "mixing": "geomob_dask.products.mixing:Mixing",
     "mobility": "geomob_dask.products.mobility:Mobility",

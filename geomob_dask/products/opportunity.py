@@ -1,6 +1,6 @@
 """The opportunity index of a dataset and year."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -116,11 +116,8 @@ class Opportunity(Product):
         """Return the index by state and, where the run has its own, its norms."""
         options: Options = prepared.options
         definition = options.definition
-        measures = read.frame("measures", list(definition.columns))
-        tracts, edges, reach = measures, own_rows(_no_edges, measures, meta=_NO_EDGES), {}
-        if "tracts" in prepared.inputs:
-            tracts, edges = read.frame("tracts", ["aland"]), read.frame("edges", ["neighbor", "rook"])
-            reach = prepared.inputs["edges"].attributes["reach"]
+        tracts, measures, edges = inputs_of(read, prepared)
+        reach = prepared.inputs["edges"].attributes["reach"] if "edges" in prepared.inputs else {}
         near = near_partitions(reach, prepared.states)
         if options.norm == "state":
             meta = partial(no_index, definition, steps=options.steps)
@@ -154,6 +151,15 @@ class Opportunity(Product):
                 f"norm: found {options.norm}, which belongs to several states; expected state or frozen:YEAR, or the "
                 "scope all"
             )
+
+
+def inputs_of(read: Reader, prepared: Prepared, more: Sequence[str] = ()) -> tuple[Any, Any, Any]:
+    """Return tracts, measures and edges of an index; `more`: further columns of the measures."""
+    columns = [*prepared.options.definition.columns, *more]
+    measures = read.frame("measures", list(dict.fromkeys(columns)))
+    if "tracts" in prepared.inputs:
+        return read.frame("tracts", ["aland"]), measures, read.frame("edges", ["neighbor", "rook"])
+    return measures, measures, own_rows(_no_edges, measures, meta=_NO_EDGES)
 
 
 def each_state(

@@ -64,7 +64,8 @@ class Prepared:
     found : mapping
         Plain data found in planning that belongs to the provenance, such as the columns of groups.
     details : any
-        What the product's own `compute` needs besides; it follows from the rest, so provenance leaves it out.
+        What the product's own `compute` and `report` need besides; it follows from the rest, so provenance leaves it
+        out.
     by_state : bool
         Whether there is an output per state, made from the rows of that state alone.
     keep_others : bool

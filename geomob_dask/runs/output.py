@@ -103,7 +103,8 @@ class _Written:
 
 def _written(store: Store, prepared: Prepared, role: str, frame: Any, lazy: bool) -> Any:
     """Return the parts of one target: a frame of one row whose value lists them."""
-    about = replace(prepared, inputs={}, whole={})
+    # Nor do tasks that write need what is computed from.
+    about = replace(prepared, inputs={}, whole={}, details=None)
     options = {"store": store, "prepared": about, "role": role}
     if not prepared.targets[role].by_state:
         return own_rows(write_all, frame, meta=no_value, **options)

@@ -6,16 +6,15 @@ import re
 import pandas as pd
 import pytest
 from relationship_file import relationship
-from rich.console import Console
-from stores import contents
+from stores import QUIET, contents, make, plan_of
+from stores import done as up_to_date
 
 from geomob_dask.errors import InputError
-from geomob_dask.runs.harmonize import Request, execute, prepare
+from geomob_dask.products.harmonize import Options
+from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
-from geomob_dask.sources.kinds import read_kinds
 from geomob_dask.store import Store
 
-QUIET = Console(quiet=True)
 SHARE = "source,target,weight\n"
 # Ohio's first tract is split, its second and third become one, the fourth keeps its key; one link crosses into Indiana.
 CROSSWALK = SHARE + (
@@ -45,6 +44,12 @@ def country(tmp_path):
     store = Store(str(tmp_path / "store"))
     ingest(store, "measures", file=str(tmp_path / "measures.csv"), dataset="mine", year=2018, vintage="2010")
     return store, tmp_path
+
+
+def options(folder, **more):
+    """Return the options of the made-up table."""
+    files = {"crosswalk": str(folder / "crosswalk.csv"), "kinds": str(folder / "kinds.yaml")}
+    return Options(dataset="mine", year=2018, to="2020", medians="missing", **files, **more)
 
 
 def _command(country, *more, crosswalk="crosswalk.csv", kinds="kinds.yaml"):
@@ -92,11 +97,21 @@ def test_any_number_of_workers_gives_the_same_bytes(country, client):
     store, folder = country
     parts = []
     for name, workers in (("one", None), ("two", client)):
-        request = Request("mine", 2018, "2020", name, crosswalk=str(folder / "crosswalk.csv"), medians="missing")
-        request = Request(**{**vars(request), "kinds": read_kinds(folder / "kinds.yaml")})
-        execute(store, prepare(store, [request]), workers, QUIET)
+        make(store, "harmonize", options(folder, new=name), client=workers)
         parts.append([part.sha256 for part in store.snapshot(f"measures/{name}/2018").parts.values()])
     assert parts[0] == parts[1]
+
+
+def test_a_run_computes_from_the_inputs_of_its_plan(country, client):
+    store, folder = country
+    plan = plan_of(store, options(folder, new="planned"), "harmonize")
+    (folder / "measures.csv").write_text(TABLE.replace("39001000100,4000,", "39001000100,6000,"))
+    (folder / "crosswalk.csv").write_text(CROSSWALK.replace("0.75", "0.5").replace("0.25", "0.5"))
+    ingest(store, "measures", file=str(folder / "measures.csv"), dataset="mine", year=2018, vintage="2010")
+    run(store, plan, client, QUIET)
+    found = store.frame("measures/planned/2018").compute()["people_count"]
+    assert found["39001000101"] == 3000.0
+    assert not up_to_date(plan_of(store, options(folder, new="planned"), "harmonize"))
 
 
 def test_one_state_alone_is_as_in_all(country, job):
@@ -208,9 +223,9 @@ def test_the_same_money_in_dollars_of_two_years_is_refused(tmp_path):
     (tmp_path / "kinds.yaml").write_text(
         "".join(f"{name}: {{kind: median, unit: usd}}\n" for name in ("rent_usd", "rent_usd_2015"))
     )
-    request = Request("rent", 2020, "2022", kinds=read_kinds(tmp_path / "kinds.yaml"), dollars=2023)
+    wanted = Options(dataset="rent", year=2020, to="2022", kinds=str(tmp_path / "kinds.yaml"), dollars=2023)
     with pytest.raises(InputError, match="rent_usd, rent_usd_2015: both would be rent_usd_2023"):
-        prepare(store, [request])
+        plan_of(store, wanted, "harmonize")
 
 
 BAD = {
@@ -275,7 +290,7 @@ def test_a_tract_under_both_of_its_codes_is_refused(tmp_path):
     (tmp_path / "sd.csv").write_text("GEOID,a_count\n46113940500,1\n46102940500,2\n")
     ingest(store, "measures", file=str(tmp_path / "sd.csv"), dataset="mine", year=2018, vintage="2010")
     with pytest.raises(InputError, match="tract 46113940500: found it under its other code 46102940500 too"):
-        execute(store, prepare(store, [Request("mine", 2018, "2010", "new")]), None, QUIET)
+        make(store, "harmonize", Options(dataset="mine", year=2018, to="2010", new="new"))
 
 
 def test_a_relationship_file_takes_tables_of_either_code(tmp_path, job):

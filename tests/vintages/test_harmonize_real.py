@@ -3,16 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
+from stores import make
 
 from geomob_dask.errors import InputError
-from geomob_dask.runs.harmonize import Request, execute, prepare, stored_report
+from geomob_dask.outputs.result import report
+from geomob_dask.products.harmonize import Options
 from geomob_dask.runs.landing import ingest
-from geomob_dask.sources.kinds import Kind
 from geomob_dask.store import Store
 
 pytestmark = pytest.mark.real_data
-QUIET = Console(quiet=True)
 YEARS = range(2020, 2025)
 NEW_ENGLAND = ("09", "25")
 
@@ -44,7 +43,7 @@ def _series(store, dataset, states=None):
 @pytest.mark.parametrize("table", ["B01003", "B19083", "B19113"])
 def test_connecticuts_series_has_no_hole(store, table, to):
     dataset = f"acs5_{table.lower()}"
-    execute(store, prepare(store, [Request(dataset, year, to) for year in YEARS]), None, QUIET)
+    make(store, "harmonize", *(Options(dataset=dataset, year=year, to=to) for year in YEARS))
     series = _series(store, f"{dataset}_{to}", ["09"])
     land = [frame.index[~frame.index.str[5:].str.startswith("99")] for frame in series.values()]
     assert {len(index) for index in land} == {879}
@@ -58,7 +57,7 @@ def test_connecticuts_series_has_no_hole(store, table, to):
 
 
 def test_reasons_move_with_their_numbers(store):
-    execute(store, prepare(store, [Request("acs5_b19113", 2021, "2022", "moved")]), None, QUIET)
+    make(store, "harmonize", Options(dataset="acs5_b19113", year=2021, to="2022", new="moved"))
     old, new = (
         store.read(store.snapshot(f"reasons/{name}/2021").parts["09"]).reset_index()
         for name in ("acs5_b19113", "moved")
@@ -70,7 +69,7 @@ def test_reasons_move_with_their_numbers(store):
 
 
 def test_dollars_of_one_year(store):
-    execute(store, prepare(store, [Request("acs5_b19113", year, "2022", dollars=2023) for year in YEARS]), None, QUIET)
+    make(store, "harmonize", *(Options(dataset="acs5_b19113", year=year, to="2022", dollars=2023) for year in YEARS))
     for year, frame in _series(store, "acs5_b19113_2022_usd_2023").items():
         found = store.frame(f"measures/acs5_b19113/{year}").compute()
         assert list(frame.columns) == ["B19113_001E_usd_2023", "B19113_001M_usd_2023"]
@@ -102,11 +101,10 @@ def test_people_of_2000_on_tracts_of_2020(real_data, tmp_path):
         columns=["pop2000", "nh.white"],
     )
     crosswalk = str(real_data / "crosswalks" / "tract_2000_to_2020.parquet")
-    count = Kind(kind="count")
-    request = Request("race", 2000, "2020", crosswalk=crosswalk, kinds={"pop2000": count, "nh.white": count})
-    items = prepare(store, [request])
-    execute(store, items, None, QUIET)
-    balance = stored_report(store, items[0])["balance"]["pop2000"]
+    (tmp_path / "kinds.yaml").write_text("pop2000: count\nnh.white: count\n")
+    kinds = str(tmp_path / "kinds.yaml")
+    plan = make(store, "harmonize", Options(dataset="race", year=2000, to="2020", crosswalk=crosswalk, kinds=kinds))
+    balance = report(store, plan.groups[0].prepared)["balance"]["pop2000"]
     # Delaware had 783,600 people in 2000.
     assert balance["before"] == 783_600
     assert balance["after"] + balance["withheld"] == pytest.approx(783_600, abs=1e-6)
@@ -130,6 +128,7 @@ def test_null_targets_are_people_lost(real_data, tmp_path):
     sources = links.loc[links["from_census_tract"].str[:2] == "06", "from_census_tract"].unique()
     pd.DataFrame({"GEOID": sources, "people_count": 1000.0}).to_csv(tmp_path / "ca.csv", index=False)
     ingest(store, "measures", file=str(tmp_path / "ca.csv"), dataset="ca", year=2000, vintage="2000")
-    request = Request("ca", 2000, "2020", crosswalk=str(real_data / "crosswalks" / "tract_2000_to_2020.parquet"))
+    crosswalk = str(real_data / "crosswalks" / "tract_2000_to_2020.parquet")
+    wanted = Options(dataset="ca", year=2000, to="2020", crosswalk=crosswalk)
     with pytest.raises(InputError, match=r"column people_count: .* lie in no target.*06037"):
-        execute(store, prepare(store, [request]), None, QUIET)
+        make(store, "harmonize", wanted)

@@ -3,12 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from stores import DEFINITION, QUIET, REQUEST, build_graph, build_index, contents, ingest_sample
+from stores import DEFINITION, QUIET, build_graph, build_index, contents, done, ingest_sample, make, plan_of
 
 from geomob_dask.errors import DefinitionError, InputError
-from geomob_dask.runs import intervals, opportunity
+from geomob_dask.outputs.result import result
+from geomob_dask.products.intervals import Options
+from geomob_dask.products.opportunity import Options as Index
+from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
-from geomob_dask.store import Store
+from geomob_dask.runs.planning import Request, make_plan
+from geomob_dask.store import Provenance, Store
 
 
 @pytest.fixture(scope="module")
@@ -23,31 +27,46 @@ def store(tmp_path_factory) -> Store:
     return store
 
 
-def asked(store, dataset="margins", draws=6, **options):
-    request = opportunity.Request(DEFINITION, dataset, 2020, **options)
-    return intervals.ask(store, opportunity.prepare(store, request), draws, seed=1)
+def options(dataset="margins", draws=6, **more):
+    return Options(definition=DEFINITION, dataset=dataset, year=2020, draws=draws, seed=1, **more)
+
+
+def planned(store, **more):
+    return plan_of(store, options(**more), "intervals")
 
 
 def test_the_same_on_a_cluster_and_without_one(store, client):
-    one = asked(store)
-    assert one.margins == {"poverty_pct": "poverty_pct_moe", "uninsured_pct": "uninsured_pct_moe"}
-    intervals.execute(store, one, None, QUIET)
+    plan = make(store, "intervals", options())
+    margins = plan.groups[0].prepared.found["margins"]
+    assert margins == {"poverty_pct": "poverty_pct_moe", "uninsured_pct": "uninsured_pct_moe"}
     before = contents(store, "intervals")
     for key in before:
         store.objects.delete(key)
-    assert not asked(store).plan.done
-    intervals.execute(store, one, client, QUIET)
+    assert not done(planned(store))
+    make(store, "intervals", options(), client=client)
     assert contents(store, "intervals") == before
-    assert asked(store).plan.done
-    assert not asked(store, draws=7).plan.done
+    assert done(planned(store))
+    assert not done(planned(store, draws=7))
+
+
+def test_a_run_computes_from_the_inputs_of_its_plan(store, client):
+    expected = result(store, make(store, "intervals", options(draws=3)).groups[0].prepared)
+    plan = make_plan(store, [Request("intervals", options(draws=3))], reprocess="all")
+    measures = store.snapshot("measures/margins/2020")
+    other = {
+        state: store.put(measures.collection, state, store.read(part) + 1) for state, part in measures.parts.items()
+    }
+    store.commit(measures.collection, other, Provenance("test", {}), measures.attributes)
+    run(store, plan, client, QUIET)
+    pd.testing.assert_frame_equal(result(store, plan.groups[0].prepared), expected, check_exact=True)
+    store.commit(measures.collection, measures.parts, Provenance("test again", {}), measures.attributes)
 
 
 def test_the_index_lies_within_its_interval(store):
-    one = asked(store, draws=8)
-    intervals.execute(store, one, None, QUIET)
-    bounds = intervals.result(store, one)
-    build_index(store, request=one.prepared.request)
-    index = store.frame(one.prepared.plan.collection).compute(scheduler="threads")["opportunity"]
+    bounds = result(store, make(store, "intervals", options(draws=8)).groups[0].prepared)
+    index = Index(definition=DEFINITION, dataset="margins", year=2020)
+    build_index(store, options=index)
+    index = store.frame(index.collection()).compute(scheduler="threads")["opportunity"]
     both = bounds.join(index).dropna()
     assert len(both) > 800
     assert (both["opportunity_lb"] < both["opportunity_ub"]).mean() > 0.99
@@ -60,16 +79,16 @@ def test_the_index_lies_within_its_interval(store):
 
 def test_what_cannot_be_drawn(store):
     with pytest.raises(DefinitionError, match=r"none of its measures has a column of margins"):
-        asked(store, dataset="sample")
+        planned(store, dataset="sample")
     with pytest.raises(InputError, match="--draws 1: expected 2 or more"):
-        asked(store, draws=1)
+        planned(store, draws=1)
     with pytest.raises(InputError, match="--draws: found --norm state, expected selected"):
-        asked(store, norm="state")
+        planned(store, norm="state")
 
 
 def test_intervals_as_a_user_asks_for_them(store, job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = ("--definition", REQUEST.definition.name, "--dataset", "margins", "--year", 2020, "--store", store.url)
+    options = ("--definition", DEFINITION.name, "--dataset", "margins", "--year", 2020, "--store", store.url)
     done = job("opportunity", *options, "--draws", 3, "--cluster", "serial", "--export", "index.csv")
     assert done.code == 0, done.err
     assert "90 % intervals of 894 tracts" in done.out

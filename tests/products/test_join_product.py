@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
+from stores import QUIET, done, make, plan_of
 
 from geomob_dask.errors import InputError
-from geomob_dask.runs.join import execute, prepare
+from geomob_dask.products.join import Options
+from geomob_dask.runs.engine import run
 from geomob_dask.store import Provenance, Store
 
 
@@ -30,9 +31,16 @@ def store(tmp_path):
     return store
 
 
+def options(*datasets, name="both"):
+    return Options(datasets=datasets, name=name, year=2021)
+
+
+def is_done(store, *datasets):
+    return done(plan_of(store, options(*datasets), "join"))
+
+
 def joined(store, client=None):
-    prepared = prepare(store, ["people", "homes"], [2021], "both")
-    execute(store, prepared, client, Console(quiet=True))
+    make(store, "join", options("people", "homes"), client=client)
     return store.frame("measures/both/2021").compute(scheduler="threads")
 
 
@@ -52,8 +60,16 @@ def test_joined_on_a_cluster_and_not_joined_again(store, client):
     before = store.snapshot("measures/both/2021").to_bytes()
     pd.testing.assert_frame_equal(joined(store, client), here)
     assert store.snapshot("measures/both/2021").to_bytes() == before
-    assert prepare(store, ["people", "homes"], [2021], "both")[0].plan.done
-    assert not prepare(store, ["homes", "people"], [2021], "both")[0].plan.done
+    assert is_done(store, "people", "homes")
+    assert not is_done(store, "homes", "people")
+
+
+def test_a_run_computes_from_the_inputs_of_its_plan(store, client):
+    plan = plan_of(store, options("people", "homes"), "join")
+    put(store, "people", rows(["01001000100"], people=[99.0]))
+    run(store, plan, client, QUIET)
+    assert store.frame("measures/both/2021").compute()["people"].dropna().tolist() == [1.0, 2.0, 3.0]
+    assert not is_done(store, "people", "homes")
 
 
 def explain(store, dataset, *told):
@@ -69,7 +85,7 @@ def test_reasons_are_joined_too(store):
     assert store.find("reasons/both/2021") is None
     explain(store, "homes", ("01001000200", "homes", "top-coded"), ("48001000100", "homes", "too few"))
     explain(store, "people", ("01001000200", "people", "no sample"), ("01001000100", "people", "too few"))
-    assert not prepare(store, ["people", "homes"], [2021], "both")[0].plan.done
+    assert not is_done(store, "people", "homes")
     joined(store)
     told = store.frame("reasons/both/2021").compute(scheduler="threads")
     assert list(told.itertuples(name=None)) == [
@@ -78,20 +94,20 @@ def test_reasons_are_joined_too(store):
         ("01001000200", "homes", "top-coded"),
         ("48001000100", "homes", "too few"),
     ]
-    assert prepare(store, ["people", "homes"], [2021], "both")[0].plan.done
+    assert is_done(store, "people", "homes")
     # Joined anew of datasets without any, none of these stays.
     put(store, "cars", rows(["01001000200"], cars=[1.0]))
-    execute(store, prepare(store, ["again", "cars"], [2021], "both"), None, Console(quiet=True))
+    make(store, "join", options("again", "cars"))
     assert [part.rows for part in store.snapshot("reasons/both/2021").parts.values()] == [0]
 
 
 def test_dollars_are_carried_and_those_of_two_years_refused(store):
     put(store, "rent", rows(["01001000200"], rent_usd_2023=[9.0]), dollars=2023, prices="cpi_u")
     put(store, "value", rows(["01001000200"], value_usd_2020=[9.0]), dollars=2020, prices="cpi_u")
-    execute(store, prepare(store, ["people", "rent"], [2021], "both"), None, Console(quiet=True))
+    make(store, "join", options("people", "rent"))
     assert store.snapshot("measures/both/2021").attributes == {"vintage": "2020", "dollars": 2023, "prices": "cpi_u"}
     with pytest.raises(InputError, match=r"rent/2021 is of dollars 2023, measures/value/2021 of 2020; .*--dollars"):
-        prepare(store, ["rent", "value"], [2021], "other")
+        plan_of(store, options("rent", "value", name="other"), "join")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +125,7 @@ def test_dollars_are_carried_and_those_of_two_years_refused(store):
 )
 def test_what_cannot_be_joined(store, datasets, why):
     with pytest.raises(InputError, match=why):
-        prepare(store, datasets, [2021], "both")
+        plan_of(store, Options.of(datasets=datasets, name="both", year=2021), "join")
     assert store.find("measures/both/2021") is None
 
 

@@ -1,0 +1,45 @@
+"""What a user sees of joined datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import distributed
+from rich.console import Console
+
+from geomob_dask.outputs.ingest import ingested_lines
+from geomob_dask.outputs.result import Flag, Flags, Outputs
+from geomob_dask.products.product import Prepared
+from geomob_dask.runs.landing import Ingested
+from geomob_dask.sources.keys import listed
+from geomob_dask.store import Store
+
+
+class JoinOutputs(Outputs):
+    """Summary and export of joined datasets."""
+
+    flags: Mapping[str, Flag] = {
+        **Outputs.flags,
+        "verbose": Flag("List the rows of every state.", bool, False),
+    }
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return nothing: `write` knows how much to list."""
+        return []
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Write the export; return how many tracts of which datasets are in how many states."""
+        lines = []
+        for item in prepared:
+            names = [name for name in item.inputs if name.startswith("measures/")]
+            rows = {name: part.rows for name, part in store.snapshot(item.collection).parts.items()}
+            about = f"vintage {item.attributes['vintage']}; from {listed(names, 12)}"
+            lines += ingested_lines(Ingested(item.collection, rows, (about,)), store, verbose=given["verbose"])
+        return lines + super().write(store, prepared, given, client, console)

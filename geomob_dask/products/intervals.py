@@ -1,0 +1,71 @@
+"""Intervals of an opportunity index from the margins of error of its measures."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field
+
+from geomob_dask.errors import InputError
+from geomob_dask.frames.draws import intervals, margin_columns
+from geomob_dask.products import opportunity
+from geomob_dask.products.product import Frames, Prepared, Product, Target
+from geomob_dask.products.reader import Reader
+from geomob_dask.store import Store
+
+
+class Options(opportunity.Options):
+    """An index, and how often its measures are drawn."""
+
+    draws: int = Field(description="Draw the measures this often from their margins of error: 90 % intervals.")
+    seed: int = Field(0, description="Seed of the draws.")
+
+    def collection(self, kind: str = "intervals", *, by_state: bool = False, year: int | None = None) -> str:
+        """Return where the intervals, or collections of the index, go."""
+        name = super().collection(kind, by_state=by_state, year=year)
+        return f"{name}-{self.draws}-{self.seed}" if kind == "intervals" else name
+
+
+class Intervals(Product):
+    """90 % intervals of an index and of its rank among all tracts."""
+
+    name = "intervals"
+    title = "Intervals of an opportunity index from the margins of error of its measures."
+    options = Options
+
+    def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
+        """Return what a run would read and write; see `Product.prepare`."""
+        if options.draws < 2:
+            raise InputError(f"--draws {options.draws}: expected 2 or more")
+        if options.norm != "selected":
+            raise InputError(f"--draws: found --norm {options.norm}, expected selected: its moments are drawn as well")
+        index = opportunity.Opportunity().prepare(store, options)
+        margins = margin_columns(options.definition, store.columns(index.inputs["measures"]))
+        return replace(
+            index,
+            product=self.name,
+            targets={"result": Target(options.collection())},
+            found={"margins": margins},
+        )
+
+    def compute(self, read: Reader, prepared: Prepared) -> Frames:
+        """Return the intervals of every tract that takes part."""
+        options: Options = prepared.options
+        margins: Mapping[str, str] = prepared.found["margins"]
+        tracts, measures, edges = opportunity.inputs_of(read, prepared, [*margins.values()])
+        return {
+            "result": intervals(
+                tracts,
+                measures,
+                edges,
+                options.definition,
+                draws=options.draws,
+                seed=options.seed,
+                year=options.year,
+            )
+        }
+
+    def check_scope(self, options: Any, by_state: bool) -> None:
+        """Raise InputError for outputs per state: ranks are those of all states."""
+        if by_state:
+            raise InputError("scope: found state for intervals, which are those of all states; expected the scope all")
