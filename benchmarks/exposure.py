@@ -29,8 +29,10 @@ from rich.console import Console
 from geomob_dask.cluster import connect
 from geomob_dask.frames.groups import GroupCounts, group_counts
 from geomob_dask.metrics.exposure import Exposures, Summing, exposure_by_region, plain_sums
-from geomob_dask.runs.exposure import Request, execute, prepare
+from geomob_dask.products.exposure import Options
+from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
+from geomob_dask.runs.planning import Request, make_plan
 from geomob_dask.settings import LocalSection, Settings
 from geomob_dask.sources.acs_files import read_file
 from geomob_dask.sources.groups import Edition, Group
@@ -179,10 +181,12 @@ def whole_job(store: Store, years: int, workers: int) -> tuple[float, float]:
     with connect(Settings(clusters={"local": section})) as client:
         assert isinstance(client, distributed.Client)
         client.wait_for_workers(workers)
-        client.run(lambda: importlib.import_module("geomob_dask.runs.exposure") and None)
+        client.run(lambda: importlib.import_module("geomob_dask.products.exposure") and None)
         start = time.perf_counter()
-        requests = [Request("race", 2009 + year, by) for year in range(years) for by in ("county", "cbsa")]
-        execute(store, [prepare(store, request) for request in requests], client, QUIET)
+        options = [
+            Options(dataset="race", year=2009 + year, by=by) for year in range(years) for by in ("county", "cbsa")
+        ]
+        run(store, make_plan(store, [Request("exposure", one) for one in options]), client, QUIET)
         return time.perf_counter() - start, max(client.run(_peak_mib).values())
 
 

@@ -26,8 +26,8 @@ from rich.console import Console
 from geomob_dask.cluster import connect
 from geomob_dask.definition import Definition, read_definition
 from geomob_dask.graph.neighborhoods import adjacency
-from geomob_dask.products import neighbors
-from geomob_dask.runs import engine, opportunity, planning
+from geomob_dask.products import neighbors, opportunity
+from geomob_dask.runs import engine, planning
 from geomob_dask.runs.landing import ingest
 from geomob_dask.settings import LocalSection, Settings
 from geomob_dask.sources.sample import write_sample
@@ -49,9 +49,10 @@ class Case:
     year: int
 
     @property
-    def request(self) -> opportunity.Request:
+    def request(self) -> planning.Request:
         """Return the index of all states together."""
-        return opportunity.Request(self.definition, self.dataset, self.year)
+        options = opportunity.Options(definition=self.definition, dataset=self.dataset, year=self.year)
+        return planning.Request("opportunity", options)
 
 
 @dataclass
@@ -95,8 +96,7 @@ def on_cluster(times: Times, store: Store, case: Case, workers: int, repeats: in
         graph = partial(engine.run, store, planning.make_plan(store, [request], reprocess="all"), client, QUIET)
         for _ in range(repeats):
             times.run(f"{name}: neighbors, store to store", graph, client)
-        plan = opportunity.make_plan(store, case.request)
-        index = partial(opportunity.execute, store, case.request, plan, client, QUIET)
+        index = partial(engine.run, store, planning.make_plan(store, [case.request], reprocess="all"), client, QUIET)
         for _ in range(repeats):
             times.run(f"{name}: index, store to store", index, client)
 

@@ -2,11 +2,14 @@
 
 import hashlib
 
+import pandas as pd
 from rich.console import Console
 
 from geomob_dask.definition import read_definition
+from geomob_dask.frames.regions import regions_of
 from geomob_dask.products import neighbors
 from geomob_dask.products.opportunity import Options
+from geomob_dask.products.regions import region_table
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Plan, Request, Standing, make_plan
@@ -64,3 +67,12 @@ def contents(store: Store, prefix: str = "") -> dict[str, str]:
         else:
             found |= contents(store, key)
     return found
+
+
+def stored_regions(store: Store, by: str, vintage: str, state: str, measures: pd.DataFrame) -> pd.DataFrame:
+    """Return the regions of the tracts of one state, from keys, a column, or a table in the store."""
+    table = region_table(store, by, vintage, list(measures.columns))
+    if table is None:
+        return regions_of(measures, by)
+    part = table.parts.get(state)
+    return regions_of(measures, {by: store.empty(table) if part is None else store.read(part)})

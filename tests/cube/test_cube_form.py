@@ -8,11 +8,12 @@ from exposure_sample import race_table, saved
 from hypothesis import given
 from hypothesis import strategies as st
 from income_country import fill, run_job
-from stores import INDEX, QUIET, build_graph, build_index, ingest_sample
+from stores import INDEX, QUIET, build_graph, build_index, ingest_sample, plan_of
 
 from geomob_dask.errors import InputError
-from geomob_dask.runs import exposure
+from geomob_dask.products import exposure
 from geomob_dask.runs.cube import write_cube
+from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store
 from geomob_dask.store.cube_form import FIRST_REASONS, Form, form_of, kinds_of, longer, reasons_of, values_of
@@ -175,8 +176,7 @@ def test_exposures_as_a_cube_of_regions(tmp_path) -> None:
     ingest(
         store, "measures", file=saved(race_table(), tmp_path / "race.csv"), dataset="race", year=2018, vintage="2010"
     )
-    prepared = exposure.prepare(store, exposure.Request("race", 2018, "county"))
-    exposure.execute(store, [prepared], None, QUIET)
+    run(store, plan_of(store, exposure.Options(dataset="race", year=2018, by="county"), "exposure"), None, QUIET)
     collection = store.collections("results")[0]
     write_cube(store, "exposure", {2018: collection}, None, QUIET)
     cube = open_cube(store, "exposure")

@@ -9,12 +9,11 @@ import pytest
 import shapely
 from exposure_sample import metro_json
 from rich.console import Console
-from stores import contents
+from stores import contents, stored_regions
 
 from geomob_dask.errors import GeometryError, InputError
 from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.places import Options, ingest_areas
-from geomob_dask.runs.regions import regions_of
 from geomob_dask.sources.areas import areas_by_state, read_areas
 from geomob_dask.sources.regions import RegionColumns, read_regions
 from geomob_dask.store import Store
@@ -39,27 +38,27 @@ def saved(tmp_path, text, name="regions.csv"):
 
 
 def test_counties_and_states_are_known_from_keys(store):
-    county = regions_of(store, "county", "2020", "91", measures())
+    county = stored_regions(store, "county", "2020", "91", measures())
     assert county["region"].tolist() == ["91001", "91001", "91003"]
     assert county["afact"].tolist() == [1, 1, 1]
-    state = regions_of(store, "state", "2020", "91", measures())
+    state = stored_regions(store, "state", "2020", "91", measures())
     assert set(state["region"]) == {"91"}
     assert set(state["region_name"]) == {"Sample State A (made up)"}
 
 
 def test_a_column_of_codes_is_text_and_a_blank_is_no_region(store):
-    by = regions_of(store, "zone", "2020", "91", measures(zone=[35620.0, np.nan, 100.0]))
+    by = stored_regions(store, "zone", "2020", "91", measures(zone=[35620.0, np.nan, 100.0]))
     assert by["region"].to_dict() == {TRACTS[0]: "35620", TRACTS[2]: "100"}
     with pytest.raises(InputError, match=rf"zone, tract {TRACTS[1]}: found 0.5"):
-        regions_of(store, "zone", "2020", "91", measures(zone=[1.0, 0.5, 2.0]))
+        stored_regions(store, "zone", "2020", "91", measures(zone=[1.0, 0.5, 2.0]))
 
 
 def test_json_of_counties_gives_tracts_their_area_across_state_lines(store, tmp_path):
     ingest(store, "regions", file=saved(tmp_path, json.dumps(metro_json()), "m.json"), name="cbsa", vintage="2020")
-    here = regions_of(store, "cbsa", "2020", "91", measures())
+    here = stored_regions(store, "cbsa", "2020", "91", measures())
     assert here["region"].to_dict() == {TRACTS[0]: "10001", TRACTS[1]: "10001"}
     assert set(here["region_name"]) == {"Twin Cities"}
-    assert regions_of(store, "cbsa", "2020", "94", measures().iloc[:0]).empty
+    assert stored_regions(store, "cbsa", "2020", "94", measures().iloc[:0]).empty
 
 
 def test_a_csv_of_pieces_of_keys_and_names(tmp_path):
@@ -109,20 +108,20 @@ def test_a_wrong_years_crosswalk_is_refused(store, tmp_path):
     rows = "".join(f"91001,{number:04d}.50,91,00100,Town,1,0.1\n" for number in range(1, 6))
     ingest(store, "regions", file=saved(tmp_path, GEOCORR + rows), name="place", vintage="2020")
     with pytest.raises(InputError, match=r"regions place and the measures: 5 of 5 tracts of the crosswalk are not in"):
-        regions_of(store, "place", "2020", "91", measures())
+        stored_regions(store, "place", "2020", "91", measures())
 
 
 def test_shares_of_counties_do_not_tell_where_tracts_lie(store, tmp_path):
     text = "county,state,placefp,placenm,afact,afact2\n91001,91,00100,Town,0.4,1\n91001,91,99999,,0.6,1\n"
     ingest(store, "regions", file=saved(tmp_path, text), name="place", vintage="2020")
     with pytest.raises(InputError, match=r"0\.4 of county 91001 lies in region 9100100; which of its tracts"):
-        regions_of(store, "place", "2020", "91", measures())
+        stored_regions(store, "place", "2020", "91", measures())
 
 
 def test_regions_that_are_not_there_are_named_with_those_that_are(store, tmp_path):
     ingest(store, "regions", file=saved(tmp_path, json.dumps(metro_json()), "m.json"), name="cbsa", vintage="2010")
     with pytest.raises(InputError, match=r"--by cbsa: .*\(zone\).* of vintage 2020 in the store \(cbsa/2010\)"):
-        regions_of(store, "cbsa", "2020", "91", measures(zone=1.0))
+        stored_regions(store, "cbsa", "2020", "91", measures(zone=1.0))
     with pytest.raises(InputError, match=r"name county: known from every tract's key"):
         ingest(store, "regions", file="m.json", name="county", vintage="2020")
 
@@ -170,7 +169,7 @@ def test_places_by_area_stay_in_their_state(store, tmp_path, client, crs):
     done = overlay(store, layers, "place", client=client)
     assert done.rows == {"91": 3, "92": 1}
     names = squares()["GEOID"].tolist()
-    here = regions_of(store, "place", "2020", "91", pd.DataFrame(index=pd.Index(names[:3], name="geoid")))
+    here = stored_regions(store, "place", "2020", "91", pd.DataFrame(index=pd.Index(names[:3], name="geoid")))
     np.testing.assert_allclose(here["afact"], [0.5, 1, 1], rtol=1e-3)
     np.testing.assert_allclose(here["afact2"], np.array([0.5, 1, 1]) / 2.75, rtol=1e-3)
     assert set(here["region_name"]) == {"Town p9100100"}

@@ -7,11 +7,10 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
+from stores import stored_regions
 
 from geomob_dask.errors import InputError
-from geomob_dask.runs.codes import check_collections
 from geomob_dask.runs.landing import ingest
-from geomob_dask.runs.regions import regions_of
 from geomob_dask.sources.vintages import (
     check_same_codes,
     county_changes,
@@ -221,9 +220,9 @@ def test_joins_in_the_product_say_so(tmp_path):
     )
     measures = pd.DataFrame({"people": [1.0]}, index=pd.Index(["09110528100"], name="geoid"))
     with pytest.raises(InputError, match=r"Connecticut: 1 of measures .09110. have codes of vintage 2022"):
-        regions_of(store, "metro", "2022", "09", measures)
+        stored_regions(store, "metro", "2022", "09", measures)
     ohio = measures.set_axis(pd.Index(["39001000100"], name="geoid"))
-    assert regions_of(store, "metro", "2022", "39", ohio)["region"].to_list() == ["18140"]
+    assert stored_regions(store, "metro", "2022", "39", ohio)["region"].to_list() == ["18140"]
 
 
 def test_an_ingest_tells_codes_that_do_not_meet_the_polygons(tmp_path):
@@ -236,17 +235,3 @@ def test_an_ingest_tells_codes_that_do_not_meet_the_polygons(tmp_path):
     (tmp_path / "m.csv").write_text("GEOID,a_count\n09110528100,1\n")
     done = ingest(store, "measures", file=str(tmp_path / "m.csv"), dataset="mine", year=2023, vintage="2020")
     assert any("1 of polygons of 2020 (09013528100) of vintage 2020" in line for line in done.lines)
-
-
-def test_collections_are_compared_by_their_keys(tmp_path):
-    store = Store(str(tmp_path / "store"))
-    for year, key in ((2021, "09013528100"), (2023, "09110528100")):
-        (tmp_path / "m.csv").write_text(f"GEOID,a_count\n{key},1\n39001000100,2\n")
-        ingest(
-            store, "measures", file=str(tmp_path / "m.csv"), dataset="mine", year=year, vintage=vintage_of("acs5", year)
-        )
-    older, newer = (store.snapshot(f"measures/mine/{year}") for year in (2021, 2023))
-    check_collections(store, older, older)
-    check_collections(store, older, newer, states=["39"])
-    with pytest.raises(InputError, match=r"jobs/harmonize.py --dataset mine --years 2021 --to 2022$"):
-        check_collections(store, older, newer)
