@@ -5,12 +5,6 @@ from collections.abc import Mapping, Sequence
 from geomob_dask.store import Commit, Snapshot, Store, snapshots
 
 
-def commit_all(store: Store, commits: Sequence[Commit]) -> None:
-    """Make the results of one run visible, each collection as a whole, in order; nothing else stays in them."""
-    for one in commits:
-        store.commit(one.collection, one.parts, one.provenance, one.attributes)
-
-
 def commit_states(
     store: Store, commits: Sequence[Commit], expected: Mapping[str, Mapping[str, str]], *, keep_others: bool
 ) -> list[Snapshot]:

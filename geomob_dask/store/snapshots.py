@@ -74,17 +74,6 @@ class Snapshot:
         chosen = {state: part.sha256 for state, part in self.parts.items() if states is None or state in states}
         return sha256(canonical_json([chosen, dict(self.attributes)]))
 
-    def checksums(self, states: Sequence[str]) -> dict[str, str]:
-        """Return the `checksum` of each state by itself; the attributes are serialized once."""
-        text = canonical_json([{"state": "sha256"}, dict(self.attributes)]).decode()
-
-        def checksum(part: Part, state: str) -> str:
-            return sha256(text.replace('"state": "sha256"', f'"{state}": "{part.sha256}"', 1).encode())
-
-        return {
-            state: checksum(self.parts[state], state) if state in self.parts else self.checksum([]) for state in states
-        }
-
     def to_bytes(self) -> bytes:
         """Return the bytes under which a snapshot is committed."""
         used = {part.run for part in self.parts.values()}

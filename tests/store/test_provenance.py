@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geomob_dask.runs.plan import EachState
+from geomob_dask.options import Options
+from geomob_dask.products.product import Prepared, Target
 from geomob_dask.store import Commit, Part, Provenance, Receipt, Snapshot
 from geomob_dask.store.provenance import canonical_json, sha256
 
@@ -68,10 +69,26 @@ OPTIONS = st.recursive(
 ).filter(lambda value: not any(0xE000 <= ord(letter) < 0xE010 for letter in json.dumps(value, ensure_ascii=False)))
 
 
+class Made(Options):
+    """Options of a product with states."""
+
+    states: tuple[str, ...] | None = None
+
+
 @given(OPTIONS)
 def test_identities_of_many_states_are_those_of_each(options):
     other = Snapshot("neighbors/2020", {"39": PARTS["39"]}, {}, {"state": "sha256", "more": options})
-    each = EachState("made", {"options": options}, [SNAPSHOT, other], {"norms/x": "12"})
-    states = ["18", "39", "72"]
-    assert each.identities(states) == {state: each.provenance(state).identity for state in states}
-    assert other.checksums(states) == {state: other.checksum([state]) for state in states}
+    states = ("18", "39", "72")
+    inputs = {"measures": SNAPSHOT, "edges": other}
+    prepared = Prepared(
+        "made",
+        Made(),
+        inputs,
+        {"result": Target("results/made")},
+        states,
+        states,
+        found={"chosen": options},
+        by_state=True,
+    )
+    assert list(prepared.identities(states)) == [prepared.of_state(state).provenance.identity for state in states]
+    assert len(set(prepared.identities(states))) == 3
