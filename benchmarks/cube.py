@@ -19,15 +19,16 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from geomob_dask.runs.cube import write_cube
-from geomob_dask.store import Provenance, Store
+from geomob_dask.products.cube import write_cube
+from geomob_dask.runs.progress import Progress
+from geomob_dask.store import Provenance, Snapshot, Store
 from geomob_dask.store.cubes import open_cube
 
-QUIET = Console(quiet=True)
+QUIET = Progress(Console(quiet=True))
 STATES = 50
 
 
-def results(store: Store, years: int, tracts: int, measures: int) -> dict[int, str]:
+def results(store: Store, years: int, tracts: int, measures: int) -> dict[int, Snapshot]:
     """Commit random measures with margins: fifty states of equal size, another table a year."""
     random = np.random.default_rng(0)
     each = tracts // STATES
@@ -42,8 +43,7 @@ def results(store: Store, years: int, tracts: int, measures: int) -> dict[int, s
                 columns[f"m{number}"] = random.normal(size=each)
                 columns[f"m{number}_moe"] = random.uniform(size=each)
             parts[state] = store.put(collection, state, pd.DataFrame(columns, pd.Index(keys, name="geoid")))
-        store.commit(collection, parts, Provenance("opportunity", {}), {"vintage": "2020"})
-        found[year] = collection
+        found[year] = store.commit(collection, parts, Provenance("opportunity", {}), {"vintage": "2020"})
     return found
 
 

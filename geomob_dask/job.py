@@ -43,23 +43,30 @@ def product_job(name: str, outputs: Outputs, examples: str) -> typer.Typer:
     return app
 
 
-def product_command(name: str, outputs: Outputs) -> Callable[..., None]:
-    """Return a function that typer makes the command of a product of; see `product_job`."""
+def product_command(name: str, outputs: Outputs, left_out: Sequence[str] = ()) -> Callable[..., None]:
+    """Return a function that typer makes the command of a product of; see `product_job`.
+
+    Parameters
+    ----------
+    left_out : sequence of str
+        Common flags that the command does not have.
+    """
     product = product_named(name)
+    flags = {flag: kind for flag, kind in _flags(product, outputs).items() if flag not in left_out}
 
     def command(**given: Any) -> None:
         run_product(product, outputs, given)
 
     command.__name__ = name
     command.__doc__ = type(product).__doc__
-    command.__signature__ = cli.signature(_flags(product, outputs))  # type: ignore[attr-defined]
+    command.__signature__ = cli.signature(flags)  # type: ignore[attr-defined]
     command.__annotations__ = {}
     return command
 
 
 def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> None:
     """Plan, compute, commit and show what the flags of a job ask for."""
-    common = {flag: given.pop(flag) for flag in _COMMON}
+    common = {flag: given.pop(flag, None) for flag in _COMMON}
     flags = {flag: given.pop(flag) for flag in list(given) if flag in outputs.flags}
     settings = load_settings(common["config"], store=common["store"], cluster=common["cluster"])
     outputs.check(flags)

@@ -6,12 +6,13 @@ import typer
 
 from geomob_dask import cli
 from geomob_dask.errors import InputError
+from geomob_dask.job import product_command
 from geomob_dask.outputs import change_maps, change_tables
-from geomob_dask.outputs.cube_tables import check_cube_export, chosen_years, export_cube, history_lines
+from geomob_dask.outputs.cube import CubeOutputs, history_lines
+from geomob_dask.outputs.cube_tables import check_cube_export, chosen_years, export_cube
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.tables import check_export, check_folder
 from geomob_dask.outputs.tables import export as export_table
-from geomob_dask.runs.cube import collections_of, plan_cube, write_cube
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.durations import seconds_of
 from geomob_dask.sources.states import state_codes
@@ -20,7 +21,7 @@ from geomob_dask.store import Store
 from geomob_dask.store.cubes import Cube, cube_names, open_cube
 
 app = cli.application(
-    "All years of a product as one cube (Icechunk, Zarr v3): write, look back, export, and show what changed.",
+    "All years of a product as one cube (Icechunk, Zarr v3): write, history, export, change.",
     """
     python jobs/cube.py write index --results results/opportunity/mine/acs/{year}/all-selected --years 2015-2023
     python jobs/cube.py write acs --results measures/acs/{year} --years 2020,2021 --dry-run
@@ -41,33 +42,7 @@ TagOption = Annotated[str | None, typer.Option(help="A tag of the history.")]
 MeasureOption = Annotated[str, typer.Option(help="A measure of the cube.")]
 
 
-@app.command()
-def write(
-    name: NameArgument,
-    results: Annotated[str, typer.Option(help="Collections of the years, with {year} where the year stands.")],
-    years: Annotated[str, typer.Option(help="Years and spans, such as 2015,2018 or 2009-2023.")],
-    tag: Annotated[str | None, typer.Option(help="A name for the version that is written.")] = None,
-    dry_run: cli.DryRunOption = False,
-    store: cli.StoreOption = None,
-    cluster: cli.ClusterOption = None,
-    config: cli.ConfigOption = None,
-) -> None:
-    """Bring years of results into a cube: what changed, in one commit."""
-    settings = load_settings(config, store=store, cluster=cluster)
-    where = Store(settings.store)
-    wanted = collections_of(results, years_of(years))
-    plan = plan_cube(where, name, wanted)
-    if dry_run:
-        return cli.say(plan.lines())
-    if plan.todo:
-        with cli.cluster(settings) as client:
-            done = write_cube(where, name, wanted, client, cli.console)
-        cli.say([f"{name}: {done.message}", f"  version {done.version}: {done.chunks} chunks, {done.tracts:,} rows"])
-    else:
-        cli.say(plan.lines())
-    if tag:
-        cli.say([f"tag {tag}: version {Cube(where, name).tag(tag)}"])
-    return None
+app.command("write")(product_command("cube", CubeOutputs(), left_out=("force",)))
 
 
 @app.command()
@@ -95,7 +70,7 @@ def history(
     cluster: cli.HereOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
-    """Say what each commit of a cube changed, the newest first."""
+    """Print what each commit of a cube changed, the newest first."""
     where = Store(load_settings(config, store=store, cluster=cluster).store)
     if name is None:
         return cli.say(cube_names(where) or [f"store {where.url}: no cube yet"])
@@ -105,13 +80,13 @@ def history(
 @app.command()
 def tag(
     name: NameArgument,
-    tag: Annotated[str, typer.Argument(help="A name that no other version of the cube has.")],
+    tag: Annotated[str, typer.Argument(help="A name that the cube does not have yet.")],
     version: VersionOption = None,
     store: cli.StoreOption = None,
     cluster: cli.HereOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
-    """Give a version a name that stays."""
+    """Give a version a permanent name."""
     where = Store(load_settings(config, store=store, cluster=cluster).store)
     cli.say([f"tag {tag}: version {Cube(where, name).tag(tag, version)}"])
 
@@ -137,7 +112,7 @@ def change(
     cluster: cli.ClusterOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
-    """Compare two years: how much changed, and whether it is more than its margin of error."""
+    """Compare two years: the change, and whether it is larger than its margin of error."""
     settings = load_settings(config, store=store, cluster=cluster)
     where = Store(settings.store)
     if export:
@@ -188,14 +163,14 @@ def series(
 def clean(
     name: NameArgument,
     older_than: Annotated[
-        str, typer.Option(help="Keep what is younger, such as 12h or 7d: a writer may be about to commit it.")
+        str, typer.Option(help="Keep what is younger, such as 12h or 7d, since a writer may be about to commit it.")
     ] = "7d",
     dry_run: cli.DryRunOption = False,
     store: cli.StoreOption = None,
     cluster: cli.HereOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
-    """Remove chunks that no version refers to, of writers that were killed or came second."""
+    """Remove chunks that no version refers to: those of writers that were killed or refused."""
     where = Store(load_settings(config, store=store, cluster=cluster).store)
     count, size = Cube(where, name).clean(seconds_of(older_than, "--older-than"), dry_run=dry_run)
     cli.say([f"{name}: {count} objects, {size / 2**20:.1f} MiB {'would be' if dry_run else 'were'} removed"])

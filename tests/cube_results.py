@@ -1,12 +1,18 @@
 """Made-up results by state and year, straight into a store: what a cube is written from."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import distributed
 import numpy as np
 import pandas as pd
 from rich.console import Console
 
+from geomob_dask.products.cube import Written
+from geomob_dask.products.cube import write_cube as write_snapshots
+from geomob_dask.runs.progress import Progress
 from geomob_dask.store import Part, Provenance, Store
+from geomob_dask.store.cube_arrays import BLOCK
 
 QUIET = Console(quiet=True)
 STATES = ("17", "18", "39")
@@ -50,6 +56,20 @@ def put(store: Store, tables: dict[str, pd.DataFrame], collection: str, vintage:
 def put_year(store: Store, year: int, states=STATES, n: int = 20, seed: int = 0, vintage: str = "2010") -> str:
     tables = {state: scores(state, year, n, seed) for state in states}
     return put(store, tables, f"{PRODUCT}/{year}/all-selected", vintage, seed=seed)
+
+
+def write_cube(
+    store: Store,
+    name: str,
+    results: Mapping[int, str],
+    client: distributed.Client | None = None,
+    console: Console = QUIET,
+    *,
+    block: int = BLOCK,
+) -> Written:
+    """Write the newest snapshots of collections, by year, to a cube."""
+    snapshots = {year: store.snapshot(collection) for year, collection in results.items()}
+    return write_snapshots(store, name, snapshots, client, Progress(console), block=block)
 
 
 def whole(store: Store, collection: str) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.outputs.tables import check_folder, written_whole
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.cube_form import NO_ROW, VARIABLES, Form
-from geomob_dask.store.cubes import Cube, Version
+from geomob_dask.store.cubes import Cube
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
@@ -32,7 +32,7 @@ def check_cube_export(file: str) -> str:
     Raises
     ------
     InputError
-        If it is none that a cube can be written to, or its folder cannot be written.
+        If it is not one of `SUFFIXES`, or the folder cannot be written.
     """
     suffix = next((one for one in reversed(SUFFIXES) if Path(file).name.endswith(one)), None)
     if suffix is None:
@@ -44,27 +44,18 @@ def check_cube_export(file: str) -> str:
     return suffix
 
 
-def history_lines(history: Sequence[Version]) -> list[str]:
-    """Return the versions of a cube as text, the newest first."""
-    lines = []
-    for version in history:
-        tags = f"  [{', '.join(version.tags)}]" if version.tags else ""
-        lines.append(f"{version.id}  {version.written}{tags}  {version.message}")
-    return lines or ["no year yet"]
-
-
 def export_cube(
     store: Store, name: str, file: str, *, version: str | None = None, tag: str | None = None, years: Sequence[int] = ()
 ) -> list[str]:
-    """Write a cube as one file by its suffix, and return what to say of it.
+    """Write a cube to one file in the format of its suffix; return a line for the user.
 
     Parameters
     ----------
     store : Store
     name : str
     file : str
-        ``.csv`` or ``.csv.gz``: a row a year, tract and measure. ``.parquet``: a row a year and tract with the
-        columns of the product's results and the polygons of the vintage, a row group a state.
+        ``.csv`` or ``.csv.gz``: a row per year, tract and measure. ``.parquet``: a row per year and tract with the
+        columns of the product's results and the polygons of the vintage, a row group per state.
     version, tag : str, optional
         As `open_cube`.
     years : sequence of int
@@ -73,7 +64,7 @@ def export_cube(
     Raises
     ------
     InputError
-        If the suffix or a year is none that there is.
+        If the suffix is unknown or a year is not in the cube.
     """
     suffix = check_cube_export(file)
     cube = Cube(store, name)
@@ -96,12 +87,12 @@ def export_cube(
 
 
 def chosen_years(dataset: xr.Dataset, years: Sequence[int]) -> xr.Dataset:
-    """Return some years of a cube, all for none.
+    """Return some years of a cube, by default all.
 
     Raises
     ------
     InputError
-        If a year is not there.
+        If a year is not in the cube.
     """
     there = dataset["year"].to_numpy().tolist()
     absent = [year for year in years if year not in there]
@@ -111,7 +102,7 @@ def chosen_years(dataset: xr.Dataset, years: Sequence[int]) -> xr.Dataset:
 
 
 def long_tables(dataset: xr.Dataset) -> Iterator[pd.DataFrame]:
-    """Yield one long table a year: year, geoid or region, state, measure, units, the variables and the flag in words.
+    """Yield one long table per year: year, geoid or region, state, measure, units, the variables and the flag in words.
 
     A tract without a row in that year is left out.
     """
@@ -134,7 +125,7 @@ def long_tables(dataset: xr.Dataset) -> Iterator[pd.DataFrame]:
 
 
 def _key(unit: str) -> str:
-    """Return what tables call the key of a tract or region."""
+    """Return the column of the key of a tract or region."""
     return "geoid" if unit == "tract" else unit
 
 
@@ -171,7 +162,7 @@ def _write_wide(store: Store, dataset: xr.Dataset, form: Form, polygons: Snapsho
 
 
 def _wide(dataset: xr.Dataset, form: Form) -> pd.DataFrame:
-    """Return one row a year and tract that has one, with the columns of the results, sorted by year and key."""
+    """Return a row per year and tract with a result, with the columns of the results, sorted by year and key."""
     reasons = np.array(["", *dataset["flag"].attrs["flag_reasons"][1:]], dtype=object)
     flag = dataset["flag"].transpose("year", form.unit, "measure").to_numpy()
     years, tracts = np.nonzero((flag != NO_ROW).any(axis=2))
@@ -200,7 +191,7 @@ def _polygons(store: Store, polygons: Snapshot, state: str, keys: pd.Series) -> 
 
 
 def _geo(store: Store, polygons: Snapshot | None) -> bytes | None:
-    """Return what GeoParquet says of its column, from a part of the polygons."""
+    """Return the GeoParquet metadata of the polygons."""
     if polygons is None:
         return None
     crs = store.frame(polygons.collection, columns=["geometry"]).crs

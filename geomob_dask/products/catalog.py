@@ -7,6 +7,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.products.product import Product
 
 CATALOG = {
+    "cube": "geomob_dask.products.cube:Cubes",
     "exposure": "geomob_dask.products.exposure:Exposure",
     "harmonize": "geomob_dask.products.harmonize:Harmonize",
     "intervals": "geomob_dask.products.intervals:Intervals",

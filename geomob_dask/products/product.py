@@ -269,7 +269,15 @@ class Watch(Protocol):
 
 
 class DriverProduct(Product):
-    """A product that the driver of a run computes, with futures of its own, since frames do not fit it."""
+    """A product that the driver of a run computes, with futures of its own, since frames do not fit it.
+
+    Attributes
+    ----------
+    commits_itself : bool
+        Whether `execute` commits in a transaction of its own, so that nothing is to be removed if it fails.
+    """
+
+    commits_itself: ClassVar[bool] = False
 
     def compute(self, read: Reader, prepared: Prepared) -> Frames:
         """Raise: there are no frames."""

@@ -15,6 +15,7 @@ from distributed.comm import CommClosedError
 
 from geomob_dask.errors import RunError
 from geomob_dask.frames.own_rows import value_of
+from geomob_dask.frames.stages import stages_of
 
 Outcome = tuple[Hashable, Any, BaseException | None]
 _LOOK_AGAIN = 2.0
@@ -260,19 +261,6 @@ def _answered() -> Iterator[None]:
 
 def _computed(build: Callable[[], Any]) -> Any:
     return value_of(build().compute(scheduler="synchronous"))
-
-
-def stages_of(dask_scheduler: distributed.Scheduler, names: list[str]) -> dict[str, tuple[int, int]]:
-    """Return tasks done and in all, by stage; runs on the scheduler."""
-    counts: dict[str, tuple[int, int]] = {}
-    for name in names:
-        group = dask_scheduler.task_groups.get(name)
-        if group is not None:
-            stage = name.rsplit("-", 1)[0]
-            done, total = counts.get(stage, (0, 0))
-            finished = group.states["memory"] + group.states["released"] + group.states["forgotten"]
-            counts[stage] = (done + finished, total + len(group) + group.states["forgotten"])
-    return counts
 
 
 def _executing(dask_worker: distributed.Worker) -> list[Any]:

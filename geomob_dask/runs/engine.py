@@ -152,7 +152,7 @@ def run(
     RunError
         If an output failed otherwise, or the run was interrupted.
     """
-    collections = [name for group in plan.groups for name in group.collections]
+    collections = [name for group in plan.groups if not _commits_itself(group) for name in group.collections]
     with store.all_or_nothing(*collections):
         result = execute(store, plan, client, console, retry_wait=retry_wait, together=True)
         if result.errors:
@@ -451,6 +451,11 @@ class _Driver:
 def _bar_of(group: Group) -> str:
     """Return which progress bar an output counts in: a bar per year, or per product without one."""
     return str(group.year or group.product)
+
+
+def _commits_itself(group: Group) -> bool:
+    product = product_named(group.request.product)
+    return isinstance(product, DriverProduct) and product.commits_itself
 
 
 def _same(made: Made) -> Made:

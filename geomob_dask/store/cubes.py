@@ -186,6 +186,10 @@ class Cube:
                 if not {"__root", "empty"} & set(entry.metadata)
             ]
 
+    def version_of(self, run: str) -> Version | None:
+        """Return the newest version that a run committed; None if it committed none."""
+        return next((version for version in self.history() if version.metadata.get("run") == run), None)
+
     def tag(self, tag: str, version: str | None = None) -> str:
         """Give a version (the newest by default) a permanent name; return the version.
 

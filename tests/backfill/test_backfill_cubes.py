@@ -7,7 +7,7 @@ from backfill_country import QUIET, backfill_of, command, fill, run_command, wri
 
 import geomob_dask
 from geomob_dask.errors import DefinitionError
-from geomob_dask.runs import cube as cube_runs
+from geomob_dask.products.cube import Cubes
 from geomob_dask.runs.backfill.cubes import write_cubes
 from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
@@ -59,9 +59,14 @@ def test_a_cube_that_fails_outside_the_package_is_told_too(tmp_path, monkeypatch
     plan = plan_backfill(store, backfill_of(tmp_path, "index", "counties", **CUBES), Asked(years=(2020,)))
     assert execute(store, plan, None, QUIET).fine
 
-    def fails(store, name, *rest):
+    attempts = []
+
+    def fails(self, store, prepared, *rest):
+        attempts.append(prepared.options.name)
         raise error
 
-    monkeypatch.setattr(cube_runs, "write_cube", fails)
-    done = write_cubes(store, plan, None, QUIET)
+    monkeypatch.setattr(Cubes, "execute", fails)
+    done = write_cubes(store, plan, None, QUIET, retry_wait=0.001)
     assert [cube.error for cube in done] == [f"{type(error).__name__}: {error}"] * 2
+    assert sorted(set(attempts)) == ["county_years", "index_years"]
+    assert len(attempts) > 2, "tried again, since the storage may answer later"

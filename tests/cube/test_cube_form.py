@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from cube_results import scores
+from cube_results import scores, write_cube
 from exposure_sample import race_table, saved
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +12,6 @@ from stores import INDEX, QUIET, build_graph, build_index, ingest_sample, plan_o
 
 from geomob_dask.errors import InputError
 from geomob_dask.products import exposure
-from geomob_dask.runs.cube import write_cube
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
 from geomob_dask.store import Store

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 import distributed
 from rich.console import Console
 
-from geomob_dask.errors import GeomobError
-from geomob_dask.runs.planning import Plan
-from geomob_dask.runs.retries import reason_of
+from geomob_dask.products.catalog import product_named
+from geomob_dask.runs.engine import Result, execute
+from geomob_dask.runs.planning import Group, Plan, Request, group_of
 from geomob_dask.store import Store
 
 
 @dataclass(frozen=True)
 class CubeDone:
-    """What came of one cube.
+    """The result of writing one cube.
 
     Attributes
     ----------
     name : str
     message : str
-        What its commit says, or that there was nothing to do.
+        Of its commit, or that there was nothing to do.
     error : str
-        Why it could not be written; empty where it was.
+        Why it could not be written; empty if it was.
     """
 
     name: str
@@ -32,23 +32,41 @@ class CubeDone:
     error: str = ""
 
 
-def write_cubes(store: Store, plan: Plan, client: distributed.Client | None, console: Console) -> list[CubeDone]:
-    """Bring the years of each product that names a cube into it, a commit a cube; what changed is written.
+def write_cubes(
+    store: Store, plan: Plan, client: distributed.Client | None, console: Console, *, retry_wait: float = 1.0
+) -> list[CubeDone]:
+    """Write the years of each product that names a cube to it, with one commit per cube.
 
-    A cube that cannot be written does not stop the others.
+    If a cube cannot be written, the others are.
+
+    Parameters
+    ----------
+    retry_wait : float
+        Seconds before a second attempt, if that may help.
     """
-    done = []
-    for name, results in _results(store, plan).items():
-        # Opening cubes costs an import that most backfills need not pay.
-        from geomob_dask.runs.cube import write_cube
+    found = _results(store, plan)
+    if not found:
+        # The product imports Icechunk and Zarr, which takes up to a second.
+        return []
+    options = product_named("cube").options
+    requests = [Request("cube", options.of(name=name, results=results), label=name) for name, results in found.items()]
+    cubes = Plan(tuple(group_of(store, request) for request in requests))
+    result = execute(store, cubes, client, console, retry_wait=retry_wait, together=True)
+    return [_done(store, group, result) for group in cubes.groups]
 
-        try:
-            written = write_cube(store, name, results, client, console)
-            done.append(CubeDone(name, written.message))
-        # A connection that was closed is an OSError.
-        except (GeomobError, distributed.KilledWorker, OSError) as error:
-            done.append(CubeDone(name, "", reason_of(error)))
-    return done
+
+def _done(store: Store, group: Group, result: Result) -> CubeDone:
+    from geomob_dask.store.cubes import Cube
+
+    output = group.name(0)
+    if output in result.failed or group.prepared is None:
+        return CubeDone(group.product, "", result.failed[output])
+    if group.prepared.details.todo and output not in result.computed:
+        return CubeDone(group.product, "", result.stopped)
+    version = Cube(store, group.product).version_of(group.prepared.provenance.identity)
+    if not group.prepared.details.todo or version is None:
+        return CubeDone(group.product, "nothing to do: all years are up to date")
+    return CubeDone(group.product, version.message)
 
 
 def _results(store: Store, plan: Plan) -> Mapping[str, dict[int, str]]:

@@ -1,0 +1,50 @@
+"""What the commands of cubes print."""
+
+from collections.abc import Mapping, Sequence
+
+import distributed
+from rich.console import Console
+
+from geomob_dask.outputs.result import Flag, Flags, Outputs
+from geomob_dask.products.product import Prepared
+from geomob_dask.store import Store
+from geomob_dask.store.cubes import Cube, Version
+
+
+class CubeOutputs(Outputs):
+    """What the command that writes a cube prints, and the tag of the version."""
+
+    flags: Mapping[str, Flag] = {"tag": Flag("A name for the version that is written.")}
+
+    def lines(self, store: Store, prepared: Prepared) -> list[str]:
+        """Return the commit of a run, or the plan if there was nothing to do."""
+        name = prepared.options.name
+        if not prepared.details.todo:
+            return list(prepared.lines)
+        version = Cube(store, name).version_of(prepared.provenance.identity)
+        if version is None:
+            return [f"{name}: nothing to do, another writer has written the same parts"]
+        chunks, tracts = version.metadata["chunks"], version.metadata["tracts"]
+        return [f"{name}: {version.message}", f"  version {version.id}: {chunks} chunks, {tracts:,} rows"]
+
+    def write(
+        self,
+        store: Store,
+        prepared: Sequence[Prepared],
+        given: Flags,
+        client: distributed.Client | None,
+        console: Console,
+    ) -> list[str]:
+        """Tag the newest version."""
+        if not given.get("tag"):
+            return []
+        return [f"tag {given['tag']}: version {Cube(store, item.options.name).tag(given['tag'])}" for item in prepared]
+
+
+def history_lines(history: Sequence[Version]) -> list[str]:
+    """Return the versions of a cube as text, the newest first."""
+    lines = []
+    for version in history:
+        tags = f"  [{', '.join(version.tags)}]" if version.tags else ""
+        lines.append(f"{version.id}  {version.written}{tags}  {version.message}")
+    return lines or ["no year yet"]
