@@ -145,7 +145,7 @@ def series_page(cube: xr.Dataset, measure: str, keys: Sequence[str] = (), states
     Raises
     ------
     InputError
-        If measure, tract or state is not in the cube, or there are more than can be told apart.
+        If a measure, tract or state is not in the cube, or there are more lines than colors.
     """
     for what, chosen, most in (("tracts", keys, _MOST_LINES), ("states", states, _MOST_LINES - 1)):
         if len(chosen) > most:

@@ -33,7 +33,7 @@ def test_a_cube_holds_what_the_years_hold_and_takes_up_a_further_one(client, tmp
         np.testing.assert_array_equal(found.values, table["opportunity"])
 
 
-def test_a_cube_that_cannot_be_written_is_told_and_stops_nothing(tmp_path):
+def test_a_cube_that_cannot_be_written_is_reported_and_stops_nothing(tmp_path):
     store = fill(str(tmp_path / "store"), tmp_path, years=(2020,))
     backfill = backfill_of(tmp_path, "index", "counties", **CUBES)
     asked = Asked(years=(2020,))
@@ -54,7 +54,7 @@ def test_two_products_do_not_share_a_cube(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), distributed.comm.core.CommClosedError("gone")])
-def test_a_cube_that_fails_outside_the_package_is_told_too(tmp_path, monkeypatch, error):
+def test_a_cube_that_fails_outside_the_package_is_reported_too(tmp_path, monkeypatch, error):
     store = fill(str(tmp_path / "store"), tmp_path, years=(2020,))
     plan = plan_backfill(store, backfill_of(tmp_path, "index", "counties", **CUBES), Asked(years=(2020,)))
     assert execute(store, plan, None, QUIET).fine

@@ -118,7 +118,7 @@ _ROWS = st.lists(
 
 
 @given(_ROWS)
-def test_flags_as_told_row_by_row(rows) -> None:
+def test_flags_row_by_row(rows) -> None:
     table = pd.DataFrame(rows, columns=["a", "b", "a_reason", "reason", "filled_domains"])
     form = form_of(kinds_of(table), "tract")
     reasons = longer(FIRST_REASONS, reasons_of(table, form))

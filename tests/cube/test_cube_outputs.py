@@ -87,7 +87,7 @@ def test_the_wide_table_holds_the_columns_of_the_results_and_polygons(store, tmp
     assert export_cube(store, "made", str(one_year), years=[2018]) == [f"60 rows in {one_year}"]
 
 
-def test_regions_and_tracts_without_polygons_are_told(tmp_path) -> None:
+def test_exports_of_regions_and_of_tracts_without_polygons_say_so(tmp_path) -> None:
     store = Store(str(tmp_path / "s"))
     write_cube(store, "made", {2015: put_year(store, 2015)}, None, QUIET)
     file = tmp_path / "a.parquet"
@@ -226,7 +226,7 @@ def test_series_that_cannot_be(store, keys, states, message) -> None:
 # The job ------------------------------------------------------------------------------------------
 
 
-def test_samples_of_five_years_and_dollars_of_two_are_told(job, tmp_path) -> None:
+def test_overlapping_samples_and_dollars_of_two_years_are_noted(job, tmp_path) -> None:
     store = Store(str(tmp_path / "store"))
     columns = {"B19113_001E": [50000.0], "B19113_001M": [300.0], "rent_usd_2023": [9.0], "B19083_001E": [0.4]}
     table = pd.DataFrame(columns, index=pd.Index(["39001000100"], dtype="str", name="geoid"))

@@ -71,7 +71,7 @@ def test_a_cube_holds_what_the_results_hold(tmp_path) -> None:
         assert reasons[there["flag"].sel(tract="39001000004", measure="score").values] == "nobody lives here"
 
 
-def test_nothing_is_read_before_a_value_is_asked_for(tmp_path) -> None:
+def test_values_are_read_lazily(tmp_path) -> None:
     store, results = filled(str(tmp_path), n=200)
     write_cube(store, "made", results, None, QUIET, block=128)
     # Chunks of numbers are large ones; the axes stay.
@@ -132,7 +132,7 @@ def test_a_year_more_rewrites_no_other(tmp_path) -> None:
     np.testing.assert_array_equal(open_cube(store, "made")["estimate"].sel(year=[2015, 2018]), old["estimate"])
 
 
-def test_new_tracts_stand_behind_the_others_and_move_none(tmp_path) -> None:
+def test_new_tracts_are_appended_and_move_none(tmp_path) -> None:
     store, results = filled(str(tmp_path), n=300)
     write_cube(store, "made", results, None, QUIET, block=256)
     before = objects(tmp_path / "cubes/made")
