@@ -32,7 +32,7 @@ class RowClusters:
     centers : shape (n_clusters, n_features)
         On the standardized scale.
     inertia : float
-        Sum of squared distances to the nearest centre.
+        Sum of squared distances to the nearest center.
     """
 
     features: tuple[str, ...]
@@ -58,8 +58,8 @@ def fit_clusters(
 ) -> RowClusters:
     """Fit k-means to the standardized rows of a frame.
 
-    The first centres are k-means++ on rows chosen by their position, so that the clusters do not depend on the
-    partitions, as dask-ml's own first centres (k-means||) do. dask-ml computes as it fits.
+    The first centers are k-means++ on rows chosen by their position, so that the clusters do not depend on the
+    partitions, as dask-ml's own first centers (k-means||) do. dask-ml computes as it fits.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def fit_clusters(
     features : sequence of str, optional
         Columns; all numbers by default.
     seed : int
-        Of the first centres.
+        Of the first centers.
     n_start : int
         Rows among which they are sought.
 

@@ -1,6 +1,6 @@
 """The steps of a mobility study, in this process or on a cluster: choose settings, then validate, explain and fit.
 
-See `frames.futures` for why the steps are futures and no `map_partitions`.
+See `frames.futures` for why the steps are futures and not `map_partitions`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from geomob_dask.models.study_tables import feature_row
 
 
 class Watch(Protocol):
-    """What follows the steps, such as a progress bar."""
+    """Methods that are called as steps proceed, such as those of a progress bar."""
 
     def path(self, name: str, finished: int, total: int) -> None:
         """Take note of the finished paths of one search."""

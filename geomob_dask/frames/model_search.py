@@ -2,7 +2,7 @@
 
 A path of an elastic net (all penalties at one fold and l1 ratio) is one task; a fold's features are filled and scaled
 once for all its ratios. Other models go through dask-ml's GridSearchCV. Results are handed on and kept as they arrive:
-a search that was broken off goes on where it was. That, and a study that is one table, is why these are futures and no
+a search that was broken off goes on where it was. That, and a study that is one table, is why these are futures, not
 `map_partitions`; see `frames.futures`.
 """
 

@@ -1,4 +1,4 @@
-"""The models: what each is, how it is built, and which settings a search tries.
+"""The models by name: how each is built, and the settings that a search compares.
 
 A further model is an entry here; searches, validation and jobs find it by its name.
 """
@@ -30,18 +30,18 @@ _CLASSIFIER = "classifier"
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the catalogue.
+    """An entry of the catalogue.
 
     Parameters
     ----------
     name, title : str
-        What it is called on the command line, and in words.
+        Name on the command line, and in words.
     classifier : callable of a seed
-        Returns the estimator that stands behind fill and scale.
+        Returns the estimator that follows fill and scale in the pipeline.
     grid : mapping
-        Settings that a search tries: parameter of the classifier → values.
+        Settings that a search compares: parameter of the classifier → values.
     n_classes : sequence of int
-        Numbers of classes that it is for.
+        Numbers of classes that it can predict.
     path : bool
         Whether a whole path of its penalties is fitted at once.
     """
@@ -54,7 +54,7 @@ class Model:
     path: bool = False
 
     def build(self, n_classes: int, seed: int, **settings: Any) -> Pipeline:
-        """Return an unfitted pipeline: fill by the median, scale, classify. All of it learns from what it is given.
+        """Return an unfitted pipeline: fill by the median, scale, classify; every step is fitted to the same rows.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class Model:
             )
         return Pipeline(
             [
-                # A feature without any value must be refused before; kept here, columns would stay in their places.
+                # Features without any value are refused earlier; keeping them here keeps all columns in place.
                 ("fill", SimpleImputer(strategy="median", keep_empty_features=True)),
                 ("scale", StandardScaler()),
                 (_CLASSIFIER, self.classifier(seed).set_params(**settings)),

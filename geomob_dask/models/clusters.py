@@ -48,7 +48,7 @@ class Elbow:
     clusters : shape (n,), int64
         Numbers of clusters tried.
     inertia : shape (n,)
-        Sum of squared distances to the nearest centre, in scaled features.
+        Sum of squared distances to the nearest center, in scaled features.
     silhouette : shape (n,)
         Mean over units, −1…1; NaN for one cluster.
     knee : int
@@ -67,11 +67,11 @@ def elbow(values: Floats, clusters: Sequence[int] = CLUSTERS, *, seed: int = 0, 
     Parameters
     ----------
     values : shape (n_units, n_features)
-        NaN where missing. There is no place for an outcome.
+        NaN where missing. An outcome is never among them.
     clusters : sequence of int
         Numbers of clusters.
     seed, starts : int
-        Of k-means; the best of the starts counts. Silhouettes of more than 5,000 units are those of a sample.
+        Of k-means, of which the best start is kept. Silhouettes of more than 5,000 units are those of a sample.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def cluster_table(values: Floats, seed: int) -> pd.DataFrame:
 def cluster_units(values: Floats, clusters: int, *, seed: int = 0, starts: int = 10) -> Ints:
     """Return the cluster of each unit, numbered from the largest to the smallest.
 
-    For maps and reports. Never a feature of a model: see `ClusterLabels` for that.
+    For maps and reports; as features of a model use `ClusterLabels`.
     """
     _check_clusters([clusters], len(values))
     found = _kmeans(fill_and_scale().fit_transform(values), clusters, seed, starts).labels_
@@ -142,7 +142,7 @@ def _check_clusters(clusters: Sequence[int], units: int) -> None:
 
 
 def _kmeans(scaled: Floats, clusters: int, seed: int, starts: int) -> KMeans:
-    # Threads would add up in the order in which they end: one keeps the last bit.
+    # Threads add up in the order in which they end, which changes the last bit.
     with one_thread():
         return KMeans(clusters, n_init=starts, random_state=seed).fit(scaled)
 
@@ -156,7 +156,7 @@ def _knee(clusters: Ints, inertia: Floats) -> int:
 
 
 class ClusterLabels(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Append to features which cluster a unit lies in, a column a cluster, fitted on the rows it is given.
+    """Append the cluster of each unit to its features, as one column of 0 and 1 per cluster.
 
     Inside a pipeline it is fitted on a fold's training rows alone, and never sees an outcome: `fit` ignores `y`.
     The features themselves pass unchanged, missing values included.

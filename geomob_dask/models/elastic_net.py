@@ -27,9 +27,9 @@ from geomob_dask.models.coordinate_descent import descend
 Floats = NDArray[np.float64]
 
 TOLERANCE = 1e-9
-"""Where a fit stops: the largest gradient left, as a share of what the residuals could give."""
+"""Gradient at which a fit stops, as a share of the largest that the residuals could cause."""
 _ACCEPTED = 1e-6
-"""What a fit that rounding stopped earlier may have left, in the same units; more is refused."""
+"""Gradient up to which a fit that rounding stopped earlier is accepted, in the same units."""
 _MAX_STEPS = 200
 # A decrease below this is within the rounding of the objective.
 _ROUNDING = 1e-15
@@ -42,7 +42,7 @@ class LogisticPath:
     Parameters
     ----------
     coefficients : shape (n_penalties, n_rows, n_features)
-        One row for two classes (log odds of the second), else one a class.
+        One row for two classes (log odds of the second), else one per class.
     intercepts : shape (n_penalties, n_rows)
     steps : shape (n_penalties,), int
         Quadratic models that each fit took.
@@ -191,7 +191,7 @@ def _check(
     counts = np.bincount(classes, minlength=n_classes)
     if n_classes < 2 or len(counts) > n_classes or not counts.all():
         raise InputError(
-            f"elastic net: found {counts.tolist()} units by class, expected {n_classes} classes, each some"
+            f"elastic net: found {counts.tolist()} units by class, expected units in each of {n_classes} classes"
         )
     if not all(penalty > 0 for penalty in penalties) or any(np.diff(penalties) < 0):
         raise InputError(f"elastic net: found C {list(penalties)}, expected values above 0 in rising order")
@@ -274,7 +274,7 @@ def _distance(gradient: Floats, pull: Floats, coefficients: Floats, l1: float, l
 
 
 def _shares(scores: Floats) -> Floats:
-    """Return the probabilities that the rows of coefficients stand for."""
+    """Return the probability of each row of coefficients."""
     return np.asarray(expit(scores) if scores.shape[1] == 1 else softmax(scores, axis=1))
 
 
@@ -334,7 +334,7 @@ def _quadratic(values: Floats, shares: Floats, gradient: Floats, pull: Floats) -
             gram[a, :, b, :] = gram[b, :, a, :] = block
             cross[a, b] = cross[b, a] = sign * (weight @ values)
             middle[a, b] = middle[b, a] = sign * weight.sum()
-    # With a row a class, a common shift of all intercepts changes nothing: the inverse leaves it at zero.
+    # With one row per class, a common shift of all intercepts changes nothing: the inverse leaves it at zero.
     inverse = np.asarray(np.linalg.pinv(middle, hermitian=True), dtype=np.float64)
     flat = cross.reshape(n_rows, n_rows * n_features)
     whole = gram.reshape(n_rows * n_features, n_rows * n_features) - flat.T @ inverse @ flat

@@ -1,4 +1,4 @@
-"""Exploration of a study: correlations with intervals, and how values are distributed.
+"""Correlations with intervals, and distributions of values.
 
 Missing values are left out pair by pair. Every random draw is keyed by the seed and the draw's number.
 """
@@ -139,7 +139,7 @@ def _bootstrap(x: Floats, y: Floats, method: Method, level: float, draws: int, s
 
 
 def correlation_matrix(values: Floats, *, method: Method = "pearson") -> tuple[Floats, Ints]:
-    """Return the correlation of every two features, and how many units have both.
+    """Return the correlation of every two features, and the number of units that have both.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def correlation_matrix(values: Floats, *, method: Method = "pearson") -> tuple[F
 
 @dataclass(frozen=True)
 class Distribution:
-    """How values are distributed.
+    """Histogram and empirical distribution function of values.
 
     Parameters
     ----------

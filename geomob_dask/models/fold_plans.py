@@ -17,7 +17,7 @@ KINDS = ("stratified", "states", "contiguity")
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """How folds are made, outside and inside.
+    """How units are held out, and how the folds inside each fold are made.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class FoldPlan:
             raise InputError(f"folds {self.kind!r}: no such folds; expected one of: {', '.join(KINDS)}")
 
     def folds(self, classes: Ints, states: NDArray[np.object_], pairs: Ints) -> list[Fold]:
-        """Return the folds of units with these classes, states and neighbours."""
+        """Return the folds of units with these classes, states and neighbors."""
         if self.kind == "states":
             return state_folds(classes, states, self.n_folds, self.n_repeats, self.seed)
         if self.kind == "contiguity":
@@ -56,7 +56,7 @@ class FoldPlan:
         return stratified_folds(classes, self.n_folds, self.n_repeats, self.seed)
 
     def inside(self, fold: Fold, classes: Ints, states: NDArray[np.object_], pairs: Ints, n_folds: int) -> list[Fold]:
-        """Return folds of a fold's training rows, made in the same way; rows are those of the whole study.
+        """Return folds of the training rows of a fold, made in the same way and numbered as rows of the whole study.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class FoldPlan:
 
 
 def renumber(pairs: Ints, kept: NDArray[np.bool_]) -> Ints:
-    """Return the pairs of a graph some of whose units are left out: they become nodes after the units that stay.
+    """Return the pairs of a graph without some units, which become nodes after the units that stay.
 
     Steps are still counted through them: two units on both sides of one that is left out are two steps apart.
 
@@ -103,18 +103,18 @@ def renumber(pairs: Ints, kept: NDArray[np.bool_]) -> Ints:
 
 
 def read_folds(text: str, repeats: int, seed: int) -> FoldPlan:
-    """Return how units are held out.
+    """Return the plan of folds that a text describes.
 
     Parameters
     ----------
     text : str
-        ``stratified:FOLDS``, ``states:FOLDS`` or ``contiguity:FOLDS:BUFFER``; five folds and a buffer of one step of
-        the graph where they are not said.
+        ``stratified:FOLDS``, ``states:FOLDS`` or ``contiguity:FOLDS:BUFFER``; by default five folds and a buffer of
+        one step of the graph.
 
     Raises
     ------
     InputError
-        If it is none of these.
+        If it is not of this form.
 
     Examples
     --------
@@ -135,13 +135,12 @@ def read_folds(text: str, repeats: int, seed: int) -> FoldPlan:
 
 def folds_title(plan: FoldPlan) -> str:
     """Return a kind of folds in words."""
-    times = "" if plan.n_repeats == 1 else f", dealt out {plan.n_repeats} times"
+    times = "" if plan.n_repeats == 1 else f", repeated {plan.n_repeats} times"
     if plan.kind == "states":
         return f"states: {plan.n_folds} folds of whole states{times}"
     if plan.kind == "contiguity":
         steps = "step" if plan.buffer == 1 else "steps"
         return (
-            f"contiguity: {plan.n_folds} folds of connected blocks, neighbours within {plan.buffer} {steps} left out"
-            f"{times}"
+            f"contiguity: {plan.n_folds} folds of connected blocks, units within {plan.buffer} {steps} left out{times}"
         )
     return f"stratified: {plan.n_folds} random folds, classes in equal shares{times}"

@@ -1,8 +1,8 @@
 """Folds: at random, by state, or by contiguity with a buffer.
 
-Neighbours are alike: where some of them are trained on and others tested, a model scores for remembering the place.
-Folds by state keep states whole; folds by contiguity test a connected block and leave out of training what lies
-within k steps of it.
+Neighboring units are similar: if some are trained on and others tested, a model scores well by remembering the place.
+Folds by state keep states whole; folds by contiguity test connected blocks and leave the units within k steps of them
+out of training.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Fold:
     Parameters
     ----------
     repeat, number : int
-        Which repetition, and which of its folds, from 0.
+        Number of the repeat, and of the fold in it, from 0.
     train, test : shape (n,), int
         Rows, in rising order; rows in neither are the buffer.
     """
@@ -42,12 +42,12 @@ class Fold:
 
     @property
     def name(self) -> str:
-        """Return how messages call it: both numbers from 1."""
+        """Return its name in messages; both numbers from 1."""
         return f"fold {self.number + 1} of repeat {self.repeat + 1}"
 
 
 def stratified_folds(classes: Ints, n_folds: int, n_repeats: int = 1, seed: int = 0) -> list[Fold]:
-    """Return folds at random with the classes in equal shares; each unit is tested once a repeat.
+    """Return folds at random with the classes in equal shares; each unit is tested once per repeat.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def stratified_folds(classes: Ints, n_folds: int, n_repeats: int = 1, seed: int 
 def state_folds(
     classes: Ints, states: NDArray[np.object_], n_folds: int, n_repeats: int = 1, seed: int = 0
 ) -> list[Fold]:
-    """Return folds that keep states whole, with the classes as even as whole states let them be.
+    """Return folds of whole states, with the classes as evenly distributed as whole states allow.
 
     Parameters
     ----------
@@ -103,21 +103,21 @@ def state_folds(
 def contiguity_folds(
     classes: Ints, pairs: Ints, n_folds: int, *, buffer: int = 1, n_repeats: int = 1, seed: int = 0, n_blocks: int = 0
 ) -> list[Fold]:
-    """Return folds that test connected blocks and do not train within some steps of them.
+    """Return folds that test connected blocks and leave the units within some steps of them out of training.
 
-    Blocks grow from seeds drawn at random, a ring of neighbours at a time; units that no neighbour joins to the rest
-    are blocks of their own. Blocks are dealt to folds whole.
+    Blocks grow from random seeds; parts of the graph without a seed are blocks of their own. Whole blocks are assigned
+    to folds.
 
     Parameters
     ----------
     classes : shape (n_units,), int
     pairs : shape (n_pairs, 2), int
-        Nodes that are neighbours, both directions: units by their row, and n_units… for places that are no units.
+        Nodes that are neighbors, both directions: units by their row, and n_units… for places that are no units.
         Those are in no fold, but steps lead through them. Blocks grow over units alone.
     buffer : int
         Steps k of the graph around the tested units that are left out of training; 0 leaves out none.
     n_blocks : int
-        Blocks that are grown; 4 a fold by default.
+        Blocks to grow; by default 4 per fold.
 
     Raises
     ------
@@ -127,9 +127,7 @@ def contiguity_folds(
     _check(len(classes), n_folds, n_repeats)
     check_members(classes, n_folds)
     if not len(pairs):
-        raise InputError(
-            "folds by contiguity: the study has no neighbours; expected pairs of units (jobs/neighbors.py)"
-        )
+        raise InputError("folds by contiguity: the study has no neighbors; expected pairs of units (jobs/neighbors.py)")
     if buffer < 0:
         raise InputError(f"folds by contiguity: found a buffer of {buffer}, expected 0 steps or more")
     n_units = len(classes)
@@ -152,11 +150,11 @@ def contiguity_folds(
     return folds
 
 
-# What a fold must have -----------------------------------------------------------------------
+# Checks --------------------------------------------------------------------------------------
 
 
 def check_members(classes: Ints, n_folds: int) -> None:
-    """Refuse classes that cannot be in every fold.
+    """Refuse classes that are too small to be in every fold.
 
     Raises
     ------
@@ -169,7 +167,7 @@ def check_members(classes: Ints, n_folds: int) -> None:
 
 
 def check_fold(fold: Fold, values: NDArray[np.float64], classes: Ints, names: Sequence[str]) -> None:
-    """Refuse a fold whose training rows cannot teach.
+    """Refuse a fold whose training rows lack a class, or the values of a feature.
 
     Parameters
     ----------
@@ -202,7 +200,7 @@ def check_fold(fold: Fold, values: NDArray[np.float64], classes: Ints, names: Se
         )
     absent = np.flatnonzero(np.bincount(classes[fold.train], minlength=classes.max() + 1) == 0)
     if len(absent):
-        raise InputError(f"{fold.name}: class {absent[0]} has no unit among the training rows; expected some of each")
+        raise InputError(f"{fold.name}: class {absent[0]} has no unit among the training rows; expected units of each")
 
 
 # Groups ------------------------------------------------------------------------------------------
@@ -250,7 +248,7 @@ def grow_blocks(graph: csr_array, n_blocks: int, draw: np.random.Generator) -> I
 
 
 def _next_unit(graph: csr_array, block: Ints, edge: deque[int]) -> int:
-    """Return a neighbour of a block that no block has, −1 where there is none; units without one leave the edge."""
+    """Return a neighbor of a block that belongs to no block, −1 if there is none; units without one leave the edge."""
     while edge:
         near = graph.indices[graph.indptr[edge[0]] : graph.indptr[edge[0] + 1]]
         free = near[block[near] < 0]
@@ -261,7 +259,7 @@ def _next_unit(graph: csr_array, block: Ints, edge: deque[int]) -> int:
 
 
 def within(graph: csr_array, rows: Ints, steps: int) -> NDArray[np.bool_]:
-    """Tell which units some steps of the graph reach from rows; the rows themselves are among them.
+    """Return which units lie within some steps of rows in the graph, the rows included.
 
     Examples
     --------
@@ -277,10 +275,10 @@ def within(graph: csr_array, rows: Ints, steps: int) -> NDArray[np.bool_]:
 
 
 def _dealt(classes: Ints, groups: Ints, n_folds: int, draw: np.random.Generator) -> Ints:
-    """Return the fold of each unit: groups are dealt whole, the larger first, to where they even the classes out.
+    """Return the fold of each unit: whole groups, the larger first, are assigned where they even the classes out.
 
-    Which of two groups of similar size comes first is drawn: dealt strictly by size, groups of different sizes would
-    make the same folds in every repeat, and intervals would count them as new evidence.
+    Which of two groups of similar size comes first is random: strictly by size, groups of different sizes would make
+    the same folds in every repeat, and intervals would count them as new evidence.
     """
     n_groups, n_classes = int(groups.max()) + 1, int(classes.max()) + 1
     counts = np.zeros((n_groups, n_classes))
@@ -290,7 +288,7 @@ def _dealt(classes: Ints, groups: Ints, n_folds: int, draw: np.random.Generator)
     held, fold_of = np.zeros((n_folds, n_classes)), np.zeros(n_groups, np.int64)
     for place, group in enumerate(order):
         filled = (held + counts[group]) / share
-        # What each fold would deviate from an even share, less what it deviates now.
+        # Deviation of each fold from an even share with the group, less that without it.
         cost = ((filled - 1 / n_folds) ** 2).sum(axis=1) - ((held / share - 1 / n_folds) ** 2).sum(axis=1)
         cost[held.sum(axis=1) > 0] += 0 if place >= n_folds else np.inf
         best = int(np.argmin(cost))
@@ -315,5 +313,5 @@ def _check(n_units: int, n_folds: int, n_repeats: int) -> None:
 
 
 def generator(seed: int, *place: int) -> np.random.Generator:
-    """Return a generator keyed by seed and place."""
+    """Return a random generator keyed by a seed and further numbers."""
     return np.random.default_rng([seed, *place])

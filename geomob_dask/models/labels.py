@@ -1,7 +1,7 @@
-"""Classes of an outcome: two at its mean, or as many as asked at its quantiles.
+"""Classes of an outcome: below and above its mean, or between its quantiles.
 
-A value on an edge belongs to the lower class. Edges come from all units of a study: they define the question that is
-asked, and are no part of what a model learns.
+A value on an edge belongs to the lower class. Edges are computed from all units of a study: they define the target and
+are not learned by a model.
 """
 
 from __future__ import annotations

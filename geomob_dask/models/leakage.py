@@ -1,8 +1,8 @@
-"""What leaked in the published study, repeated on purpose, so that its worth can be measured.
+"""Leaks of the published study, reproduced to measure how much accuracy they add.
 
 The source (`sources/mobility_models.txt`) filled and scaled the whole table before splitting it, appended the number of
 each unit's k-means cluster, found on a table that held the target, and judged its models by one split without a seed.
-Nothing here is for use in a model: see `ClusterLabels` for clusters inside a fold.
+Nothing here is meant for models: see `ClusterLabels` for clusters inside a fold.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PREPARATIONS: Mapping[str, str] = {
     "clusters_before": "the same, and clusters found on all rows, without the target",
     "clusters_hold_target": "the same, and the target in the table that is clustered: as in the source",
 }
-"""Ways to prepare a study, from none of the source's leaks to all of them."""
+"""Preparations of a study, from none of the leaks of the source to all of them."""
 
 
 def leaky_features(study: Study, seed: int, *, clusters: int = 4, holds_target: bool = True) -> Floats:
@@ -102,7 +102,7 @@ def leak_scores(
     }
 
 
-# Keys of splits are apart for any two seeds in use.
+# Splits of different seeds have different keys.
 _SPLITS_PER_SEED = 1_000_003
 
 
@@ -123,7 +123,7 @@ def split_leaks(
 
 @dataclass(frozen=True)
 class Leak:
-    """What one way to prepare a study scores, and how much more than with everything inside.
+    """Accuracy of one preparation of a study, and how much it exceeds that of the preparation without leaks.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Leak:
     accuracy : float
         Mean over splits.
     lowest, highest : float
-        Of single splits: what one split without a seed may show.
+        Lowest and highest of single splits.
     worth, lower, upper : float
         Mean difference from ``inside`` on the same splits, and its interval.
     splits : int
@@ -149,12 +149,12 @@ class Leak:
 
 
 def leaks(scores: Sequence[Mapping[str, float]], *, test_share: float = 0.25, level: float = 0.95) -> list[Leak]:
-    """Summarise the scores of several splits.
+    """Summarize the scores of several splits.
 
     Parameters
     ----------
     scores : sequence of mapping
-        From `leak_scores`, a split each.
+        From `leak_scores`, one per split.
     test_share : float
         As there. Splits share units: the variance of the mean difference is (1/J + test/train)·s², not s²/J.
 

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Findings:
-    """What was computed of a study.
+    """Fits and descriptions of a study, from which its tables are made.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Mutual information of features with classes, from nearest neighbours."""
+"""Mutual information of features with classes, from nearest neighbors."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def mutual_information(
     level: float = 0.95,
     nearest: int = 3,
 ) -> MutualInformation:
-    """Estimate the mutual information of each feature with the class from nearest neighbours.
+    """Estimate the mutual information of each feature with the class from nearest neighbors.
 
     Parameters
     ----------
     values : shape (n_units, n_features)
-        NaN where missing: each feature is judged by the units that have it, nothing is filled.
+        NaN where missing: each feature is estimated from the units that have it, nothing is filled.
     codes : shape (n_units,)
         Classes.
     names : sequence of str, optional
@@ -67,16 +67,16 @@ def mutual_information(
         so that features can be computed by different workers.
     repeats : int
         Random halves of the units, drawn without replacement within each class: a unit drawn twice would be its own
-        neighbour. The deviation over halves estimates the standard error of the whole. 0: no interval (NaN).
+        neighbor. The deviation over halves estimates the standard error of the whole. 0: no interval (NaN).
     runs : int
-        The estimate of a feature with ties is the mean of so many runs: scikit-learn breaks ties by noise, and where
+        The estimate of a feature with ties is the mean of this many runs: scikit-learn breaks ties by noise, and where
         all units of a state share a value, one run differs from the next by a fifth.
     seed : int
         With the feature's name (its number, without names) and the run's or half's, it keys every draw.
     level : float
         Of the interval, which is cut at 0.
     nearest : int
-        Neighbours.
+        Neighbors.
 
     Raises
     ------

@@ -93,7 +93,7 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # Classes without an order are not what it is for.
+        # Its checks in scikit-learn have classes without an order.
         tags.classifier_tags.poor_score = True
         return tags
 

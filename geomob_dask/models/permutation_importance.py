@@ -20,15 +20,15 @@ Scorer = Callable[[Any, Floats, Ints], float]
 
 @dataclass(frozen=True)
 class Importance:
-    """What a model's score loses when a group of features is shuffled.
+    """Loss of a model's score when groups of features are shuffled.
 
     Parameters
     ----------
     names : tuple of str
         Groups, such as domains, from the most important to the least.
     loss, lower, upper : shape (n_groups,)
-        Mean over repeats, and the percentiles of single repeats: how much chance there is in a shuffle, not in the
-        choice of held-out units (for that, repeat over folds).
+        Mean over repeats, and percentiles of single repeats: these measure the randomness of shuffles, not that of the
+        held-out units (for that, repeat over folds).
     score : float
         Of the model on the units as they are.
     level : float
@@ -55,10 +55,10 @@ def permutation_importance(
     seed: int = 0,
     level: float = 0.95,
 ) -> Importance:
-    """Measure what shuffling a group of features together costs a fitted model.
+    """Return the loss of a fitted model's score when each group of features is shuffled.
 
-    Features of a domain stand in for each other (married adults for single mothers), so that shuffling one at a time
-    shows too little. Here the units of a whole group of columns change places together.
+    Features of a domain replace each other (married adults and single mothers), so that shuffling one at a time
+    underestimates them. Here all columns of a group are shuffled together.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def permutation_importance(
     values, codes : shape (n_units, n_features), (n_units,)
         Held out.
     groups : mapping of str to columns
-        Such as `Study.domains`, or one a feature.
+        Such as `Study.domains`, or one per feature.
     score : callable of (model, values, codes)
         Higher is better.
     repeats, seed : int

@@ -1,4 +1,4 @@
-"""How good predictions of held-out units are: scores with intervals, calibration, confusion, and what costs nothing."""
+"""Scores of predictions with intervals, calibration, confusion, and naive rules to compare with."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from geomob_dask.models.folds import Fold
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# A model that is sure and wrong has a finite log loss, as scikit-learn's: the smallest step of a double.
+# As in scikit-learn: the log loss of a model that is certain and wrong is finite.
 _SMALLEST = np.finfo(np.float64).eps
 
 
 def accuracy(codes: Ints, shares: Floats) -> float:
-    """Return the share of units whose likeliest class is theirs.
+    """Return the share of units whose most probable class is their own.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def log_loss(codes: Ints, shares: Floats) -> float:
 
 
 def brier(codes: Ints, shares: Floats) -> float:
-    """Return the Brier score: the mean squared distance of probabilities from what was, over all classes; 0 is perfect.
+    """Return the Brier score: the mean squared distance of probabilities from the outcome; 0 is perfect.
 
     With two classes it is twice the mean squared error of the second class's probability (Brier 1950 as he wrote it).
 
@@ -105,7 +105,7 @@ SCORES: dict[str, tuple[str, Callable[[Ints, Floats], float]]] = {
 
 
 def interval(values: Sequence[float] | Floats, test_share: float, level: float = 0.95) -> tuple[float, float, float]:
-    """Return mean and interval of a score over (repeated) folds, corrected for what their training sets share.
+    """Return mean and interval of a score over (repeated) folds, corrected for the overlap of their training sets.
 
     Folds train on nearly the same units, so their scores vary less than those of new samples would: the variance of
     the mean is taken as (1/J + n_test/n_train)·s² instead of s²/J, with J − 1 degrees of freedom.
@@ -113,7 +113,7 @@ def interval(values: Sequence[float] | Floats, test_share: float, level: float =
     Parameters
     ----------
     values : shape (n_folds,)
-        Score of each fold; NaN where a fold has none: it is left out.
+        Score of each fold; NaN for a fold without one, which is left out.
     test_share : float
         Tested units as a share of those trained on.
 
@@ -156,13 +156,14 @@ def score_table(
     predictions : sequence of (fold, shape (n, n_classes))
         Probabilities for the units that each fold tests (or trained on).
     sample : {"test", "train"}
-        Which of a fold's units these are.
+        Whether these are the units that a fold tests, or those it trains on.
 
     Returns
     -------
     DataFrame
         Indexed by ``score``: ``title``, ``value``, ``lower``, ``upper`` (see `interval`; NaN for training rows, which
-        tell nothing of new units), ``folds``: how many had the score (AUC needs all classes among those tested).
+        do not measure performance on new units), ``folds``: number of folds with the score (AUC needs all classes
+        among those tested).
 
     Raises
     ------
@@ -185,7 +186,7 @@ def score_table(
 
 
 def calibration_curve(hit: NDArray[np.bool_], share: Floats, n_bins: int = 10) -> pd.DataFrame:
-    """Return what was against what was said: units in bins of equal numbers by predicted probability.
+    """Return mean predicted probability and observed share, in bins of equal numbers of units.
 
     Parameters
     ----------
@@ -235,7 +236,7 @@ def wilson(share: Floats, n: Floats | Ints) -> tuple[Floats, Floats]:
 
 
 def confusion(codes: Ints, shares: Floats) -> Ints:
-    """Return how many units of each class (rows) were predicted to be of each (columns).
+    """Return the number of units by actual class (rows) and predicted class (columns).
 
     Examples
     --------
@@ -248,7 +249,7 @@ def confusion(codes: Ints, shares: Floats) -> Ints:
     return flat.reshape(n_classes, n_classes).astype(np.int64)
 
 
-# What costs nothing --------------------------------------------------------------------------
+# Naive rules ---------------------------------------------------------------------------------
 
 BASELINES = {
     "majority": "Always the commonest class",

@@ -1,4 +1,4 @@
-"""Searches for the settings of a model: what is compared, on which folds, and the scores of an elastic net's path."""
+"""Searches for the settings of a model: settings, folds and scores, and those of a path of elastic nets."""
 
 from __future__ import annotations
 

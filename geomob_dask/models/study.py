@@ -1,4 +1,4 @@
-"""What a mobility study is: units with attributes, an outcome, and where they lie. Plain arrays, in memory."""
+"""A mobility study: units with features, an outcome, states and neighbors, as arrays in memory."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _TWIN = 0.9999
 
 @dataclass(frozen=True)
 class Feature:
-    """One attribute of a unit.
+    """An attribute of units.
 
     Parameters
     ----------
     name : str
-        Its column, ending in its unit or kind, such as ``single_mothers_share``.
+        Name of its column, ending in the unit or kind, such as ``single_mothers_share``.
     title : str
         In words.
     domain : str
-        What it belongs to, such as ``family structure``.
+        Group of features that it belongs to, such as ``family structure``.
     unit : str
         ``share``, ``usd``, ``persons``, ``index``, …
     """
@@ -48,7 +48,7 @@ class Study:
     keys : shape (n_units,), text
         Commuting zones, tracts or other units; each once.
     labels : shape (n_units,), text
-        Names of units for people, such as ``Johnson City, TN``.
+        Names of units for display, such as ``Johnson City, TN``.
     states : shape (n_units,), text
         The state of each unit (postal letters or code), empty where it is not known: folds by state keep a state whole.
     features : sequence of Feature
@@ -56,13 +56,13 @@ class Study:
     values : shape (n_units, n_features), float64
         NaN where an attribute is missing: filled inside the folds, never before.
     outcome : shape (n_units,), float64
-        What is predicted, such as absolute upward mobility (mean rank, 0…100). Never NaN.
+        Target, such as absolute upward mobility (mean rank, 0…100). Never NaN.
     outcome_name, outcome_title : str
         Its column, and in words.
     pairs : shape (n_pairs, 2), int64
-        Nodes that are neighbours, both directions; empty where no graph is known. A unit is known by its row; nodes
-        n_units… are places around and between the units that are none themselves (no outcome, not in the cohort):
-        steps between units lead through them.
+        Nodes that are neighbors, both directions; empty if no graph is known. The node of a unit is its row; nodes
+        n_units… are places around and between the units that are not studied (no outcome, not in the cohort): steps
+        between units lead through them.
     """
 
     name: str
@@ -194,7 +194,7 @@ def frame_study(
 
 
 def check_features(study: Study) -> Study:
-    """Return the study if every feature can tell units apart.
+    """Return the study if every feature has different values.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def check_features(study: Study) -> Study:
 
 
 def check_once(features: Sequence[str]) -> list[str]:
-    """Return the features if there are some and each is named once.
+    """Return the features, each of which must be named once.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from geomob_dask.models.study import Study
 
 Floats = NDArray[np.float64]
 
-# Neighbours of the mutual information; a random half of a class must still have one more.
+# Neighbors of the mutual information; a random half of a class must still have one more.
 _NEAREST = 3
 
 

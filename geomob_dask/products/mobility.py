@@ -35,7 +35,7 @@ _FITTED_WITH = ("dask-ml", "numba", "scikit-learn", "skops")
 
 
 class Options(base.Options):
-    """What is asked of models of mobility."""
+    """Options of a mobility study."""
 
     study: Text = Field("zones", description="Units: zones (commuting zones) or tracts.")
     model: Listed = Field(("elastic_net",), description=f"all, or {', '.join(MODELS)}, separated by commas.")
@@ -105,7 +105,7 @@ class Options(base.Options):
         }
 
     def plain(self) -> dict[str, Any]:
-        """Return the choices without the states, of which the provenance tells none from all."""
+        """Return the choices without the states: the provenance has them as they were given."""
         return {name: value for name, value in self.choices().items() if name != "states"}
 
     @property

@@ -23,7 +23,7 @@ _STUDIES = "results/mobility/"
 
 
 class Options(ByYear):
-    """What is asked of a fitted model."""
+    """Options of the application of a fitted model."""
 
     model: Text = Field(
         description="A model file, or the collection of a study in the store and the name of a model, such as "

@@ -104,7 +104,7 @@ def test_the_summary_names_scores_and_the_cohort(written: Path) -> None:
     out = (written / "out.txt").read_text()
     assert "119 of 120 commuting zones have a minority tract" in out
     assert "118 of them the outcome" in out
-    assert "contiguity: 3 folds of connected blocks, neighbours within 1 step left out:" in out
+    assert "contiguity: 3 folds of connected blocks, units within 1 step left out:" in out
     assert out.count("Elastic-net logistic regression") == 3
     assert "Always the commonest class" in out
     # Settings are said as they are chosen.
