@@ -28,7 +28,7 @@ from geomob_dask.products.mobility_applied import model_file
 from geomob_dask.products.mobility_result import Result, read_result
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.planning import Request, make_plan
-from geomob_dask.store import Store
+from geomob_dask.store import Provenance, Store
 
 NAMES = ",".join(FEATURES)
 FOLDS = "stratified:3,states:3,contiguity:3:1"
@@ -333,6 +333,30 @@ def test_tracts_are_studied_and_a_model_is_applied_over_partitions(client, tmp_p
     assert {key: sum for key, sum in contents(store, collection).items() if key.endswith("parquet")} == {
         key: sum for key, sum in contents(other, collection).items() if key.endswith("parquet")
     }
+
+
+def test_a_model_is_applied_to_several_years_by_a_backfill(tmp_path: Path, job) -> None:
+    store = Store(str(tmp_path / "store"))
+    table = add_tracts(store)
+    common = ["--store", store.url, "--cluster", "serial"]
+    study = ["--study", "tracts", "--measures", "made:2018", "--grid", "small", "--folds", "states:3", "--repeats", "1"]
+    assert job("mobility", *common, *study, "--save", tmp_path).code == 0
+    for year, part in ((2019, table[["jobs", "age"]] + 1), (2020, table[["jobs", "age"]] - 1)):
+        parts = {
+            state: store.put(f"measures/made/{year}", state, part[part.index.str[:2] == state]) for state in ("18",)
+        }
+        store.commit(f"measures/made/{year}", parts, Provenance("ingest", {}), {"vintage": "2010"})
+    model = tmp_path / "elastic_net.model"
+    products = f"products:\n  predicted: {{job: mobility_applied, dataset: made, model: {model}}}\n"
+    (tmp_path / "night.yaml").write_text(f"name: night\nyears: 2018-2020\n{products}")
+    done = job("backfill", tmp_path / "night.yaml", *common)
+    assert done.code == 0, done.err
+    options = [applied_options(str(model), f"made:{year}") for year in (2018, 2019, 2020)]
+    plans = [plan_of(store, one, "mobility_applied") for one in options]
+    rows = [sum(part.rows for part in store.snapshot(plan.groups[0].collection).parts.values()) for plan in plans]
+    assert rows == [120, 40, 40]
+    later, earlier = (store.frame(plan.groups[0].collection).compute()["above_mean_probability"] for plan in plans[1:])
+    assert (later > earlier).all()
 
 
 def test_a_model_file_of_another_version_is_refused(written: Path, country: Store, tmp_path: Path, job) -> None:

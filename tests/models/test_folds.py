@@ -197,7 +197,7 @@ def test_units_left_out_stay_in_the_graph():
         (lambda: stratified_folds(np.arange(6) % 2, 1), "found 1 folds"),
         (lambda: stratified_folds(np.arange(6) % 2, 7), "7 folds of 6 units"),
         (lambda: state_folds(np.arange(6) % 2, np.array(["IN"] * 6), 2), "found 1 states"),
-        (lambda: contiguity_folds(np.arange(6) % 2, np.empty((0, 2), int), 2), "no neighbours"),
+        (lambda: contiguity_folds(np.arange(6) % 2, np.empty((0, 2), int), 2), "no neighbors"),
         (lambda: contiguity_folds(np.arange(16) % 2, mesh(4, 4)[0], 2, buffer=-1), "found a buffer of -1"),
         (lambda: contiguity_folds(np.arange(16) % 2, mesh(4, 4)[0], 2, buffer=6), "nothing is left to train on"),
     ],
