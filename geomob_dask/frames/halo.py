@@ -60,6 +60,13 @@ def halo(frame: Any, near: Near | None = None) -> Any:
     return new_collection(Halo(frame.expr, tuple(tuple(one) for one in near)))
 
 
+def apart(frame: Any) -> Any:
+    """Return a frame whose partitions are tasks of their own: Dask fuses own rows of own rows into one task."""
+    if not is_lazy(frame):
+        return frame
+    return halo(frame, [[number] for number in range(frame.npartitions)])
+
+
 def near_partitions(reach: Mapping[str, Sequence[str]] | None, names: Sequence[str]) -> Near | None:
     """Return the numbers of the partitions near each, from a mapping of names; None where that is not known."""
     if reach is None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import DefinitionError, InputError
+from geomob_dask.frames.halo import apart
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.reduction import partials
 from geomob_dask.frames.units import region_units
@@ -187,17 +188,9 @@ def _draws(
     if kind == "none" or not indices:
         return []
     function = {"null": _drawn_null, "interval": _drawn_interval}[purpose]
-    return [
-        partials(
-            function,
-            gathered,
-            kind=kind,
-            indices=tuple(indices),
-            inference=inference,
-            numbers=(first, min(first + chunk, inference.draws)),
-        )
-        for first in range(0, inference.draws, chunk)
-    ]
+    options = {"kind": kind, "indices": tuple(indices), "inference": inference}
+    chunks = [(first, min(first + chunk, inference.draws)) for first in range(0, inference.draws, chunk)]
+    return [apart(partials(function, gathered, numbers=numbers, **options)) for numbers in chunks]
 
 
 def _drawn_null(

@@ -137,6 +137,16 @@ def test_nothing_is_read_to_build_a_graph() -> None:
     assert set(reads) == {0, 1, 2}
 
 
+def test_each_partition_and_chunk_of_draws_is_a_task() -> None:
+    country = Country(12)
+    frames = country.lazy([4, 8])
+    found = segregation(
+        **frames, groups=GROUPS, by="zone", indices=["delta"], draws=9, draws_a_task=4, null="units", interval="units"
+    )
+    stages = [str(key[0]).rsplit("-", 1)[0] for key in found.optimize().__dask_graph__()]
+    assert {name: stages.count(name) for name in stages if "drawn" in name} == {"drawn-null": 9, "drawn-interval": 9}
+
+
 def test_indices_are_those_of_kernels() -> None:
     country = Country(30, 5)
     found = country(levels=("county",))
