@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geomob_dask.definition import Definition, read_definition
     from geomob_dask.frames.draws import intervals
-    from geomob_dask.frames.exposure import exposure
+    from geomob_dask.frames.exposure import exposure, interactions
     from geomob_dask.frames.harmonize import harmonize
     from geomob_dask.frames.interpolation import interpolate
     from geomob_dask.frames.join import join
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from geomob_dask.frames.mobility import mobility, predict
     from geomob_dask.frames.neighbors import neighbors
     from geomob_dask.frames.opportunity import opportunity
+    from geomob_dask.frames.overlay import area_weights
     from geomob_dask.frames.segregation import segregation
     from geomob_dask.frames.validation import validation
     from geomob_dask.store import Store
@@ -31,8 +32,10 @@ __version__ = version("geomob-dask")
 _WHERE = {
     "Definition": "definition",
     "Store": "store",
+    "area_weights": "frames.overlay",
     "exposure": "frames.exposure",
     "harmonize": "frames.harmonize",
+    "interactions": "frames.exposure",
     "interpolate": "frames.interpolation",
     "intervals": "frames.draws",
     "join": "frames.join",
@@ -51,8 +54,10 @@ _WHERE = {
 __all__ = [
     "Definition",
     "Store",
+    "area_weights",
     "exposure",
     "harmonize",
+    "interactions",
     "interpolate",
     "intervals",
     "join",
