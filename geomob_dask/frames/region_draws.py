@@ -137,7 +137,7 @@ def inferred(
     indices : sequence of SegregationIndex
     inference : Inference
     names : function
-        Returns the columns of an index, behind which suffixes stand.
+        Returns the columns of an index, to which suffixes are added.
     chunk : int
         Draws of a task.
 

@@ -58,13 +58,13 @@ def _rows(units: pd.DataFrame, totals: Totals) -> tuple[Integers, Units]:
 
 def _evaluated(parts: Sequence[PartialSums], totals: Totals, *, indices: Sequence[str]) -> Values:
     """Return indices of all regions, each of shape (n_regions, …)."""
-    asked = chosen(indices)
+    wanted = chosen(indices)
     merged = {
         term.name: merged_sums(((codes, sums[term.name]) for codes, sums in parts), len(totals.regions))
-        for term in terms_of(asked)
+        for term in terms_of(wanted)
     }
     sums = RegionSums(totals.counts, sums=merged)
-    return {index.name: index.function(sums) for index in asked}
+    return {index.name: index.function(sums) for index in wanted}
 
 
 def _border(units: pd.DataFrame, totals: pd.DataFrame) -> pd.DataFrame:

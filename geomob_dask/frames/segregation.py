@@ -119,13 +119,13 @@ def segregation(
     people = People(categories_of(groups), year, merge, missing, inference.margins, only)
     names = people.counts(empty_of(measures)[people.columns(list(measures.columns))]).names
     tracts = measures if tracts is None and isinstance(empty_of(measures), gpd.GeoDataFrame) else tracts
-    asked, _ = suited(
+    chosen, _ = suited(
         indices,
         ordered=people.categories.ordered,
         n_groups=len(names),
         lacking=_lacking(indices, by, tracts, edges),
     )
-    needed = {need for index in asked for need in index.strategy.inputs}
+    needed = {need for index in chosen for need in index.strategy.inputs}
     if "neighbors" in needed and edges is None:
         edges = neighbors(tracts)
     areas = levels if isinstance(levels, Mapping) else {name: name for name in levels}
@@ -150,7 +150,7 @@ def segregation(
         before = People(people.categories, year if since_year is None else since_year, merge, missing, False, only)
         earlier = units_of(frames["since"], regions_of(frames["since"], by), before)
         _check_same_groups(earlier, units)
-    plan = RegionTable(asked, inference, names, tuple(areas), cutoff, only, near, draws_a_task)
+    plan = RegionTable(chosen, inference, names, tuple(areas), cutoff, only, near, draws_a_task)
     return plan.of(units, earlier)
 
 

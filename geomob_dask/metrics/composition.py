@@ -1,4 +1,4 @@
-"""Low, middle and high incomes of a tract relative to its region: the three-colour map."""
+"""Low, middle and high incomes of a tract relative to its region: the three-color map."""
 
 from __future__ import annotations
 
@@ -46,12 +46,7 @@ def relative_composition(
     """
     own = shares(checked_counts(counts))
     parts = np.nan_to_num(quantile_classes(region_counts, cuts))
-    # Class by class: a product over all would round by the rows that stand together.
+    # Class by class: a product over all would round by the rows that are computed together.
     columns = [np.ascontiguousarray(own * parts[region, :, k]).sum(axis=1) for k in range(parts.shape[2])]
     composition: Floats = np.stack(columns, axis=1)
     return composition
-
-
-def composition_difference(composition: Floats, cuts: ArrayLike = THREE_TENTHS_OF_EACH_END) -> Floats:
-    """Composition minus the region's, shape (n_units, n_classes): rows add up to 0; NaN stays NaN."""
-    return composition - np.diff(np.concatenate([[0.0], np.asarray(cuts, dtype=np.float64), [1.0]]))

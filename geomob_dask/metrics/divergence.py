@@ -43,7 +43,7 @@ def divergence(counts: ArrayLike, region_counts: ArrayLike) -> Floats:
 
     Examples
     --------
-    The two scenarios of "W-index": D cannot tell a neighbouring swap from one across the range.
+    The two scenarios of "W-index": D cannot tell a swap of neighbors from one across the range.
 
     >>> middle = [0.1, 0.1, 0.1, 0.1, 0.15, 0.05, 0.1, 0.1, 0.1, 0.1]
     >>> ends = [0.15, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.05]

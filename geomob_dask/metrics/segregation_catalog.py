@@ -250,11 +250,11 @@ def chosen(names: Iterable[str]) -> tuple[SegregationIndex, ...]:
     DefinitionError
         If there is no index of a name.
     """
-    asked = (names,) if isinstance(names, str) else tuple(names)
-    unknown = [name for name in asked if name not in INDICES]
+    wanted = (names,) if isinstance(names, str) else tuple(names)
+    unknown = [name for name in wanted if name not in INDICES]
     if unknown:
         raise DefinitionError(f"found no index {unknown[0]!r}, expected one of {', '.join(INDICES)}")
-    return tuple(INDICES[name] for name in asked)
+    return tuple(INDICES[name] for name in wanted)
 
 
 def suited(
@@ -269,7 +269,7 @@ def suited(
         Whether the groups have an order.
     n_groups : int
     lacking : mapping of str to str
-        Inputs (keys of `segregation_units.INPUTS`) that are not at hand, and what to say of them.
+        Inputs (keys of `segregation_units.INPUTS`) that are not available, with the reason for the user.
 
     Returns
     -------

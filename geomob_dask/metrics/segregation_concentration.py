@@ -74,7 +74,7 @@ def absolute_concentration(
     The paper counts whole units from either end, n₁ and n₂ of them, until their people *equal* the
     group. They seldom do; then the unit that passes X counts here with as many people as are
     missing. Where the paper's equality holds the two are the same; elsewhere only this keeps ACO
-    within its bounds and the same in whatever order units of one area stand.
+    within its bounds and independent of the order of units of equal area.
 
     References
     ----------

@@ -2,7 +2,7 @@
 
 Every draw has a stream of its own, named by the seed, the region, the year and the number of the
 draw. So a draw is the same on any worker, in any batch and under any partitioning, provided that the units
-of a region stand in one order: that of their identifiers.
+of a region are in one order: that of their identifiers.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def _all_pairs(counts: ArrayLike, region: Integers | None, n_regions: int | None
     people = sums.units.people[:, 0]
     n_groups = table.shape[1]
     exact = whole and bool((sums.totals * sums.people < _EXACT).all())
-    # Ties among whole numbers may stand in any order; with fractions, sums would show another in their last bits.
+    # The order of ties among whole numbers does not matter; with fractions it would change the last bits of sums.
     kind: Literal["stable"] | None = None if whole else "stable"
     of_group = _whole_pairs_of_group if exact else partial(_pairs_of_group, kind=kind)
     columns = np.ascontiguousarray(table.T)
@@ -103,7 +103,7 @@ def _pairs_of_group(
 def _whole_pairs_of_group(group: Floats, people: Floats, region: Integers, n_regions: int) -> Floats:
     """Return the same with one running sum: ``Σ_i t_i X_(<i) = X T − Σ_i x_i (T_(<i) + t_i)``.
 
-    All of it is whole and below 2**53, hence exact, and ties may stand in any order.
+    All of it is whole and below 2**53, hence exact, whatever the order of ties.
     """
     x, t, codes = _sorted_by_share(group, people, region, n_regions, kind=None)
     if n_regions == 1:

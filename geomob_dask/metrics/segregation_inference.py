@@ -114,7 +114,7 @@ def interval(draws: Floats, level: float = 0.9) -> tuple[Floats, Floats]:
 
 
 def mean_of_draws(draws: Floats) -> Floats:
-    """Return the mean along the first axis, added up draw by draw whatever regions stand beside each other."""
+    """Return the mean along the first axis, in the order of the draws, whichever regions are computed together."""
     by_value = np.ascontiguousarray(np.moveaxis(np.asarray(draws, dtype=np.float64), 0, -1))
     mean: Floats = by_value.mean(axis=-1)
     return mean

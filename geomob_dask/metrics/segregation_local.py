@@ -16,7 +16,7 @@ def group_mutual_information(counts: Counted, region: Integers | None = None, n_
     Returns
     -------
     shape (n_regions, n_groups), nats
-        From 0 (the group is spread like everybody) to −ln P_k; ``M = Σ_k P_k M_k``. NaN where nobody
+        From 0 (the group lives where everybody lives) to −ln P_k; ``M = Σ_k P_k M_k``. NaN where nobody
         is in the group.
 
     References

@@ -70,7 +70,7 @@ def ordinal_variation_ratio(counts: Counted, region: Integers | None = None, n_r
 
     Examples
     --------
-    Neighbouring categories apart are less segregated than distant ones:
+    Neighboring categories apart are less segregated than distant ones:
 
     >>> ordinal_variation_ratio([[10, 0, 10, 0], [0, 10, 0, 10]])
     array([0.2])
@@ -115,10 +115,10 @@ def _variation(units: Units, variation: Callable[[Floats], Floats]) -> Floats:
 
 
 ORDINAL_ENTROPY = Term("ordinal_entropy", partial(_variation, variation=binary_entropy))
-"""``t_i f₁(c_ij)``, a column a threshold."""
+"""``t_i f₁(c_ij)``, one column per threshold."""
 ORDINAL_VARIANCE = Term("ordinal_variance", partial(_variation, variation=binary_variance))
-"""``t_i f₂(c_ij)``, a column a threshold."""
+"""``t_i f₂(c_ij)``, one column per threshold."""
 ORDINAL_DEVIATION = Term("ordinal_deviation", partial(_variation, variation=binary_deviation))
-"""``t_i f₃(c_ij)``, a column a threshold."""
+"""``t_i f₃(c_ij)``, one column per threshold."""
 ORDINAL_DIFFERENCE = Term("ordinal_difference", partial(_variation, variation=binary_difference))
-"""``t_i f₄(c_ij)``, a column a threshold."""
+"""``t_i f₄(c_ij)``, one column per threshold."""

@@ -128,7 +128,7 @@ def _rank_order(
     percentile = cumulative_shares(sums.totals)
     weight = np.where(_new_percentiles(sums.totals), variation(percentile), 0.0)
     segregation = 1.0 - np.nan_to_num(quotient(quotient(sums[term], sums.people), weight))
-    # Not a matrix product: its last bits would depend on which regions stand together.
+    # Not a matrix product: its last bits would depend on which regions are computed together.
     index: Floats = (_fitted(percentile, segregation, weight, order) * weights(order)).sum(axis=1)
     return index
 

@@ -1,9 +1,9 @@
 """Spatial segregation (Reardon & O'Sullivan 2004): the people around each unit in place of its own.
 
-The environment of a unit is the mix of groups among itself and its neighbours. Units keep their own
+The environment of a unit is the mix of groups among itself and its neighbors. Units keep their own
 people as weights, and the region its own mix: environments overlap, so their average is not the
 region's mix, and indices may be below 0. The exposures and D of the other modules hold with
-environments as they stand (`multigroup_dissimilarity`, `interaction`, `isolation` on sums gathered
+environments unchanged (`multigroup_dissimilarity`, `interaction`, `isolation` on sums gathered
 with ``environment=``); H and R are here, in the form that does not assume the average.
 """
 
@@ -20,12 +20,12 @@ from geomob_dask.metrics.segregation_sums import ENTROPY, INTERACTION, Counted, 
 
 
 def neighborhood_weights(adjacency: csr_array, region: Integers, own: NDArray[np.bool_] | None = None) -> csr_array:
-    """Weights of a unit's environment: 1 for itself and for each neighbour in its region.
+    """Weights of a unit's environment: 1 for itself and for each neighbor in its region.
 
     Parameters
     ----------
     adjacency : shape (n_units, n_units)
-        Neighbours of each unit: non-zero entries, without the unit itself.
+        Neighbors of each unit: non-zero entries, without the unit itself.
     region : shape (n_units,), integers
         Regions; people across the border of a region are not part of its environments.
     own : shape (n_units,), bool, optional
@@ -42,7 +42,7 @@ def neighborhood_weights(adjacency: csr_array, region: Integers, own: NDArray[np
     """
     n_units = len(region)
     if adjacency.shape != (n_units, n_units):
-        raise DefinitionError(f"the neighbours have shape {adjacency.shape}, expected {(n_units, n_units)}")
+        raise DefinitionError(f"the neighbors have shape {adjacency.shape}, expected {(n_units, n_units)}")
     rows, columns = adjacency.nonzero()
     inside = (region[rows] == region[columns]) & (rows != columns)
     units = np.arange(n_units)
@@ -57,8 +57,8 @@ def environment(counts: ArrayLike, weights: csr_array) -> Floats:
     Parameters
     ----------
     counts : shape (n_units, n_groups), persons
-        Of the partition and its halo, in the order of the units' identifiers: sums over neighbours
-        then run in one order however the units are spread.
+        Of the partition and its halo, in the order of the units' identifiers: sums over neighbors
+        then run in one order in any partitioning.
     weights : shape (n_own, n_units), non-negative
         From `neighborhood_weights`, or any other.
 

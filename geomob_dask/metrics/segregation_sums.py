@@ -4,7 +4,7 @@ An index such as ``D = Σ_i t_i |p_i − P| / (2TP(1 − P))`` needs the totals 
 over its units. A *term* says what a unit adds to such a sum, given the totals. So a region whose
 units lie in several partitions takes two passes: its totals, added up; then the terms of each
 partition's units, added up. Both sums are exact (`transforms.exact_sums`), so the index is the same
-bit for bit however the units are spread. Each index names its terms; a term that several indices
+bit for bit in any partitioning. Each index names its terms; a term that several indices
 name is added up once.
 
 Notation: unit i, group k; counts n_ik, t_i = Σ_k n_ik, p_ik = n_ik/t_i; totals N_k = Σ_i n_ik,
@@ -93,12 +93,12 @@ class RegionSums:
     ----------
     totals : shape (n_regions, n_groups)
     units : Units, optional
-        Where sums that are not given are added up from, when they are first asked for.
+        Where sums that are not given are added up from, when they are first needed.
     sums : dict of name to shape (n_regions, n_columns), optional
         Sums already added up.
     exact : bool
         Add up exactly (the default), or in the order of the units, which is faster: for draws,
-        whose units stand in one fixed order.
+        whose units are in one fixed order.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class RegionSums:
         environment: Floats | None = None,
         exact: bool = True,
     ) -> RegionSums:
-        """Gather the sums of regions whose units are all at hand.
+        """Return the sums of regions from all their units.
 
         Parameters
         ----------
@@ -216,7 +216,7 @@ def partial_sums(units: Units, terms: Iterable[Term]) -> dict[str, ExactSums]:
 
 
 def ordered_sums(values: Floats, region: Integers, n_regions: int) -> Floats:
-    """Add up the rows of each region in the order they stand in, shape (n_regions, n_columns)."""
+    """Return the sums of the rows of each region, in the order of the rows, shape (n_regions, n_columns)."""
     columns = [np.bincount(region, weights=column, minlength=n_regions) for column in values.T]
     return np.stack(columns, axis=1) if columns else np.zeros((n_regions, 0))
 
@@ -268,18 +268,18 @@ def _pair_exposure(units: Units) -> Floats:
 
 
 ABSOLUTE_DEVIATION = Term("absolute_deviation", _absolute_deviation, spatial=True)
-"""``t_i |p_ik − P_k|``, a column a group."""
+"""``t_i |p_ik − P_k|``, one column per group."""
 SQUARE_DEVIATION = Term("square_deviation", _square_deviation)
-"""``t_i (p_ik − P_k)²``, a column a group."""
+"""``t_i (p_ik − P_k)²``, one column per group."""
 DIVERGENCE = Term("divergence", _divergence)
-"""``n_ik ln(p_ik / P_k)``, a column a group."""
+"""``n_ik ln(p_ik / P_k)``, one column per group."""
 BINARY_DIVERGENCE = Term("binary_divergence", _binary_divergence)
-"""``n_ik ln(p_ik / P_k) + (t_i − n_ik) ln((1 − p_ik) / (1 − P_k))``, a column a group."""
+"""``n_ik ln(p_ik / P_k) + (t_i − n_ik) ln((1 − p_ik) / (1 − P_k))``, one column per group."""
 ENTROPY = Term("entropy", _entropy, spatial=True)
 """``−t_i Σ_k p_ik ln p_ik``, one column."""
 INTERACTION = Term("interaction", _interaction, spatial=True)
 """``t_i Σ_k p_ik (1 − p_ik)``, one column."""
 OWN_EXPOSURE = Term("own_exposure", _own_exposure, spatial=True)
-"""``n_ik p_ik``, a column a group."""
+"""``n_ik p_ik``, one column per group."""
 PAIR_EXPOSURE = Term("pair_exposure", _pair_exposure, spatial=True)
-"""``n_ik p_il``, a column a pair of groups, the second running fastest."""
+"""``n_ik p_il``, one column per pair of groups, the second running fastest."""

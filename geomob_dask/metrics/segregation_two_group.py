@@ -171,7 +171,7 @@ def atkinson(
 
 
 def atkinson_term(b: float) -> Term:
-    """``t_i p_i^b (1 − p_i)^(1−b)``, a column a group."""
+    """``t_i p_i^b (1 − p_i)^(1−b)``, one column per group."""
     if not 0.0 < b < 1.0:
         raise DefinitionError(f"found the shape b = {b} of Atkinson's index, expected a number between 0 and 1")
     return Term(f"atkinson({b!r})", partial(_atkinson, b=b))

@@ -26,7 +26,7 @@ def wasserstein(counts: ArrayLike, region_counts: ArrayLike, positions: ArrayLik
     region_counts : shape (n_brackets,) or (n_units, n_brackets)
         The whole region of each unit.
     positions : rising numbers, shape (n_brackets,), optional
-        Where the brackets lie, such as their middle incomes. By default neighbours are 1 apart.
+        Where the brackets lie, such as their middle incomes. By default neighbors are 1 apart.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def wasserstein(counts: ArrayLike, region_counts: ArrayLike, positions: ArrayLik
 def wasserstein_sign(counts: ArrayLike, region_counts: ArrayLike, positions: ArrayLike | None = None) -> Floats:
     """Return −1 where a unit's mean position is below its region's (poorer), 1 above, 0 at it.
 
-    Parameters are those of `wasserstein`. A unit may differ in spread alone: its sign is 0
+    Parameters are those of `wasserstein`. A unit may differ in dispersion alone: its sign is 0
     although its W is not. NaN where the unit is empty.
     """
     own, region = _both(counts, region_counts)
@@ -73,14 +73,6 @@ def wasserstein_sign(counts: ArrayLike, region_counts: ArrayLike, positions: Arr
     shift = _weighted(shares(own) - shares(region), distance)
     sign = np.where(np.abs(shift) <= _SAME_MEAN * span, 0.0, np.sign(shift))
     return _kept_missing(sign, own, region)
-
-
-def signed_wasserstein(counts: ArrayLike, region_counts: ArrayLike, positions: ArrayLike | None = None) -> Floats:
-    """W with its sign: negative where a unit is poorer than its region, positive where richer.
-
-    Parameters are those of `wasserstein`; see `wasserstein_sign` for where it is 0.
-    """
-    return wasserstein(counts, region_counts, positions) * wasserstein_sign(counts, region_counts, positions)
 
 
 def scaled_wasserstein(distances: Floats, n_brackets: int, positions: ArrayLike | None = None) -> Floats:

@@ -53,7 +53,7 @@ def composition_colors(composition: Floats, region: Floats) -> list[str]:
 
 
 def _centered(composition: Floats, region: Floats) -> Floats:
-    """Return compositions perturbed so that the region is in the middle, and spread from there."""
+    """Return compositions perturbed so that the region is in the middle, and stretched from there."""
     relative = (np.asarray(composition, dtype=np.float64) / region) ** _SPREAD
     centered: Floats = relative / relative.sum(axis=1, keepdims=True)
     return centered

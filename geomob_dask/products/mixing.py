@@ -17,7 +17,7 @@ from geomob_dask.store import Store
 
 
 class Options(ByRegion):
-    """What is asked of mixing."""
+    """Options of mixing."""
 
     brackets: Annotated[Brackets, BeforeValidator(brackets_of)] = Field(
         "b19001", validate_default=True, description="A .yaml file, or the name of one that is shipped."

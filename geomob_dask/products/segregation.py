@@ -28,7 +28,7 @@ _LEVEL = "level "
 
 
 class Options(ByRegion):
-    """What is asked of segregation."""
+    """Options of segregation."""
 
     groups: Annotated[Any, BeforeValidator(categories_of)] = Field(
         description="Shipped brackets or groups, a .yaml file, or columns separated by commas, one group each."
@@ -89,7 +89,7 @@ class Options(ByRegion):
         return {**plain, "states": list(self.states)} if self.states else plain
 
     def collection(self, by_state: bool, product: str = "segregation") -> str:
-        """Return where the result goes: the last part of the name stands for all options."""
+        """Return the collection of the result; the last part of its name is a checksum of all options."""
         plain = self.plain()
         if by_state:
             # The same name in every year.
@@ -157,7 +157,7 @@ class Segregation(RegionProduct):
         )
 
     def compute(self, read: Reader, prepared: Prepared) -> Frames:
-        """Return indices of all regions, what was left out and, if asked for, the scores of tracts by state."""
+        """Return indices of all regions, what was left out and, if wanted, the scores of tracts by state."""
         options: Options = prepared.options
         measures = read.frame("measures", prepared.details["columns"])
         by = read_by(read, options.by)
@@ -211,7 +211,7 @@ class Segregation(RegionProduct):
         return {**counted, **values["left_out"], **about}
 
     def of_year(self, years: Sequence[int], place: int, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the year and, where changes are asked for, the one before."""
+        """Return the year and, for changes, the one before."""
         if not given.get("change"):
             return {"year": years[place]}
         if given.get("since") is not None:

@@ -12,7 +12,7 @@ from stores import done, plan_of
 
 from geomob_dask.metrics.divergence import divergence
 from geomob_dask.metrics.entropy import entropy_index
-from geomob_dask.metrics.wasserstein import signed_wasserstein, wasserstein
+from geomob_dask.metrics.wasserstein import wasserstein, wasserstein_sign
 from geomob_dask.products.mixing import Options
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.planning import Request, make_plan
@@ -48,7 +48,8 @@ def test_the_exported_table_holds_what_kernels_say(country, tmp_path, monkeypatc
     np.testing.assert_allclose(found["divergence"], divergence(own, region), atol=1e-12)
     np.testing.assert_allclose(found["entropy_index"], entropy_index(own, region), atol=1e-12)
     np.testing.assert_allclose(found["wasserstein"], wasserstein(own, region), atol=1e-12)
-    np.testing.assert_allclose(found["wasserstein_signed"], signed_wasserstein(own, region), atol=1e-12)
+    signed = wasserstein(own, region) * wasserstein_sign(own, region)
+    np.testing.assert_allclose(found["wasserstein_signed"], signed, atol=1e-12)
     shares = found[["low", "middle", "high"]]
     np.testing.assert_allclose(shares.dropna().sum(axis=1), 1.0)
     assert shares.isna().all(axis=1).sum() == 1

@@ -157,7 +157,7 @@ def test_spatial_draws_move_environments_with_units() -> None:
         alone = spatial_information_theory(RegionSums.of(table, environment=environment(table, weights)))[0]
         assert values[draw] == pytest.approx(alone, abs=1e-12)
     assert len(set(values.round(9).tolist())) > 2
-    # Without neighbours a permutation of units changes nothing.
+    # Without neighbors a permutation of units changes nothing.
     plain = drawn_indices(permuted_units(counts), evaluation({"H": of_sums(information_theory)}, units), KEY, range(5))[
         "H"
     ]

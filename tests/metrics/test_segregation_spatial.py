@@ -1,4 +1,4 @@
-"""Segregation with land and neighbours: loops beside kernels, and the defects known elsewhere."""
+"""Segregation with land and neighbors: loops beside kernels, and the defects known elsewhere."""
 
 import math
 
@@ -36,7 +36,7 @@ CLOSE = {"rtol": 1e-9, "atol": 1e-11}
 
 @st.composite
 def places(draw: st.DrawFn) -> tuple[Floats, Integers, Floats, Floats, set[tuple[int, int]]]:
-    """Units of two regions with points, areas and neighbours, which may cross the border."""
+    """Units of two regions with points, areas and neighbors, which may cross the border."""
     n = draw(st.integers(1, 9))
     counts = draw(arrays(np.int64, (n, 3), elements=st.one_of(st.just(0), st.integers(0, 30)))).astype(float)
     region = draw(arrays(np.int64, n, elements=st.integers(0, 1)))
@@ -190,7 +190,7 @@ def test_halo_gives_the_bits_of_the_whole(data: tuple, draw: st.DataObject) -> N
     plain = RegionSums.of(counts, region, 2)
     gathered, near_sums = [], []
     for part in (own, ~own):
-        # The partition and its halo of one step, in the order of the units; others are not at hand.
+        # The partition and its halo of one step, in the order of the units; others are not there.
         reach = part | (adjacency @ part.astype(float) > 0)
         seen = np.flatnonzero(reach)
         weights = neighborhood_weights(csr_array(adjacency[seen][:, seen]), region[seen], part[seen])
