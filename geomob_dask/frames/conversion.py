@@ -300,7 +300,7 @@ def _reasons(
     names: pd.Index,
     how: Conversion,
 ) -> pd.DataFrame:
-    """Return why numbers are missing or coded: the source's reason where a target is one, else what is missing."""
+    """Return why numbers are missing or coded: that of the source that a target equals, or a missing source."""
     only = only_sources(links, len(result))
     whole = only >= 0
     target_of = dict(zip(names[only[whole]].tolist(), result.index[whole].tolist(), strict=True))

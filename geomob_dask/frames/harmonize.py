@@ -197,8 +197,8 @@ def links_between(source: str, to: str, links: pd.DataFrame | None = None, *, na
     if links is None:
         if not same:
             raise InputError(
-                f"{name} is of vintage {source}, with other tracts than {to}: expected a table of relationships "
-                "between them (--relationship or --crosswalk FILE)"
+                f"{name} is on tracts of vintage {source}, which differ from those of {to}: expected a table of "
+                "relationships between them (--relationship or --crosswalk FILE)"
             )
         return recoding(to)[_LINKS]
     codes, names = pd.factorize(links["source"])

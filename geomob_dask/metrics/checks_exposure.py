@@ -75,7 +75,7 @@ def check_missing(
 ) -> None:
     """Check that values are missing exactly where the group is absent, suppressed or without a count.
 
-    Missing means that value, bounds, error and flag are; a reason stands beside each of them, and of them alone.
+    Where a value is missing, so are its bounds, error and flag; exactly these have a reason.
     """
     expected = ~(found.count > threshold)
     _refuse(

@@ -1,6 +1,6 @@
 """Exposure between groups in many regions at once, with the standard error of each value.
 
-Exposure of a group is the share of everybody else around its average member; isolation is what is left to one, the
+Exposure of a group is the share of everybody else around its average member; isolation is one minus the exposure, the
 share of its own; interaction is the share of one other group. All are a *contact* of a group g with a set of people Z:
 
     C = Σ_i (a_i x_i / Σ a x) · z_i / t_i
@@ -76,7 +76,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Exposures:
-    """Exposure of each group in each region, and what can be said about it.
+    """Exposure of each group in each region, with errors, quality and reasons.
 
     Attributes
     ----------
@@ -235,7 +235,7 @@ def exposure_terms(
     overlap: Floats | None = None,
     mode: Mode | str = Mode.CORRECTED,
 ) -> Floats:
-    """Return what each row adds to the sums of its region.
+    """Return the terms of each row in the sums of its region.
 
     Parameters are those of `exposure_by_region`. Rows are computed one by one: their terms do not depend on which rows
     they are with.
@@ -263,7 +263,7 @@ def interaction_terms(
     share: Floats | None = None,
     mode: Mode | str = Mode.CORRECTED,
 ) -> Floats:
-    """Return what each row adds to the sums of its region, for every ordered pair of groups.
+    """Return the terms of each row in the sums of its region, for every ordered pair of groups.
 
     Parameters are those of `exposure_by_region`.
 
@@ -347,7 +347,7 @@ def interactions_from_sums(sums: Floats, n_groups: int, *, threshold: float = SU
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows ready for their terms: what is not known is zero, and counted as missing.
+    """Rows from which terms are computed: unknown numbers are zero, and counted as missing.
 
     `weight` is a in the counts, zero for a tract without people as `populated` is; `variance_weight` multiplies the
     variance of a count, where an estimate of zero people has its margin like any other: the published flags of

@@ -76,7 +76,7 @@ def missing_reason(
 
 
 def is_missing(reason: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Tell which reasons leave the value itself missing."""
+    """Return which reasons leave the value itself missing."""
     return np.isin(reason, [Reason.COUNT_MISSING, Reason.ABSENT, Reason.SUPPRESSED])
 
 

@@ -99,7 +99,7 @@ def _money(measures: Sequence[Snapshot]) -> Mapping[str, Any]:
         for key in expected:
             if expected[key] != money.get(key):
                 raise InputError(
-                    f"{first} is of {key} {expected[key]!r}, {collection} of {money.get(key)!r}; expected money in "
+                    f"{first} has money in {key} {expected[key]!r}, {collection} in {money.get(key)!r}; expected "
                     f"dollars of one year: jobs/harmonize.py --dataset NAME --dollars {expected['dollars']}"
                 )
     return named[0][1] if named else {}

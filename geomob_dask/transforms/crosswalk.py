@@ -1,11 +1,11 @@
-"""Areal interpolation: numbers of one set of areas carried over to another by shares, with their margins of error.
+"""Areal interpolation: numbers of one set of areas on another, by shares, with margins of error.
 
 A link says that a share of a source area (of its people, or of its land) lies in a target area. Terms are computed
 for each link by itself and then added by target, so links may lie in any number of partitions: the `…_terms` of a
 partition, any addition by target (`exact_sums.region_sums`: in any order to the same bits), and `…_from_sums`.
 
-Three kinds of variable: *extensive* ones are counts and split; *intensive* ones are rates or medians and are averaged
-with a weight; *categorical* ones are classes and are shared out.
+Three kinds of variables: *extensive* ones (counts) are split; *intensive* ones (rates, medians) are averaged with a
+weight; *categorical* ones (classes) are shared out.
 
 References
 ----------
@@ -57,7 +57,7 @@ class Links:
 def check_links(
     links: Links, sources: Sequence[str], *, complete: bool = False, tolerance: float = PUBLISHED_ROUNDING
 ) -> None:
-    """Check that no more of a source is given away than there is.
+    """Check that the shares of each source lie within 0 to 1 and sum to 1 at most.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def check_links(
     sources : sequence of str
         Names of the sources, in order, for messages.
     complete : bool
-        Whether every source must be given away whole; else what is left lies in no target.
+        Whether the shares of every source must sum to 1; otherwise the rest lies in no target.
     tolerance : float
         How far from 1 the shares of a source may sum.
 
@@ -102,7 +102,7 @@ def outside(links: Links, n_sources: int) -> Floats:
 def interpolate_extensive(
     values: Floats, moes: Floats, links: Links, n_targets: int, *, add: Summing = region_sums
 ) -> tuple[Floats, Floats]:
-    """Carry counts over: Σ w·value, with the margin √Σ(w·MOE)².
+    """Return counts of the targets: Σ w·value, with the margin √Σ(w·MOE)².
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def interpolate_extensive(
 
 
 def extensive_terms(values: Floats, moes: Floats, share: Floats) -> Floats:
-    """Return what each link adds: w·value, (w·MOE)², and whether either is missing; shape (n_links, 4·n_columns)."""
+    """Return the terms of each link: w·value, (w·MOE)², and whether either is missing; shape (n_links, 4·n_columns)."""
     weight = share[:, None]
     linked = weight > 0
     return np.hstack(
@@ -159,7 +159,7 @@ def interpolate_intensive(
     *,
     add: Summing = region_sums,
 ) -> tuple[Floats, Floats, Floats]:
-    """Carry rates over: Σ w·d·value / Σ w·d with d the weight of a source (people, households, area).
+    """Return rates of the targets: Σ w·d·value / Σ w·d with d the weight of a source (people, households, area).
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def interpolate_intensive(
 
 
 def intensive_terms(values: Floats, moes: Floats, weights: Floats, share: Floats) -> Floats:
-    """Return what each link adds: w·d, w·d where known, w·d·value, (w·d·MOE)², missing margins."""
+    """Return the terms of each link: w·d, w·d where known, w·d·value, (w·d·MOE)², missing margins."""
     weight = (share * weights)[:, None]
     known = ~np.isnan(values)
     return np.hstack(
@@ -230,7 +230,7 @@ def interpolate_categorical(
     *,
     add: Summing = region_sums,
 ) -> tuple[Floats, Integers]:
-    """Share classes out: how much of each target is of each class, and the class of most of it.
+    """Return the share of each class in each target, and the class of most of it.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def categorical_from_sums(sums: Floats) -> tuple[Floats, Integers]:
 
 
 def check_mass_balance(sources: Floats, targets: Floats, left_over: Floats, what: str = "people") -> None:
-    """Check that what was in the sources is in the targets or left over, to the last person.
+    """Check that everybody in the sources is in the targets or left over, to the last person.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Numbers of one set of tracts on another: counts by weight, shares from their counts, medians only one to one.
+"""Numbers of one set of tracts on another: counts by weight, shares from their counts, medians one to one.
 
-A link says which share of a source tract's people lies in a target tract. Counts are split and added up. A share is
-made anew from its counts. A median or an index of parts does not tell that of the whole: it is carried over where a
-source is just one target, and refused elsewhere.
+A link is the share of a source tract's people in a target tract. Counts are split and added up. Shares and means are
+computed from converted counts. The median or index of a whole does not follow from those of its parts: it is carried
+over where a source is one target, and refused elsewhere.
 
 References
 ----------
@@ -65,7 +65,7 @@ class Converted:
 
 
 def weights_of(amounts: Floats, source: Integers, n_sources: int) -> tuple[Floats, int]:
-    """Return which share of a source each of its links has, from amounts (people, housing units, land) of the links.
+    """Return the share of its source that each link has, from amounts (people, housing units, land) of the links.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def whole_weights(weights: Floats, source: Integers, n_sources: int, names: list
 
 
 def convert_counts(values: Floats, moes: Floats, links: Links, n_targets: int) -> tuple[Converted, Floats]:
-    """Carry counts over: Σ w·value with the margin √Σ(w·MOE)².
+    """Return counts of the targets: Σ w·value with the margin √Σ(w·MOE)².
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def convert_counts(values: Floats, moes: Floats, links: Links, n_targets: int) -
     converted : Converted
         A target is missing if one of its sources is, or if it has none.
     withheld : shape (n_columns,)
-        What is known of sources in targets that are missing.
+        Known counts of sources in targets that are missing.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def convert_counts(values: Floats, moes: Floats, links: Links, n_targets: int) -
 
 
 def only_sources(links: Links, n_targets: int) -> Integers:
-    """Return the one source that each target is, whole and alone; −1 where there is none such.
+    """Return the source that equals each target, whole and alone; −1 where there is none.
 
     Returns
     -------
@@ -222,7 +222,7 @@ class Origins:
 
 
 def carry_over(values: Floats, moes: Floats, links: Links, n_targets: int) -> tuple[Converted, Integers]:
-    """Carry medians, indices and other numbers that do not add up from a source to the one target that it is.
+    """Return medians, indices and other numbers that do not add up, of targets that equal one source.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def carry_over(values: Floats, moes: Floats, links: Links, n_targets: int) -> tu
 
 
 def recompute(part: Converted, whole: Converted, *, proportion: bool, scale: float = 1.0) -> Converted:
-    """Make shares or means anew from converted counts: scale · part / whole, with the Bureau's margin.
+    """Return shares or means of converted counts: scale · part / whole, with the Bureau's margin.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def recompute(part: Converted, whole: Converted, *, proportion: bool, scale: flo
 
 @dataclass(frozen=True)
 class Balance:
-    """Where the people of a column went.
+    """The counts of a column before and after.
 
     Attributes
     ----------
@@ -300,7 +300,7 @@ class Balance:
     withheld: float
 
     def check(self, column: str, tolerance: float, examples: str) -> None:
-        """Check that nothing was lost beyond what is tolerated, and that the rest adds up.
+        """Check that no more was lost than is tolerated, and that the rest adds up.
 
         Parameters
         ----------
