@@ -284,8 +284,8 @@ def differing_codes(left: Sequence[str] | pd.Index, right: Sequence[str] | pd.In
     >>> [one.left for one in differing_codes(["51515", "51019"], ["51019"])]
     [('51515',)]
     """
-    keys = [pd.Index(given).unique() for given in (left, right)]
-    if not len(keys[0]) or not len(keys[1]):
+    keys = [_of_changed_states(pd.Index(given)) for given in (left, right)]
+    if not len(keys[0]) or not len(keys[1]) or keys[0].equals(keys[1]):
         return []
     pairs = _tract_pairs()
     if any(len(str(given[0])) == _COUNTY for given in keys):
@@ -308,6 +308,13 @@ def differing_codes(left: Sequence[str] | pd.Index, right: Sequence[str] | pd.In
 
 
 _COUNTY = 5
+
+
+def _of_changed_states(keys: pd.Index) -> pd.Index:
+    """Return the different keys of states in which codes changed at all: of others there is nothing to compare."""
+    text = keys.astype("str")
+    states = text.str[:2].to_numpy(object)
+    return text[np.isin(states, changed_states())].unique()
 
 
 @cache
