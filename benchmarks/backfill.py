@@ -93,7 +93,7 @@ def measures(states: Sequence[str], state: str, tracts: int, seed: int) -> pd.Da
 
 
 def country(url: str, years: Sequence[int], states: Sequence[str], tracts: int) -> Store:
-    """Return a store of made-up measures of all years, tracts in a row and their neighbours; vintage toy."""
+    """Return a store of made-up measures of all years, tracts in a row and their neighbors; vintage toy."""
     store = Store(url)
     attributes = {"vintage": "toy"}
     for year in years:

@@ -204,7 +204,7 @@ def people(keys: pd.Index, year: int) -> pd.DataFrame:
 
 
 def fill(folder: Path, years: int) -> Store:
-    """Return a store of the sample country: tracts, neighbours, and two datasets of some years."""
+    """Return a store of the sample country: tracts, neighbors, and two datasets of some years."""
     store = Store(str(folder / "inputs"))
     paths = write_sample(folder)
     ingest(store, "tracts", files=[str(paths.tracts)], vintage="sample")

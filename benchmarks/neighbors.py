@@ -1,4 +1,4 @@
-"""Neighbour graphs: this package beside libpysal and a bare STRtree query, on real tracts and on a mesh.
+"""Neighbor graphs: this package beside libpysal and a bare STRtree query, on real tracts and on a mesh.
 
 Every method runs in a process of its own: its CPU seconds (user and system, children included) and the
 peak of its memory over what the polygons take. On Dask, wall seconds without the start of the cluster,
@@ -64,7 +64,7 @@ def mesh(cells: int, bends: int = 10, seed: int = 20) -> gpd.GeoDataFrame:
         axis=1,
     )
     geoid = np.char.add(np.char.zfill(tile.astype(str), 2), np.char.zfill(np.arange(len(ring)).astype(str), 9))
-    # A kilometre wide: tolerances are in metres.
+    # A kilometer wide: tolerances are in meters.
     polygons = shapely.polygons(1000 * np.concatenate([ring, ring[:, :1]], axis=1))
     return gpd.GeoDataFrame(geometry=polygons, index=pd.Index(geoid, name="geoid"), crs=5070)
 

@@ -62,10 +62,10 @@ class Parameters(_Frozen):
         ``z_mean``: z-scores averaged by domain, domains averaged. ``principal_component``: the first one of the
         complete rows, scaled to 0…1; ``weighted_…`` by people.
     impute, fill : bool, optional
-        Whether missing values, and domains without a score, are filled from neighbours. By default
+        Whether missing values, and domains without a score, are filled from neighbors. By default
         in the recipe ``opportunity`` only.
     contiguity : {"queen", "rook"}
-        Which neighbours fill missing values and holes.
+        Which neighbors fill missing values and holes.
     tie_tolerance : float
         Domain sums closer than this, relative to the largest magnitude in the domain, are ties.
     scale : float
@@ -85,17 +85,17 @@ class Parameters(_Frozen):
 
     @property
     def imputes(self) -> bool:
-        """Return whether missing values are filled from neighbours."""
+        """Return whether missing values are filled from neighbors."""
         return self.recipe == "opportunity" if self.impute is None else self.impute
 
     @property
     def fills(self) -> bool:
-        """Return whether domains without a score are filled from neighbours."""
+        """Return whether domains without a score are filled from neighbors."""
         return self.recipe == "opportunity" if self.fill is None else self.fill
 
     @property
     def uses_neighbors(self) -> bool:
-        """Return whether a tract's neighbours count: if not, tracts without a polygon take part as well."""
+        """Return whether a tract's neighbors count: if not, tracts without a polygon take part as well."""
         return self.imputes or self.fills
 
     @property

@@ -32,7 +32,7 @@ def product_job(name: str, outputs: Outputs, examples: str) -> typer.Typer:
     Parameters
     ----------
     name : str
-        Of the product in the catalogue.
+        Of the product in the catalog.
     outputs : Outputs
         What the job shows of results, with flags of its own.
     examples : str

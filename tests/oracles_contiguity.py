@@ -134,7 +134,7 @@ def country(seed, rows, columns, faults=0, noise=0.0):
     rings = [ring + rng.uniform(-noise, noise, ring.shape) for ring in rings]
     cells = [shapely.Polygon(ring if rng.random() < 0.5 else ring[::-1]) for ring in rings]
     for _ in range(len(cells) // 6):
-        # Neighbours become one cell with a longer outline, or ones far apart one of two parts.
+        # Neighbors become one cell with a longer outline, or ones far apart one of two parts.
         one, two = (cells.pop(rng.integers(len(cells))) for _ in range(2))
         merged = shapely.union(one, two)
         keep = merged.geom_type in ("Polygon", "MultiPolygon") and not one.overlaps(two)

@@ -116,5 +116,5 @@ def refuse_wrong_answers(estimator: Any, n_classes: int) -> None:
         if kind.__name__ == "LogisticRegression" and n_classes > 2:
             raise InputError(
                 f"dask-ml's LogisticRegression makes two classes of {n_classes} without a warning; "
-                "expected scikit-learn's, or a model of the catalogue"
+                "expected scikit-learn's, or a model of the catalog"
             )

@@ -152,7 +152,7 @@ def mobility(
     repeats : int
         How often units are dealt to folds, each time differently.
     grid : {"full", "small"}
-        Settings that are searched: those of the catalogue, or a few, with fewer folds and draws.
+        Settings that are searched: those of the catalog, or a few, with fewer folds and draws.
     seed : int
         Of folds, models and draws.
     states : str, optional

@@ -22,7 +22,7 @@ def area_weights(tracts: Any, regions: Any, *, least: float = 0.0) -> Any:
     """Return the share of each tract's area in each region.
 
     People are taken as evenly spread over a tract, water included. Layers with a coordinate system are projected to
-    EPSG:5070, where areas are right; without one, coordinates are taken as metres in a plane.
+    EPSG:5070, where areas are right; without one, coordinates are taken as meters in a plane.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _links(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame) -> pd.DataFrame:
 
 
 def _measurable(polygons: gpd.GeoSeries) -> gpd.GeoSeries:
-    """Return polygons in metres; projecting can make an outline touch itself."""
+    """Return polygons in meters; projecting can make an outline touch itself."""
     if polygons.crs is None:
         return polygons
     projected = polygons.to_crs(EQUAL_AREA)

@@ -56,7 +56,7 @@ class RegionTable:
 
     def __post_init__(self) -> None:
         if not 0 < self.cutoff < np.inf:
-            raise InputError(f"cutoff {self.cutoff}: expected kilometres above 0")
+            raise InputError(f"cutoff {self.cutoff}: expected kilometers above 0")
         self.inference.under_null(self.indices)
 
     def of(self, units: Any, earlier: Any = None) -> Any:

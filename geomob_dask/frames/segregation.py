@@ -57,7 +57,7 @@ def segregation(
         Regions: ``nation`` (all tracts), ``county`` or ``state`` (from keys of tracts), a column of `measures`, or a
         table of regions; see `geomob_dask.frames.regions.regions_of`.
     indices : str or sequence of str
-        Names of the catalogue, or ``all`` that the groups and the frames allow; see docs/segregation.md.
+        Names of the catalog, or ``all`` that the groups and the frames allow; see docs/segregation.md.
     tracts : GeoDataFrame, optional
         Polygons of the tracts, for indices of land and distance, with a column ``aland`` (m²) where land is known apart
         from the polygon; by default those of `measures`.

@@ -57,9 +57,9 @@ class Band:
     Attributes
     ----------
     rows : shape (n_band,)
-        Tracts with a neighbour in another partition, and their neighbours.
+        Tracts with a neighbor in another partition, and their neighbors.
     leaving : shape (n_edges,), bool
-        Edges of the tracts with a neighbour in another partition.
+        Edges of the tracts with a neighbor in another partition.
     """
 
     rows: Rows
@@ -92,11 +92,11 @@ class Neighborhood:
     Attributes
     ----------
     keys : shape (n_keys,)
-        Own and received tracts, sorted: sums over neighbours run in this order however tracts are partitioned.
+        Own and received tracts, sorted: sums over neighbors run in this order however tracts are partitioned.
     own : shape (n_own,)
         Rows of the partition's own tracts.
     adjacency : sparse array, shape (n_keys, n_keys)
-        Complete for own tracts and for every direct neighbour of one.
+        Complete for own tracts and for every direct neighbor of one.
     """
 
     keys: Keys
@@ -149,7 +149,7 @@ def contacts(focal: Keys, here: Keys, there: Keys) -> set[tuple[Any, Any]]:
     focal : shape (n_edges,)
         The tract on the way.
     here, there : shape (n_edges,)
-        The partitions of the tract and of its neighbour.
+        The partitions of the tract and of its neighbor.
     """
     crosses = here != there
     around: dict[Any, set[Any]] = {}

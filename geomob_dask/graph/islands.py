@@ -27,7 +27,7 @@ def nearest(centroids: NDArray[np.float64], islands: Ints, k: int) -> Ints:
     Parameters
     ----------
     centroids : shape (n, 2), map units
-        Centroids of all tracts, in the order in which ties are settled; NaN is never a neighbour.
+        Centroids of all tracts, in the order in which ties are settled; NaN is never a neighbor.
     islands : shape (m,)
         Rows of the islands.
     k : int

@@ -28,7 +28,7 @@ def evaluation(indices: Mapping[str, Callable[[RegionUnits], Floats]], units: Re
     Parameters
     ----------
     indices : dict of name to function of RegionUnits
-        Such as ``index.of`` of the catalogue. They share the sums they have in common.
+        Such as ``index.of`` of the catalog. They share the sums they have in common.
     units : RegionUnits
         The units of one region in the order of the draws, with the land and neighbors that indices need.
     """

@@ -28,7 +28,7 @@ def proximity_weights(
     Parameters
     ----------
     points : shape (n_units, 2), km
-        Centroids, planar. The kilometre is part of the definition: e^(−d) has its unit.
+        Centroids, planar. The kilometer is part of the definition: e^(−d) has its unit.
     areas : shape (n_units,), km²
     region : shape (n_units,), integers
         Pairs in different regions do not count.
@@ -101,7 +101,7 @@ def spatial_proximity(sums: RegionSums, term: Term) -> Floats:
 
 
 def planar(points: Floats) -> Floats:
-    """Return points in degrees as kilometres at the middle latitude of all of them, shape (n_units, 2)."""
+    """Return points in degrees as kilometers at the middle latitude of all of them, shape (n_units, 2)."""
     middle = np.radians(points[:, 1].mean())
     plane: Floats = np.radians(points) * _EARTH_KM * np.array([np.cos(middle), 1.0])
     return plane

@@ -71,7 +71,7 @@ class Term:
     Attributes
     ----------
     name : str
-        Names the sum in tables and in the catalogue; terms of one name are one sum.
+        Names the sum in tables and in the catalog; terms of one name are one sum.
     of : function of Units
         Returns shape (n_units, n_columns).
     spatial : bool

@@ -30,7 +30,7 @@ _CLASSIFIER = "classifier"
 
 @dataclass(frozen=True)
 class Model:
-    """An entry of the catalogue.
+    """An entry of the catalog.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ MODELS: dict[str, Model] = _entries(
 
 
 def model_named(name: str) -> Model:
-    """Return a model of the catalogue.
+    """Return a model of the catalog.
 
     Raises
     ------

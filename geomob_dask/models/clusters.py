@@ -180,7 +180,7 @@ class ClusterLabels(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_init = n_init
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit fill, scaler and centres on some rows."""
+        """Fit fill, scaler and centers on some rows."""
         values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         if not 1 <= self.n_clusters < len(values):
             raise InputError(

@@ -70,7 +70,7 @@ class ModelOptions:
     Parameters
     ----------
     models : tuple of str
-        Names in the catalogue, or ``("all",)``.
+        Names in the catalog, or ``("all",)``.
     classes : {2, 4}
         Below and above the mean, or quartiles.
     folds : tuple of str
@@ -80,7 +80,7 @@ class ModelOptions:
     seed : int
         Of folds, models and draws.
     grid : {"full", "small"}
-        Settings that are compared: all of the catalogue, or a few.
+        Settings that are compared: all of the catalog, or a few.
     """
 
     models: tuple[str, ...]
@@ -97,7 +97,7 @@ class ModelOptions:
         Raises
         ------
         InputError
-            If a model is not in the catalogue, or none is named.
+            If a model is not in the catalog, or none is named.
         """
         if self.models == ("all",):
             return tuple(MODELS)

@@ -5,7 +5,7 @@ than two classes the loss is the multinomial one and every class has its coeffic
 before it ended, from the strongest penalty to the weakest.
 
 A step replaces the loss by its quadratic model. The rows enter it once, through their weighted Gram matrix; the
-penalised model is then solved by coordinate descent on that matrix, whose size does not depend on the number of rows.
+penalized model is then solved by coordinate descent on that matrix, whose size does not depend on the number of rows.
 """
 
 from __future__ import annotations

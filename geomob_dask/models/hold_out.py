@@ -67,7 +67,7 @@ def hold_out(
     Parameters
     ----------
     model : str
-        Name in the catalogue.
+        Name in the catalog.
     folds : str
         Kind of the folds.
     settings : mapping

@@ -109,7 +109,7 @@ _SPLITS_PER_SEED = 1_000_003
 def split_leaks(
     study: Study, labels: Labels, model: str, settings: Mapping[str, Any], seed: int, split: int
 ) -> dict[str, float]:
-    """Return the accuracy of a model of the catalogue on one random split, by preparation of the study.
+    """Return the accuracy of a model of the catalog on one random split, by preparation of the study.
 
     Parameters
     ----------

@@ -180,7 +180,7 @@ def fitted_models(design: Design, estimators: Mapping[str, Any], run: str = "") 
     Parameters
     ----------
     estimators : mapping of str to estimator
-        By name in the catalogue.
+        By name in the catalog.
     run : str
         Identity of the run that fitted them.
     """

@@ -202,7 +202,7 @@ def _wrong(model: FittedModel) -> str | None:
         return f"found a {type(pipeline).__name__}, expected a Pipeline"
     last = pipeline.steps[-1][1]
     if type(last) not in {type(entry.classifier(0)) for entry in MODELS.values()}:
-        return f"its last step is a {type(last).__name__}, which is no model of the catalogue"
+        return f"its last step is a {type(last).__name__}, which is no model of the catalog"
     count, classes = len(model.features), list(range(len(model.classes)))
     if pipeline.n_features_in_ != count:
         return f"it is of {pipeline.n_features_in_} features, and {_ABOUT} of {count}"
@@ -233,7 +233,7 @@ def _sound_tree(one: Any, count: int, classes: list[int]) -> bool:
 def _sound_nodes(nodes: Any, count: int) -> bool:
     inside = nodes["is_leaf"] == 0
     left, right, feature = (nodes[name][inside].astype(np.int64) for name in ("left", "right", "feature_idx"))
-    # No feature of the catalogue's models is categorical: bits of categories would be looked up at any place.
+    # No feature of the catalog's models is categorical: bits of categories would be looked up at any place.
     if nodes["is_categorical"].any():
         return False
     return _sound(left, right, feature, np.flatnonzero(inside), nodes, count)
@@ -278,7 +278,7 @@ def _canonical(dumped: bytes) -> bytes:
 
     skops numbers objects by their address in memory, names arrays by it, and keeps the time in its zip. Objects are
     numbered from one here as they are met, and arrays named by their content. An object that occurs twice is built
-    twice when it is read: no estimator of the catalogue relies on more.
+    twice when it is read: no estimator of the catalog relies on more.
     """
     with zipfile.ZipFile(io.BytesIO(dumped)) as members:
         schema = json.loads(members.read("schema.json"))

@@ -69,7 +69,7 @@ class Search:
     Parameters
     ----------
     model : str
-        Name in the catalogue.
+        Name in the catalog.
     folds : sequence of Fold
         Settings are compared on their tested rows: all folds of the study, or those inside one of them.
     grid : mapping, optional
@@ -82,7 +82,7 @@ class Search:
 
     @property
     def entry(self) -> Model:
-        """Return the model's entry in the catalogue."""
+        """Return the model's entry in the catalog."""
         return model_named(self.model)
 
     @property

@@ -82,7 +82,7 @@ def change_map(
                 CHANGE,
                 -far,
                 far,
-                "grey: within the 90% margin of error of the difference, or unknown",
+                "gray: within the 90% margin of error of the difference, or unknown",
             )
         )
     both = pd.concat([shown["before"], shown["after"]])

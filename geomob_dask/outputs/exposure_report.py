@@ -125,7 +125,7 @@ def exposure_map(
     table : DataFrame, index: regions
         ``region_name``, and columns of every group as `frames.exposure_tables.exposure_table` returns them.
     regions : Series of str
-        The region of each tract; a tract in no region is grey.
+        The region of each tract; a tract in no region is gray.
     groups : mapping of name to label
     by : str
         The kind of region, such as ``county``.
@@ -215,7 +215,7 @@ def report_page(
         ),
         Section(
             "Quality by group",
-            "Regions by quality flag. Grey: no value, because nobody or too few of the group live there, or a tract's "
+            "Regions by quality flag. Gray: no value, because nobody or too few of the group live there, or a tract's "
             "count is missing.",
             [_quality_bars(found, groups)],
             stretch=True,

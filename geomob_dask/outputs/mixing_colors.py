@@ -7,7 +7,7 @@ from geomob_dask.outputs.palette import MISSING
 
 Floats = NDArray[np.float64]
 
-# CIELAB hue (degrees), chroma and lightness of all low, all middle, all high; the region's own mix is a light grey.
+# CIELAB hue (degrees), chroma and lightness of all low, all middle, all high; the region's own mix is a light gray.
 # Lightness differs too, for readers who cannot distinguish red from green.
 _HUE = np.radians([35.0, 130.0, 265.0])
 _CHROMA = np.array([72.0, 52.0, 52.0])
@@ -27,7 +27,7 @@ def composition_colors(composition: Floats, region: Floats) -> list[str]:
     composition : shape (n_units, 3)
         Shares low, middle and high; NaN if nobody is counted.
     region : shape (3,)
-        Shares of the region, which is grey; compositions further from it are more colorful.
+        Shares of the region, which is gray; compositions further from it are more colorful.
 
     Returns
     -------

@@ -123,7 +123,7 @@ def map_section(tables: Tables, shapes: Mapping[int, gpd.GeoSeries], cuts: Seque
     return Section(
         "Low, middle and high incomes by tract",
         f"A tract's color mixes three: its shares of the region's lowest {low:.0%}, middle {middle:.0%} and highest "
-        f"{high:.0%} of incomes. Grey is the region's own mix (the cross in the triangle). Each dot in the triangle "
+        f"{high:.0%} of incomes. Gray is the region's own mix (the cross in the triangle). Each dot in the triangle "
         "is a tract of the selected region.",
         [row(plot, column(select, count, triangle))],
         script=Script("three_color_map", regions),

@@ -41,7 +41,7 @@ def actual_and_predicted(
     Parameters
     ----------
     shapes : GeoDataFrame
-        Polygons by unit; those of no unit are drawn grey.
+        Polygons by unit; those of no unit are drawn gray.
     units : DataFrame
         By unit: ``label``, ``state`` (letters), ``outcome``, ``actual`` (number of the class).
     predictions : mapping of title to DataFrame

@@ -109,7 +109,7 @@ def interval_bars(
 
 
 def heat_map(matrix: pd.DataFrame, titles: Mapping[str, str]) -> figure:
-    """Return correlations of all pairs as colored squares: red below zero, blue above, grey if unknown.
+    """Return correlations of all pairs as colored squares: red below zero, blue above, gray if unknown.
 
     Parameters
     ----------

@@ -247,7 +247,7 @@ def _map_section(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> Sect
     ]
     others = len(shapes) - (len(units) - absent)
     if others:
-        notes.append(f"Grey: {others:,} units that are not in the study.")
+        notes.append(f"Gray: {others:,} units that are not in the study.")
     if absent:
         notes.append(f"Not drawn (no polygon): {absent:,}.")
     drawing, script = actual_and_predicted(shapes, units, chosen, about["classes"], about["outcome"])

@@ -33,7 +33,7 @@ class Options(ByRegion):
     groups: Annotated[Any, BeforeValidator(categories_of)] = Field(
         description="Shipped brackets or groups, a .yaml file, or columns separated by commas, one group each."
     )
-    indices: Listed = Field(("all",), description="all, or names of the catalogue separated by commas.")
+    indices: Listed = Field(("all",), description="all, or names of the catalog separated by commas.")
     merge: Text | None = Field(
         None, description="Merge brackets: a named rule, a number of equal classes, or classes 0,0,1,1,…"
     )

@@ -47,7 +47,7 @@ class Request:
     Parameters
     ----------
     product : str
-        Name in the catalogue.
+        Name in the catalog.
     options : Options
     by_state : bool
         Whether there is an output per state, of its own rows alone.

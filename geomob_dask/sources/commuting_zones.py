@@ -159,12 +159,12 @@ def dissolve_zones(counties: gpd.GeoDataFrame, characteristics: pd.DataFrame) ->
 
 def polygons_lines(polygons: gpd.GeoDataFrame, edges: pd.DataFrame, known: pd.Index) -> tuple[str, list[str]]:
     """Return what to report about polygons and neighbors of zones: the counts, and the zones that lack either."""
-    counts = f"{len(polygons):,} zones with a polygon, {len(edges) // 2:,} pairs of neighbours"
+    counts = f"{len(polygons):,} zones with a polygon, {len(edges) // 2:,} pairs of neighbors"
     lacking = []
     without_polygon = known.difference(polygons.index)
     if len(without_polygon):
         lacking.append(f"{len(without_polygon):,} zones without a polygon: {listed(_plain(without_polygon))}")
     without_neighbor = polygons.index.difference(edges.index)
     if len(without_neighbor):
-        lacking.append(f"{len(without_neighbor):,} zones without a neighbour: {listed(_plain(without_neighbor))}")
+        lacking.append(f"{len(without_neighbor):,} zones without a neighbor: {listed(_plain(without_neighbor))}")
     return counts, lacking

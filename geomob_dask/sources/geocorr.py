@@ -215,7 +215,7 @@ def _check_direction(labels: dict[str, str], column: str, path: str | Path) -> N
     label = labels.get("afact", "").lower().replace("-", " ")
     if label.startswith((f"{column} to ", "place to ")):
         raise InputError(
-            f"{path}: afact is labelled {labels['afact']!r}, expected the share of the source in the target"
+            f"{path}: afact is labeled {labels['afact']!r}, expected the share of the source in the target"
         )
 
 

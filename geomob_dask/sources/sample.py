@@ -94,7 +94,7 @@ MEASURES: Mapping[str, Mapping[str, tuple[int, float, float, float, int]]] = {
 REMOTE = ("minutes_to_hospital", "minutes_to_pharmacy", "minutes_to_work")
 SCATTERED_MISSING = 0.024
 # A measure is missing in all tracts within so many steps of the tract nearest to a place: with 1 step that tract is
-# filled from neighbours once removed, with 2 its domain is a hole filled from its neighbours, with 3 it stays missing.
+# filled from neighbors once removed, with 2 its domain is a hole filled from its neighbors, with 3 it stays missing.
 MISSING_AROUND = (
     ("unemployment_pct", (250.0, 110.0), 1),
     ("uninsured_pct", (455.0, 170.0), 1),
@@ -176,7 +176,7 @@ def sample_country() -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
     Returns
     -------
     tracts : GeoDataFrame
-        GEOID and geometry, sorted by GEOID; neighbours share their vertices exactly.
+        GEOID and geometry, sorted by GEOID; neighbors share their vertices exactly.
     measures : DataFrame
         GEOID, population (persons) and the measures; NaN where missing.
     """
@@ -261,7 +261,7 @@ def _land(rng: np.random.Generator) -> _Land:
 
 
 def _polygons(rng: np.random.Generator, land: _Land) -> NDArray[np.object_]:
-    """Return the tracts' polygons in metres; an edge is drawn once, so that both sides share it exactly."""
+    """Return the tracts' polygons in meters; an edge is drawn once, so that both sides share it exactly."""
     edges = []
     for (one, other), (start, end) in zip(land.points[land.ridges], land.ends, strict=True):
         inner = max(1, int(np.hypot(*(end - start)) / 1.1))
@@ -344,7 +344,7 @@ def _leave_out(rng: np.random.Generator, table: pd.DataFrame, where: Floats, adj
     table.loc[[1, *empty], "population"] = 0  # row 1 is the island without people
     names = [name for measures in MEASURES.values() for name in measures]
     missing = rng.random((len(where), len(names))) < SCATTERED_MISSING
-    missing[0] = False  # the island with people has no neighbour to be filled from
+    missing[0] = False  # the island with people has no neighbor to be filled from
     for name, place, steps in MISSING_AROUND:
         reached = np.zeros(len(where))
         reached[KDTree(where).query(place)[1]] = 1

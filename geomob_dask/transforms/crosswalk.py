@@ -324,7 +324,7 @@ def area_links(sources: Geometries, targets: Geometries, *, source_names: Sequen
     Parameters
     ----------
     sources, targets : arrays of valid polygons
-        In one equal-area system, in metres (for the United States EPSG:5070).
+        In one equal-area system, in meters (for the United States EPSG:5070).
     source_names : sequence of str, optional
         For messages; their rows by default.
 
@@ -362,7 +362,7 @@ def area_links(sources: Geometries, targets: Geometries, *, source_names: Sequen
         raise GeometryError(
             f"source {name}: targets cover {given[row]:.4f} of its area, expected 1 at most (they overlap)"
         )
-    # Rounding in the overlay, or slivers between digitised outlines, must not create people.
+    # Rounding in the overlay, or slivers between digitized outlines, must not create people.
     share = np.minimum(share / np.maximum(given, 1.0)[source], 1.0)
     of_target = np.minimum(area / shapely.area(targets)[target], 1.0)
     return AreaLinks(source.astype(np.int64), target.astype(np.int64), share, of_target)
@@ -376,12 +376,12 @@ def _check_polygons(polygons: Geometries, what: str) -> None:
     if invalid.any():
         row = int(np.argmax(invalid))
         raise GeometryError(f"{what} {row}: {shapely.is_valid_reason(polygons[row])}; expected a valid polygon")
-    # Areas of the size of tracts in metres lie far outside of this box; degrees lie inside.
+    # Areas of the size of tracts in meters lie far outside of this box; degrees lie inside.
     left, bottom, right, top = shapely.total_bounds(polygons)
     if left >= -180 and right <= 180 and bottom >= -90 and top <= 90:
         raise GeometryError(
             f"{what}s lie within {left:.2f} … {right:.2f}, {bottom:.2f} … {top:.2f}: degrees have no area; "
-            "expected metres in an equal-area system (EPSG:5070)"
+            "expected meters in an equal-area system (EPSG:5070)"
         )
 
 

@@ -11,16 +11,16 @@ Geometry = NDArray[np.object_]
 POLYGONAL = (3, 6)  # polygon, multipolygon
 # A map as wide as a screen shows its extent on about 1,200 pixels: half a pixel at eight times that.
 STEPS_ACROSS = 20_000
-WIDEST = 4_700_000.0  # metres: the contiguous states; areas outside them are moved, not shown where they lie
+WIDEST = 4_700_000.0  # meters: the contiguous states; areas outside them are moved, not shown where they lie
 
 
 def display_tolerance(bounds: Sequence[float]) -> float:
-    """Return how far a line may move on a map of some bounds without being seen to, in metres.
+    """Return how far a line may move on a map of some bounds without being seen to, in meters.
 
     Parameters
     ----------
     bounds : left, bottom, right, top
-        In metres of EPSG:5070.
+        In meters of EPSG:5070.
 
     Examples
     --------

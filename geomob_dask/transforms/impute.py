@@ -1,4 +1,4 @@
-"""Missing values from neighbours' observed ones, with a flag for every value so found."""
+"""Missing values from neighbors' observed ones, with a flag for every value so found."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,12 @@ OBSERVED, DIRECT, ONCE_REMOVED, MISSING = 0, 1, 2, 3
 
 
 def neighbor_mean(adjacency: sparse.csr_array, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean of each tract's neighbours' values, those that are missing left out.
+    """Return the mean of each tract's neighbors' values, those that are missing left out.
 
     Parameters
     ----------
     adjacency : sparse array, shape (n_tracts, n_around)
-        One where the column's tract is a neighbour of the row's. Indices are sorted, so that a sum is taken in
+        One where the column's tract is a neighbor of the row's. Indices are sorted, so that a sum is taken in
         the order of the tracts and not of the partitions they came from.
     values : shape (n_around, n_measures)
         NaN is missing.
@@ -23,7 +23,7 @@ def neighbor_mean(adjacency: sparse.csr_array, values: NDArray[np.float64]) -> N
     Returns
     -------
     shape (n_tracts, n_measures)
-        NaN where no neighbour has a value.
+        NaN where no neighbor has a value.
     """
     known = ~np.isnan(values)
     counts = adjacency @ known.astype(float)
@@ -34,10 +34,10 @@ def neighbor_mean(adjacency: sparse.csr_array, values: NDArray[np.float64]) -> N
 def impute(
     own: NDArray[np.intp], adjacency: sparse.csr_array, values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Fill missing cells from direct neighbours, else from those once removed.
+    """Fill missing cells from direct neighbors, else from those once removed.
 
     Only observed values serve, never imputed ones. Tracts once removed are reached by a walk of two steps: the
-    non-zero entries of A·A. They contain the direct neighbours that share a neighbour, and the tract itself.
+    non-zero entries of A·A. They contain the direct neighbors that share a neighbor, and the tract itself.
 
     Parameters
     ----------

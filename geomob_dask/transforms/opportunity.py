@@ -1,4 +1,4 @@
-"""The opportunity index: what is left of it once values are imputed, standardised and ranked.
+"""The opportunity index: what is left of it once values are imputed, standardized and ranked.
 
 Steps 3, 5, 8 and 9 of the method are here; the others have modules of their own (`impute`, `standardize`,
 `rank_exponential`). `opportunity_index` runs all of them on one array: the plain account of what the distributed
@@ -20,7 +20,7 @@ from geomob_dask.transforms.standardize import column_sums, means, squared_devia
 def blank_empty(values: NDArray[np.float64], population: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the measures with all values of tracts without people missing.
 
-    After imputing: their values may serve neighbours. A missing population is not zero.
+    After imputing: their values may serve neighbors. A missing population is not zero.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ def _compensated_sum(terms: NDArray[np.float64]) -> NDArray[np.float64]:
 def fill_holes(
     scores: NDArray[np.float64], adjacency: sparse.csr_array, around: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the scores, those that are missing filled with the mean of the direct neighbours'.
+    """Return the scores, those that are missing filled with the mean of the direct neighbors'.
 
     Parameters
     ----------
     scores : shape (n_tracts, n_domains)
     adjacency : sparse array, shape (n_tracts, n_around)
     around : shape (n_around, n_domains)
-        Scores before any hole was filled. NaN where no neighbour has a score.
+        Scores before any hole was filled. NaN where no neighbor has a score.
     """
     return np.where(np.isnan(scores), neighbor_mean(adjacency, around), scores)
 

@@ -22,8 +22,8 @@ def cross_products(values: Floats, mean: Floats, weights: Floats) -> Floats:
         The upper triangle, row by row.
     """
     i, j = np.triu_indices(values.shape[1])
-    centred = values - mean
-    return weights[:, np.newaxis] * centred[:, i] * centred[:, j]
+    centered = values - mean
+    return weights[:, np.newaxis] * centered[:, i] * centered[:, j]
 
 
 def correlations(products: Floats, n_measures: int) -> tuple[Floats, Floats]:
@@ -45,7 +45,7 @@ def correlations(products: Floats, n_measures: int) -> tuple[Floats, Floats]:
 
 
 def first_component(correlation: Floats) -> Floats:
-    """Return the loadings of the first principal component of standardised measures.
+    """Return the loadings of the first principal component of standardized measures.
 
     Parameters
     ----------

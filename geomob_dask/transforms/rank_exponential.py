@@ -1,7 +1,7 @@
 """Ranks scaled to 0…1, ties averaged, and the exponential transform of a domain's score.
 
 A domain's sums that are equal on paper may differ in their last bits, and a rank makes a step of that. So values
-closer than a relative tolerance are ties: in the sorted column of all tracts, neighbours no further apart
+closer than a relative tolerance are ties: in the sorted column of all tracts, neighbors no further apart
 than `tolerance` times the column's largest magnitude belong to one group.
 """
 
@@ -54,7 +54,7 @@ def scaled_ranks(values: NDArray[np.float64], among: Ranking) -> NDArray[np.floa
     ----------
     values : shape (n_tracts,)
         NaN stays NaN. A value that is not in the column (of a reference year, say) ranks half-way
-        between its neighbours there, and never outside 0…1.
+        between its neighbors there, and never outside 0…1.
 
     References
     ----------

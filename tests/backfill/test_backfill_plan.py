@@ -113,7 +113,7 @@ def test_states_and_products_can_be_chosen(store, tmp_path):
     assert list(standings(plan)) == ["areas-2020-all"]
 
 
-def test_a_year_without_neighbours_is_refused_and_others_are_computed(store, tmp_path):
+def test_a_year_without_neighbors_is_refused_and_others_are_computed(store, tmp_path):
     ingest_year(store, tmp_path, 2022, vintage="bare")
     plan = plan_backfill(store, backfill_of(tmp_path, "index", "mixed"), replace(ASKED, years=(2021, 2022)))
     now = standings(plan)

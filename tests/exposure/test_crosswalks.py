@@ -63,7 +63,7 @@ def test_names_in_latin_1_are_no_hindrance(tmp_path):
         ([HEADER.replace("placefp", "zcta"), ROWS[0]], r"expected place or placefp"),
         (
             [HEADER, LABELS.replace("tract-to-placefp", "placefp-to-tract"), *ROWS],
-            r"afact is labelled 'placefp-to-tract alloc",
+            r"afact is labeled 'placefp-to-tract alloc",
         ),
         ([""], r"cannot be read"),
     ],

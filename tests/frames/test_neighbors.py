@@ -326,10 +326,10 @@ def test_bad_settings_and_frames_are_named():
     with pytest.raises(InputError, match="2 levels"):
         neighbors(tracts.set_index([tracts.index, tracts.index]))
     for wrong in (shapely.Point(0, 0), shapely.GeometryCollection([box(0, 0)])):
-        spoilt = tracts.set_geometry([*tracts.geometry[:-1], wrong], crs=5070)
-        name = spoilt.index[-1]
+        spoiled = tracts.set_geometry([*tracts.geometry[:-1], wrong], crs=5070)
+        name = spoiled.index[-1]
         with pytest.raises(GeometryError, match=f"tract {name}.* {wrong.geom_type}"):
-            examined(spoilt)
+            examined(spoiled)
     assert default_snap(tracts.crs) == 1e-4
     assert default_snap(tracts.to_crs(2263).crs) == pytest.approx(1e-4 / 0.3048, rel=1e-5)
     assert nearest_count("nearest:12") == 12

@@ -114,7 +114,7 @@ def interstate(tracts, codes):
     return int((state[i] != state[j]).sum())
 
 
-def test_simplified_states_touches_loses_interstate_neighbours_and_tolerances_recover_them(simplified):
+def test_simplified_states_touches_loses_interstate_neighbors_and_tolerances_recover_them(simplified):
     intersects = by_query(simplified, "intersects")
     assert interstate(simplified, by_query(simplified, "touches")) == 267
     assert interstate(simplified, intersects) == 3_330

@@ -89,7 +89,7 @@ def test_imputed_cells_are_those_of_the_file_and_flagged(stepwise):
     filled = expected[expected["how"].isin(list(flags))]
     for row in filled.itertuples():
         found = stepwise.loc[row.GEOID, f"value_{row.measure}"]
-        # An empty tract's values serve its neighbours, then it is blanked.
+        # An empty tract's values serve its neighbors, then it is blanked.
         assert stepwise.loc[row.GEOID, "population_zero"] or found == pytest.approx(row.value, abs=1e-9)
 
 

@@ -50,7 +50,7 @@ def test_the_same_on_dask(country, in_memory, partitions, client):
     pd.testing.assert_frame_equal(lazy.compute(), table, check_exact=True)
 
 
-def test_neighbours_are_found_when_asked(country):
+def test_neighbors_are_found_when_asked(country):
     lazy = geomob_dask.neighbors(dask_geopandas.from_geopandas(country[0], npartitions=2), islands="nearest:1")
     assert not isinstance(lazy, pd.DataFrame)
     joined = lazy.compute()

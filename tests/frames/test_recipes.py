@@ -125,7 +125,7 @@ def test_the_published_deprivation_index_of_2018(real_data):
     np.testing.assert_allclose(found["deprivation"], published, atol=1e-9)
 
 
-def test_tracts_without_a_polygon_take_part_where_neighbours_do_not_count(measures):
+def test_tracts_without_a_polygon_take_part_where_neighbors_do_not_count(measures):
     chosen = definition("z_mean", impute=False, fill=False)
     tracts = measures.iloc[5:].copy()
     tracts.loc["39999999999"] = 0.0

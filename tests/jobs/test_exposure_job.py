@@ -276,7 +276,7 @@ BAD_REGIONS = {
     ),
     "shares the other way round": (
         GEOCORR + "c,t,s,p,n,placefp to tract allocation factor,x\n91001,0001.00,91,00100,Town,1,1\n",
-        r"afact is labelled 'placefp to tract allocation factor'",
+        r"afact is labeled 'placefp to tract allocation factor'",
     ),
     "no regions column": ("GEOID,zone\n91001000100,1\n", r"expected one of place, region, code"),
     "no file": (None, r"bad.csv: cannot be read"),

@@ -160,7 +160,7 @@ BAD = [
     (["--by", "cbsa"], "--by cbsa: expected county, state"),
     (["--regions", "north"], "no tract lies in north"),
     (["--levels", "borough"], "--by borough: expected county"),
-    (["--cutoff", "0"], "cutoff 0.0: expected kilometres above 0"),
+    (["--cutoff", "0"], "cutoff 0.0: expected kilometers above 0"),
     (["--change"], "--change: found the year 2020 alone"),
     (["--year", "2019"], "no measures/made/2019"),
     (["--export", "table.txt"], "found the suffix '.txt'"),

@@ -89,7 +89,7 @@ def test_identities(counts: Floats, order: list[int], n_classes: int) -> None:
     rule = equal_classes(6, n_classes)
     merged_D = divergence(merge_brackets(counts, rule), merge_brackets(region[None], rule)[0])
     assert (merged_D[here] <= D[here] + 1e-12).all()
-    # Relabelling leaves D and H.
+    # Relabeling leaves D and H.
     np.testing.assert_allclose(divergence(counts[:, order], region[order]), D, atol=1e-12)
     np.testing.assert_allclose(entropy_index(counts[:, order], region[order]), H, atol=1e-12)
     # Turning the brackets round turns the sign and leaves W.

@@ -156,7 +156,7 @@ def test_bounds_and_identities(data: tuple[Floats, Integers], b: float) -> None:
     mixed = ~np.isnan(H)
     np.testing.assert_allclose((H * diversity(sums))[mixed], M[mixed], atol=1e-12)
     assert (M[mixed] <= diversity(sums)[mixed] + 1e-12).all()
-    # Normalised exposure and relative diversity are means of η².
+    # Normalized exposure and relative diversity are means of η².
     eta = correlation_ratio(sums)
     np.testing.assert_allclose(np.nansum(eta * sums.share, axis=1)[mixed], normalized_exposure(sums)[mixed], atol=1e-12)
     weights = sums.share * (1 - sums.share)

@@ -25,7 +25,7 @@ def ross(x, y, nearest):
         radius = sorted(own)[nearest - 1]
         inside = sum(abs(x[i] - x[j]) <= radius for j in range(len(x)) if j != i)
         same = sum(y[j] == y[i] for j in range(len(x)))
-        # scikit-learn counts the neighbours nearer than the k-th, and the point itself.
+        # scikit-learn counts the neighbors nearer than the k-th, and the point itself.
         total += digamma(len(x)) + digamma(nearest) - digamma(same) - digamma(inside)
     return max(total / len(x), 0.0)
 

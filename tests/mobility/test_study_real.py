@@ -59,7 +59,7 @@ def cohort(ingested):
 
 
 def test_workbook_against_its_cells(real_data):
-    """The rows and columns that the catalogue of the data names, read by number."""
+    """The rows and columns that the catalog of the data names, read by number."""
     file = real_data / "mobility" / "online_data_tables-8.xls"
     book, found = xlrd.open_workbook(file), read_workbook(file)
     for sheet, header, first, table in (
@@ -172,7 +172,7 @@ def test_elbow_of_the_zones(cohort):
     assert np.nanmax(found.silhouette) < 0.14
 
 
-def test_polygons_and_neighbours(ingested):
+def test_polygons_and_neighbors(ingested):
     store, done = ingested
     polygons = zones_polygons(store, store.snapshot("zones/1990"))
     assert len(polygons) == 741
@@ -188,7 +188,7 @@ def test_polygons_and_neighbours(ingested):
         "51515 as 51019",
         "South Dakota: 46102",
         "Alaska: 02158",
-        "8 zones without a neighbour",
+        "8 zones without a neighbor",
     ):
         assert words in lines
 

@@ -198,7 +198,7 @@ def test_a_model_that_is_not_what_the_file_says_is_refused() -> None:
         from_bytes(tampered(replace(model, estimator=StandardScaler())), "f")
     x, y = values()
     other = make_pipeline(SimpleImputer(), GradientBoostingClassifier(n_estimators=2)).fit(x, y)
-    with pytest.raises(InputError, match="no model of the catalogue"):
+    with pytest.raises(InputError, match="no model of the catalog"):
         from_bytes(tampered(replace(model, estimator=other)), "f")
 
 

@@ -82,7 +82,7 @@ def test_every_fit_of_the_whole_published_path_is_an_optimum(seed, n_classes, l1
     for place in range(0, 50, 7):
         w, b = path.coefficients[place], path.intercepts[place]
         if n_classes == 2:
-            # Two rows of which only one is penalised: the loss of softmax with a row of zeros.
+            # Two rows of which only one is penalized: the loss of softmax with a row of zeros.
             w, b = np.vstack([np.zeros_like(w), w]), np.array([0.0, b[0]])
             residual = (classes == 1) - path.probabilities(values)[place][:, 1]
             slope = residual @ values - (1 - l1_ratio) / penalties[place] * w[1]

@@ -11,7 +11,7 @@ from geomob_dask.models.folds import Fold, check_fold, contiguity_folds, state_f
 
 
 def mesh(rows, columns, islands=0):
-    """Pairs of a grid of cells, both directions, and cells without neighbours."""
+    """Pairs of a grid of cells, both directions, and cells without neighbors."""
     place = np.arange(rows * columns).reshape(rows, columns)
     one_way = np.vstack(
         [

@@ -204,7 +204,7 @@ def of_recipe(recipe, **parameters):
 
 
 @pytest.mark.parametrize("recipe", ["svi", "z_mean", "principal_component", "weighted_principal_component"])
-def test_recipes_without_neighbours_read_measures_alone(recipe, tmp_path):
+def test_recipes_without_neighbors_read_measures_alone(recipe, tmp_path):
     store = Store(str(tmp_path / "store"))
     ingest(store, "measures", file=str(write_sample(tmp_path).measures), dataset="sample", year=2020, vintage="sample")
     request = Options(definition=of_recipe(recipe), dataset="sample", year=2020)
@@ -221,7 +221,7 @@ def test_recipes_without_neighbours_read_measures_alone(recipe, tmp_path):
         plan_of(store, changed(request, norm="frozen:2020"))
 
 
-def test_the_same_recipe_with_neighbours_needs_their_graph(tmp_path):
+def test_the_same_recipe_with_neighbors_needs_their_graph(tmp_path):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     request = Options(definition=of_recipe("z_mean", impute=True), dataset="sample", year=2020)
     with pytest.raises(InputError, match="no neighbors of vintage sample"):
@@ -293,7 +293,7 @@ def test_indiana_alone_equals_the_independent_program(nation, real_data, client,
 
 
 @pytest.mark.real_data
-def test_ohio_with_its_neighbours(nation, client, request_2018):
+def test_ohio_with_its_neighbors(nation, client, request_2018):
     request = changed(request_2018, states=("18", "21", "26", "39", "54"))
     build_index(nation, client, request)
     found = nation.frame(request.collection(), states=["39"]).compute()

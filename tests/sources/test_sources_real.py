@@ -1,4 +1,4 @@
-"""Real files: all that the catalogue lists is read, or refused for the reason it gives."""
+"""Real files: all that the catalog lists is read, or refused for the reason it gives."""
 
 from pathlib import Path
 

@@ -73,7 +73,7 @@ def test_polygons_are_one_valid_coverage(tracts: gpd.GeoDataFrame) -> None:
     assert set(tracts.geom_type) == {"Polygon"}
 
 
-def test_neighbours_cross_state_lines_and_two_islands_have_none(
+def test_neighbors_cross_state_lines_and_two_islands_have_none(
     tracts: gpd.GeoDataFrame, measures: pd.DataFrame, adjacency: sparse.csr_array
 ) -> None:
     state = tracts["GEOID"].str[:2].to_numpy()
@@ -102,7 +102,7 @@ def test_every_kind_of_imputation_happens(
         assert kinds >= ({DIRECT, ONCE_REMOVED} if steps == 1 else {DIRECT, ONCE_REMOVED, MISSING})
 
 
-def test_measures_are_alike_among_neighbours_and_have_directions(
+def test_measures_are_alike_among_neighbors_and_have_directions(
     measures: pd.DataFrame, definition: Definition, adjacency: sparse.csr_array
 ) -> None:
     one, other = adjacency.nonzero()

@@ -40,7 +40,7 @@ class Entry(BaseModel):
     Parameters
     ----------
     job : str
-        Name of the product in the catalogue.
+        Name of the product in the catalog.
     scope : {"state", "all"}, optional
         An output per state, of its own tracts alone, or one output of all states. By default the first where the
         product's regions lie within states, the second elsewhere.

@@ -140,7 +140,7 @@ def _years_of(
 def _refuse_unknown(
     store: Store, products: Sequence[Product], wanted: Mapping[str, set[int]], only: Sequence[str]
 ) -> None:
-    """Refuse states that no year of any product has: they are misspelt, not missing."""
+    """Refuse states that no year of any product has: they are misspelled, not missing."""
     measures = {product.measures(year) for product in products if product.by_state for year in wanted[product.name]}
     there = {state for collection in measures for state in store.snapshot(collection).parts}
     unknown = sorted(set(only) - there)
