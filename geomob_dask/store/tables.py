@@ -29,6 +29,7 @@ from geomob_dask.sources.states import state_codes
 from geomob_dask.store import receipts, snapshots
 from geomob_dask.store.listing import absent_message, html_of, listing, text_of
 from geomob_dask.store.objects import Objects
+from geomob_dask.store.plotting import drawn
 from geomob_dask.store.provenance import Provenance, sha256
 from geomob_dask.store.snapshots import Part, Snapshot
 
@@ -58,6 +59,26 @@ class Store:
     def list(self, prefix: str = "") -> pd.DataFrame:
         """Return what the store holds, a row per collection; see `listing.listing`."""
         return listing(self, prefix)
+
+    def plot(self, collection: str, column: str, *, states: builtins.list[str] | None = None, **options: Any) -> Any:
+        """Draw a column of a collection on the polygons of its vintage; options as of `GeoDataFrame.plot`.
+
+        Raises
+        ------
+        SettingsError
+            If matplotlib is not installed: it comes with the extra ``plot``.
+        """
+        return drawn("plot", self, collection, column, states, **options)
+
+    def explore(self, collection: str, column: str, *, states: builtins.list[str] | None = None, **options: Any) -> Any:
+        """Return an interactive map of a column of a collection; options as of `GeoDataFrame.explore`.
+
+        Raises
+        ------
+        SettingsError
+            If folium is not installed: it comes with the extra ``plot``.
+        """
+        return drawn("explore", self, collection, column, states, **options)
 
     # Writing -------------------------------------------------------------------------------
 
