@@ -52,7 +52,7 @@ def intervals(
     ----------
     tracts, measures, edges, definition
         As `opportunity`; margins of error of a measure ``x`` are in ``x_moe``, those of ``B19013_001E`` in
-        ``B19013_001M``. A measure without margins is taken for exact.
+        ``B19013_001M``. A measure without margins is treated as exact.
     draws : int, 2 or more
         Normal errors are added to what was observed so many times. Missing values stay missing.
     seed, year : int

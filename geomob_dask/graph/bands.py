@@ -1,4 +1,4 @@
-"""Tracts within two steps of one's own: what travels between partitions, and the neighborhood it makes.
+"""Tracts within two steps of a partition: the rows that partitions exchange, and the neighborhood they form.
 
 Every partition offers a band: its tracts that have a neighbor in another partition, their edges, and the tracts next to
 them. A partition that receives the bands of all partitions it can reach in two steps holds all it needs to walk two

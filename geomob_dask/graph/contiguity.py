@@ -75,7 +75,7 @@ class Summary:
 
 
 def summarize(matched: Pairs, checked: Checked, first: int, n_cells: int, state: Ints, *, rook: bool) -> Summary:
-    """Return what other partitions and the report need of one.
+    """Return the summary of a partition for other partitions and the report.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class Settled:
 def settle(
     joined: Joined, summaries: Sequence[Summary], state: Ints, k: int, centroids: Floats | None, *, rook: bool
 ) -> Settled:
-    """Return what the partitions found together.
+    """Return the pairs across partitions, the islands and the counts of all partitions.
 
     Parameters
     ----------

@@ -233,7 +233,7 @@ def meet(corners: Vertices, snap: float) -> Meetings:
 
     uneven, unequal = squares.any(corners.uneven), squares.differing(corners.at)
     exact = corners.at[first] == corners.at[second] if unequal.any() else np.ones(len(first), bool)
-    # Vertices within `snap` of each other may each stand up to `snap` from the one that stands for their
+    # Vertices within `snap` of each other may each lie up to `snap` from the one that represents their
     # square here, and so may the far side of a strip that another partition has matched: 4 in all.
     uneven |= unequal | crowded(corners.at[squares.first], 4 * snap)
     state = squares.spread(squares.any(is_open) + 2 * uneven)

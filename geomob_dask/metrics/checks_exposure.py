@@ -29,7 +29,7 @@ def check_exposures(
     *,
     threshold: float = SUPPRESSION_THRESHOLD,
 ) -> None:
-    """Run all checks that need nothing but the exposures themselves.
+    """Run all checks that need only the exposures.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far a regional value can be trusted: suppression, quality flags, and why a value is missing.
+"""Reliability of regional values: suppression, quality flags, and why a value is missing.
 
 Williams & Pancini (2023), "Race/Ethnicity Exposure - City", step 7.
 """
@@ -46,7 +46,7 @@ _WORDS = {
 def missing_reason(
     count: ArrayLike, missing_counts: ArrayLike, missing_moes: ArrayLike, threshold: float = SUPPRESSION_THRESHOLD
 ) -> NDArray[np.uint8]:
-    """Say why a group's value in a region is missing, or why its error is.
+    """Return the reason why the value of a group in a region, or its error, is missing.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def is_missing(reason: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def quality_flag(cv: ArrayLike, value: ArrayLike) -> Floats:
-    """Grade a value by the coefficient of variation of its region's count.
+    """Return the quality of a value, from the coefficient of variation of its region's count.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A backfill in words: what would be done, and how it ended."""
+"""The plan and the result of a backfill, as text."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ _REASONS = 20
 
 
 def planned_table(plan: Plan) -> list[str]:
-    """Return how many outputs of each product and year stand in which way, and the size of their inputs."""
+    """Return the number of outputs by product, year and standing, and the size of their inputs."""
     rows = [["product", "year", *(how.value for how in Standing), "to do", "inputs, MiB"]]
     totals: Counter[Standing] = Counter()
     for group in plan.groups:
@@ -46,7 +46,7 @@ def aligned(rows: Sequence[Sequence[str]], n_left: int) -> list[str]:
 
 
 def planned_lines(store: Store, plan: Plan, workers: int) -> list[str]:
-    """Return what a table cannot say: what is left out, what is refused, how long it may take."""
+    """Return lines about what is left out and refused, and the estimated time."""
     lines = [*plan.left_out]
     lines += [f"{group.product} {group.year}: refused: {group.problem}" for group in plan.groups if group.problem]
     journal = Journal(store, plan.name)
@@ -67,7 +67,7 @@ def _timings(journal: Journal, plan: Plan) -> dict[str, Timings]:
 
 
 def estimate(plan: Plan, timings: Mapping[str, Timings], workers: int) -> str:
-    """Say how long a plan may take, from how long the same or similar outputs took."""
+    """Return the estimated time of a plan, from the durations of the same or similar outputs."""
     due = [
         (plan.groups[number], place)
         for number, place in plan.due()
@@ -84,9 +84,9 @@ def estimate(plan: Plan, timings: Mapping[str, Timings], workers: int) -> str:
         else:
             seconds += expected
     if len(unknown) == len({group.product for group, _ in due}):
-        return "time: no earlier run of this backfill to judge by"
+        return "time: no estimate, as no earlier run of this backfill is known"
     text = f"time: about {_duration(seconds)} of work, {_duration(seconds / workers)} on {workers} workers"
-    return text + (f", and nobody knows of {', '.join(sorted(unknown))}" if unknown else "")
+    return text + (f", without an estimate for {', '.join(sorted(unknown))}" if unknown else "")
 
 
 def _expected(
@@ -100,7 +100,7 @@ def _expected(
 
 
 def _rate(known: Timings) -> tuple[float, float] | None:
-    """Return seconds an output and seconds a byte: half of the time is laid on each."""
+    """Return seconds per output and seconds per byte: each accounts for half of the time."""
     every = [pair for states in known.values() for pair in states.values()]
     if not every:
         return None
@@ -115,7 +115,7 @@ def _duration(seconds: float) -> str:
 
 
 def result_table(plan: Plan, result: Result) -> list[str]:
-    """Return how many outputs of each product were computed, skipped and failed."""
+    """Return the number of computed, skipped and failed outputs by product."""
     rows = [["product", "computed", "found whole", "up to date", "left as they are", "failed", "not done"]]
     counted = {"computed": set(result.computed), "kept": set(result.kept), "failed": set(result.failed)}
     totals: Counter[str] = Counter()
@@ -137,7 +137,7 @@ def _cells(counts: Counter[str]) -> list[str]:
 
 
 def result_lines(result: Result) -> list[str]:
-    """Return why outputs failed, those of one reason together, and why the run ended early."""
+    """Return the reasons of failures, each with its outputs, and why the run ended early."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in result.failed.items():
         by_reason.setdefault(reason, []).append(name)
@@ -152,5 +152,5 @@ def _some(names: Sequence[str]) -> str:
 
 
 def cube_lines(cubes: Sequence[CubeDone]) -> list[str]:
-    """Return what came of the cubes."""
+    """Return one line per cube: its commit, or its error."""
     return [f"cube {cube.name}: {cube.error or cube.message}" for cube in cubes]

@@ -1,4 +1,4 @@
-"""What changed between two years of a cube, and a measure over all years, as tables."""
+"""Changes between two years of a cube, and a measure over all years, as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of cubes print."""
+"""Output of the commands of cubes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from geomob_dask.store.cubes import Cube, Version
 
 
 class CubeOutputs(Outputs):
-    """What the command that writes a cube prints, and the tag of the version."""
+    """Output of the command that writes a cube, and the tag of the version."""
 
     flags: Mapping[str, Flag] = {"tag": Flag("A name for the version that is written.")}
 

@@ -1,4 +1,4 @@
-"""What a user sees of exposures: the summary, exported tables, the long form, report and map."""
+"""Output of exposures: the summary, exported tables, the long form, report and map."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ExposureOutputs(Outputs):
         return bool(given.get("map"))
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
-        """Return what an analyst wants to know of a result in the store, once it agrees with reported totals."""
+        """Return the summary of a result in the store, after its check against reported totals."""
         details: Details = prepared.details
         if details.reported is not None:
             details.reported.check(result(store, prepared)["people_count"])
@@ -86,7 +86,7 @@ class ExposureOutputs(Outputs):
 
 
 def summary_lines(store: Store, prepared: Prepared) -> list[str]:
-    """Return what an analyst wants to know of a result in the store."""
+    """Return the summary of a result in the store, one text per line."""
     found = report(store, prepared)
     options: Options = prepared.options
     details: Details = prepared.details

@@ -1,4 +1,4 @@
-"""What a user sees of a conversion between vintages."""
+"""Output of a conversion between vintages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class HarmonizeOutputs(Outputs):
     """Summary and export of converted measures."""
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
-        """Return what was converted, and where people went."""
+        """Return the converted columns, and the balance of people."""
         found = report(store, prepared)
         options: Options = prepared.options
         dollars = f", money in dollars of {options.dollars}" if options.dollars else ""

@@ -14,7 +14,7 @@ _LISTED = 8
 
 
 def ingested_lines(done: Ingested, store: Store, *, dry_run: bool = False, verbose: bool = False) -> list[str]:
-    """Return what was read and where it is.
+    """Return the tables that were read and their collections, one text per line.
 
     Parameters
     ----------

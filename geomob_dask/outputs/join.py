@@ -1,4 +1,4 @@
-"""What a user sees of joined datasets."""
+"""Output of joined datasets."""
 
 from __future__ import annotations
 

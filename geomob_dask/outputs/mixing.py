@@ -1,4 +1,4 @@
-"""What a user sees of income mixing: the summary, the exported table, the map, the report."""
+"""Output of income mixing: the summary, the exported table, the map, the report."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class MixingOutputs(Outputs):
     }
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
-        """Return how many tracts have D, why others have none, and quartiles."""
+        """Return the number of tracts with D, the reasons of the others, and quartiles."""
         return summary_lines(store, prepared)
 
     def write(
@@ -46,7 +46,7 @@ class MixingOutputs(Outputs):
 
 
 def summary_lines(store: Store, prepared: Prepared) -> list[str]:
-    """Return what an analyst wants to know of a result in the store."""
+    """Return the summary of a result in the store, one text per line."""
     options: Options = prepared.options
     every = list(report(store, prepared).values())
     table = result(store, prepared)

@@ -1,4 +1,4 @@
-"""What a user sees of mobility models: the summary, the exported table, report, map, model files, and predictions."""
+"""Output of mobility models: the summary, the exported table, report, map, model files, and predictions."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def apply_models(
 
 
 def summary_lines(store: Store, prepared: Prepared, found: Result) -> list[str]:
-    """Return what an analyst wants to know of a study in the store."""
+    """Return the summary of a study in the store, one text per line."""
     about, scores = found.about, found.tables["scores"]
     counts = ", ".join(f"{name} {count:,}" for name, count in about["class_counts"].items())
     edges = ", ".join(f"{edge:.5g}" for edge in about["edges"])

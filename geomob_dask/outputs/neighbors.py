@@ -1,4 +1,4 @@
-"""What a user sees of a neighbor graph: the summary, and the exported edges."""
+"""Output of a neighbor graph: the summary, and the exported edges."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ class NeighborsOutputs(Outputs):
             state_codes(given["states"])
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
-        """Return how many neighbors there are, and where the rules differ."""
+        """Return the number of neighbors, and the pairs in which the rules differ."""
         return summary_lines(store, prepared)
 
     def write(
@@ -65,7 +65,7 @@ def edges_between(
 
 
 def summary_lines(store: Store, prepared: Prepared) -> list[str]:
-    """Return how many neighbors there are, and where the rules differ."""
+    """Return the number of neighbors, and the pairs in which the rules differ."""
     found = report(store, prepared)
     units = "map units"
     lines = [

@@ -1,4 +1,4 @@
-"""What a user sees of an opportunity index: the summary, the exported table, the map, the validation table."""
+"""Output of an opportunity index: the summary, the exported table, the map, the validation table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ class OpportunityOutputs(Outputs):
         return bool(given.get("map"))
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
-        """Return how many tracts have an index, why others have none, and quartiles by state."""
+        """Return the number of tracts with an index, the reasons of the others, and quartiles by state."""
         return summary_lines(store, prepared)
 
     def write(
@@ -94,7 +94,7 @@ class OpportunityOutputs(Outputs):
 
 
 def summary_lines(store: Store, prepared: Prepared) -> list[str]:
-    """Return what an analyst wants to know of a result in the store."""
+    """Return the summary of a result in the store, one text per line."""
     options: Options = prepared.options
     by_state: dict[str, dict[str, Any]] = report(store, prepared)
     every = list(by_state.values())
@@ -124,7 +124,7 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
 
 
 def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition: Definition) -> list[str]:
-    """Return how wide intervals are, and which measures were taken for exact."""
+    """Return the width of intervals, and the measures that were treated as exact."""
     known = bounds.dropna()
     exact = [measure for measure in definition.measures if measure not in margins]
     width = (known["opportunity_ub"] - known["opportunity_lb"]).quantile([0.25, 0.5, 0.75])
@@ -134,12 +134,12 @@ def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition:
         f"{', '.join(f'{value:.2g}' for value in width)}; rank (0 to 1) {', '.join(f'{value:.2g}' for value in ranks)}"
     ]
     if exact:
-        lines.append(f"  without margins, taken for exact: {', '.join(exact)}")
+        lines.append(f"  without margins, treated as exact: {', '.join(exact)}")
     return lines
 
 
 def title(options: Options) -> str:
-    """Return what an index is called."""
+    """Return the title of an index."""
     return options.definition.title or f"Opportunity index {options.definition.name}"
 
 

@@ -1,4 +1,4 @@
-"""What a job shows of a result: lines, a table, further files; each product adds what it has."""
+"""The output of a job: lines, a table, further files; products extend it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ Flags = Mapping[str, Any]
 
 
 class Outputs:
-    """What a job shows of results of one product.
+    """The output of a job for results of one product.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Outputs:
     }
 
     def check(self, given: Flags) -> None:
-        """Raise InputError if a file that is asked for cannot be written."""
+        """Raise InputError if a file that a flag names cannot be written."""
         for name, flag in self.flags.items():
             if given.get(name) and flag.table:
                 check_export(given[name])
@@ -67,11 +67,11 @@ class Outputs:
         return {}
 
     def requests(self, product: Product, options: Sequence[Any], given: Flags) -> list[Request]:
-        """Return what a command asks for: each of the options of its product."""
+        """Return the requests of a command: one per options of its product."""
         return [Request(product.name, one) for one in options]
 
     def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
-        """Return further requests that flags ask for, made of these results."""
+        """Return further requests that follow from flags and need these results."""
         return []
 
     def needs_cluster(self, given: Flags) -> bool:
@@ -79,7 +79,7 @@ class Outputs:
         return False
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
-        """Return what an analyst wants to know of a result in the store."""
+        """Return the summary of a result in the store, one text per line."""
         snapshot = store.snapshot(prepared.collection)
         rows = sum(part.rows for part in snapshot.parts.values())
         return [f"{prepared.product}: {rows:,} rows", f"  in {store.url}/{prepared.collection}"]
@@ -92,13 +92,13 @@ class Outputs:
         client: distributed.Client | None,
         console: Console,
     ) -> list[str]:
-        """Write the files that flags ask for; return what to say of them."""
+        """Write the files that flags name; return lines about them."""
         if given.get("export"):
             tables.export(self.table(store, prepared), given["export"], lambda: polygons(store, prepared))
         return []
 
     def table(self, store: Store, prepared: Sequence[Prepared], role: str | None = None) -> pd.DataFrame:
-        """Return the results, or other targets, as one table; several years are told apart by a first column."""
+        """Return the results, or other targets, as one table; with several years, the first column is the year."""
         found = {getattr(item.options, "year", 0): result(store, item, role) for item in prepared}
         if len(found) == 1:
             return next(iter(found.values()))
@@ -118,12 +118,12 @@ def result(store: Store, prepared: Prepared, role: str | None = None) -> pd.Data
 
 
 def _parts(snapshot: Snapshot, prepared: Prepared) -> list[Part]:
-    """Return the parts of a result: others of the same collection may be of another run."""
+    """Return the parts of a result; other parts of the collection may belong to another run."""
     return [part for name, part in snapshot.parts.items() if name in (*prepared.written, prepared.part)]
 
 
 def report(store: Store, prepared: Prepared) -> dict[str, Any]:
-    """Return what the provenance of a result keeps of its run."""
+    """Return the report of a run, from the provenance of its result."""
     snapshot = store.snapshot(prepared.collection)
     reports = [snapshot.runs[part.run]["report"] for part in _parts(snapshot, prepared)]
     whole: dict[str, Any] = {}

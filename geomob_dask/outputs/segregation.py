@@ -1,4 +1,4 @@
-"""What a user sees of segregation: the summary, the exported tables, the report."""
+"""Output of segregation: the summary, the exported tables, the report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,7 +55,7 @@ class SegregationOutputs(Outputs):
 
 
 def summary_lines(store: Store, prepared: Prepared) -> list[str]:
-    """Return what an analyst wants to know of a result in the store."""
+    """Return the summary of a result in the store, one text per line."""
     options: Options = prepared.options
     table, found = result(store, prepared), report(store, prepared)
     lines = [
@@ -91,6 +91,6 @@ def _by_reason(left_out: dict[str, str]) -> dict[str, list[str]]:
 
 
 def headline_columns(table: pd.DataFrame) -> list[str]:
-    """Return the columns with one value a region, those of groups where there are no others."""
+    """Return the columns with one value per region; those of groups if there are no others."""
     single = [name for name in table.columns if name in INDICES and INDICES[name].shape == "region"]
     return single or [name for name in table.columns if any(name.startswith(f"{index}_") for index in INDICES)]

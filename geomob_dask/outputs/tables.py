@@ -32,7 +32,7 @@ def check_export(file: str) -> str:
 
 
 def check_folder(option: str, file: str) -> None:
-    """Raise InputError if the folder of a file to be written is not there or cannot be written."""
+    """Raise InputError if the folder of a file to be written does not exist or cannot be written."""
     folder = Path(file).absolute().parent
     if not folder.is_dir():
         raise InputError(f"{option} {file}: no folder {folder}; expected one that exists")
@@ -42,7 +42,7 @@ def check_folder(option: str, file: str) -> None:
 
 @contextlib.contextmanager
 def written_whole(what: str, file: str | Path, suffix: str) -> Iterator[Path]:
-    """Yield a path to write to; what stands there takes the file's place at the end, or is removed after a failure.
+    """Yield a path to write to; what is written there replaces the file at the end, or is removed after a failure.
 
     Raises
     ------

@@ -97,7 +97,7 @@ class Cubes(DriverProduct):
     commits_itself = True
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         snapshots = {year: store.snapshot(collection) for year, collection in options.collections.items()}
         change = cube_change(options.name, snapshots, Cube(store, options.name).state())
         return Prepared(

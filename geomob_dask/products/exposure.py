@@ -21,7 +21,7 @@ from geomob_dask.store import Store
 
 
 class Options(ByYear):
-    """What is asked of exposures."""
+    """Options of exposures."""
 
     by: Text = Field(
         description="county, state, regions in the store (cbsa, place, …) or a column; several separated by commas."
@@ -54,7 +54,7 @@ class Options(ByYear):
         return threshold
 
     def collection(self, grouping: str, kind: str = "exposure", *, by_state: bool = False) -> str:
-        """Return where exposures, or interactions, of a grouping go."""
+        """Return the collection of exposures, or of interactions, of a grouping."""
         name = f"{states_named(self.states, by_state)}-{self.by}-{self.mode}-{self.threshold:g}"
         return f"results/{kind}/{grouping}/{self.dataset}/{self.year}/{name}"
 
@@ -85,7 +85,7 @@ class Details:
 
 
 def title(options: Options) -> str:
-    """Return what a result is, in a line."""
+    """Return the title of a result."""
     return f"Exposure by {options.by}, {options.dataset} {options.year}"
 
 
@@ -98,7 +98,7 @@ class Exposure(RegionProduct):
     several = ("by",)
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         measures = store.snapshot(options.measures)
         parts = store.chosen(measures, options.states)
         states = tuple(state for state, part in parts.items() if part.rows or not by_state)
@@ -149,6 +149,6 @@ class Exposure(RegionProduct):
         return frames | ({"interactions": found.interactions} if options.interactions else {})
 
     def report(self, prepared: Prepared, summaries: Summaries, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what an analyst wants to know of exposures; see `ExposureFrames`."""
+        """Return the summary of exposures; see `ExposureFrames`."""
         found: Mapping[str, Any] = values["report"]
         return found

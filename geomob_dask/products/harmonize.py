@@ -105,7 +105,7 @@ class Harmonize(Product):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         vintage(options.to)
         name = options.measures
         measures = store.snapshot(name)
@@ -169,7 +169,7 @@ class Harmonize(Product):
         return {"result": found.table, "reasons": found.reasons, "report": found.report}
 
     def report(self, prepared: Prepared, summaries: Summaries, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return where people went; see `Harmonized`."""
+        """Return the balance of people; see `Harmonized`."""
         found: Mapping[str, Any] = values["report"]
         return found
 

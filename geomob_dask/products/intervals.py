@@ -21,7 +21,7 @@ class Options(opportunity.Options):
     seed: int = Field(0, description="Seed of the draws.")
 
     def collection(self, kind: str = "intervals", *, by_state: bool = False, year: int | None = None) -> str:
-        """Return where the intervals, or collections of the index, go."""
+        """Return the collection of the intervals, or that of the index."""
         name = super().collection(kind, by_state=by_state, year=year)
         return f"{name}-{self.draws}-{self.seed}" if kind == "intervals" else name
 
@@ -34,7 +34,7 @@ class Intervals(Product):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         if options.draws < 2:
             raise InputError(f"--draws {options.draws}: expected 2 or more")
         if options.norm != "selected":

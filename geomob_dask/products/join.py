@@ -43,7 +43,7 @@ class Join(Product):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         measures = [store.snapshot(f"measures/{dataset}/{options.year}") for dataset in options.datasets]
         _refuse_vintages(measures, options.year)
         refuse_same_columns({one.collection: store.columns(one) for one in measures})

@@ -17,7 +17,7 @@ from geomob_dask.store import Store
 
 
 class Options(ByRegion):
-    """What is asked of location quotients."""
+    """Options of location quotients."""
 
     groups: Annotated[Any, BeforeValidator(categories_of)] = Field(
         description="Shipped brackets or groups, a .yaml file, or columns separated by commas, one group each."
@@ -33,7 +33,7 @@ class LocationQuotients(RegionProduct):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         measures = store.snapshot(options.measures)
         available, vintage = store.columns(measures), str(measures.attributes["vintage"])
         regions = region_table(store, options.by, vintage, available)

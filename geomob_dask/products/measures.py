@@ -1,4 +1,4 @@
-"""What collections of measures say of themselves, and where the reasons of missing numbers are."""
+"""Attributes of collections of measures, and the collection of the reasons of their missing numbers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,5 +10,5 @@ def reasons_of(measures: str) -> str:
 
 
 def money_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what measures say of the dollars of their money; nothing where money is in dollars of its year."""
+    """Return the attributes of money; empty if money is in dollars of the year of the measures."""
     return {key: attributes[key] for key in ("dollars", "prices") if key in attributes}

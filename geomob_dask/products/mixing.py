@@ -53,7 +53,7 @@ class Options(ByRegion):
         }
 
     def collection(self, by_state: bool) -> str:
-        """Return where the result goes."""
+        """Return the collection of the result."""
         chosen = {
             "merge": self.merge,
             "positions": None if self.positions == "unit" else self.positions,
@@ -73,7 +73,7 @@ class Mixing(RegionProduct):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         Mixture.of(options.brackets, options.merge, options.positions, options.weight)
         measures = store.snapshot(options.measures)
         available, vintage = store.columns(measures), str(measures.attributes["vintage"])
@@ -109,7 +109,7 @@ class Mixing(RegionProduct):
         return {"result": found}
 
     def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
-        """Return how many tracts have D, and why others have none."""
+        """Return the number of tracts with D, and the reasons of the others."""
         without = table["reason"][table["reason"] != ""]
         reasons = {str(why): [len(rows), rows.index[:3].tolist()] for why, rows in without.groupby(without)}
         return {"tracts": len(table), "computed": int(table["divergence"].notna().sum()), "reasons": reasons}

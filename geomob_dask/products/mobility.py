@@ -110,7 +110,7 @@ class Options(base.Options):
 
     @property
     def collection(self) -> str:
-        """Return where the result goes: the end of the name is a checksum of all choices."""
+        """Return the collection of the result: the end of the name is a checksum of all choices."""
         name = f"{self.classes}-classes-{sha256(canonical_json(self.choices()))[:8]}"
         return f"results/mobility/{self.study}/{name}"
 
@@ -139,7 +139,7 @@ class Mobility(DriverProduct):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         options.model_options.check()
         choices = options.choices()
         return Prepared(
@@ -158,7 +158,7 @@ class Mobility(DriverProduct):
         )
 
     def check_scope(self, options: Options, by_state: bool) -> None:
-        """Raise InputError for an output per state: a study is of all its units."""
+        """Raise InputError for one output per state: a study needs all its units."""
         if by_state:
             raise InputError("scope: found state for mobility, whose models are fitted on all units; expected all")
 
@@ -214,7 +214,7 @@ class StoredFits:
     prefix: str = "fits"
 
     def get(self, key: str) -> bytes | None:
-        """Return what was put under a key, None if nothing was."""
+        """Return the value of a key, None if there is none."""
         name = f"{self.prefix}/{key}.json"
         return self.objects.get(name) if self.objects.exists(name) else None
 

@@ -68,7 +68,7 @@ class MobilityApplied(Product):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         file = model_file(store, options.model)
         fitted = file.read()
         source = store.snapshot(options.measures)

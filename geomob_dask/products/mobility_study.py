@@ -153,7 +153,7 @@ class Universe:
         return [str(name) for table in tables for name in table.select_dtypes("number")]
 
     def lines(self, store: Store, inputs: Mapping[str, Snapshot], study: Study) -> list[str]:
-        """Return how many units were studied, out of how many, as text."""
+        """Return the number of studied units, out of all, as text."""
         units = f"{len(study.keys):,}"
         if self.study == "tracts":
             measures = ", ".join(f"{dataset} {year}" for dataset, year in self.measures)

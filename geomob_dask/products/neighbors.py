@@ -50,7 +50,7 @@ class Neighbors(Product):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         tracts = store.snapshot(f"tracts/{options.vintage}")
         states = tuple(sorted(tracts.parts))
         return Prepared(

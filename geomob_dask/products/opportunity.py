@@ -27,7 +27,7 @@ _NO_NORMS = pd.DataFrame(
 
 
 class Options(ByYear):
-    """What is asked of an index."""
+    """Options of an index."""
 
     definition: Annotated[Definition, Field(description="A .yaml or .csv file, or the name of a shipped definition.")]
     norm: Text = Field(
@@ -63,7 +63,7 @@ class Options(ByYear):
         return int(text)
 
     def collection(self, kind: str = "results", *, by_state: bool = False, year: int | None = None) -> str:
-        """Return where the result, or its norms, go."""
+        """Return the collection of the result, or that of its norms."""
         result = kind == "results"
         states = states_named(self.states, by_state and result)
         norm = self.norm.replace(":", "-") if result else "selected"
@@ -80,7 +80,7 @@ class Opportunity(Product):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         frozen = options.frozen_year
         measures = store.snapshot(options.measures)
         vintage = str(measures.attributes["vintage"])
@@ -175,7 +175,7 @@ def each_state(
 
 
 def summary(table: pd.DataFrame) -> dict[str, Any]:
-    """Return what an analyst wants to know of an index.
+    """Return the summary of an index.
 
     Returns
     -------

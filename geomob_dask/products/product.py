@@ -1,4 +1,4 @@
-"""What a product is: options, the collections it reads, frames to frames, a summary.
+"""The base class of products: options, the collections they read, frames to frames, a summary.
 
 Everything else (plan, staleness, dry run, writing, commit, retries, backfill, cube, export, command line) is written
 once, in `runs`, for all products.
@@ -97,7 +97,7 @@ class Prepared:
 
     @property
     def collection(self) -> str:
-        """Return where the result goes."""
+        """Return the collection of the result."""
         return next(iter(self.targets.values())).collection
 
     @property
@@ -112,11 +112,11 @@ class Prepared:
 
     @property
     def provenance(self) -> Provenance:
-        """Return what the output is made of: of all states read, or of its one state."""
+        """Return the provenance of the output: of all states read, or of its one state."""
         return self._provenance(self.states, self._plain())
 
     def identities(self, states: Sequence[str]) -> Iterator[str]:
-        """Return the identity of each output: of each of these states, or of the one output of all."""
+        """Return the identity of each output: one per state given, or that of the one output of all states."""
         plain = self._plain()
         if not self.by_state:
             yield self._provenance(self.states, plain).identity
@@ -132,7 +132,7 @@ class Prepared:
         return sum(part.size for part in (*parts, *(part for one in whole for part in one.parts.values())))
 
     def of_state(self, state: str) -> "Prepared":
-        """Return what the output of one state needs, and nothing of others."""
+        """Return the part of the request that concerns the output of one state."""
         inputs = {role: of_states(one, (state,)) for role, one in self.inputs.items()}
         options = self.options.model_copy(update={"states": (state,)})
         return replace(self, options=options, inputs=inputs, states=(state,), written=(state,), part=state)
@@ -172,7 +172,7 @@ class Product(ABC):
         One line for `--help`.
     options : type of Options
     several : tuple of str
-        Options of which one command may name several, separated by commas: a result each.
+        Options that accept several values separated by commas, with one result per value.
     """
 
     name: ClassVar[str]
@@ -182,7 +182,7 @@ class Product(ABC):
 
     @abstractmethod
     def prepare(self, store: Store, options: Any, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; nothing is computed.
+        """Return the inputs and targets of a run; nothing is computed.
 
         Parameters
         ----------
@@ -207,11 +207,11 @@ class Product(ABC):
         """
 
     def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
-        """Return what an analyst wants to know of one part, as plain data."""
+        """Return the summary of one part, as plain data."""
         return {"rows": len(table)}
 
     def report(self, prepared: Prepared, summaries: Summaries, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what the provenance keeps of a run: by default the summary of each part of the result."""
+        """Return the report of a run for its provenance: by default the summary of each part of the result."""
         return summaries[next(iter(prepared.targets))]
 
     def attributes(self, prepared: Prepared, summaries: Summaries) -> Mapping[str, Any]:
@@ -219,7 +219,7 @@ class Product(ABC):
         return prepared.attributes
 
     def is_done(self, store: Store, prepared: Prepared) -> bool | None:
-        """Return whether a result is up to date, where its snapshots do not tell it; None where they do."""
+        """Return whether a result is up to date; None if its snapshots decide."""
         return None
 
     def of_year(self, years: Sequence[int], place: int, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,11 +227,11 @@ class Product(ABC):
         return {"year": years[place]}
 
     def scope_of_states(self, options: Any) -> bool:
-        """Return whether a backfill makes an output per state where the file does not say it."""
+        """Return whether a backfill makes one output per state by default."""
         return False
 
     def scope_defaults(self, by_state: bool) -> dict[str, Any]:
-        """Return options whose defaults are others in a backfill that names a scope."""
+        """Return options that have other defaults in a backfill with a scope."""
         return {}
 
     def check_scope(self, options: Any, by_state: bool) -> None:

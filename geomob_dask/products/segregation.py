@@ -107,7 +107,7 @@ class Segregation(RegionProduct):
     options = Options
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
-        """Return what a run would read and write; see `Product.prepare`."""
+        """Return the inputs and targets of a run; see `Product.prepare`."""
         measures = store.snapshot(options.measures)
         available, vintage = store.columns(measures), str(measures.attributes["vintage"])
         columns = options.people.columns(available)
@@ -201,11 +201,11 @@ class Segregation(RegionProduct):
         return {**frames, "local": local(measures, **shared)} if options.local else frames
 
     def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
-        """Return how many tracts lie in regions."""
+        """Return the number of tracts in regions."""
         return {"units": int(table["units"].sum())} if role == "result" else {"rows": len(table)}
 
     def report(self, prepared: Prepared, summaries: Summaries, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what was counted, what was left out, and the groups."""
+        """Return the numbers of units and people, what was left out, and the groups."""
         (counted,) = summaries["result"].values()
         about = {name: prepared.details[name] for name in ("left_out", "groups", "labels")}
         return {**counted, **values["left_out"], **about}

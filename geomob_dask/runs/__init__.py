@@ -1,1 +1,1 @@
-"""What the jobs do: plans over a store, carried out on a cluster."""
+"""Runs of products: plans over a store, executed on a cluster."""

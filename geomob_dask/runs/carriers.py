@@ -1,4 +1,4 @@
-"""Where outputs are computed: on a cluster, one task each or spread over it, or in this process one after the other."""
+"""Computation of outputs: on a cluster, as one task each or spread over it, or in this process one by one."""
 
 import contextlib
 import logging
@@ -26,10 +26,10 @@ class SchedulerLostError(RunError):
 
 
 class Carrier(Protocol):
-    """What the driver of a run asks of the place where outputs are computed."""
+    """The interface between the driver of a run and the place where outputs are computed."""
 
     def width(self) -> int:
-        """Return how many outputs run at once."""
+        """Return the number of outputs that run at once."""
         ...
 
     def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a run commits: the one place where results become visible."""
+"""The commits of a run: the one place where results become visible."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from geomob_dask.store import Commit, Snapshot, Store, snapshots
 def commit_states(
     store: Store, commits: Sequence[Commit], expected: Mapping[str, Mapping[str, str]], *, keep_others: bool
 ) -> list[Snapshot]:
-    """Make the results of several runs visible together, a commit a collection.
+    """Make the results of several runs visible together, in one commit per collection.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def commit_states(
         committed in none.
     keep_others : bool
         Whether states that are not among them stay. Those of an earlier run with other attributes (the vintage of
-        measures that were ingested anew) leave: they are stale.
+        measures that were ingested again) are removed: they are stale.
     """
     together: dict[str, list[Commit]] = {}
     for one in commits:

@@ -43,14 +43,14 @@ _Act = Callable[[], object]
 
 @dataclass
 class Result:
-    """How a run ended.
+    """The result of a run.
 
     Attributes
     ----------
     computed, kept, committed : list of str
         Names of the outputs that were computed, that were found whole, and that are visible now.
     up_to_date : int
-        Outputs of which nothing was to be done.
+        Outputs that were up to date.
     as_they_are : int
         Outputs that are stale, or failed before, and that were not to be computed again.
     failed_before : int
@@ -81,13 +81,13 @@ class Result:
 
     @property
     def fine(self) -> bool:
-        """Return whether everything that was asked for is there."""
+        """Return whether all requested outputs are in the store."""
         return not (self.failed or self.failed_before or self.left or self.stopped)
 
 
 @dataclass
 class _Running:
-    """What is known of one product and year while it runs."""
+    """The state of one product and year while it runs."""
 
     group: Group
     left: int = 0
@@ -113,7 +113,7 @@ def execute(
     retry_wait: float = 1.0,
     together: bool = False,
 ) -> Result:
-    """Compute and commit what a plan lists.
+    """Compute and commit the outputs of a plan.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def execute(
 def run(
     store: Store, plan: Plan, client: distributed.Client | None, console: Console, *, retry_wait: float = 1.0
 ) -> None:
-    """Compute and commit what a plan lists, or nothing of it.
+    """Compute the outputs of a plan and commit all of them, or none.
 
     Raises
     ------

@@ -12,7 +12,7 @@ class StopNow(KeyboardInterrupt):
 
 
 class Interrupts:
-    """How often the run was asked to stop.
+    """The number of requests to stop the run.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a backfill remembers of itself: outputs that failed and why, and how long outputs took.
+"""The journal of a backfill: failed outputs with their reasons, and durations of outputs.
 
 None of it decides what an output is or whether it is up to date; removing ``backfills/<name>`` loses reasons and
 estimates, no result.
@@ -54,7 +54,7 @@ class Journal:
         self._objects.delete(f"{self._folder}/failed/{name}.json")
 
     def timings(self, product: str) -> Timings:
-        """Return how long the outputs of a product took when they were last computed."""
+        """Return the durations of the outputs of a product when they were last computed."""
         return {
             year: {state: (float(seconds), int(size)) for state, (seconds, size) in states.items()}
             for year, states in self._read(f"timings/{product}.json").items()

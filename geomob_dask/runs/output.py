@@ -21,7 +21,7 @@ from geomob_dask.store.provenance import versions
 
 @dataclass(frozen=True)
 class Made:
-    """What came of one output.
+    """The result of one output.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def make(store: Store, prepared: Prepared, identity: str, again: bool) -> Made:
     identity : str
         Of the output, as planned.
     again : bool
-        Whether it is computed even if it is there.
+        Whether it is computed even if it exists.
     """
     found = None if again else find(store, prepared, identity)
     if found is not None:
@@ -59,7 +59,7 @@ def make(store: Store, prepared: Prepared, identity: str, again: bool) -> Made:
 
 
 def find(store: Store, prepared: Prepared, identity: str) -> Made | None:
-    """Return an output that is there already: its receipt, or its commit; None where it is to be computed."""
+    """Return an existing output: its receipt, or its commit; None if it is to be computed."""
     kept = receipts.read(store.objects, receipts.key_of(prepared.collection, prepared.part, identity))
     # Another run that wanted the same has removed the receipt when it committed.
     commits = _committed(store, prepared, identity) if kept is None else kept.commits
@@ -128,7 +128,7 @@ def _names(states: Sequence[str]) -> pd.DataFrame:
 def write(
     table: pd.DataFrame, names: pd.DataFrame, *, store: Store, prepared: Prepared, role: str, whole: bool
 ) -> pd.DataFrame:
-    """Write the parts of some states: the table is of one of them as a whole, or its keys tell the state."""
+    """Write the parts of some states: the table belongs to one of them, or its keys name the states."""
     product, collection = product_named(prepared.product), prepared.targets[role].collection
     written = []
     for state in names["state"]:

@@ -1,4 +1,4 @@
-"""What a run will do: every output of every product and year, and how it stands; frozen plain data."""
+"""The plan of a run: every output of every product and year, with its standing; frozen plain data."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ Reprocess = Literal["none", "failed", "stale", "all"]
 
 
 class Standing(StrEnum):
-    """How an output stands when a run is planned.
+    """The standing of an output when a run is planned.
 
-    ``done``: in the store, of just these inputs, options and versions. ``stale``: in the store, of others.
+    ``done``: in the store, from the same inputs, options and versions. ``stale``: in the store, from others.
     ``whole``: computed, its receipt is there, not committed yet. ``failed``: it failed, and was not computed since.
     ``missing``: none of these. ``refused``: what the store holds does not allow it.
     """
@@ -52,7 +52,7 @@ class Request:
     by_state : bool
         Whether there is an output per state, of its own rows alone.
     label : str
-        What the plan calls it: the product's name, or that of an entry of a backfill file.
+        Its name in the plan: that of the product, or of an entry of a backfill file.
     only : tuple of str, optional
         Of outputs per state, those of these states.
     """
@@ -76,7 +76,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Group:
-    """The outputs of one request, which are committed together, and how they stand.
+    """The outputs of one request, which are committed together, and their standings.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Group:
 
     @property
     def product(self) -> str:
-        """Return what the plan calls the product."""
+        """Return the label of the product in the plan."""
         return self.request.name
 
     @property
@@ -125,12 +125,12 @@ class Group:
 
     @property
     def collections(self) -> tuple[str, ...]:
-        """Return what is written, the result last."""
+        """Return the collections that are written, the result last."""
         return () if self.prepared is None else self.prepared.collections
 
     @property
     def collection(self) -> str:
-        """Return where the result goes; empty where the store does not allow it."""
+        """Return the collection of the result; empty if the request is refused."""
         return "" if self.prepared is None else self.prepared.collection
 
     def name(self, place: int) -> str:
@@ -138,7 +138,7 @@ class Group:
         return name_of(self.product, self.year, self.states[place])
 
     def output(self, place: int) -> Prepared:
-        """Return what a worker needs to compute one output."""
+        """Return the request of one output, for a worker."""
         assert self.prepared is not None  # outputs that are refused are not asked for
         return self.prepared.of_state(self.states[place]) if self.by_state else self.prepared
 
@@ -173,7 +173,7 @@ class Plan:
 
     @property
     def wanted(self) -> frozenset[Standing]:
-        """Return how an output stands that is to be computed or committed."""
+        """Return the standing of an output that is to be computed or committed."""
         return REPROCESS[self.reprocess]
 
     def due(self) -> Iterator[tuple[int, int]]:
@@ -190,23 +190,23 @@ class Plan:
         return -group.sizes[output[1]], group.product, group.states[output[1]]
 
     def counts(self) -> Counter[Standing]:
-        """Return how many outputs stand in each way."""
+        """Return the number of outputs by standing."""
         return Counter(how for group in self.groups for how in group.standings)
 
     @property
     def computes(self) -> bool:
-        """Return whether anything is to be computed: where only receipts wait, no cluster is needed."""
+        """Return whether anything is to be computed; receipts alone need no cluster."""
         if self.reprocess == "all":
             return any(True for _ in self.due())
         return any(self.groups[number].standings[place] is not Standing.WHOLE for number, place in self.due())
 
     def lines(self) -> list[str]:
-        """Return the plan as text: what each request reads, how it stands, and its outputs, the largest first."""
+        """Return the plan as text: the inputs and standing of each request, and its outputs, the largest first."""
         return [line for group in self.groups for line in _lines(group, self)]
 
 
 def make_plan(store: Store, requests: Sequence[Request], *, reprocess: Reprocess = "stale") -> Plan:
-    """Return what a run of these requests would do; nothing is computed.
+    """Return the plan of a run of these requests; nothing is computed.
 
     Every collection is looked up once: all outputs see the same one, whatever other jobs commit meanwhile.
 
@@ -225,7 +225,7 @@ def make_plan(store: Store, requests: Sequence[Request], *, reprocess: Reprocess
 
 
 def group_of(store: Store, request: Request, failed: frozenset[str] = frozenset()) -> Group:
-    """Return the outputs of a request and how they stand.
+    """Return the outputs of a request and their standings.
 
     Parameters
     ----------
@@ -286,12 +286,12 @@ def _runs(snapshot: Snapshot | None) -> dict[str, str]:
 
 
 def _made_by(prepared: Prepared, role: str, runs: Mapping[str, str], state: str) -> str:
-    """Return the run that made an output; empty where it is not there, or not all of it of one run."""
+    """Return the run that made an output; empty if it is missing or several runs made it."""
     if prepared.by_state:
         return runs.get(state, "")
     names = prepared.written if prepared.targets[role].by_state else (prepared.part,)
     if not prepared.keep_others:
-        # Parts of other states than these do not belong to the result any more.
+        # Parts of other states do not belong to the result any more.
         names = tuple(dict.fromkeys((*names, *runs)))
     every = {runs.get(name, "") for name in names}
     return next(iter(every)) if len(every) == 1 else "several" if every - {""} else ""
@@ -311,7 +311,7 @@ def refuse_one_place(groups: Sequence[Group]) -> None:
 
 
 def refuse_outdated_inputs(groups: Sequence[Group], wanted: frozenset[Standing]) -> list[Group]:
-    """Return the groups, those refused that read what the same plan computes again: they would read the old one."""
+    """Return the groups; those that read a result which the same plan computes again are refused."""
     due = wanted - {Standing.DONE}
     writers = {name: group for group in groups if due & set(group.standings) for name in group.collections}
     settled = []

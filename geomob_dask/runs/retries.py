@@ -1,4 +1,4 @@
-"""Which failures are tried again, and how often."""
+"""The failures that are tried again, and the number of attempts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _STORAGE = ("botocore", "aiobotocore", "aiohttp", "s3fs", "fsspec")
 
 
 def may_pass(error: BaseException) -> bool:
-    """Tell whether the same may succeed later: a worker was lost, or storage did not answer; bad data stay bad."""
+    """Return whether another attempt may succeed: a worker was lost, or storage failed; bad data stay bad."""
     if isinstance(error, (ConflictError, NewerStoreError)):
         return False
     if isinstance(error, distributed.KilledWorker):
@@ -56,14 +56,14 @@ def stage_of(key: Any, states: Sequence[str] = ()) -> str:
 
 
 class Budget:
-    """How often may be tried again.
+    """The limits of further attempts.
 
     Parameters
     ----------
     of_each : int
         Attempts of one output after the first.
     of_all : int
-        Attempts of all outputs together after the first: where storage is down, a night of waiting helps nobody.
+        Attempts of all outputs together after the first: if storage is down, the run ends soon.
     wait : float
         Seconds before the first of them; each further wait is twice as long.
     """
@@ -72,7 +72,7 @@ class Budget:
         self.of_each, self.left, self.first_wait = of_each, of_all, wait
 
     def wait(self, error: BaseException, attempts: int) -> float | None:
-        """Return how long to wait before another attempt, in seconds; None where there is none."""
+        """Return the seconds to wait before another attempt; None if there is none."""
         if attempts > self.of_each or self.left <= 0 or not may_pass(error):
             return None
         self.left -= 1

@@ -69,7 +69,7 @@ class Source:
         return self.reader(options) if self.plan is None else self.reader(options, cache)
 
     def planned(self, values: Mapping[str, Any], cache: AnswerCache) -> list[str] | None:
-        """Return what would be asked of a server, as lines for the user; None where files are read."""
+        """Return the requests to a server, as lines for the user; None if files are read."""
         return None if self.plan is None else self.plan(self.options.of(**values), cache)
 
 

@@ -23,7 +23,7 @@ MISSING, CHANGED, UNREADABLE, NEWER, STALE = "missing", "changed", "unreadable",
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with one object.
+    """The defect of one object.
 
     Parameters
     ----------

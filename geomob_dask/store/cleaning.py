@@ -17,7 +17,7 @@ _ROUNDING = 2.0
 
 @dataclass(frozen=True)
 class Unreferenced:
-    """What may be removed, and what stays although no snapshot lists it.
+    """Objects that may be removed, and those that stay although no snapshot lists them.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Unreferenced:
 def unreferenced(
     objects: Objects, *, older_than: float = 3600.0, history: bool = False, uncommitted: bool = False
 ) -> Unreferenced:
-    """Return what nothing in a store refers to; nothing is removed.
+    """Return the objects of a store that nothing refers to; nothing is removed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a store holds, as a table and as short text, and the message about a collection that it does not hold."""
+"""The contents of a store, as a table and as short text, and the message about an absent collection."""
 
 import difflib
 import html

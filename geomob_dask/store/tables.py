@@ -4,8 +4,8 @@ Collections::
 
     tracts/<vintage>                            polygons: geoid, geometry, aland, awater
     neighbors/<vintage>                         edges: focal, neighbor, rook, overlap, rule
-    measures/<dataset>/<year>                   a row a tract
-    results/<product>/<name>/<dataset>/<year>   a row a tract or region
+    measures/<dataset>/<year>                   one row per tract
+    results/<product>/<name>/<dataset>/<year>   one row per tract or region
 """
 
 import builtins
@@ -57,7 +57,7 @@ class Store:
         return html_of(self)
 
     def list(self, prefix: str = "") -> pd.DataFrame:
-        """Return what the store holds, a row per collection; see `listing.listing`."""
+        """Return the contents of the store, one row per collection; see `listing.listing`."""
         return listing(self, prefix)
 
     def plot(self, collection: str, column: str, *, states: builtins.list[str] | None = None, **options: Any) -> Any:
@@ -172,7 +172,7 @@ class Store:
         return list(map(str, self._no_rows(part, None).columns))
 
     def pinned(self) -> "Store":
-        """Return the same store as it stands: what was found once is not looked for again.
+        """Return the same store with fixed snapshots: a collection is looked up once.
 
         A plan of thousands of outputs looks each collection up once, and all its outputs see the same one. On a
         worker it is an ordinary store.
@@ -253,7 +253,7 @@ class Store:
         return self.aligned(snapshot, names, columns)
 
     def aligned(self, snapshot: Snapshot, states: Sequence[str], columns: Sequence[str] | None = None) -> dd.DataFrame:
-        """Return a snapshot as a lazy frame of just these states, sorted; see `frame`."""
+        """Return a snapshot as a lazy frame of some states, sorted; see `frame`."""
         parts = [snapshot.parts.get(state) for state in states]
         # A state that others hold and this one lacks, or holds without rows, is an empty partition.
         parts = [part if part is not None and part.rows else None for part in parts]

@@ -1,4 +1,4 @@
-"""Polygons made ready for a map: projected, and simplified as far as nobody can see it."""
+"""Polygons made ready for a map: projected, and simplified by less than is visible."""
 
 from collections.abc import Sequence
 

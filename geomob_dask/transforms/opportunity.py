@@ -1,4 +1,4 @@
-"""The opportunity index: what is left of it once values are imputed, standardized and ranked.
+"""The opportunity index from imputed, standardized and ranked values.
 
 Steps 3, 5, 8 and 9 of the method are here; the others have modules of their own (`impute`, `standardize`,
 `rank_exponential`). `opportunity_index` runs all of them on one array: the plain account of what the distributed

@@ -23,7 +23,7 @@ class Sums:
     counts : shape (n_columns,)
         Values that are not missing, by column.
     sums : ExactSums
-        Their exact sums: one region, a column a measure.
+        Their exact sums: one region, one column per measure.
     """
 
     counts: NDArray[np.int64]

@@ -27,7 +27,7 @@ class Commonality:
     unique : shape (n_domains,), share
         R² of all domains less R² of all but this one.
     coefficients : shape (2**n_domains,), share
-        What a subset of domains explains in common, and no other: entry s is of the domains whose bits are set
+        Share that only a subset of domains explains in common: entry s is the subset whose bits are set
         in s. Entry 0 is 0; all sum to R² of all domains. Negative where domains suppress each other.
     """
 

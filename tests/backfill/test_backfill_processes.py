@@ -138,7 +138,7 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(job, store, tmp_path)
     done = job("backfill", file, *YEARS, "--store", store.url, "--dry-run")
     assert done.code == 0
     assert re.search(r"mixed +2020 +- +- +- +- +3 +- +3 +0\.0", done.out)
-    assert "time: no earlier run of this backfill to judge by" in done.out
+    assert "time: no estimate, as no earlier run of this backfill is known" in done.out
     assert [found.key for found in store.objects.listing()] == before
     assert job("backfill", file, *YEARS, "--store", store.url, "--cluster", "serial").code == 0
     before = [found.key for found in store.objects.listing()]

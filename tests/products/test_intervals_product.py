@@ -92,7 +92,7 @@ def test_intervals_as_a_user_asks_for_them(store, job, tmp_path, monkeypatch):
     done = job("opportunity", *options, "--draws", 3, "--cluster", "serial", "--export", "index.csv")
     assert done.code == 0, done.err
     assert "90 % intervals of 894 tracts" in done.out
-    assert "without margins, taken for exact: median_income_usd, public_assistance_pct" in done.out
+    assert "without margins, treated as exact: median_income_usd, public_assistance_pct" in done.out
     table = pd.read_csv("index.csv", dtype={"geoid": str})
     assert {"opportunity", "opportunity_lb", "opportunity_ub", "rank_se", "draws"} <= set(table.columns)
     assert len(table) == 896

@@ -1,4 +1,4 @@
-"""The file of a backfill: which products, of which datasets, in which scope.
+"""The file of a backfill: products, their datasets and scopes.
 
 ::
 
@@ -94,7 +94,7 @@ class Entry(BaseModel):
 
 
 class Backfill(_Frozen):
-    """What a file asks for.
+    """The contents of a backfill file.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Backfill(_Frozen):
         Of its journal in the store, ``backfills/<name>``.
     products : mapping of str to Entry
     years, states : optional
-        Unless flags say otherwise. Outputs of the scope ``all`` are then made of these states together.
+        Unless flags name others. Outputs of the scope ``all`` then cover these states together.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -180,7 +180,7 @@ class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]
 
 
 def read_backfill(file: str) -> Backfill:
-    """Return what a file asks for.
+    """Return the contents of a backfill file.
 
     Raises
     ------

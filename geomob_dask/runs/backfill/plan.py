@@ -1,4 +1,4 @@
-"""What a backfill will do: the outputs of its products and years, those without measures left out or refused."""
+"""The plan of a backfill: the outputs of its products and years; those without measures are left out or refused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Order = Literal["newest", "oldest"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for on top of the file.
+    """Options of a backfill besides its file.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ class Asked:
 
 
 def plan_backfill(store: Store, backfill: Backfill, asked: Asked) -> Plan:
-    """Return what a backfill would do; nothing is computed.
+    """Return the plan of a backfill; nothing is computed.
 
     Every collection is looked up once: all outputs see the same one, whatever other jobs commit meanwhile.
 
     Raises
     ------
     InputError
-        If years, products or states are not there, or two products go to one place.
+        If years, products or states do not exist, or two products write the same collection.
     """
     years = asked.years or backfill.years
     if years is None:
