@@ -37,7 +37,9 @@ def backfill(
         str | None, typer.Option(help="Such as 2009:2023 or 2018,2020-2023. [default: those of the file]")
     ] = None,
     states: cli.StatesOption = None,
-    products: Annotated[str | None, typer.Option(help="Of the file, separated by commas. [default: all]")] = None,
+    products: Annotated[
+        str | None, typer.Option(help="Products of the file, separated by commas. [default: all]")
+    ] = None,
     reprocess: Annotated[
         str,
         typer.Option(

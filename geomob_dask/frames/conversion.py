@@ -80,7 +80,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Balances:
-    """What one partition adds to the balance of every count.
+    """The terms of one partition in the balance of every count.
 
     Attributes
     ----------

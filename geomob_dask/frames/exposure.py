@@ -254,7 +254,7 @@ def exposures(
 
 @dataclass(frozen=True)
 class RegionSums:
-    """What one partition adds to the regions that its tracts lie in.
+    """The terms of one partition in the sums of its regions.
 
     Attributes
     ----------
@@ -282,7 +282,7 @@ class RegionSums:
 def region_sums(
     measures: pd.DataFrame, regions: pd.DataFrame, *, groups: Groups, mode: Mode, interactions: bool
 ) -> RegionSums:
-    """Return what the tracts of one partition add to their regions."""
+    """Return the terms of one partition in the sums of its regions."""
     tracts = measures.index
     if tracts.has_duplicates:
         raise InputError(f"measures: found two rows of {tracts[tracts.duplicated()][0]}, expected one per tract")

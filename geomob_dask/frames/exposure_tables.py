@@ -81,7 +81,7 @@ def interaction_table(found: Interactions, regions: Sequence[str], groups: Seque
 
 
 def exposure_summary(found: Exposures, regions: pd.Index, groups: Sequence[str]) -> dict[str, Any]:
-    """Return what an analyst wants to know of the exposures of each group, as plain data.
+    """Return the summary of the exposures of each group, as plain data.
 
     Returns
     -------

@@ -140,7 +140,7 @@ def conversion(
     prices: str = SHIPPED,
     name: str = "measures",
 ) -> Conversion:
-    """Return how columns are converted from one vintage to another; parameters and errors as `harmonize`."""
+    """Return the conversion of columns from one vintage to another; parameters and errors as `harmonize`."""
     found = kinds_of(columns, {column: Kind.model_validate(kind) for column, kind in (kinds or {}).items()})
     here, there = vintage(source).tracts, vintage(to).tracts
     priced: dict[str, Any] = {}

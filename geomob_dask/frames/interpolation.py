@@ -169,7 +169,7 @@ def _variables(
 
 @dataclass(frozen=True)
 class InterpolationSums:
-    """What one partition adds to the areas in which its tracts lie.
+    """The terms of one partition in the sums of its areas.
 
     Attributes
     ----------

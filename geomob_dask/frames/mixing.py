@@ -177,7 +177,7 @@ def _mixed(
 
 
 def _parts(units: pd.DataFrame, reference: Floats, mixture: Mixture) -> dict[str, Floats]:
-    """Return what each level of a unit's parts adds to D, and D of the finest parts."""
+    """Return the term of each level of a unit's parts in D, and D of the finest parts."""
     leaves = matrix(units, LEAF)
     if leaves is None:
         return {}

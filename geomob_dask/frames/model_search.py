@@ -28,10 +28,10 @@ Progress = Callable[[str, int, int], None]
 
 
 class Fits(Protocol):
-    """Where finished fits are kept."""
+    """Storage of finished fits."""
 
     def get(self, key: str) -> bytes | None:
-        """Return what was put under a key, None if nothing was."""
+        """Return the value of a key, None if there is none."""
 
     def put(self, key: str, data: bytes) -> None:
         """Keep bytes under a key."""

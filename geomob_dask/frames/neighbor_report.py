@@ -11,7 +11,7 @@ _SAMPLE = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """How many pairs there are of a kind, and the keys of the first few."""
+    """The number of pairs of a kind, and the keys of the first few."""
 
     count: int = 0
     sample: tuple[tuple[str, str], ...] = ()

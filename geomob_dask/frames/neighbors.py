@@ -163,7 +163,7 @@ def default_snap(crs: Any) -> float:
 
 
 def nearest_count(islands: str) -> int:
-    """Return how many tracts each island is joined to; 0 for none.
+    """Return the number of tracts that each island is joined to; 0 for none.
 
     Raises
     ------

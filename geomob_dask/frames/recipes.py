@@ -38,7 +38,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Reference:
-    """What tracts are ranked against: the moments of each measure and the sorted sums of each domain.
+    """The reference of ranks: the moments of each measure and the sorted sums of each domain.
 
     Computed from the tracts of the run itself, or kept from a reference year.
     """
@@ -50,7 +50,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a recipe makes of imputed measures: aligned frames.
+    """The result of a recipe: aligned frames.
 
     Attributes
     ----------
@@ -193,7 +193,7 @@ def _cross_products(imputed: pd.DataFrame, mean: pd.DataFrame, *, definition: De
 
 
 def _component(parts: Sequence[Sums], *, measures: Sequence[str]) -> Floats:
-    """Return what a centered value of each measure is multiplied with: its loading over its spread."""
+    """Return the weight of a centered value of each measure: its loading over its spread."""
     _, products = merge_sums(parts)
     correlation, spread = correlations(products, len(measures))
     flat = [name for name, width in zip(measures, spread, strict=True) if not width > 0]

@@ -1,7 +1,7 @@
 """Small reductions: each partition contributes a part, and one task merges them into a frame of one partition.
 
 `own_rows` broadcasts the result. The merge is an expression of its own: Dask would fuse a `map_partitions` of one
-partition into every task that it is broadcast to, and merge anew in each of them.
+partition into every task that it is broadcast to, and merge again in each of them.
 """
 
 import functools
@@ -18,7 +18,7 @@ from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, 
 
 
 def partials(function: Callable[..., Any], frame: Any, *others: Any, **options: Any) -> Any:
-    """Return what each partition contributes: a frame of one row per partition that holds the function's value."""
+    """Return the contribution of each partition: a frame with one row per partition that holds the function's value."""
     return own_rows(_Partial(function), frame, *others, meta=no_value, **options)
 
 

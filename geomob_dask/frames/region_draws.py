@@ -235,7 +235,7 @@ def _errors(units: RegionUnits) -> Floats:
 
 
 def _inferred(gathered: pd.DataFrame, *draws: pd.DataFrame, n_null: int, columns: Columns) -> pd.DataFrame:
-    """Return what draws say of each region of one partition."""
+    """Return the statistics of draws of each region of one partition."""
     values = [value_of(one) for one in draws]
     regions, units = region_units(gathered)
     if not len(regions):

@@ -23,7 +23,7 @@ Names = NDArray[Any]
 
 @dataclass(frozen=True)
 class Tally:
-    """What one partition adds to the totals of its regions.
+    """The terms of one partition in the totals of its regions.
 
     Attributes
     ----------

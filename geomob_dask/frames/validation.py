@@ -1,4 +1,4 @@
-"""What each domain of an index explains, and what the index is correlated with."""
+"""The variance that each domain of an index explains, and correlations of the index."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

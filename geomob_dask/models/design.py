@@ -35,7 +35,7 @@ Place = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is compared and drawn.
+    """The extent of searches and draws.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class ModelOptions:
 
     @property
     def plans(self) -> dict[str, FoldPlan]:
-        """Return how units are held out, by kind of folds.
+        """Return the plans of folds, by kind.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class Design:
 
     @property
     def effort(self) -> Effort:
-        """Return how much is compared and drawn."""
+        """Return the extent of searches and draws."""
         return Effort.of(self.options.grid, len(self.study.keys))
 
     def searches(self) -> dict[str, Search]:

@@ -17,7 +17,7 @@ KINDS = ("stratified", "states", "contiguity")
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """How units are held out, and how the folds inside each fold are made.
+    """The plan of folds, and of the folds inside each fold.
 
     Parameters
     ----------

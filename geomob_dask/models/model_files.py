@@ -196,7 +196,7 @@ def _built(plain: Mapping[str, Any], dumped: bytes, where: str) -> FittedModel:
 
 
 def _wrong(model: FittedModel) -> str | None:
-    """Return what is wrong with a model that was read, None if nothing: compiled trees check nothing themselves."""
+    """Return the defect of a model that was read, None if there is none: compiled trees check nothing themselves."""
     pipeline = model.estimator
     if not isinstance(pipeline, Pipeline):
         return f"found a {type(pipeline).__name__}, expected a Pipeline"

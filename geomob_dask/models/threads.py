@@ -1,4 +1,4 @@
-"""One thread for linear algebra: sums are then the same, bit for bit, wherever they are computed."""
+"""One thread for linear algebra, so that sums have the same bits in the driver and on workers."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class ExposureOutputs(Outputs):
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
         "long": Flag("Also write the published long form (county, place).", table=True),
-        "interactions": Flag("Also write the share of each group around each other.", table=True),
+        "interactions": Flag("Also write the share of each group around the average member of each group.", table=True),
         "map": Flag("Also write an interactive map (.html), offline.", page=True),
         "report": Flag("Also write a one-page report (.html), for offline use.", page=True),
     }

@@ -35,7 +35,7 @@ class OpportunityOutputs(Outputs):
         "validation": Flag(
             "Write what each domain explains, and correlations, as a table (.csv, .parquet).", table=True
         ),
-        "draws": Flag("Also draw the measures this often from their margins of error: 90 % intervals.", int),
+        "draws": Flag("Number of draws from margins of error; adds 90 % intervals of the index and its rank.", int),
         "seed": Flag("Seed of the draws.", int, 0),
         "against": Flag("Correlate with DATASET:YEAR or DATASET:YEAR:COLUMN,… of the store; may be repeated.", tuple),
     }

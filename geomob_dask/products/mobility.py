@@ -46,7 +46,7 @@ class Options(base.Options):
         "(blocks of neighbors, units within BUFFER steps left out); several separated by commas.",
     )
     repeats: int = Field(5, description="How often units are dealt to folds, each time differently.")
-    seed: int = Field(0, description="Of folds, models and draws: the same seed, the same bytes.")
+    seed: int = Field(0, description="Seed of folds, models and draws; the same seed gives the same bytes.")
     grid: Text = Field("full", description="Settings that are searched: full, or small (a few of them).")
     outcome: Text | None = Field(
         None, description="Column of the outcome. (default: upward mobility; kir_pooled_p25 for tracts)"

@@ -47,7 +47,7 @@ class Options(ByRegion):
         "persons",
         description="What is resampled for intervals: persons, units, moe (margins of error), or none.",
     )
-    seed: int = Field(0, description="Of the draws: the same seed gives the same draws anywhere.")
+    seed: int = Field(0, description="Seed of the draws; the same seed gives the same draws on any cluster.")
     cutoff: float = Field(CUTOFF_KM, description="Spatial proximity: pairs further apart, in km, are left out.")
     levels: Listed = Field(
         ("state", "county"), description="Nested indices: areas between region and tract, from wide to narrow."

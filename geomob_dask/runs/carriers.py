@@ -128,12 +128,12 @@ class OnCluster:
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         if client.cluster is not None:
             # Ctrl-C in a terminal goes to every process there: what runs is to be finished.
-            # A worker that dies just now fails the call, but not what the scheduler has noted for all.
+            # A worker that dies at this moment fails the call, but not what the scheduler has noted for all.
             with contextlib.suppress(CommClosedError, OSError):
                 client.register_plugin(_IgnoreInterrupts())
 
     def width(self) -> int:
-        """Return the threads of all workers there are."""
+        """Return the number of threads of all workers."""
         now = time.monotonic()
         if now - self._looked > _LOOK_AGAIN:
             self._check()
@@ -216,7 +216,7 @@ class OnCluster:
             return {}
 
     def _outcome(self, output: Hashable, future: distributed.Future) -> Outcome:
-        """Return the outcome of one output, whatever it is."""
+        """Return the outcome of one output: its result or its error."""
         if future.status not in ("finished", "error"):
             raise SchedulerLostError(f"the scheduler dropped tasks ({future.status})")
         with _answered():
@@ -230,7 +230,7 @@ class OnCluster:
     def drop_waiting(self) -> list[Hashable]:
         """Cancel the tasks that no worker has begun; an output that is spread has."""
         with _answered():
-            # A worker that dies just now says nothing.
+            # A worker that dies at this moment does not answer.
             said = self._client.run(_executing, on_error="ignore").values()
             begun = {str(key) for keys in said for key in keys}
         waiting = [

@@ -1,4 +1,4 @@
-"""Execute a plan: submit outputs a few at a time, take what comes, commit each product and year once.
+"""Execute a plan: submit outputs a few at a time, collect results, commit each product and year once.
 
 The driver holds no results: workers write parts and receipts, and a commit lists them. Whatever dies, a receipt stays,
 and the same command goes on from there. An output is one task; where there are fewer outputs than threads, or an

@@ -9,7 +9,7 @@ from rich import progress
 from rich.console import Console
 
 _STATES = 12
-# Seconds between two lines where there is no terminal.
+# Seconds between two lines without a terminal.
 _EVERY = 10.0
 
 

@@ -32,9 +32,11 @@ class Options(BaseOptions):
     states: StateCodes | None = Field(None, description="Codes or letters, such as 18,39 or IN,OH.")
     file: str | None = Field(None, description="A .csv, .zip or .json of the Bureau, in place of the Census API.")
     dataset: str | None = Field(None, description="Name of the dataset. [default: acs5_ and the table]")
-    vintage: str | None = Field(None, description="Of its tracts. [default: 2000, 2010, 2020 or 2022 by the year]")
+    vintage: str | None = Field(
+        None, description="Vintage of its tracts. [default: 2000, 2010, 2020 or 2022 by the year]"
+    )
     county_wise: bool = Field(False, description="Ask county by county, where states are too much for the server.")
-    base_url: str | None = unrecorded(None, "Of the API or of a mirror.", env="GEOMOB_CENSUS_URL")
+    base_url: str | None = unrecorded(None, "Address of the API or of a mirror.", env="GEOMOB_CENSUS_URL")
     concurrency: int = unrecorded(Politeness.concurrency, "Requests at a time.")
     attempts: int = unrecorded(Politeness.attempts, "Attempts per request.")
     budget: float = unrecorded(Politeness.budget, "Seconds to spend waiting for a busy server.")
@@ -42,7 +44,7 @@ class Options(BaseOptions):
 
     @property
     def politeness(self) -> Politeness:
-        """Return how the server is treated."""
+        """Return the limits of requests to the server."""
         return Politeness(
             concurrency=self.concurrency, attempts=self.attempts, budget=self.budget, timeout=self.timeout
         )
@@ -87,7 +89,7 @@ def read(options: Options, cache: AnswerCache, *, downloader: Downloader | None 
 
 
 def plan(options: Options, cache: AnswerCache) -> list[str] | None:
-    """Return what would be asked of the API, as lines for the user; None where a file is read."""
+    """Return the requests to the API, as lines for the user; None if a file is read."""
     if options.file is not None:
         return None
     table, states = _table(options), options.states or _STATES

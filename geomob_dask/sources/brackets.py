@@ -40,7 +40,7 @@ class Bracket(_Frozen):
     lower, upper : float, optional
         ``from`` and ``to`` in the file: where the bracket begins and ends; it is open where one is left out.
     position : float, optional
-        Value that stands for its people; its middle by default.
+        Value that represents its people; its middle by default.
     label : str, optional
     """
 

@@ -18,7 +18,7 @@ from geomob_dask.sources.states import STATES
 
 
 def zones_lines(known: pd.Index, county_zones: pd.Series) -> list[str]:
-    """Return what to report about the zones of the workbook and those of the counties.
+    """Return lines about the zones of the workbook and those of the counties.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def dissolve_zones(counties: gpd.GeoDataFrame, characteristics: pd.DataFrame) ->
 
 
 def polygons_lines(polygons: gpd.GeoDataFrame, edges: pd.DataFrame, known: pd.Index) -> tuple[str, list[str]]:
-    """Return what to report about polygons and neighbors of zones: the counts, and the zones that lack either."""
+    """Return lines about polygons and neighbors of zones: the counts, and the zones that lack either."""
     counts = f"{len(polygons):,} zones with a polygon, {len(edges) // 2:,} pairs of neighbors"
     lacking = []
     without_polygon = known.difference(polygons.index)

@@ -45,7 +45,7 @@ class IncompleteAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Politeness:
-    """How a server is treated.
+    """The limits of requests to a server.
 
     Parameters
     ----------

@@ -33,19 +33,19 @@ _FIRST = {"cartographic": 2014, "tiger": 2011}
 class Options(BaseOptions):
     """Options of ``jobs/ingest.py tiger``."""
 
-    year: int = Field(description="Of the files.")
+    year: int = Field(description="Year of the files.")
     states: StateCodes = Field(description="Codes or letters, such as 18,39 or IN,OH.")
     folder: str = Field(description="Where the zipped shapefiles go, for `tracts` and `places`.")
     layer: Layer = Field("tract", description="Polygons of tracts or places.")
     kind: Kind = Field("cartographic", description="cartographic (1:500,000, from 2014) or tiger (from 2011).")
-    base_url: str = unrecorded(BASE_URL, "Of the server or of a mirror.", env="GEOMOB_TIGER_URL")
+    base_url: str = unrecorded(BASE_URL, "Address of the server or of a mirror.", env="GEOMOB_TIGER_URL")
     concurrency: int = unrecorded(Politeness.concurrency, "Requests at a time.")
     attempts: int = unrecorded(Politeness.attempts, "Attempts per request.")
     budget: float = unrecorded(Politeness.budget, "Seconds to spend waiting for a busy server.")
 
     @property
     def paths(self) -> list[str]:
-        """Return where the server keeps the files, below its base address."""
+        """Return the path of the files on the server, below its base address."""
         return [shapefile_path(self.layer, self.kind, self.year, state) for state in self.states]
 
 
@@ -58,7 +58,7 @@ class Shapefile:
 
 
 def shapefile_path(layer: Layer, kind: Kind, year: int, state: str) -> str:
-    """Return where the server keeps a file, below its base address.
+    """Return the path of a file on the server, below its base address.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def fetch(options: Options, cache: AnswerCache, downloader: Downloader | None = 
 
 
 def plan(options: Options) -> list[str]:
-    """Return what would be asked for, as lines for the user."""
+    """Return the requests, as lines for the user."""
     return [f"tiger: {options.base_url}/{path}" for path in options.paths]
 
 

@@ -1,4 +1,4 @@
-"""One valid polygon or multipolygon per tract, repaired where that is safe and refused by name where not.
+"""One valid polygon or multipolygon per tract, repaired if that is safe, refused by name otherwise.
 
 Any part of the rows that holds whole tracts can be repaired by itself, such as a state.
 """

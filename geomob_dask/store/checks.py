@@ -1,4 +1,4 @@
-"""Checks of stored objects: is each what its snapshot or receipt says, are results newer than their inputs."""
+"""Checks of stored objects against their snapshots and receipts, and of results against newer inputs."""
 
 from __future__ import annotations
 
