@@ -157,7 +157,7 @@ def segregation(
 def _lacking(indices: str | Sequence[str], by: By, tracts: Any, edges: Any) -> dict[str, str]:
     """Return the inputs that indices may need and that are not given, with what is missing."""
     lacking = {}
-    if tracts is None or tracts.crs is None:
+    if getattr(tracts, "crs", None) is None:
         lacking["polygons"] = "needs polygons with a coordinate system (tracts)"
     computable = tracts is not None and not is_lazy(tracts) and indices != ALL
     if edges is None and not computable:

@@ -143,6 +143,8 @@ def _units(
     """Return the units of one partition."""
     table = people.known(measures)
     keys, found = to_codes(table.index), people.counts(table)
+    if not keys.is_unique:
+        raise InputError(f"measures: found the key {keys[keys.duplicated()][0]!r} twice, expected one row per tract")
     if people.regions is not None:
         where = where[where["region"].isin(people.regions)]
     where = where[where["afact"] > 0].reset_index()

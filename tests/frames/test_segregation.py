@@ -283,6 +283,8 @@ def test_what_cannot_be_computed_is_named() -> None:
             People(categories_of(GROUPS)),
             tracts=country.tracts.set_crs(None, allow_override=True),
         )
+    with pytest.raises(InputError, match="twice"):
+        segregation(pd.concat([country.measures, country.measures.iloc[:1]]), groups=GROUPS)
     shared = pd.DataFrame(
         {"region": ["r", "s"], "region_name": "", "afact": 0.5, "afact2": np.nan},
         index=pd.Index([country.measures.index[0]] * 2, name="geoid"),
