@@ -16,9 +16,9 @@ Near = Sequence[Sequence[int]]
 
 
 class Halo(Expr):  # type: ignore[misc]
-    """Partition i holds the rows of the partitions ``near[i]`` of a frame, in that order."""
+    """Partition i holds the rows of the partitions ``near[i]`` of a frame, in that order; see `halo`."""
 
-    _parameters = ["frame", "near"]  # noqa: RUF012 - as in dask
+    _parameters = ["frame", "near", "to"]  # noqa: RUF012 - as in dask
 
     @functools.cached_property
     def _meta(self) -> pd.DataFrame:
@@ -32,11 +32,12 @@ class Halo(Expr):  # type: ignore[misc]
         layer = {}
         for number, partitions in enumerate(self.near):
             parts = List(*(TaskRef((self.frame._name, one)) for one in partitions))
-            layer[self._name, number] = Task((self._name, number), stacked, self.frame._meta, parts)
+            key = (self._name, number)
+            layer[key] = Task(key, _received, self.frame._meta, parts, number, self.operand("to"))
         return layer
 
 
-def halo(frame: Any, near: Near | None = None) -> Any:
+def halo(frame: Any, near: Near | None = None, *, to: str | None = None) -> Any:
     """Return for every partition the rows that the partitions near it offer.
 
     Parameters
@@ -46,6 +47,8 @@ def halo(frame: Any, near: Near | None = None) -> Any:
     near : sequence of sequence of int, optional
         For each partition, the numbers of the others within its reach. All others by default: what they offer is then
         sent everywhere, and each partition picks what it needs.
+    to : str, optional
+        Column that holds the number of the partition that each row is for; by default, rows are for all.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def halo(frame: Any, near: Near | None = None) -> Any:
     if near is None:
         numbers = range(frame.npartitions)
         near = [[other for other in numbers if other != one] for one in numbers]
-    return new_collection(Halo(frame.expr, tuple(tuple(one) for one in near)))
+    return new_collection(Halo(frame.expr, tuple(tuple(one) for one in near), to))
 
 
 def apart(frame: Any) -> Any:
@@ -75,6 +78,13 @@ def near_partitions(reach: Mapping[str, Sequence[str]] | None, names: Sequence[s
     return [
         sorted(number[other] for other in reach.get(name, ()) if other in number and other != name) for name in names
     ]
+
+
+def _received(empty: pd.DataFrame, parts: Sequence[pd.DataFrame], number: int, to: str | None) -> pd.DataFrame:
+    if to is None:
+        return stacked(empty, parts)
+    masks = [part[to].to_numpy() == number for part in parts]
+    return stacked(empty, [part[mask] for part, mask in zip(parts, masks, strict=True) if mask.any()])
 
 
 def stacked(empty: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 
-from geomob_dask.frames.halo import Near, halo
+from geomob_dask.frames.halo import Near, halo, stacked
 from geomob_dask.frames.own_rows import empty_of, is_lazy, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals
 
@@ -34,10 +34,9 @@ def whole_regions(units: Any, totals: Any, near: Near | None = None) -> Any:
     DataFrame, in memory or on Dask as `units`
         Sorted by key and region, whatever the partitions.
     """
-    number = _numbers(units)
-    offered = halo(own_rows(_offered, units, totals, number, meta=_no_offer), near)
-    meta = empty_of(units)
-    return own_rows(_at_home, units, totals, number, offered, meta=meta)
+    number, meta = _numbers(units), empty_of(units)
+    offered = own_rows(_offered, units, totals, number, meta=lambda: meta.assign(home=np.zeros(0, dtype=np.int64)))
+    return own_rows(_at_home, units, totals, number, halo(offered, near, to="home"), meta=meta)
 
 
 def _numbers(frame: Any) -> Any:
@@ -52,26 +51,18 @@ def _number(number: int) -> pd.DataFrame:
 
 
 def _offered(units: pd.DataFrame, totals: pd.DataFrame, number: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each other partition that is the home of some units: its number, and a frame of them."""
+    """Return the units of regions at home in other partitions, with the numbers of those."""
     home = _homes(units, value_of(totals))
-    elsewhere = np.unique(home[(home >= 0) & (home != value_of(number))])
-    offers = np.empty(len(elsewhere), dtype=object)
-    for place, other in enumerate(elsewhere):
-        offers[place] = units[home == other]
-    return pd.DataFrame({"home": elsewhere, "units": offers})
-
-
-def _no_offer() -> pd.DataFrame:
-    return pd.DataFrame({"home": np.zeros(0, dtype=np.int64), "units": np.zeros(0, dtype=object)})
+    elsewhere = (home >= 0) & (home != value_of(number))
+    return units[elsewhere].assign(home=home[elsewhere])
 
 
 def _at_home(units: pd.DataFrame, totals: pd.DataFrame, number: pd.DataFrame, offered: pd.DataFrame) -> pd.DataFrame:
-    here = value_of(number)
-    own = units[_homes(units, value_of(totals)) == here]
-    parts = [part for part in (own, *offered.loc[offered["home"] == here, "units"]) if len(part)]
-    if len(parts) < 2:
-        return parts[0] if parts else own
-    together = pd.concat(parts)
+    """Return the units of regions at home here: own ones, and those that others offer."""
+    own = units[_homes(units, value_of(totals)) == value_of(number)]
+    if not len(offered):
+        return own
+    together = stacked(own, [own, offered[own.columns]])
     order = pd.DataFrame({"geoid": together.index, "region": together["region"].to_numpy()})
     return together.iloc[order.sort_values(["geoid", "region"]).index]
 

@@ -67,6 +67,13 @@ def test_a_halo_holds_what_near_partitions_offer():
     assert halo(table(9)).empty
 
 
+def test_rows_for_one_partition_travel_to_that_alone():
+    rows = table(9).assign(home=[0, 1, 2, 2, 2, 0, 0, 1, 1])
+    frame = halo(dd.from_pandas(rows, npartitions=3), to="home")
+    parts = [frame.partitions[number].compute(scheduler="synchronous")["x"].tolist() for number in range(3)]
+    assert parts == [[5, 6], [1, 7, 8], [2, 3, 4]]
+
+
 def test_names_near_each_other_become_numbers():
     assert near_partitions({"39": ["18", "54"], "18": ["39"]}, ["18", "39"]) == [[1], [0]]
     assert near_partitions(None, ["18", "39"]) is None
