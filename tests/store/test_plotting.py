@@ -36,7 +36,7 @@ def test_a_missing_package_is_named_with_its_extra(store, monkeypatch):
 
 
 def test_what_cannot_be_drawn_is_named(store):
-    with pytest.raises(InputError, match="nothing.*opportunity"):
+    with pytest.raises(InputError, match=r"nothing.*opportunity"):
         store.plot(RESULT, "nothing", states=["93"])
     with pytest.raises(InputError, match="norms/opportunity"):
         store.plot("norms/opportunity/sample/sample/2020/all-selected", "first")
