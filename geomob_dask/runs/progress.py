@@ -69,12 +69,13 @@ class Progress:
             states = [state for name, state in running if name == bar]
             more = " …" if len(states) > _STATES else ""
             self._bars.update(self._id(bar), states=" ".join(states[:_STATES]) + more)
-        self._line(running)
+        self._line()
 
     def stages(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Show tasks done and in all, by stage."""
         for stage, (done, total) in counts.items():
             self._bars.update(self._id(stage), completed=done, total=total)
+        self._line()
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""
@@ -90,7 +91,8 @@ class Progress:
             self._ids[bar] = self._bars.add_task(bar, total=0, failures="", states="")
         return self._ids[bar]
 
-    def _line(self, running: Sequence[tuple[str, str]]) -> None:
+    def _line(self) -> None:
+        """Print the counts of all bars where there is no terminal, every ten seconds."""
         now = time.monotonic()
         if self.console.is_terminal or now - self._last_line < _EVERY:
             return
