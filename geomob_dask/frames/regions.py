@@ -19,7 +19,7 @@ from geomob_dask.sources.states import STATES
 from geomob_dask.sources.vintages import check_same_codes
 
 NATION = "nation"
-_TRACT, _COUNTY = 11, 5
+_TRACT, _COUNTY, _STATE = 11, 5, 2
 # As a number, the key of a tract has ten digits at least: a state's code and nine more.
 _FIRST = 1_000_000_000
 # Share of the tracts of a table that a crosswalk of the same tracts may lack, and the other way round.
@@ -82,7 +82,10 @@ def shares_tracts(by: By) -> bool:
     if isinstance(by, str):
         return False
     (table,) = by.values() if isinstance(by, Mapping) else (by,)
-    return not short_keys(table) and (is_lazy(table) or table.index.has_duplicates)
+    if is_lazy(table):
+        # Divisions of frames from a store are states, whatever the keys are.
+        return not short_keys(table) or all(len(key) <= _STATE for key in table.divisions)
+    return not short_keys(table) and bool(table.index.has_duplicates)
 
 
 def check_by(by: str, columns: Any) -> None:

@@ -1,9 +1,9 @@
 """Several datasets of one vintage and year as one: a definition or a grouping reads columns of a single dataset."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.conversion import no_reasons
@@ -33,6 +33,12 @@ class Options(AnyOptions):
         if len(set(datasets)) < max(2, len(datasets)):
             raise InputError(f"datasets {listed(datasets)}: expected two or more, each once")
         return datasets
+
+    @model_validator(mode="after")
+    def _another_name(self) -> Self:
+        if self.name in self.datasets:
+            raise InputError(f"--as {self.name}: is one of the datasets; expected another name")
+        return self
 
 
 class Join(Product):

@@ -152,7 +152,9 @@ class Prepared:
 
 def of_states(snapshot: Snapshot, states: Sequence[str]) -> Snapshot:
     """Return a snapshot of some states alone, without the provenance of its parts: what a worker needs of it."""
-    return replace(snapshot, parts={state: part for state, part in snapshot.parts.items() if state in states}, runs={})
+    parts = {state: part for state, part in snapshot.parts.items() if state in states}
+    # Where it has none of them, one part tells the columns; its rows are not read.
+    return replace(snapshot, parts=parts or dict(list(snapshot.parts.items())[:1]), runs={})
 
 
 # What `compute` returns: frames by role, in memory or on Dask as the reader's are.

@@ -237,8 +237,9 @@ def _lacking(
     lacking = {}
     if tracts is None:
         lacking["polygons"] = f"needs polygons of vintage {vintage}: jobs/ingest.py tracts FILE --vintage {vintage}"
-    if edges is None:
-        lacking["neighbors"] = f"needs neighbors of vintage {vintage}: jobs/neighbors.py --vintage {vintage}"
+    if edges is None or (tracts is not None and edges.attributes["tracts"] != tracts.checksum()):
+        why = "needs neighbors" if edges is None else "needs neighbors of the polygons that the store holds now"
+        lacking["neighbors"] = f"{why}, vintage {vintage}: jobs/neighbors.py --vintage {vintage}"
     elif regions is not None and regions.attributes["key"] == "tract":
         lacking["neighbors"] = f"needs every tract in one region; {by} shares tracts out"
     return lacking

@@ -239,10 +239,13 @@ class OnCluster:
             if output not in self._stages and str(future.key) not in begun
         ]
         self._cancel([output for output in waiting if self._futures[output].status == "pending"])
-        return [output for output in waiting if output not in self._futures]
+        own = [output for output, _, _ in self._own]
+        self._own.clear()
+        return [*own, *(output for output in waiting if output not in self._futures)]
 
     def drop_all(self) -> None:
         """Cancel all tasks; a worker still ends what it has begun, and its receipt is kept."""
+        self._own.clear()
         self._cancel(list(self._futures))
 
     def _cancel(self, outputs: Iterable[Hashable]) -> None:

@@ -28,6 +28,7 @@ from geomob_dask.runs.planning import Group, Plan, Standing
 from geomob_dask.runs.progress import Progress
 from geomob_dask.runs.retries import Budget, reason_of
 from geomob_dask.store import Commit, Store, receipts
+from geomob_dask.store.snapshots import refuse_another_run
 
 _POLL = 0.25
 # Outputs handed out at once, for every thread of the cluster: enough that no worker waits for the driver.
@@ -273,19 +274,30 @@ class _Driver:
         if isinstance(product, DriverProduct):
             self.carrier.here(unit, self._executed, product, prepared)
             return
-        large = group.sizes[unit.place] > _LARGE
-        if self.client is not None and not group.by_state and (self.spreads or large):
+        # A second attempt is one task: tasks of the first one have the same names, and some of them failed.
+        spread = group.sizes[unit.place] > _LARGE or (self.spreads and attempt == 1)
+        if self.client is not None and not group.by_state and spread:
+            self._spread(unit, prepared, identity, again)
+            return
+        # Several groups may be of one product and year.
+        part = f"{state}-{unit.group}" if attempt == 1 else f"{state}-{unit.group}-{attempt}"
+        key = (f"{group.product}-{group.year}-{self.token}", part)
+        self.carrier.submit(unit, key, make, self.store, prepared, identity, again)
+
+    def _spread(self, unit: _Unit, prepared: Prepared, identity: str, again: bool) -> None:
+        group = self.groups[unit.group].group
+        try:
             found = None if again else find(self.store, prepared, identity)
             if found is None:
                 build = partial(frame_of, self.store, prepared, identity, lazy=True)
                 self.carrier.spread(unit, (group.product, str(group.year)), build)
             else:
                 self.carrier.here(unit, _same, found)
-            return
-        # Several groups may be of one product and year.
-        part = f"{state}-{unit.group}" if attempt == 1 else f"{state}-{unit.group}-{attempt}"
-        key = (f"{group.product}-{group.year}-{self.token}", part)
-        self.carrier.submit(unit, key, make, self.store, prepared, identity, again)
+        except SchedulerLostError:
+            raise
+        except Exception as error:
+            # Frames that cannot be built fail their output, and no other.
+            self.carrier.here(unit, _raised, error)
 
     def _executed(self, product: DriverProduct, prepared: Prepared) -> Made:
         start = time.perf_counter()
@@ -409,10 +421,28 @@ class _Driver:
 
     def _commit_the_rest(self) -> None:
         """Commit the outputs that are whole of groups that are not."""
-        if self.together and not self.result.fine:
+        if not self.together:
+            for running in self.groups:
+                self._commit(running)
             return
+        # All or nothing: no group is committed before each of them may be, and none after one that failed.
         for running in self.groups:
-            self._commit(running)
+            if self.result.fine:
+                self._refuse_another_run(running)
+        for running in self.groups:
+            if self.result.fine:
+                self._commit(running)
+
+    def _refuse_another_run(self, running: _Running) -> None:
+        for state, commits in running.made.items():
+            for commit in commits:
+                expected = running.group.runs.get(commit.collection)
+                if expected is not None:
+                    check = partial(refuse_another_run, self.store.objects, commit.collection, commit.made(), expected)
+                    error = self._attempt(check)
+                    if error is not None:
+                        self._note(running.group, running.group.states.index(state), error, 1)
+                        return
 
     def _sweep(self) -> None:
         """Remove receipts of outputs that were committed before, and notes of outputs that are done by now."""
@@ -460,3 +490,7 @@ def _commits_itself(group: Group) -> bool:
 
 def _same(made: Made) -> Made:
     return made
+
+
+def _raised(error: Exception) -> Made:
+    raise error

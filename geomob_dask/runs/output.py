@@ -61,6 +61,9 @@ def make(store: Store, prepared: Prepared, identity: str, again: bool) -> Made:
 def find(store: Store, prepared: Prepared, identity: str) -> Made | None:
     """Return an existing output: its receipt, or its commit; None if it is to be computed."""
     kept = receipts.read(store.objects, receipts.key_of(prepared.collection, prepared.part, identity))
+    if kept is not None and {commit.collection for commit in kept.commits} != set(prepared.collections):
+        # The receipt of a request with other further targets, which are not part of the identity.
+        kept = None
     # Another run that wanted the same has removed the receipt when it committed.
     commits = _committed(store, prepared, identity) if kept is None else kept.commits
     return None if commits is None else Made(commits, 0.0, False)

@@ -12,7 +12,7 @@ import builtins
 import contextlib
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import IO, Any
 
 import dask
@@ -126,18 +126,24 @@ class Store:
         except BaseException:
             # The failure itself is what the user must see, also where the store is out of reach by now.
             with contextlib.suppress(StoreError):
-                for collection, names in before.items():
-                    fresh = set(self.objects.names(collection)) - names
-                    self._discard(collection, [name for name in fresh if not name.startswith("_")])
+                self._discard(before)
             raise
 
-    def _discard(self, collection: str, names: Iterable[str]) -> None:
-        current = self.find(collection)
-        listed = {part.key for part in current.parts.values()} if current else set()
-        listed |= receipts.parts_of(self.objects, collection)
-        for key in (f"{collection}/{name}" for name in sorted(names)):
-            if key not in listed:
-                self.objects.delete(key)
+    def _discard(self, before: Mapping[str, Set[str]]) -> None:
+        """Remove the parts that were not there before and that neither a receipt nor a snapshot lists."""
+        fresh = {
+            f"{collection}/{name}"
+            for collection, names in before.items()
+            for name in set(self.objects.names(collection)) - names
+            if not name.startswith("_")
+        }
+        # A receipt lists parts of several collections, and is removed only after its commit: receipts come first.
+        listed = {key for collection in before for key in receipts.parts_of(self.objects, collection)}
+        for collection in before:
+            current = self.find(collection)
+            listed |= {part.key for part in current.parts.values()} if current else set()
+        for key in sorted(fresh - listed):
+            self.objects.delete(key)
 
     # Reading -------------------------------------------------------------------------------
 

@@ -94,8 +94,9 @@ def test_interrupts_of_a_cluster_from_the_terminal(store, tmp_path, undisturbed,
         os.killpg(running.pid, signal.SIGINT)
         time.sleep(0.4)
     out, err = running.communicate(timeout=90)
-    assert running.returncode == 1
-    assert "interrupted" in err
+    # The second one may also come when the run has ended and its cluster is being closed.
+    assert running.returncode in ((1,) if times == 1 else (1, 130))
+    assert "interrupted" in err or times == 2
     # What ran at the first interrupt may have ended before the second one.
     assert times == 2 or "twice" not in err
     assert "Traceback" not in err + out

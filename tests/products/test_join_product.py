@@ -44,6 +44,11 @@ def joined(store, client=None):
     return store.frame("measures/both/2021").compute(scheduler="threads")
 
 
+def test_a_dataset_is_not_overwritten_by_its_own_join():
+    with pytest.raises(InputError, match="--as a"):
+        Options.of(datasets=("a", "b"), name="a", year=2020)
+
+
 def test_every_tract_of_any_dataset_has_a_row(store):
     found = joined(store)
     expected = rows(

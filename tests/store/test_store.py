@@ -14,7 +14,7 @@ import pytest
 import shapely
 
 from geomob_dask.errors import InputError, StoreError
-from geomob_dask.store import Provenance, Store
+from geomob_dask.store import Commit, Provenance, Receipt, Store
 from geomob_dask.store.objects import Objects
 
 PROVENANCE = Provenance("test", {"input": "0"})
@@ -53,6 +53,25 @@ def test_frames_come_back_by_state(store: Store):
     only = store.frame("measures/x/2020", states=["39"], columns=["share"])
     assert only.npartitions == 1
     pd.testing.assert_frame_equal(only.compute(), table("39")[["share"]])
+
+
+def test_a_failure_leaves_what_receipts_of_any_collection_list(tmp_path):
+    """A receipt lies beside the result, and lists parts of further collections too."""
+    store = Store(str(tmp_path))
+    names = ("reasons/x/2020", "measures/x/2020")
+
+    def write() -> None:
+        with store.all_or_nothing(*names):
+            kept = [store.put(name, "18", table("18")) for name in names]
+            store.put(names[0], "39", table("39"))
+            commits = [Commit(name, {"18": part}, PROVENANCE) for name, part in zip(names, kept, strict=True)]
+            store.objects.put(f"{names[1]}/_outputs/18-0.json", Receipt("18", commits).to_bytes())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write()
+    left = [name.split("-")[0] for collection in names for name in store.objects.names(collection) if "parquet" in name]
+    assert left == ["18", "18"]
 
 
 def test_frames_of_a_vintage_share_their_divisions(store: Store):

@@ -86,6 +86,8 @@ class Entry(BaseModel):
         absent = sorted({"year", "states"} & set(self.given))
         if absent:
             raise ValueError(f"{absent[0]}: expected it for all products: years, states, beside products")
+        if self.given.get("change"):
+            raise ValueError("change: found it in a backfill, whose years are apart; expected since: YEAR")
         try:
             product.check_scope(self.options(_ANY_YEAR), self.by_state)
         except ValidationError as error:
