@@ -22,6 +22,8 @@ class Reader:
         Partitions of all frames.
     lazy : bool
         Whether frames are Dask's.
+    attempt : int
+        See `Store.aligned`.
     """
 
     store: Store
@@ -29,12 +31,13 @@ class Reader:
     whole: Mapping[str, Snapshot]
     states: tuple[str, ...]
     lazy: bool
+    attempt: int = 1
 
     def frame(self, role: str, columns: Sequence[str] | None = None) -> Any:
         """Return an input as a frame with a partition per state, or with the rows of all states in memory."""
         snapshot = self.inputs[role]
         if self.lazy:
-            return self.store.aligned(snapshot, self.states, columns)
+            return self.store.aligned(snapshot, self.states, columns, attempt=self.attempt)
         parts = [snapshot.parts[state] for state in self.states if state in snapshot.parts]
         tables = [self.store.read(part, columns) for part in parts if part.rows]
         if not tables:

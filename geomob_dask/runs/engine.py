@@ -274,22 +274,21 @@ class _Driver:
         if isinstance(product, DriverProduct):
             self.carrier.here(unit, self._executed, product, prepared)
             return
-        # A second attempt is one task: tasks of the first one have the same names, and some of them failed.
-        spread = group.sizes[unit.place] > _LARGE or (self.spreads and attempt == 1)
+        spread = self.spreads or group.sizes[unit.place] > _LARGE
         if self.client is not None and not group.by_state and spread:
-            self._spread(unit, prepared, identity, again)
+            self._spread(unit, prepared, identity, again, attempt)
             return
         # Several groups may be of one product and year.
         part = f"{state}-{unit.group}" if attempt == 1 else f"{state}-{unit.group}-{attempt}"
         key = (f"{group.product}-{group.year}-{self.token}", part)
         self.carrier.submit(unit, key, make, self.store, prepared, identity, again)
 
-    def _spread(self, unit: _Unit, prepared: Prepared, identity: str, again: bool) -> None:
+    def _spread(self, unit: _Unit, prepared: Prepared, identity: str, again: bool, attempt: int) -> None:
         group = self.groups[unit.group].group
         try:
             found = None if again else find(self.store, prepared, identity)
             if found is None:
-                build = partial(frame_of, self.store, prepared, identity, lazy=True)
+                build = partial(frame_of, self.store, prepared, identity, lazy=True, attempt=attempt)
                 self.carrier.spread(unit, (group.product, str(group.year)), build)
             else:
                 self.carrier.here(unit, _same, found)

@@ -69,16 +69,18 @@ def find(store: Store, prepared: Prepared, identity: str) -> Made | None:
     return None if commits is None else Made(commits, 0.0, False)
 
 
-def frame_of(store: Store, prepared: Prepared, identity: str, *, lazy: bool) -> Any:
+def frame_of(store: Store, prepared: Prepared, identity: str, *, lazy: bool, attempt: int = 1) -> Any:
     """Return a frame of one row whose value is the `Made` output, written with its receipt once it is computed.
 
     Parameters
     ----------
     lazy : bool
         Whether the output is spread over a cluster, a partition per state; otherwise it is computed now, in memory.
+    attempt : int
+        See `Store.aligned`.
     """
     product = product_named(prepared.product)
-    read = Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy)
+    read = Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy, attempt)
     frames = product.compute(read, prepared)
     written = [_written(store, prepared, role, frames[role], lazy) for role in prepared.targets]
     values = {role: frame for role, frame in frames.items() if role not in prepared.targets}

@@ -258,13 +258,21 @@ class Store:
             names = self._known_states(snapshot, states)
         return self.aligned(snapshot, names, columns)
 
-    def aligned(self, snapshot: Snapshot, states: Sequence[str], columns: Sequence[str] | None = None) -> dd.DataFrame:
-        """Return a snapshot as a lazy frame of some states, sorted; see `frame`."""
+    def aligned(
+        self, snapshot: Snapshot, states: Sequence[str], columns: Sequence[str] | None = None, *, attempt: int = 1
+    ) -> dd.DataFrame:
+        """Return a snapshot as a lazy frame of some states, sorted; see `frame`.
+
+        Parameters
+        ----------
+        attempt : int
+            Tasks of another attempt have other names: a scheduler may remember those that failed.
+        """
         parts = [snapshot.parts.get(state) for state in states]
         # A state that others hold and this one lacks, or holds without rows, is an empty partition.
         parts = [part if part is not None and part.rows else None for part in parts]
         boxes = [shapely.box(*part.bounds) if part and part.bounds else shapely.Polygon() for part in parts]
-        return self._lazy(snapshot, parts, (*states, "~"), boxes, columns)
+        return self._lazy(snapshot, parts, (*states, "~"), boxes, columns, attempt)
 
     def _frame_of_parts(self, snapshot: Snapshot, columns: Sequence[str] | None) -> dd.DataFrame:
         parts = [part for part in snapshot.parts.values() if part.rows]
@@ -279,6 +287,7 @@ class Store:
         divisions: tuple[str | None, ...],
         boxes: Sequence[Any] | None,
         columns: Sequence[str] | None,
+        attempt: int = 1,
     ) -> dd.DataFrame:
         meta = self.empty(snapshot, columns)
         # Text stays pandas' own: the frame then holds what was stored, dtype for dtype.
@@ -289,6 +298,7 @@ class Store:
                 store=self,
                 empty=meta,
                 columns=None if columns is None else list(columns),
+                attempt=attempt,
                 meta=meta,
                 divisions=divisions,
                 label=f"read-{snapshot.collection.split('/', 1)[0]}",
@@ -373,7 +383,9 @@ def _read_parquet(
     return reader(stream, columns=None if columns is None else list(columns))
 
 
-def _read(part: Part | None, *, store: Store, empty: pd.DataFrame, columns: list[str] | None = None) -> pd.DataFrame:
+def _read(
+    part: Part | None, *, store: Store, empty: pd.DataFrame, attempt: int, columns: list[str] | None = None
+) -> pd.DataFrame:
     if part is None:
         return empty if columns is None else empty[list(columns)]
     frame = store.read(part, columns)

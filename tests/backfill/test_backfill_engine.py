@@ -98,7 +98,7 @@ def failing(where, error, times=10**9):
     """Return a `frame_of` that fails for outputs of some states."""
     real, failed = output.frame_of, []
 
-    def frame_of(store, prepared, identity, *, lazy):
+    def frame_of(store, prepared, identity, *, lazy, attempt=1):
         state = prepared.part
         if state in where and len(failed) < times:
             failed.append(state)
@@ -307,7 +307,7 @@ def test_the_second_interrupt_stops_a_serial_run_at_once(tmp_path, monkeypatch):
     seen = []
     real = output.frame_of
 
-    def frame_of(store, prepared, identity, *, lazy):
+    def frame_of(store, prepared, identity, *, lazy, attempt=1):
         seen.append(prepared.part)
         if len(seen) == 4:
             os.kill(os.getpid(), signal.SIGINT)
