@@ -181,7 +181,8 @@ def _rows(measures: pd.DataFrame, tracts: pd.DataFrame, *, definition: Definitio
     if text and len(measures):
         raise DefinitionError(f"definition {definition.name!r}: column {', '.join(text)} holds text, expected numbers")
     known, polygons = to_codes(measures.index), to_codes(tracts.index)
-    keys = known.union(polygons)
+    # A union of equal indexes keeps their order; rows are looked up in sorted keys.
+    keys = known.union(polygons).sort_values()
     without_polygon = ~keys.isin(polygons) & definition.parameters.uses_neighbors
     excluded = np.where(keys.isin(known), without_polygon, 2).astype(np.int8)
     values = measures.set_axis(known).reindex(keys)
