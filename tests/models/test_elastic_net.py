@@ -131,7 +131,7 @@ def test_the_estimator_is_the_end_of_its_path(n_classes):
     ("change", "message"),
     [
         ({"values": np.array([[1.0, np.nan]] * 4)}, "column 1 has missing"),
-        ({"classes": np.zeros(4, int)}, "expected 2 classes, each some"),
+        ({"classes": np.zeros(4, int)}, "expected units in each of 2 classes"),
         ({"penalties": [1.0, 0.5]}, "rising order"),
         ({"penalties": [0.0]}, "above 0"),
         ({"l1_ratio": 1.5}, "expected 0…1"),
