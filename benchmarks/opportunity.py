@@ -150,8 +150,8 @@ def main(arguments: list[str] | None = None) -> None:
         store = Store(f"{folder}/store")
         bring = partial(ingest, store, "tracts", files=[str(case.tracts)], vintage=case.vintage)
         times.run("ingest of polygons", bring)
-        options = {"dataset": case.dataset, "year": case.year, "vintage": case.vintage}
-        table = partial(ingest, store, "measures", file=str(case.measures), **options)
+        named = {"dataset": case.dataset, "year": case.year, "vintage": case.vintage}
+        table = partial(ingest, store, "measures", file=str(case.measures), **named)
         times.run("ingest of measures", table)
         for workers in map(int, options.workers.split(",")):
             on_cluster(times, store, case, workers, options.repeats)
