@@ -78,6 +78,8 @@ class Opportunity(Product):
     name = "opportunity"
     title = "Opportunity index: imputed, standardized, ranked and transformed domains of each tract."
     options = Options
+    # Ranks and sums over all states are exchanged several times for tenths of a second of work.
+    spreads = False
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
         """Return the inputs and targets of a run; see `Product.prepare`."""

@@ -175,12 +175,16 @@ class Product(ABC):
     options : type of Options
     several : tuple of str
         Options that accept several values separated by commas, with one result per value.
+    spreads : bool
+        Whether an output that one worker can hold is still spread over the cluster where threads are free; False where
+        an exchange between partitions costs more than what is computed. A large output is always spread.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     options: ClassVar[type[Options]]
     several: ClassVar[tuple[str, ...]] = ()
+    spreads: ClassVar[bool] = True
 
     @abstractmethod
     def prepare(self, store: Store, options: Any, *, by_state: bool = False) -> Prepared:

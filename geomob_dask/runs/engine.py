@@ -274,7 +274,7 @@ class _Driver:
         if isinstance(product, DriverProduct):
             self.carrier.here(unit, self._executed, product, prepared)
             return
-        spread = self.spreads or group.sizes[unit.place] > _LARGE
+        spread = (self.spreads and product.spreads) or group.sizes[unit.place] > _LARGE
         if self.client is not None and not group.by_state and spread:
             self._spread(unit, prepared, identity, again, attempt)
             return

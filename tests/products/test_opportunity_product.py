@@ -19,6 +19,7 @@ from geomob_dask.outputs.neighbors import edges_between
 from geomob_dask.outputs.result import report
 from geomob_dask.products import neighbors
 from geomob_dask.products.opportunity import Options
+from geomob_dask.runs import engine
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Request, make_plan
@@ -38,6 +39,12 @@ def expected(tmp_path_factory) -> dict[str, str]:
     return found
 
 
+@pytest.fixture
+def spread(monkeypatch) -> None:
+    """Let every output be too large for one worker, so that its frames are spread over the cluster."""
+    monkeypatch.setattr(engine, "_LARGE", 0)
+
+
 def test_same_bytes_in_a_folder_on_a_cluster(expected, client, tmp_path):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     build_graph(store, client)
@@ -45,6 +52,7 @@ def test_same_bytes_in_a_folder_on_a_cluster(expected, client, tmp_path):
     assert contents(store) == expected
 
 
+@pytest.mark.usefixtures("spread")
 def test_same_bytes_in_a_bucket_on_a_cluster(expected, client, bucket, tmp_path):
     store = ingest_sample(bucket, tmp_path)
     build_graph(store, client)
@@ -52,6 +60,7 @@ def test_same_bytes_in_a_bucket_on_a_cluster(expected, client, bucket, tmp_path)
     assert contents(store) == expected
 
 
+@pytest.mark.usefixtures("spread")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_same_bytes_from_any_number_of_workers(expected, workers, s3_endpoint, bucket, tmp_path):
     with (
@@ -64,6 +73,7 @@ def test_same_bytes_from_any_number_of_workers(expected, workers, s3_endpoint, b
         assert contents(store) == expected
 
 
+@pytest.mark.usefixtures("spread")
 def test_same_bytes_after_a_worker_is_killed_half_way(expected, tmp_path):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     with (
