@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from geomob_dask import cli
-from geomob_dask.outputs.result import Flag, Outputs
+from geomob_dask.outputs.result import Done, Flag, Outputs
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.planning import Plan, Reprocess, make_plan
-from geomob_dask.settings import Settings, load_settings
+from geomob_dask.settings import load_settings
 from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 
@@ -84,7 +84,7 @@ def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> No
         run(store, further, client, cli.console)
         prepared = _prepared(plan)
         cli.say([line for item in prepared for line in outputs.lines(store, item)])
-        cli.say(outputs.write(store, [*prepared, *_prepared(further)], flags, client, cli.console))
+        cli.say(outputs.write(Done(store, [*prepared, *_prepared(further)], flags, client, cli.console)))
     return None
 
 
@@ -119,11 +119,6 @@ def _of_flag(name: str, flag: Flag) -> tuple[Any, Any]:
     kind = list[str] if flag.kind is tuple else flag.kind
     optional = kind if flag.default is not None else kind | None
     return Annotated[optional, typer.Option(f"--{name.replace('_', '-')}", help=flag.help)], flag.default
-
-
-def settings_of(given: Mapping[str, Any]) -> Settings:
-    """Return the settings that the common flags of a job name."""
-    return load_settings(given["config"], store=given["store"], cluster=given["cluster"])
 
 
 def main(name: str, outputs: Outputs, examples: str) -> None:

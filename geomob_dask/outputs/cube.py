@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import distributed
-from rich.console import Console
-
-from geomob_dask.outputs.result import Flag, Flags, Outputs
+from geomob_dask.outputs.result import Done, Flag, Outputs
 from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
 from geomob_dask.store.cubes import Cube, Version
@@ -27,18 +24,14 @@ class CubeOutputs(Outputs):
         chunks, tracts = version.metadata["chunks"], version.metadata["tracts"]
         return [f"{name}: {version.message}", f"  version {version.id}: {chunks} chunks, {tracts:,} rows"]
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Tag the newest version."""
-        if not given.get("tag"):
+        if not done.given.get("tag"):
             return []
-        return [f"tag {given['tag']}: version {Cube(store, item.options.name).tag(given['tag'])}" for item in prepared]
+        return [
+            f"tag {done.given['tag']}: version {Cube(done.store, item.options.name).tag(done.given['tag'])}"
+            for item in done.prepared
+        ]
 
 
 def history_lines(history: Sequence[Version]) -> list[str]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import distributed
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.exposure_tables import long_table
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.exposure_report import map_result, write_report
-from geomob_dask.outputs.result import Flag, Flags, Outputs, report, result
+from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, report, result
 from geomob_dask.products.exposure import Details, Options, title
 from geomob_dask.products.product import Prepared
 from geomob_dask.runs.planning import Request
@@ -64,24 +62,19 @@ class ExposureOutputs(Outputs):
             details.reported.check(result(store, prepared)["people_count"])
         return summary_lines(store, prepared)
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Write the files that flags ask for."""
         for flag, role in (("export", "result"), ("interactions", "interactions")):
-            if given.get(flag):
-                tables.export(joined([(item, result(store, item, role)) for item in prepared]), given[flag])
-        if given.get("long"):
-            tables.export(_long_form(store, prepared), given["long"])
-        if given.get("report"):
-            write_report(store, prepared[0], given["report"])
-        if given.get("map"):
-            map_result(store, prepared[0], given["map"], client, console)
+            if done.given.get(flag):
+                tables.export(
+                    joined([(item, result(done.store, item, role)) for item in done.prepared]), done.given[flag]
+                )
+        if done.given.get("long"):
+            tables.export(_long_form(done.store, done.prepared), done.given["long"])
+        if done.given.get("report"):
+            write_report(done.store, done.prepared[0], done.given["report"])
+        if done.given.get("map"):
+            map_result(done.store, done.prepared[0], done.given["map"], done.client, done.console)
         return []
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import distributed
-from rich.console import Console
+from collections.abc import Mapping
 
 from geomob_dask.outputs.ingest import ingested_lines
-from geomob_dask.outputs.result import Flag, Flags, Outputs
+from geomob_dask.outputs.result import Done, Flag, Outputs
 from geomob_dask.products.product import Prepared
 from geomob_dask.runs.landing import Ingested
 from geomob_dask.sources.keys import listed
@@ -27,19 +24,14 @@ class JoinOutputs(Outputs):
         """Return nothing: `write` knows how much to list."""
         return []
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Write the export; return how many tracts of which datasets are in how many states."""
         lines = []
-        for item in prepared:
+        for item in done.prepared:
             names = [name for name in item.inputs if name.startswith("measures/")]
-            rows = {name: part.rows for name, part in store.snapshot(item.collection).parts.items()}
+            rows = {name: part.rows for name, part in done.store.snapshot(item.collection).parts.items()}
             about = f"vintage {item.attributes['vintage']}; from {listed(names, 12)}"
-            lines += ingested_lines(Ingested(item.collection, rows, (about,)), store, verbose=given["verbose"])
-        return lines + super().write(store, prepared, given, client, console)
+            lines += ingested_lines(
+                Ingested(item.collection, rows, (about,)), done.store, verbose=done.given["verbose"]
+            )
+        return lines + super().write(done)

@@ -1,12 +1,9 @@
 """Output of income mixing: the summary, the exported table, the map, the report."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import distributed
-from rich.console import Console
-
-from geomob_dask.outputs.result import Flag, Flags, Outputs, report, result
+from geomob_dask.outputs.result import Done, Flag, Outputs, report, result
 from geomob_dask.products.mixing import Options
 from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
@@ -25,23 +22,16 @@ class MixingOutputs(Outputs):
         """Return the number of tracts with D, the reasons of the others, and quartiles."""
         return summary_lines(store, prepared)
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Write export, map and report."""
         # Bokeh takes a while to import: only pages need it.
         from geomob_dask.outputs.mixing_report import write_map, write_report
 
-        lines = super().write(store, prepared, given, client, console)
-        if given.get("map"):
-            write_map(store, prepared, given["map"])
-        if given.get("report"):
-            write_report(store, prepared, given["report"])
+        lines = super().write(done)
+        if done.given.get("map"):
+            write_map(done.store, done.prepared, done.given["map"])
+        if done.given.get("report"):
+            write_report(done.store, done.prepared, done.given["report"])
         return lines
 
 

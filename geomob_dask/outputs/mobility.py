@@ -16,7 +16,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.mobility_report import write_map, write_report
-from geomob_dask.outputs.result import Flag, Flags, Outputs, result
+from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, result
 from geomob_dask.outputs.tables import check_folder, written_whole
 from geomob_dask.products.mobility import Mobility, Options, dataset_year
 from geomob_dask.products.mobility_applied import Options as AppliedOptions
@@ -77,30 +77,27 @@ class MobilityOutputs(Outputs):
             return applied_lines(store, prepared)
         return summary_lines(store, prepared, read_result(store, prepared.collection))
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Apply models, and write export, report, map and model files."""
-        (item,) = prepared
+        (item,) = done.prepared
         if item.product == _APPLIED:
-            if given.get("export"):
-                tables.export(result(store, item), given["export"])
+            if done.given.get("export"):
+                tables.export(result(done.store, item), done.given["export"])
             return []
-        found = read_result(store, item.collection)
-        lines = [] if not given.get("apply") else apply_models(store, item, found, given["apply"], client, console)
-        if given.get("save"):
-            lines += [f"  wrote {file}" for file in save_models(store, found, given["save"])]
-        if given.get("export"):
-            export_result(store, item, found, given["export"])
-        if given.get("report"):
-            write_report(found, polygons(store, item, found), given["report"])
-        if given.get("map"):
-            write_map(found, polygons(store, item, found), given["map"])
+        found = read_result(done.store, item.collection)
+        lines = (
+            []
+            if not done.given.get("apply")
+            else apply_models(done.store, item, found, done.given["apply"], done.client, done.console)
+        )
+        if done.given.get("save"):
+            lines += [f"  wrote {file}" for file in save_models(done.store, found, done.given["save"])]
+        if done.given.get("export"):
+            export_result(done.store, item, found, done.given["export"])
+        if done.given.get("report"):
+            write_report(found, polygons(done.store, item, found), done.given["report"])
+        if done.given.get("map"):
+            write_map(found, polygons(done.store, item, found), done.given["map"])
         return lines
 
 

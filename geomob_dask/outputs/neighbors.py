@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import distributed
 import pandas as pd
-from rich.console import Console
 
 from geomob_dask.errors import SettingsError
 from geomob_dask.outputs import tables
-from geomob_dask.outputs.result import Flag, Flags, Outputs, report
+from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, report
 from geomob_dask.products.product import Prepared
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
@@ -38,19 +36,14 @@ class NeighborsOutputs(Outputs):
         """Return the number of neighbors, and the pairs in which the rules differ."""
         return summary_lines(store, prepared)
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Write the edges as one table."""
-        if given["export"]:
-            states = state_codes(given["states"]) if given["states"] else None
-            edges = edges_between(store, prepared[0].options.vintage, states, rook=given["contiguity"] == "rook")
-            tables.export(edges, given["export"])
+        if done.given["export"]:
+            states = state_codes(done.given["states"]) if done.given["states"] else None
+            edges = edges_between(
+                done.store, done.prepared[0].options.vintage, states, rook=done.given["contiguity"] == "rook"
+            )
+            tables.export(edges, done.given["export"])
         return []
 
 

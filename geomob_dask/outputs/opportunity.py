@@ -13,7 +13,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.opportunity_map import opportunity_map
 from geomob_dask.outputs.page import write_page
-from geomob_dask.outputs.result import Flag, Flags, Outputs, polygons, report, result
+from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, polygons, report, result
 from geomob_dask.outputs.validation import Against, validation_lines, validation_table, write_validation
 from geomob_dask.products import intervals
 from geomob_dask.products.opportunity import Options
@@ -63,33 +63,28 @@ class OpportunityOutputs(Outputs):
         """Return the number of tracts with an index, the reasons of the others, and quartiles by state."""
         return summary_lines(store, prepared)
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Write export, map and validation table."""
         lines = []
-        index = [item for item in prepared if item.product == "opportunity"]
-        drawn = [item for item in prepared if item.product == "intervals"]
-        bounds = [result(store, item) for item in drawn]
+        index = [item for item in done.prepared if item.product == "opportunity"]
+        drawn = [item for item in done.prepared if item.product == "intervals"]
+        bounds = [result(done.store, item) for item in drawn]
         for item, table in zip(drawn, bounds, strict=True):
             lines += interval_lines(table, item.found["margins"], item.options.definition)
-        if given.get("export"):
-            table = self.table(store, index)
+        if done.given.get("export"):
+            table = self.table(done.store, index)
             if bounds:
                 table = table.join(bounds[0])
-            tables.export(table, given["export"], lambda: polygons(store, index))
-        if given.get("map"):
-            map_result(store, index[-1], given["map"], client, console)
-        if given.get("validation") or given.get("against"):
-            table = validation_table(store, index[-1], [Against.of(text) for text in given.get("against") or ()])
+            tables.export(table, done.given["export"], lambda: polygons(done.store, index))
+        if done.given.get("map"):
+            map_result(done.store, index[-1], done.given["map"], done.client, done.console)
+        if done.given.get("validation") or done.given.get("against"):
+            table = validation_table(
+                done.store, index[-1], [Against.of(text) for text in done.given.get("against") or ()]
+            )
             lines += validation_lines(table)
-            if given.get("validation"):
-                write_validation(table, given["validation"])
+            if done.given.get("validation"):
+                write_validation(table, done.given["validation"])
         return lines
 
 

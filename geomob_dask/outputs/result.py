@@ -41,6 +41,31 @@ class Flag:
 Flags = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a job has computed, and the files that are asked of it.
+
+    Parameters
+    ----------
+    store : Store
+        It holds the results.
+    prepared : sequence of Prepared
+        The runs of the results.
+    given : mapping of str to any
+        Values of flags.
+    client : distributed.Client or None
+        Of the job's cluster, if it has one.
+    console : Console
+        For progress.
+    """
+
+    store: Store
+    prepared: Sequence[Prepared]
+    given: Flags
+    client: distributed.Client | None
+    console: Console
+
+
 class Outputs:
     """The output of a job for results of one product.
 
@@ -84,17 +109,12 @@ class Outputs:
         rows = sum(part.rows for part in snapshot.parts.values())
         return [f"{prepared.product}: {rows:,} rows", f"  in {store.url}/{prepared.collection}"]
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Write the files that flags name; return lines about them."""
-        if given.get("export"):
-            tables.export(self.table(store, prepared), given["export"], lambda: polygons(store, prepared))
+        if done.given.get("export"):
+            tables.export(
+                self.table(done.store, done.prepared), done.given["export"], lambda: polygons(done.store, done.prepared)
+            )
         return []
 
     def table(self, store: Store, prepared: Sequence[Prepared], role: str | None = None) -> pd.DataFrame:

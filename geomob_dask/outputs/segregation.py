@@ -1,15 +1,13 @@
 """Output of segregation: the summary, the exported tables, the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import distributed
 import pandas as pd
-from rich.console import Console
 
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.outputs import tables
-from geomob_dask.outputs.result import Flag, Flags, Outputs, report, result
+from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, report, result
 from geomob_dask.products.product import Prepared
 from geomob_dask.products.segregation import Options
 from geomob_dask.store import Store
@@ -34,23 +32,16 @@ class SegregationOutputs(Outputs):
         """Return regions, what was left out, and quartiles of indices."""
         return summary_lines(store, prepared)
 
-    def write(
-        self,
-        store: Store,
-        prepared: Sequence[Prepared],
-        given: Flags,
-        client: distributed.Client | None,
-        console: Console,
-    ) -> list[str]:
+    def write(self, done: Done) -> list[str]:
         """Write exports and report."""
         # Bokeh takes a while to import: only pages need it.
         from geomob_dask.outputs.segregation_report import write_report
 
-        lines = super().write(store, prepared, given, client, console)
-        if given.get("local"):
-            tables.export(self.table(store, prepared, "local"), given["local"])
-        if given.get("report"):
-            write_report(store, prepared, given["report"])
+        lines = super().write(done)
+        if done.given.get("local"):
+            tables.export(self.table(done.store, done.prepared, "local"), done.given["local"])
+        if done.given.get("report"):
+            write_report(done.store, done.prepared, done.given["report"])
         return lines
 
 
