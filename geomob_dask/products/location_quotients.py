@@ -11,7 +11,7 @@ from geomob_dask.frames.units import People
 from geomob_dask.products.options import ByRegion, Text, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
-from geomob_dask.products.regions import read_by, region_columns, region_table
+from geomob_dask.products.regions import read_by, region_inputs
 from geomob_dask.sources.brackets import categories_of
 from geomob_dask.store import Store
 
@@ -34,21 +34,19 @@ class LocationQuotients(RegionProduct):
 
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
         """Return the inputs and targets of a run; see `Product.prepare`."""
-        measures = store.snapshot(options.measures)
-        available, vintage = store.columns(measures), str(measures.attributes["vintage"])
-        regions = region_table(store, options.by, vintage, available)
-        counts = People(options.groups, options.year, missing=options.missing).columns(available)
+        people = People(options.groups, options.year, missing=options.missing)
+        found = region_inputs(store, options, people.columns)
         name = f"{states_named(options.states, by_state)}-{options.by}"
         where = f"results/location_quotients/{options.groups.name}/{options.dataset}/{options.year}/{name}"
         return Prepared(
             self.name,
             options,
-            {"measures": measures} if regions is None else {"measures": measures, "regions": regions},
+            found.inputs,
             {"result": Target(where)},
-            states=tuple(measures.parts),
-            written=tuple(store.chosen(measures, options.states)),
-            attributes={"vintage": vintage, "by": options.by},
-            details=[*counts, *region_columns(options.by, regions, available)],
+            states=tuple(found.measures.parts),
+            written=tuple(store.chosen(found.measures, options.states)),
+            attributes={"vintage": found.vintage, "by": options.by},
+            details=found.columns,
             by_state=by_state,
         )
 

@@ -11,7 +11,7 @@ from geomob_dask.frames.units import People
 from geomob_dask.products.options import ByRegion, Codes, Text, slug, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
-from geomob_dask.products.regions import read_by, region_columns, region_table
+from geomob_dask.products.regions import read_by, region_inputs
 from geomob_dask.sources.brackets import Brackets, brackets_of
 from geomob_dask.store import Store
 
@@ -75,21 +75,18 @@ class Mixing(RegionProduct):
     def prepare(self, store: Store, options: Options, *, by_state: bool = False) -> Prepared:
         """Return the inputs and targets of a run; see `Product.prepare`."""
         Mixture.of(options.brackets, options.merge, options.positions, options.weight)
-        measures = store.snapshot(options.measures)
-        available, vintage = store.columns(measures), str(measures.attributes["vintage"])
-        columns = options.people.columns(available)
-        regions = region_table(store, options.by, vintage, available, nation=True)
+        found = region_inputs(store, options, options.people.columns, nation=True)
         # Tracts of chosen states alone are written; their regions are those of all states in the store.
-        written = tuple(store.chosen(measures, options.states))
+        written = tuple(store.chosen(found.measures, options.states))
         return Prepared(
             self.name,
             options,
-            {"measures": measures} if regions is None else {"measures": measures, "regions": regions},
+            found.inputs,
             {"result": Target(options.collection(by_state))},
-            states=tuple(sorted(measures.parts)),
+            states=tuple(sorted(found.measures.parts)),
             written=written,
-            attributes={"vintage": vintage},
-            details=tuple(dict.fromkeys([*columns, *region_columns(options.by, regions, available)])),
+            attributes={"vintage": found.vintage},
+            details=found.columns,
             by_state=by_state,
         )
 

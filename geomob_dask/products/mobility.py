@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from geomob_dask.definition import Definition, read_definition
+from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
 from geomob_dask.frames.mobility_steps import Settings, choose_settings, evaluate
 from geomob_dask.models.catalog import MODELS
@@ -20,10 +20,9 @@ from geomob_dask.models.model_card import model_card
 from geomob_dask.models.model_files import to_bytes
 from geomob_dask.models.scores import BASELINES
 from geomob_dask.models.search import SearchResult
-from geomob_dask.products import options as base
 from geomob_dask.products.mobility_result import CARD, MODEL, as_pairs, put_file
 from geomob_dask.products.mobility_study import Universe
-from geomob_dask.products.options import Listed, States, Text
+from geomob_dask.products.options import Listed, States, Text, WithDefinition
 from geomob_dask.products.product import ALL, DriverProduct, Prepared, Target, Watch
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_YEAR, ZONE_VINTAGE
 from geomob_dask.store import Commit, Store
@@ -34,7 +33,7 @@ from geomob_dask.store.provenance import canonical_json, sha256
 _FITTED_WITH = ("dask-ml", "numba", "scikit-learn", "skops")
 
 
-class Options(base.Options):
+class Options(WithDefinition):
     """Options of a mobility study."""
 
     study: Text = Field("zones", description="Units: zones (commuting zones) or tracts.")
@@ -63,14 +62,6 @@ class Options(base.Options):
     )
     population: Text | None = Field(None, description="Population column, where the definition does not name it.")
     states: States = Field(None, description="Tracts: codes or letters of states, such as 18,39 or IN,OH.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_definition(cls, given: Any) -> Any:
-        if isinstance(given, dict) and isinstance(given.get("definition"), str):
-            definition = read_definition(given["definition"], population=given.get("population"))
-            return {**given, "definition": definition, "population": None}
-        return given
 
     @property
     def universe(self) -> Universe:

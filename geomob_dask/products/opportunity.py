@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from geomob_dask.definition import Definition, read_definition
+from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError, StoreError
 from geomob_dask.frames.halo import near_partitions
 from geomob_dask.frames.opportunity import no_index, opportunity_index
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.recipes import Reference
-from geomob_dask.products.options import ByYear, Text, states_named
+from geomob_dask.products.options import ByYear, Text, WithDefinition, states_named
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.store import Snapshot, Store
@@ -26,7 +26,7 @@ _NO_NORMS = pd.DataFrame(
 )[:0]
 
 
-class Options(ByYear):
+class Options(ByYear, WithDefinition):
     """Options of an index."""
 
     definition: Annotated[Definition, Field(description="A .yaml or .csv file, or the name of a shipped definition.")]
@@ -37,14 +37,6 @@ class Options(ByYear):
     )
     population: Text | None = Field(None, description="Population column, where the definition does not name it.")
     steps: bool = Field(False, description="Keep every step in the result: z-scores, sums, …")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_definition(cls, given: Any) -> Any:
-        if isinstance(given, dict) and isinstance(given.get("definition"), str):
-            definition = read_definition(given["definition"], population=given.get("population"))
-            return {**given, "definition": definition, "population": None}
-        return given
 
     @property
     def frozen_year(self) -> int | None:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
+from geomob_dask.definition import read_definition
 from geomob_dask.options import Listed, Options, Text, listed
 from geomob_dask.sources.states import StateCodes
 from geomob_dask.sources.years import years_of
@@ -56,6 +57,18 @@ def slug(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z0-9_]{1,24}", text) else sha256(text.encode())[:8]
 
 
+class WithDefinition(Options):
+    """Options with a `definition` and a `population`; a file or a name is read, with the population column in it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_definition(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("definition"), str):
+            definition = read_definition(given["definition"], population=given.get("population"))
+            return {**given, "definition": definition, "population": None}
+        return given
+
+
 # Of these regions it is known that none crosses a state line.
 WITHIN_STATES = ("county", "state", "place")
 
@@ -75,6 +88,7 @@ __all__ = [
     "Options",
     "States",
     "Text",
+    "WithDefinition",
     "Years",
     "plain_states",
     "slug",

@@ -1,10 +1,12 @@
 """Regions as an input of products: a table of regions in the store, unless keys of tracts or a column tell them."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.regions import NATION, regions_of
+from geomob_dask.products.options import ByRegion
 from geomob_dask.products.reader import Reader
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.regions import BY_KEY
@@ -50,6 +52,51 @@ def region_table(
 def region_columns(by: str, table: Snapshot | None, columns: Collection[str]) -> list[str]:
     """Return the columns of the measures that tell the regions of their tracts."""
     return [by] if table is None and by in columns and by not in BY_KEY else []
+
+
+@dataclass(frozen=True)
+class RegionInputs:
+    """What a product by region reads.
+
+    Attributes
+    ----------
+    measures : Snapshot
+    regions : Snapshot or None
+        None where no table is needed.
+    vintage : str
+        Of the measures' tracts.
+    available, columns : tuple of str
+        Columns that the measures have, and those that are read: counts, and the column of regions, if any.
+    """
+
+    measures: Snapshot
+    regions: Snapshot | None
+    vintage: str
+    available: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def inputs(self) -> dict[str, Snapshot]:
+        """Return the collections by role."""
+        return {"measures": self.measures} | ({} if self.regions is None else {"regions": self.regions})
+
+
+def region_inputs(
+    store: Store, options: ByRegion, counts: Callable[[Sequence[str]], Sequence[str]], *, nation: bool = False
+) -> RegionInputs:
+    """Return what a product reads whose `counts` are chosen among the columns of its measures.
+
+    Raises
+    ------
+    InputError
+        If there are no such regions; see `region_table`.
+    """
+    measures = store.snapshot(options.measures)
+    available, vintage = tuple(store.columns(measures)), str(measures.attributes["vintage"])
+    chosen = counts(available)
+    regions = region_table(store, options.by, vintage, available, nation=nation)
+    columns = tuple(dict.fromkeys([*chosen, *region_columns(options.by, regions, available)]))
+    return RegionInputs(measures, regions, vintage, available, columns)
 
 
 def read_by(read: Reader, by: str, role: str = "regions") -> Any:

@@ -95,6 +95,27 @@ def changed(options: Options, **new) -> Options:
     return options.model_copy(update=new)
 
 
+def test_an_index_is_spread_only_where_it_is_large(tmp_path, request):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        build_index(store, client)
+        together = client.run_on_scheduler(_prefixes)
+        request.getfixturevalue("spread")
+        build_index(store, client, changed(INDEX, states=("92", "93")))
+        spread = client.run_on_scheduler(_prefixes) - together
+    assert any("scored" in name for name in spread)
+    assert together
+    assert not any("scored" in name for name in together)
+
+
+def _prefixes(dask_scheduler) -> set[str]:
+    return set(dask_scheduler.task_prefixes)
+
+
 class _KillWhen(threading.Thread):
     """Kill a worker with SIGKILL as soon as a task of some stage has run on it."""
 
