@@ -225,7 +225,7 @@ def _refuse_unknown(counts: Floats, columns: Sequence[str], table: pd.DataFrame,
 
 def _check_total(counts: Floats, table: pd.DataFrame, total: str, name: str) -> None:
     given, found = _counts(table, [total], name)[:, 0], counts.sum(axis=1)
-    off = np.abs(found - given) > 1e-6 * np.maximum(given, 1.0)
+    off = np.abs(found - given) > 1e-6 * np.maximum(given, found)
     if off.any():
         row = int(np.argmax(off))
         raise CountsError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
-from geomob_dask.transforms.collapse import check_groups_make_up_people, collapse, remainder
+from geomob_dask.transforms.collapse import check_groups_make_up_people, collapse, remainder, within_people
 from geomob_dask.transforms.margins_of_error import sum_moe
 
 Floats = NDArray[np.float64]
@@ -179,7 +179,8 @@ def group_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -
     members = [[next(numbers) for _ in group.parts] for group in edition.groups]
     given = [place for place, group in enumerate(edition.groups) if not group.remainder]
     counts, margins = np.empty((2, len(table), len(members)))
-    counts[:, given], margins[:, given] = collapse(estimates, moes, [members[place] for place in given])
+    sums, margins[:, given] = collapse(estimates, moes, [members[place] for place in given])
+    counts[:, given] = within_people(sums, total)
     names = tuple(group.name for group in edition.groups)
     for place in set(range(len(members))) - set(given):
         others = [names[column] for column in given]

@@ -18,6 +18,7 @@ from geomob_dask.transforms.rank_exponential import Ranking, percentile_ranks, r
 from geomob_dask.transforms.standardize import (
     Sums,
     column_sums,
+    is_flat,
     means,
     merge_sums,
     squared_deviations,
@@ -107,7 +108,7 @@ def _principal_component(imputed: Any, definition: Definition, given: Reference 
     """First principal component of the complete rows, scaled to 0…1; a domain's score is its part of it."""
     mean = reduced(_weighted_mean, partials(_weighted_sums, imputed, definition=definition))
     products = partials(_cross_products, imputed, mean, definition=definition)
-    component = reduced(_component, products, measures=definition.measures)
+    component = reduced(_component, products, mean, measures=definition.measures)
     standard = _each_measure(_on_component, imputed, mean, component, definition=definition)
     sums = _sums(standard, definition)
     totals = own_rows(_total, sums, meta=_no_total)
@@ -152,7 +153,7 @@ def _squares(imputed: pd.DataFrame, mean: pd.DataFrame, *, definition: Definitio
 
 
 def _deviations(squares: Sequence[Sums], mean: Floats, *, measures: Sequence[str]) -> Moments:
-    return Moments(mean, standard_deviations(squares, measures))
+    return Moments(mean, standard_deviations(squares, mean, measures))
 
 
 def _rankings(frames: Sequence[pd.DataFrame], *, tolerance: float) -> tuple[Ranking, ...]:
@@ -189,14 +190,19 @@ def _weighted_mean(parts: Sequence[Sums]) -> Floats:
 def _cross_products(imputed: pd.DataFrame, mean: pd.DataFrame, *, definition: Definition) -> Sums:
     weights = _weights(imputed, definition)
     counted = weights > 0
-    return column_sums(cross_products(_matrix(imputed, definition)[counted], value_of(mean), weights[counted]))
+    products = cross_products(_matrix(imputed, definition)[counted], value_of(mean), weights[counted])
+    return column_sums(np.column_stack([weights[counted], products]))
 
 
-def _component(parts: Sequence[Sums], *, measures: Sequence[str]) -> Floats:
+def _component(parts: Sequence[Sums], mean: Floats, *, measures: Sequence[str]) -> Floats:
     """Return the weight of a centered value of each measure: its loading over its spread."""
-    _, products = merge_sums(parts)
-    correlation, spread = correlations(products, len(measures))
-    flat = [name for name, width in zip(measures, spread, strict=True) if not width > 0]
+    _, (weight, *products) = merge_sums(parts)
+    correlation, spread = correlations(np.array(products), len(measures))
+    flat = [
+        name
+        for name, width, center in zip(measures, spread, mean, strict=True)
+        if not width > 0 or is_flat(width**2, weight, center)
+    ]
     if flat:
         raise DefinitionError(
             f"measure without variance over the complete rows: {', '.join(flat)}; expected two values"

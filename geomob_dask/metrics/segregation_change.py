@@ -20,7 +20,8 @@ from geomob_dask.metrics.counts import Floats, Integers, checked_counts, checked
 from geomob_dask.metrics.segregation_multi_group import information_theory, mutual_information
 from geomob_dask.metrics.segregation_sums import RegionSums, ordered_sums
 
-ZERO_FILL = 1e-4
+# Of the region's people, so that the unit of counts does not matter.
+ZERO_FILL = 1e-12
 TOLERANCE = 1e-10
 MAX_ITERATIONS = 10_000
 
@@ -67,8 +68,9 @@ def segregation_change(
     index : function
         `mutual_information` (M, the default) or `information_theory` (H).
     zero_fill : float
-        People put in a cell that is empty in one year and not in the other, as the paper's own program does:
-        fitting cannot fill an empty cell. Cells empty in both years stay empty.
+        Share of the region's people of the year put in a cell that is empty in that year and not in the other: fitting
+        cannot fill an empty cell. So small a share is its limit, as in the current version of the paper's own program,
+        and the unit of counts does not matter. Cells empty in both years stay empty.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def segregation_change(
 
     common = _common_cells(*years, codes, number)
     kept = [np.where(common, year, 0.0) for year in years]
-    filled = [np.where(common & (year == 0), zero_fill, table) for year, table in zip(years, kept, strict=True)]
+    filled = [_filled(table, common, codes, number, zero_fill) for table in kept]
     row_shares, column_shares = zip(*(_margins(table, codes, number) for table in filled), strict=True)
     # Keys: the years of the group margin, the unit margin and the structure.
     values = {
@@ -145,6 +147,13 @@ def _common_cells(first: Floats, second: Floats, region: Integers, n_regions: in
     groups = (ordered_sums(first, region, n_regions) > 0) & (ordered_sums(second, region, n_regions) > 0)
     common: Floats = units[:, None] & groups[region] & ((first > 0) | (second > 0))
     return common
+
+
+def _filled(table: Floats, common: Floats, region: Integers, n_regions: int, share: float) -> Floats:
+    """Fill the empty cells among those in common with a share of their region's people."""
+    people = ordered_sums(table, region, n_regions).sum(axis=1)
+    filled: Floats = np.where(common & (table == 0), share * people[region][:, None], table)
+    return filled
 
 
 def _margins(table: Floats, region: Integers, n_regions: int) -> tuple[Floats, Floats]:

@@ -15,6 +15,9 @@ from geomob_dask.transforms.margins_of_error import difference_moe, sum_moe
 
 Floats = NDArray[np.float64]
 
+# Of a tract's people; sums of fractions are off by their last bits.
+_ROUNDING = 1e-12
+
 
 def collapse(estimates: Floats, moes: Floats, members: Sequence[Sequence[int]]) -> tuple[Floats, Floats]:
     """Return the sums of detailed groups and the margins of these sums.
@@ -62,13 +65,26 @@ def remainder(total: Floats, total_moe: Floats, counts: Floats, moes: Floats) ->
     >>> remainder(np.array([10.0]), np.array([3.0]), np.array([[4.0, 1.0]]), np.array([[4.0, 0.0]]))
     (array([5.]), array([5.]))
     """
-    return total - counts.sum(axis=1), difference_moe(total_moe, *moes.T)
+    left = total - counts.sum(axis=1)
+    return np.where(np.abs(left) <= _ROUNDING * total, 0.0, left), difference_moe(total_moe, *moes.T)
 
 
-def check_groups_make_up_people(
-    counts: Floats, total: Floats, tracts: Sequence[str], groups: Sequence[str], *, tolerance: float = 0.0
-) -> None:
-    """Check that the groups of each tract sum to its people.
+def within_people(counts: Floats, total: Floats) -> Floats:
+    """Return counts, those that exceed their tract's people by rounding alone as all of them.
+
+    Sums of fractions, such as people in thousands, differ from their total in the last bits.
+
+    Parameters
+    ----------
+    counts : shape (n_tracts, n_groups)
+    total : shape (n_tracts,)
+    """
+    people = total[:, None]
+    return np.asarray(np.where((counts > people) & (counts <= people * (1 + _ROUNDING)), people, counts))
+
+
+def check_groups_make_up_people(counts: Floats, total: Floats, tracts: Sequence[str], groups: Sequence[str]) -> None:
+    """Check that the groups of each tract sum to its people, but for rounding.
 
     Parameters
     ----------
@@ -77,8 +93,6 @@ def check_groups_make_up_people(
     total : shape (n_tracts,)
     tracts, groups : sequence of str
         Their names, in order.
-    tolerance : float
-        Persons; counts are whole numbers, so none by default.
 
     Raises
     ------
@@ -86,7 +100,7 @@ def check_groups_make_up_people(
         Naming the first tract that does not balance, and how many do not.
     """
     made_up = counts.sum(axis=1)
-    wrong = np.abs(made_up - total) > tolerance
+    wrong = np.abs(made_up - total) > _ROUNDING * np.maximum(made_up, total)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise CountsError(

@@ -297,7 +297,7 @@ def check_mass_balance(sources: Floats, targets: Floats, left_over: Floats, what
     """
     before = _total(sources)
     after = math.fsum([_total(targets), _total(left_over)])
-    if abs(after - before) > _BALANCE * abs(before) + 1e-6:
+    if abs(after - before) > _BALANCE * abs(before):
         raise RunError(
             f"areal interpolation: {before:,.6f} {what} before, {after:,.6f} after; expected the same to the last one"
         )

@@ -318,14 +318,14 @@ class Balance:
         RunError
             If the numbers do not add up.
         """
-        if self.lost > tolerance * abs(self.before) + 1e-6:
+        if self.lost > (tolerance + _ROUNDING) * abs(self.before):
             share = self.lost / self.before if self.before else math.nan
             raise InputError(
                 f"crosswalk, column {column}: {self.lost:,.6g} of {self.before:,.6g} ({share:.3%}) lie in no target, "
                 f"expected {tolerance:.3%} at most (--lost); most of it in {examples}"
             )
         off = math.fsum([self.before, -self.after, -self.lost, -self.withheld])
-        if abs(off) > 1e-9 * abs(self.before) + 1e-6:
+        if abs(off) > _ROUNDING * abs(self.before):
             raise RunError(
                 f"column {column}: {self.before:,.6f} before, {self.after:,.6f} after, {self.lost:,.6f} lost and "
                 f"{self.withheld:,.6f} withheld do not add up; expected the same to the last one"

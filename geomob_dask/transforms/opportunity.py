@@ -150,7 +150,7 @@ def opportunity_index(
     imputed, how = impute(np.arange(len(values)), adjacency, values)
     kept = blank_empty(imputed, population)
     mean = means([column_sums(kept)])
-    deviation = standard_deviations([squared_deviations(kept, mean)], measures)
+    deviation = standard_deviations([squared_deviations(kept, mean)], mean, measures)
     z = z_scores(kept, mean, deviation)
     sums = domain_sums(z, domain_of)
     before = score(sums, [ranking(column, tie_tolerance) for column in sums.T], scale)

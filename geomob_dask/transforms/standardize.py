@@ -54,8 +54,10 @@ def squared_deviations(values: NDArray[np.float64], mean: NDArray[np.float64]) -
     return column_sums((values - mean) ** 2)
 
 
-def standard_deviations(parts: Sequence[Sums], measures: Sequence[str]) -> NDArray[np.float64]:
-    """Return the sample standard deviation (n - 1) of each column, missing values left out.
+def standard_deviations(
+    parts: Sequence[Sums], mean: NDArray[np.float64], measures: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the sample standard deviation (n - 1) of each column about its mean, missing values left out.
 
     Raises
     ------
@@ -65,8 +67,8 @@ def standard_deviations(parts: Sequence[Sums], measures: Sequence[str]) -> NDArr
     counts, sums = merge_sums(parts)
     flat = [
         f"{name} ({count} value{'s' if count != 1 else ''}{', all equal' if count > 1 else ''})"
-        for name, count, total in zip(measures, counts, sums, strict=True)
-        if count < 2 or total == 0
+        for name, count, total, center in zip(measures, counts, sums, mean, strict=True)
+        if count < 2 or is_flat(total, count, center)
     ]
     if flat:
         raise DefinitionError(
@@ -74,6 +76,14 @@ def standard_deviations(parts: Sequence[Sums], measures: Sequence[str]) -> NDArr
             "expected at least two different values (leave it out of the definition, or add states)"
         )
     return np.sqrt(sums / (counts - 1))
+
+
+def is_flat(squares: float, count: float, mean: float) -> bool:
+    """Return whether square deviations, summed over some (or by weight), are those of equal values.
+
+    Their mean may be off in its last bits, which is no variance.
+    """
+    return bool(squares <= count * (2 * np.finfo(np.float64).eps * mean) ** 2)
 
 
 def z_scores(
