@@ -16,7 +16,7 @@ or a CSV file with the columns measure, domain and, where not all are 1, directi
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import pandas as pd
 import yaml
@@ -48,6 +48,27 @@ class Measure(_Frozen):
     direction: Literal[-1, 1] = 1
 
 
+class Range(NamedTuple):
+    """Least and greatest value that numbers can have, both None where there are none, and their unit."""
+
+    low: float | None
+    high: float | None
+    unit: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the range in words."""
+        bounds = "" if self.low is None else f"{self.low:g} to {self.high:g}"
+        return ", ".join(part for part in (self.unit, bounds) if part)
+
+    @property
+    def step(self) -> float:
+        """Return a round part of the range."""
+        return 0.1 if self.low is None or self.high is None else (self.high - self.low) / 20
+
+
+_POINTS, _RANKS = Range(0.0, 100.0), Range(0.0, 1.0, "percentile rank")
+_DEVIATIONS, _PARTS = Range(None, None, "standard deviations"), Range(None, None, "part of the component")
 Recipe = Literal["opportunity", "svi", "z_mean", "principal_component", "weighted_principal_component"]
 
 
@@ -101,7 +122,22 @@ class Parameters(_Frozen):
     @property
     def top(self) -> float:
         """Return the most deprivation there can be; 0, the middle, where there is no such bound."""
-        return {"opportunity": 100.0, "z_mean": 0.0}.get(self.recipe, 1.0)
+        return self.deprivation_range.high or 0.0
+
+    @property
+    def domain_range(self) -> Range:
+        """Return the range of the domains' scores."""
+        return {"opportunity": _POINTS, "svi": _RANKS, "z_mean": _DEVIATIONS}.get(self.recipe, _PARTS)
+
+    @property
+    def deprivation_range(self) -> Range:
+        """Return the range of deprivation."""
+        return Range(0.0, 1.0) if self.domain_range is _PARTS else self.domain_range
+
+    @property
+    def opportunity_range(self) -> Range:
+        """Return the range of opportunity."""
+        return _POINTS if self.reverse == "minmax" else self.deprivation_range
 
 
 class Definition(_Frozen):

@@ -96,7 +96,7 @@ def _z_mean(imputed: Any, definition: Definition, given: Reference | None) -> Sc
 def _svi(imputed: Any, definition: Definition, given: Reference | None) -> Scored:
     """Percentile ranks of measures, of their sums by domain, and of the sum of those sums."""
     measured = _each_measure(_measured, imputed, definition=definition)
-    standard = _each_measure(_percentiles, measured, _ranked(measured, definition), definition=definition)
+    standard = _each_measure(_coded_percentiles, measured, _ranked(measured, definition), definition=definition)
     sums = _sums(standard, definition)
     scores = _each_domain(_percentiles, sums, _ranked(sums, definition), definition=definition)
     totals = own_rows(_total, sums, meta=_no_total)
@@ -280,9 +280,17 @@ def _averaged(sums: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
     return _like(sums.to_numpy() / np.bincount(definition.domain_of), sums, sums.columns)
 
 
-def _percentiles(frame: pd.DataFrame, rankings: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
+def _coded_percentiles(frame: pd.DataFrame, rankings: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
+    return _percentiles(frame, rankings, definition=definition, mirrored=[sign < 0 for sign in definition.directions])
+
+
+def _percentiles(
+    frame: pd.DataFrame, rankings: pd.DataFrame, *, definition: Definition, mirrored: Sequence[bool] = ()
+) -> pd.DataFrame:
+    turned = mirrored or [False] * frame.shape[1]
     columns = [
-        percentile_ranks(column, groups) for column, groups in zip(frame.to_numpy().T, value_of(rankings), strict=True)
+        percentile_ranks(column, groups, mirrored=turn)
+        for column, groups, turn in zip(frame.to_numpy().T, value_of(rankings), turned, strict=True)
     ]
     return _like(np.stack(columns, axis=1), frame, frame.columns)
 

@@ -136,7 +136,7 @@ def exposure_map(
     layers = []
     for name, label in groups.items():
         column = f"{name}_exposure"
-        low, high = maps.spread(by_tract[column], step=0.05)
+        low, high = maps.spread(by_tract[column], step=0.05, none=(0.0, 1.0))
         explanation = f"share of everybody else around the average person of this group: {label}"
         layers.append(maps.Layer(column, label, "0 to 1", DEPRIVATION, low, high, explanation))
         by_tract[f"{name}_text"] = _in_words(by_tract, column)

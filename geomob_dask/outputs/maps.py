@@ -63,7 +63,7 @@ class Layer:
     explanation: str = ""
 
 
-def spread(values: pd.Series, step: float = 5.0) -> tuple[float, float]:
+def spread(values: pd.Series, step: float = 5.0, none: tuple[float, float] = (0.0, 100.0)) -> tuple[float, float]:
     """Return round bounds within which 96 of 100 values lie, as the two ends of a palette.
 
     Parameters
@@ -72,11 +72,12 @@ def spread(values: pd.Series, step: float = 5.0) -> tuple[float, float]:
         NaN is left out.
     step : float
         Bounds are multiples of this.
+    none : (float, float)
+        Bounds where there is no value.
 
     Returns
     -------
     low, high : float
-        0 and 100 where there is no value.
 
     Examples
     --------
@@ -87,7 +88,7 @@ def spread(values: pd.Series, step: float = 5.0) -> tuple[float, float]:
     """
     known = values.dropna()
     if known.empty:
-        return 0.0, 100.0
+        return none
     low = float(np.floor(known.quantile(0.02) / step) * step)
     high = float(np.ceil(known.quantile(0.98) / step) * step)
     return low, high if high > low else low + step

@@ -93,6 +93,8 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     options: Options = prepared.options
     by_state: dict[str, dict[str, Any]] = report(store, prepared)
     every = list(by_state.values())
+    within = options.definition.parameters.opportunity_range
+    decimals = 1 if within.step > 1 else 3
 
     def total(name: str) -> int:
         return sum(item[name] for item in every)
@@ -105,12 +107,12 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         f"  tracts where nobody lives: {total('empty'):,}; tracts with a domain score filled from neighbors: "
         f"{total('filled'):,}",
         *_reason_lines(every),
-        "  opportunity by state (0 least … 100 most): first quartile, median, third quartile",
+        f"  opportunity by state ({within.text}; higher: more opportunity): first quartile, median, third quartile",
     ]
     shown = sorted(by_state.items(), key=lambda item: -(item[1]["quartiles"] or [0, -1])[1])
     for state, item in shown[:_SHOWN_STATES]:
         quartiles = (
-            "  ".join(f"{value:5.1f}" for value in item["quartiles"])
+            "  ".join(f"{value:{decimals + 4}.{decimals}f}" for value in item["quartiles"])
             if item["quartiles"]
             else "  no tract with an index"
         )

@@ -5,17 +5,10 @@ from collections.abc import Sequence
 import geopandas as gpd
 import pandas as pd
 
-from geomob_dask.definition import Definition
+from geomob_dask.definition import Definition, Range
 from geomob_dask.outputs import maps
 from geomob_dask.outputs.palette import DEPRIVATION, OPPORTUNITY
 
-_UNITS = {
-    "opportunity": "0 to 100",
-    "svi": "percentile rank, 0 to 1",
-    "z_mean": "standard deviations",
-    "principal_component": "0 to 1",
-    "weighted_principal_component": "0 to 1",
-}
 _DETAILS = {
     "filled_domains": "Domains filled from neighbors",
     "imputed_direct": "Imputed from neighbors",
@@ -37,17 +30,19 @@ def opportunity_map(
         By geoid: ``opportunity``, ``deprivation``, the domains, ``filled_domains``, ``imputed_direct``,
         ``imputed_once_removed``, ``reason``.
     """
-    unit = _UNITS[definition.parameters.recipe]
+    parameters = definition.parameters
 
-    def layer(column: str, label: str, explanation: str, palette: Sequence[str] = DEPRIVATION) -> maps.Layer:
-        low, high = maps.spread(table[column], step=definition.parameters.top / 20 or 0.1)
-        return maps.Layer(column, label, unit, palette, low, high, explanation)
+    def layer(
+        column: str, label: str, within: Range, explanation: str, palette: Sequence[str] = DEPRIVATION
+    ) -> maps.Layer:
+        low, high = maps.spread(table[column], within.step, none=(within.low or 0.0, within.high or 1.0))
+        return maps.Layer(column, label, within.text, palette, low, high, explanation)
 
     layers = [
-        layer("opportunity", "Opportunity", "higher: more opportunity", OPPORTUNITY),
-        layer("deprivation", "Deprivation", "higher: more deprivation"),
+        layer("opportunity", "Opportunity", parameters.opportunity_range, "higher: more opportunity", OPPORTUNITY),
+        layer("deprivation", "Deprivation", parameters.deprivation_range, "higher: more deprivation"),
         *(
-            layer(name, name, f"deprivation in {', '.join(item.measure for item in items)}")
+            layer(name, name, parameters.domain_range, f"deprivation in {', '.join(item.measure for item in items)}")
             for name, items in definition.domains.items()
         ),
     ]

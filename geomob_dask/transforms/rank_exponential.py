@@ -79,29 +79,40 @@ def scaled_ranks(values: NDArray[np.float64], among: Ranking) -> NDArray[np.floa
     return np.where(np.isnan(values), np.nan, scaled)
 
 
-def percentile_ranks(values: NDArray[np.float64], among: Ranking, decimals: int = 4) -> NDArray[np.float64]:
+def percentile_ranks(
+    values: NDArray[np.float64], among: Ranking, decimals: int = 4, *, mirrored: bool = False
+) -> NDArray[np.float64]:
     """Return (rank - 1) / (N - 1), tied tracts at their lowest rank, rounded.
 
     Parameters
     ----------
     values : shape (n_tracts,)
         All of them in `among`; NaN stays NaN.
+    mirrored : bool
+        Whether the values are a measure with its sign turned, such as income as deprivation: the lowest rank is that of
+        the measure itself, and its percentile is taken from 1. So ties have the highest of the values' own ranks.
 
     References
     ----------
-    CDC/ATSDR Social Vulnerability Index (2020), documentation: "PERCENTRANK.INC … with 4 significant digits".
+    CDC/ATSDR Social Vulnerability Index (2018, 2020), documentation: "PERCENTRANK.INC … with 4 significant digits";
+    per capita income, of which a higher value is less vulnerable, is ranked as it is and then reversed.
 
     Examples
     --------
     >>> scores = np.array([3.0, 1.0, 1.0, np.nan, 2.0])
     >>> percentile_ranks(scores, ranking(scores))
     array([1.    , 0.    , 0.    ,    nan, 0.6667])
+    >>> percentile_ranks(-scores, ranking(-scores), mirrored=True)
+    array([0.    , 1.    , 1.    ,    nan, 0.3333])
     """
     if not len(among.upto) or among.upto[-1] < 2:
         return np.full(values.shape, np.nan)
+    n_less_one = among.upto[-1] - 1
     below = np.concatenate([[0], among.upto[:-1]])
+    above = among.upto[-1] - among.upto
     group = np.minimum(np.searchsorted(among.last, values), len(below) - 1)
-    return np.where(np.isnan(values), np.nan, np.round(below[group] / (among.upto[-1] - 1), decimals))
+    ranks = np.round((above if mirrored else below)[group] / n_less_one, decimals)
+    return np.where(np.isnan(values), np.nan, np.round(1 - ranks, decimals) if mirrored else ranks)
 
 
 def exponential(scaled_rank: NDArray[np.float64], scale: float = 23.0) -> NDArray[np.float64]:

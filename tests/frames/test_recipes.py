@@ -1,14 +1,18 @@
 """Other indices from the same definition file: CDC's SVI, z-score means, principal components."""
 
 import dask.dataframe as dd
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from scipy.stats import rankdata
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import DefinitionError
 from geomob_dask.frames.opportunity import NO_MEASURES, NO_POLYGON, opportunity
+from geomob_dask.outputs.opportunity_map import opportunity_map
+from geomob_dask.transforms.rank_exponential import percentile_ranks, ranking
 
 NO_EDGES = pd.DataFrame({"neighbor": []}, index=pd.Index([], dtype="str", name="focal"), dtype=object)
 
@@ -50,6 +54,7 @@ def percentile(column: pd.Series) -> pd.Series:
 def test_social_vulnerability(measures):
     found = compute(measures, definition("svi"))
     ranks = coded(measures).apply(percentile)
+    ranks["b"] = (1 - percentile(-coded(measures)["b"])).round(4)
     sums = pd.DataFrame({"one": ranks["a"] + ranks["b"], "two": ranks["c"]})
     pd.testing.assert_frame_equal(found[["one", "two"]], sums.apply(percentile), check_names=False)
     overall = percentile(sums["one"] + sums["two"])
@@ -59,6 +64,59 @@ def test_social_vulnerability(measures):
     flagged = (ranks >= 0.9).sum(axis=1)
     assert (found["flagged"].str.count(";") + (found["flagged"] != "")).tolist() == flagged.tolist()
     assert flagged.max() >= 2
+
+
+def test_tied_incomes_have_the_published_percentile():
+    # Per capita income of Pennsylvania's 67 counties, 2018: two share $26,867, above 30 others.
+    income = np.concatenate([20_000.0 + 100 * np.arange(30), [26_867.0] * 2, 30_000.0 + 100 * np.arange(35)])
+    found = percentile_ranks(-income, ranking(-income), mirrored=True)
+    assert found[30:32].tolist() == [0.5455, 0.5455]
+    assert percentile_ranks(income, ranking(income))[30:32].tolist() == [0.4545, 0.4545]
+    assert (found[0], found[-1]) == (1.0, 0.0)
+
+
+def test_percentiles_of_missing_and_single_values():
+    lone = np.array([np.nan, 3.0])
+    assert np.isnan(percentile_ranks(lone, ranking(lone), mirrored=True)).all()
+    some = np.array([2.0, np.nan, 2.0, 1.0])
+    np.testing.assert_array_equal(percentile_ranks(-some, ranking(-some), mirrored=True), [0.5, np.nan, 0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "parameters", "ranges"),
+    [
+        ("opportunity", {}, ("0 to 100", "0 to 100", "0 to 100")),
+        ("svi", {}, ("percentile rank, 0 to 1",) * 3),
+        ("svi", {"reverse": "minmax"}, ("0 to 100", "percentile rank, 0 to 1", "percentile rank, 0 to 1")),
+        ("z_mean", {}, ("standard deviations",) * 3),
+        ("principal_component", {}, ("0 to 1", "0 to 1", "part of the component")),
+    ],
+)
+def test_ranges_are_those_of_the_values(measures, recipe, parameters, ranges):
+    chosen = definition(recipe, impute=False, fill=False, **parameters)
+    found = compute(measures, chosen)
+    given = chosen.parameters
+    named = {
+        "opportunity": given.opportunity_range,
+        "deprivation": given.deprivation_range,
+        "one": given.domain_range,
+    }
+    assert tuple(one.text for one in named.values()) == ranges
+    for column, within in named.items():
+        if within.low is not None:
+            assert found[column].min() >= within.low - 1e-12
+            assert found[column].max() <= within.high + 1e-12
+            assert found[column].max() > within.high / 2
+
+
+def test_the_map_says_the_range_of_the_definition():
+    tracts = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1000, 1000)], index=["39001000100"], crs="EPSG:5070")
+    text = ["filled_domains", "imputed_direct", "imputed_once_removed", "reason"]
+    values = pd.DataFrame(0.5, tracts.index, ["opportunity", "deprivation", "one", "two"])
+    values = values.assign(**dict.fromkeys(text, ""))
+    page = opportunity_map(tracts, values, definition("svi"), title="t", subtitle="s")
+    assert "percentile rank, 0 to 1" in page
+    assert "0 to 100" not in page
 
 
 def test_z_score_means(measures):

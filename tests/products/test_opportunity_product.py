@@ -16,6 +16,7 @@ from stores import DEFINITION, INDEX, QUIET, build_graph, build_index, contents,
 from geomob_dask.definition import Definition, read_definition
 from geomob_dask.errors import InputError
 from geomob_dask.outputs.neighbors import edges_between
+from geomob_dask.outputs.opportunity import summary_lines
 from geomob_dask.outputs.result import report
 from geomob_dask.products import neighbors
 from geomob_dask.products.opportunity import Options
@@ -248,6 +249,10 @@ def test_recipes_without_neighbors_read_measures_alone(recipe, tmp_path):
     complete = measures[list(DEFINITION.measures)].notna().all(axis=1) & measures["population"].ne(0)
     assert complete.sum() > 500
     assert found["opportunity"].notna().eq(complete).all()
+    within = request.definition.parameters.opportunity_range
+    lines = summary_lines(store, plan.groups[0].prepared)
+    assert any(within.text in line for line in lines)
+    assert not any("100" in line for line in lines if "quartile" in line)
     with pytest.raises(InputError, match=f"--norm frozen:2020: found the recipe '{recipe}', expected opportunity"):
         plan_of(store, changed(request, norm="frozen:2020"))
 
