@@ -14,16 +14,22 @@ A definition is a YAML file::
 or a CSV file with the columns measure, domain and, where not all are 1, direction.
 """
 
+import csv
+import io
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.settings import explain
+from geomob_dask.names import Name, did_you_mean, shown, some
+from geomob_dask.yaml_text import mapping_of, read_text, read_yaml
+
+_SUFFIXES = (".yaml", ".yml", ".csv")
+_WHAT = "the definition of an index"
 
 RESULT_COLUMNS = (
     "deprivation",
@@ -37,11 +43,7 @@ RESULT_COLUMNS = (
 )
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Measure(_Frozen):
+class Measure(Checked):
     """A measure and its direction: 1 where higher means more deprivation, -1 where it means less."""
 
     measure: Annotated[str, Field(min_length=1)]
@@ -72,7 +74,7 @@ _DEVIATIONS, _PARTS = Range(None, None, "standard deviations"), Range(None, None
 Recipe = Literal["opportunity", "svi", "z_mean", "principal_component", "weighted_principal_component"]
 
 
-class Parameters(_Frozen):
+class Parameters(Checked):
     """How the index is made, and what the method leaves open.
 
     Parameters
@@ -140,13 +142,13 @@ class Parameters(_Frozen):
         return _POINTS if self.reverse == "minmax" else self.deprivation_range
 
 
-class Definition(_Frozen):
+class Definition(Checked):
     """An index: its domains, the measures in each, the population column and the parameters.
 
     Where no population is known (``population: null``), every tract counts as lived in.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    name: Name
     title: str = ""
     population: Annotated[str, Field(min_length=1)] | None = "population"
     domains: Annotated[dict[str, Annotated[tuple[Measure, ...], Field(min_length=1)]], Field(min_length=1)]
@@ -215,21 +217,8 @@ def read_definition(name_or_file: str, *, population: str | None = None) -> Defi
     DefinitionError
         Naming the file, the key or row, what was found and what was expected.
     """
-    path = Path(name_or_file)
-    if not path.suffix:
-        shipped = shipped_definitions()
-        if name_or_file not in shipped:
-            raise DefinitionError(
-                f"definition {name_or_file!r}: expected a .yaml or .csv file, or one of: "
-                f"{', '.join(shipped) or '(none)'}"
-            )
-        path = shipped[name_or_file]
-    if path.suffix not in (".yaml", ".yml", ".csv"):
-        raise DefinitionError(f"{path}: found a {path.suffix} file, expected .yaml or .csv")
-    try:
-        plain = _read_csv(path) if path.suffix == ".csv" else _read_yaml(path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DefinitionError(f"{path}: cannot be read as a definition ({' '.join(str(error).split())})") from error
+    path = _file(name_or_file)
+    plain = _read_csv(path) if path.suffix == ".csv" else _read_yaml(path)
     if population is not None:
         plain["population"] = population
     try:
@@ -238,29 +227,53 @@ def read_definition(name_or_file: str, *, population: str | None = None) -> Defi
         raise DefinitionError(f"{path}: {explain(error)}") from error
 
 
+def _file(name_or_file: str) -> Path:
+    shipped = shipped_definitions()
+    path = Path(name_or_file)
+    if name_or_file in shipped:
+        return shipped[name_or_file]
+    choice = did_you_mean(path.stem, shipped)
+    if path.suffix not in _SUFFIXES:
+        raise DefinitionError(
+            f"definition {shown(name_or_file)}: expected a file ({', '.join(_SUFFIXES)}) or a shipped "
+            f"definition; {choice}"
+        )
+    if not os.path.lexists(path):
+        raise DefinitionError(
+            f"definition {shown(name_or_file)}: no such file in {shown(str(Path.cwd()))}; expected one, or a shipped "
+            f"definition; {choice}"
+        )
+    return path
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
-    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(plain, dict):
-        raise DefinitionError(f"{path}: found a {type(plain).__name__}, expected the keys name, domains, …")
-    return plain
+    plain = read_yaml(path, DefinitionError, _WHAT)
+    return mapping_of(plain, str(path), DefinitionError, "the keys name, domains, …")
 
 
 def _read_csv(path: Path) -> dict[str, Any]:
-    table = pd.read_csv(path, dtype=str, skipinitialspace=True)
-    columns = set(table.columns)
-    if not {"measure", "domain"} <= columns or columns - {"measure", "domain", "direction"}:
+    text = read_text(path, DefinitionError, _WHAT)
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), skipinitialspace=True, strict=True) if any(row)]
+    except csv.Error as error:
+        raise DefinitionError(f"{path}: cannot be read as a definition ({error}); expected a .csv table") from error
+    columns = [name.strip() for name in rows[0]] if rows else []
+    if sorted(columns) not in (["domain", "measure"], ["direction", "domain", "measure"]):
         raise DefinitionError(
-            f"{path}: found the columns {', '.join(table.columns)}; expected measure, domain and perhaps direction"
+            f"{path}: found the columns {some(columns, 12) or 'none'}; expected measure, domain and perhaps direction"
         )
     domains: dict[str, list[dict[str, Any]]] = {}
-    for number, row in enumerate(table.itertuples(index=False), start=2):
-        if pd.isna(row.measure) or pd.isna(row.domain):
+    for number, values in enumerate(rows[1:], start=2):
+        if len(values) != len(columns):
+            raise DefinitionError(f"{path}: row {number}: found {len(values)} cells, expected {len(columns)}")
+        row = dict(zip(columns, (value.strip() for value in values), strict=True))
+        if not row["measure"] or not row["domain"]:
             raise DefinitionError(f"{path}: row {number}: found no measure or no domain, expected both")
-        found = str(getattr(row, "direction", "1")).strip()
+        found = row.get("direction", "1")
         if found not in ("1", "+1", "-1"):
             raise DefinitionError(
-                f"{path}: row {number}: measure {row.measure!r}: direction {found!r}, expected 1 or -1"
+                f"{path}: row {number}: measure {shown(row['measure'])}: direction {shown(found)}, expected 1 or -1"
             )
-        domains.setdefault(row.domain, []).append({"measure": row.measure, "direction": int(found)})
-    name = "".join(letter if letter.isalnum() or letter in "_-" else "-" for letter in path.stem)
+        domains.setdefault(row["domain"], []).append({"measure": row["measure"], "direction": int(found)})
+    name = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else "-" for letter in path.stem)
     return {"name": name, "domains": domains}

@@ -3,30 +3,27 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
+from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import GeomobError, InputError
-from geomob_dask.settings import explain
-
-
-def _text(value: Any) -> Any:
-    # YAML reads 5 and 2018 as numbers, and an option may be either.
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+from geomob_dask.names import Name, as_text
 
 
 def listed(value: Any) -> Any:
     """Return a tuple of a list, or of texts separated by commas; other values as they are."""
-    value = _text(value)
+    value = as_text(value)
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(_text(item) for item in value) if isinstance(value, (list, tuple)) else value
+    return tuple(as_text(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Text = Annotated[str, BeforeValidator(as_text), Field(min_length=1)]
 Listed = Annotated[tuple[Text, ...], BeforeValidator(listed), Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(listed), Field(min_length=1)]
 
 
-class Options(BaseModel):
+class Options(Checked):
     """Options of a command. A field's description is the help of its flag; its alias is the flag's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

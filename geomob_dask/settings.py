@@ -5,23 +5,20 @@ settings: endpoint and credentials of a bucket come from the usual AWS variables
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import SettingsError
+from geomob_dask.names import did_you_mean, shown
+from geomob_dask.yaml_text import mapping_of, read_yaml
 
 DEFAULT_STORE = "store"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LocalSection(_Frozen):
+class LocalSection(Checked):
     """Worker processes on this machine.
 
     Parameters
@@ -51,7 +48,7 @@ class LocalSection(_Frozen):
     dashboard: str = ":8787"
 
 
-class AddressSection(_Frozen):
+class AddressSection(Checked):
     """A scheduler that already runs.
 
     Parameters
@@ -67,7 +64,7 @@ class AddressSection(_Frozen):
     timeout: Annotated[float, Field(gt=0)] = 30.0
 
 
-class SerialSection(_Frozen):
+class SerialSection(Checked):
     """No cluster: every task in turn, in this process. For following what happens, with a debugger if need be."""
 
     kind: Literal["serial"] = "serial"
@@ -81,7 +78,7 @@ def _default_clusters() -> dict[str, Section]:
     return {"local": LocalSection(), "address": AddressSection(), "serial": SerialSection()}
 
 
-class Settings(_Frozen):
+class Settings(Checked):
     """Everything a job needs to know besides its own arguments.
 
     Parameters
@@ -102,7 +99,9 @@ class Settings(_Frozen):
     def section(self) -> Section:
         """Return the chosen section."""
         if self.cluster not in self.clusters:
-            raise SettingsError(f"cluster {self.cluster!r}: expected one of the sections {', '.join(self.clusters)}")
+            raise SettingsError(
+                f"cluster {shown(self.cluster)}: no such section; {did_you_mean(self.cluster, self.clusters)}"
+            )
         return self.clusters[self.cluster]
 
 
@@ -145,36 +144,6 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error}); expected the cluster file") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if plain is None:
-        return {}
-    if not isinstance(plain, dict):
-        raise SettingsError(f"{path}: found a {type(plain).__name__}, expected keys store, cluster, clusters")
-    return plain
-
-
-def explain(error: ValidationError, root: str = "file", *, flags: bool = False) -> str:
-    """Return in one line which keys are wrong, what was found and what was expected.
-
-    Parameters
-    ----------
-    root : str
-        Name of the whole, for what no single key is to blame for.
-    flags : bool
-        Whether keys are named as the flags of a job.
-    """
-    return "; ".join(_explained(item, root, flags) for item in error.errors())
-
-
-def _explained(item: Mapping[str, Any], root: str, flags: bool) -> str:
-    where = ".".join(str(step) for step in item["loc"]) or root
-    if flags and item["loc"]:
-        where = f"--{where.replace('_', '-')}"
-    # A whole mapping is not what was found wrong: the message names the key.
-    found = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f", found {item['input']!r}"
-    return f"{where}: {item['msg'].removeprefix('Value error, ')}{found}".removeprefix(": ")
+    what = "the cluster file"
+    plain = read_yaml(path, SettingsError, what)
+    return {} if plain is None else mapping_of(plain, str(path), SettingsError, "keys store, cluster, clusters")

@@ -54,7 +54,7 @@ def test_the_sample_country_is_defined_once():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("name: test", "name: a b"), "name: String should match pattern.*found 'a b'"),
+        (("name: test", "name: a b"), "name: expected a name of .*found 'a b'"),
         (("direction: -1}]\n  health", "direction: 2}]\n  health"), r"domains\.income\.1\.direction: .*found 2"),
         (("[{measure: insured, direction: -1}]", "[]"), r"domains\.health: .*at least 1 item"),
         (
@@ -64,8 +64,11 @@ def test_the_sample_country_is_defined_once():
         (("health:", "opportunity:"), "domain 'opportunity': a column of the result has this name"),
         (("population: people", "population: pay"), "population column 'pay': is also a measure"),
         (("reverse: minmax", "reverse: both"), "parameters.reverse: .*found 'both'"),
-        (("parameters:", "parametres:"), "parametres: Extra inputs are not permitted"),
-        (("{measure: poverty}", "{measur: poverty}"), r"domains\.income\.0\.measure: Field required"),
+        (("parameters:", "parametres:"), "unknown key 'parametres'; did you mean 'parameters'"),
+        (
+            ("{measure: poverty}", "{measur: poverty}"),
+            r"domains\.income\.0: unknown key 'measur'; did you",
+        ),
     ],
 )
 def test_a_wrong_definition_is_explained(tmp_path, change, message):
@@ -80,10 +83,10 @@ def test_a_wrong_definition_is_explained(tmp_path, change, message):
         ("d.csv", "measure,direction\na,1\n", "found the columns measure, direction; expected measure, domain"),
         ("d.csv", "measure,domain,direction\na,x,up\n", "row 2: measure 'a': direction 'up', expected 1 or -1"),
         ("d.csv", "measure,domain\na,x\n,x\n", "row 3: found no measure or no domain"),
-        ("d.csv", "", "cannot be read as a definition"),
-        ("d.yaml", "name: [", "cannot be read as a definition"),
+        ("d.csv", "", "found the columns none; expected measure, domain"),
+        ("d.yaml", "name: [", r"d\.yaml: line 2: not YAML"),
         ("d.yaml", "- a", "found a list, expected the keys name, domains"),
-        ("d.txt", "", "found a .txt file, expected .yaml or .csv"),
+        ("d.txt", "", r"d\.txt': expected a file \(\.yaml, \.yml, \.csv\) or a shipped definition"),
     ],
 )
 def test_a_file_of_another_form_is_explained(tmp_path, name, text, message):
@@ -92,10 +95,11 @@ def test_a_file_of_another_form_is_explained(tmp_path, name, text, message):
 
 
 def test_an_unknown_name_lists_those_there_are():
-    with pytest.raises(
-        DefinitionError, match=r"definition 'nowhere': expected a .yaml or .csv file, or one of: .*sample"
-    ):
+    with pytest.raises(DefinitionError, match=r"definition 'nowhere': expected a file .*available: sample"):
         read_definition("nowhere")
+    for misspelled in ("smaple", "smaple.yaml"):
+        with pytest.raises(DefinitionError, match=f"{misspelled}': .*did you mean 'sample'"):
+            read_definition(misspelled)
 
 
 def test_a_definition_without_people(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "geomob_dask"
 ORDER = (
-    ("errors", "settings", "definition", "options"),
+    ("errors", "names", "yaml_text", "checked", "settings", "definition", "options"),
     ("sources",),
     ("store",),
     ("graph",),
@@ -50,7 +50,7 @@ def test_imports_flow_one_way(path):
     wrong = sorted(name for name in imported(path) if RANK[name] > RANK[own])
     assert not wrong, f"{own} is left of {', '.join(wrong)}"
     if own in KERNELS:
-        assert not imported(path) & {"sources", "store", "settings", "definition"}
+        assert not imported(path) & {"sources", "store", "settings", "definition", "yaml_text"}
 
 
 def test_every_folder_has_its_place():

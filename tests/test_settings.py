@@ -45,8 +45,14 @@ def test_the_file_of_the_repository_is_valid(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stor: x", "cluster.yaml: stor: Extra inputs are not permitted, found 'x'"),
-        ("clusters: {local: {kind: local, wokers: 2}}", "clusters.local.local.wokers: Extra inputs"),
+        (
+            "stor: x",
+            r"cluster.yaml: unknown key 'stor'; did you mean 'store'\? Expected some of store, cluster, ",
+        ),
+        (
+            "clusters: {local: {kind: local, wokers: 2}}",
+            "clusters.local.local: unknown key 'wokers'; did you mean",
+        ),
         (
             "clusters: {local: {kind: local, workers: 0}}",
             "workers: Input should be greater than or equal to 1, found 0",
@@ -54,7 +60,7 @@ def test_the_file_of_the_repository_is_valid(monkeypatch):
         ("clusters: {big: {kind: mainframe}}", "clusters.big: Input tag 'mainframe'.*'local', 'address', 'serial'"),
         ("store: [1", "not YAML"),
         ("- a\n- b", "found a list, expected keys store, cluster, clusters"),
-        ("cluster: huge", "cluster 'huge': expected one of the sections local, address, serial"),
+        ("cluster: huge", "cluster 'huge': no such section; available: local, address, serial"),
     ],
 )
 def test_a_wrong_file_is_explained(tmp_path, text, message):

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from geomob_dask.checked import Checked
 from geomob_dask.errors import DefinitionError
+from geomob_dask.names import did_you_mean, shown
+from geomob_dask.yaml_text import shipped_yaml
 
 # The API takes 50 variables at a time.
 _MOST_VARIABLES = 50
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Dataset(_Frozen):
+class Dataset(Checked):
     """Path of a kind of table in the API, with ``{year}`` in it, and its years."""
 
     path: str
     years: tuple[int, int | None]
 
 
-class TableEdition(_Frozen):
+class TableEdition(Checked):
     """The lines of a table in some years."""
 
     years: tuple[int, int | None]
     lines: Annotated[dict[str, str], Field(min_length=1)]
 
 
-class Table(_Frozen):
+class Table(Checked):
     """A table: its dataset, and its lines by year."""
 
     title: str
@@ -43,7 +40,7 @@ class Table(_Frozen):
     editions: Annotated[tuple[TableEdition, ...], Field(min_length=1)]
 
 
-class Registry(_Frozen):
+class Registry(Checked):
     """The tables of the API that the package knows."""
 
     version: int
@@ -81,8 +78,7 @@ class Query:
 @cache
 def registry() -> Registry:
     """Return the tables, years and variables that the package knows."""
-    entry = resources.files("geomob_dask").joinpath("definitions", "acs", "tables.yaml")
-    return Registry.model_validate(yaml.safe_load(entry.read_text(encoding="utf-8")))
+    return Registry.model_validate(shipped_yaml("acs", "tables.yaml"))
 
 
 def query(table: str, year: int) -> Query:
@@ -102,7 +98,7 @@ def query(table: str, year: int) -> Query:
     """
     known = registry()
     if table not in known.tables:
-        raise DefinitionError(f"table {table!r}: expected one of {', '.join(known.tables)}")
+        raise DefinitionError(f"table {shown(table)}: not known; {did_you_mean(table, known.tables)}")
     entry = known.tables[table]
     dataset = known.datasets[entry.dataset]
     editions = [edition for edition in entry.editions if _within(year, edition.years)]

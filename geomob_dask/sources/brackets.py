@@ -6,6 +6,7 @@ ordered; groups are not. Groupings of ACS tables (`sources.groups`) can be loade
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,22 +14,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.settings import explain
-from geomob_dask.sources.groups import Grouping, find_edition, load_grouping, shipped_groupings
+from geomob_dask.names import Name, did_you_mean, shown
+from geomob_dask.sources.groups import Grouping, Prefix, find_edition, load_grouping, shipped_groupings
+from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Merge = Annotated[int, Field(ge=2)] | tuple[int, ...]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+class _Named(Checked):
+    model_config = ConfigDict(populate_by_name=True)
 
 
-class Bracket(_Frozen):
+class Bracket(_Named):
     """One bracket.
 
     Parameters
@@ -70,7 +71,7 @@ class Bracket(_Frozen):
         return f"under {self.upper:,g}" if self.lower is None else f"{self.lower:,g} to {self.upper:,g}"
 
 
-class Leaf(_Frozen):
+class Leaf(_Named):
     """One of the finest parts of a tract: a dwelling type, or a building of one.
 
     Parameters
@@ -85,7 +86,7 @@ class Leaf(_Frozen):
     columns: tuple[str, ...]
 
 
-class Brackets(_Frozen):
+class Brackets(_Named):
     """Ordered brackets, from low to high.
 
     Parameters
@@ -170,7 +171,7 @@ class Brackets(_Frozen):
         return tuple(labels)
 
 
-class ListedGroup(_Frozen):
+class ListedGroup(_Named):
     """One group of a list.
 
     Parameters
@@ -181,12 +182,12 @@ class ListedGroup(_Frozen):
     label : str, optional
     """
 
-    name: Name
+    name: Prefix
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
     label: str | None = None
 
 
-class GroupList(_Frozen):
+class GroupList(_Named):
     """Groups in no order, which must not overlap.
 
     Parameters
@@ -290,19 +291,21 @@ def load_categories(text: str) -> Categories:
     ['owners', 'renters']
     """
     if text in shipped_brackets():
-        entry = resources.files("geomob_dask").joinpath("definitions", "brackets", f"{text}.yaml")
-        return _parsed(Brackets, yaml.safe_load(entry.read_text(encoding="utf-8")), text)
+        return _parsed(Brackets, shipped_yaml("brackets", f"{text}.yaml"), text)
     if text in shipped_groupings():
         return AcsGroups(load_grouping(text))
-    path = Path(text)
-    if not path.is_file():
+    if not os.path.lexists(text):
         if "," in text:
             return _listed([column.strip() for column in text.split(",")])
+        shipped = [*shipped_brackets(), *shipped_groupings()]
         raise DefinitionError(
-            f"{text!r}: neither a file, nor columns separated by commas, nor one of those shipped: "
-            f"{', '.join([*shipped_brackets(), *shipped_groupings()])}"
+            f"{shown(text)}: neither a file, nor columns separated by commas, nor categories that are shipped; "
+            f"{did_you_mean(Path(text).stem, shipped)}"
         )
-    plain = _read(path)
+    what = "brackets or groups"
+    plain = mapping_of(
+        read_yaml(text, DefinitionError, what), text, DefinitionError, "keys name, title, brackets or groups"
+    )
     if "brackets" in plain:
         return _parsed(Brackets, plain, text)
     if "groups" in plain:
@@ -353,18 +356,6 @@ def _listed(columns: Sequence[str]) -> GroupList:
 def _as_name(column: str) -> str:
     plain = "".join(letter if letter.isalnum() else "_" for letter in column.lower())
     return plain if plain[:1].isalpha() else f"group_{plain}"
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{path}: cannot be read ({error}); expected a YAML file") from error
-    except yaml.YAMLError as error:
-        raise DefinitionError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(plain, dict):
-        raise DefinitionError(f"{path}: found a {type(plain).__name__}, expected keys name, title, brackets or groups")
-    return plain
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -6,29 +6,27 @@ names the columns of one form of the table; the edition is chosen by a table's c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.settings import explain
+from geomob_dask.names import Name, Year, did_you_mean, shown
+from geomob_dask.yaml_text import read_yaml, shipped_yaml
 
 # Where a table fits several groupings: these first, in this order.
 _PREFERRED = ("b03002_four", "dp05_four")
 
 Columns = tuple[str, str]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Prefix = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Group(_Frozen):
+class Group(Checked):
     """One group.
 
     Parameters
@@ -43,7 +41,7 @@ class Group(_Frozen):
         In place of parts: all people of the tract who are in none of the other groups.
     """
 
-    name: Name
+    name: Prefix
     label: str
     parts: tuple[Columns, ...] = ()
     remainder: bool = False
@@ -55,7 +53,7 @@ class Group(_Frozen):
         return self
 
 
-class Edition(_Frozen):
+class Edition(Checked):
     """The columns of one form of a table.
 
     Parameters
@@ -70,7 +68,7 @@ class Edition(_Frozen):
         Meaning of a blank margin: unknown, or no sampling error.
     """
 
-    years: tuple[int | None, int | None] = (None, None)
+    years: tuple[Year | None, Year | None] = (None, None)
     total: Columns
     groups: tuple[Group, ...]
     blank_moe: Literal["missing", "controlled"] = "missing"
@@ -99,7 +97,7 @@ class Edition(_Frozen):
         return year is None or ((first is None or first <= year) and (last is None or year <= last))
 
 
-class Grouping(_Frozen):
+class Grouping(Checked):
     """A grouping and its editions.
 
     Parameters
@@ -137,18 +135,13 @@ def load_grouping(name_or_file: str) -> Grouping:
     ['black_nh', 'hispanic', 'other_nh', 'white_nh']
     """
     if name_or_file in shipped_groupings():
-        entry = resources.files("geomob_dask").joinpath("definitions", "groups", f"{name_or_file}.yaml")
-        return _parse(entry.read_text(encoding="utf-8"), name_or_file)
-    path = Path(name_or_file)
-    if not path.is_file():
+        return _parsed(shipped_yaml("groups", f"{name_or_file}.yaml"), name_or_file)
+    if not os.path.lexists(name_or_file):
         raise DefinitionError(
-            f"groups {name_or_file!r}: neither a file nor one of those shipped: {', '.join(shipped_groupings())}"
+            f"groups {shown(name_or_file)}: neither a file nor groups that are shipped; "
+            f"{did_you_mean(Path(name_or_file).stem, shipped_groupings())}"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"groups {path}: cannot be read ({error}); expected a YAML file") from error
-    return _parse(text, str(path))
+    return _parsed(read_yaml(name_or_file, DefinitionError, "groups of people"), name_or_file)
 
 
 def find_edition(grouping: Grouping, columns: Collection[str], year: int | None = None) -> Edition:
@@ -212,11 +205,7 @@ def _span(edition: Edition) -> str:
     return f"{first or '…'} to {last or 'now'} ({edition.total[0]})"
 
 
-def _parse(text: str, where: str) -> Grouping:
-    try:
-        plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DefinitionError(f"groups {where}: not YAML ({' '.join(str(error).split())})") from error
+def _parsed(plain: Any, where: str) -> Grouping:
     try:
         return Grouping.model_validate(plain)
     except ValidationError as error:

@@ -10,21 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
+from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError, InputError
+from geomob_dask.names import shown
+from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
 _ACS = re.compile(r"([A-Z]+[0-9]+[A-Z]*)_([0-9]{3,4})(E|M|N)")
 _MARGIN = "moe"
 _OF_TWO = ("share", "mean")
 
 
-class Kind(BaseModel):
+class Kind(Checked):
     """Kind of a column.
 
     Attributes
@@ -39,8 +40,6 @@ class Kind(BaseModel):
     scale : float
         Of a share or mean: 100 for per cent.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["count", "moe", "share", "mean", "median", "index", "key"]
     of: tuple[str, ...] = ()
@@ -66,8 +65,7 @@ class Kind(BaseModel):
 
 @cache
 def _tables() -> dict[str, Kind]:
-    entry = resources.files("geomob_dask").joinpath("definitions", "vintages", "kinds.yaml")
-    plain = yaml.safe_load(entry.read_text(encoding="utf-8"))
+    plain = shipped_yaml("vintages", "kinds.yaml")
     return {name: Kind.model_validate(kind) for name, kind in plain["tables"].items()}
 
 
@@ -79,19 +77,15 @@ def read_kinds(file: str | Path) -> dict[str, Kind]:
     DefinitionError
         If the file cannot be read, or an entry is no kind.
     """
-    try:
-        plain = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DefinitionError(f"kinds {file}: cannot be read ({error}); expected YAML") from error
-    if not isinstance(plain, dict):
-        raise DefinitionError(f"kinds {file}: found {type(plain).__name__}, expected columns and their kinds")
+    what = "columns and their kinds"
+    plain = mapping_of(read_yaml(file, DefinitionError, what), f"kinds {file}", DefinitionError, what)
     kinds = {}
     for column, given in plain.items():
         try:
             kinds[str(column)] = Kind.model_validate(given)
         except ValidationError as error:
-            reason = "; ".join(one["msg"] for one in error.errors())
-            raise DefinitionError(f"kinds {file}: column {column}: found {given!r} ({reason})") from error
+            reason = explain(error, root="kind")
+            raise DefinitionError(f"kinds {file}: column {shown(column)}: found {shown(given)} ({reason})") from error
     return kinds
 
 

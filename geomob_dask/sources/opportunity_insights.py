@@ -21,7 +21,6 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import xlrd
-import yaml
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
@@ -29,6 +28,7 @@ from geomob_dask.sources.geocorr import read_texts
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed
 from geomob_dask.sources.measures import read_measures
 from geomob_dask.sources.states import STATES
+from geomob_dask.yaml_text import shipped_yaml
 
 CHARACTERISTICS = "Online Data Table 8"
 OUTCOMES = "Online Data Table 5"
@@ -328,8 +328,7 @@ class Change:
 
 def county_changes() -> tuple[Change, ...]:
     """Return the counties whose code changed, split or merged since 1990."""
-    path = resources.files("geomob_dask").joinpath("definitions", "mobility", "county_changes.yaml")
-    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    plain = shipped_yaml("mobility", "county_changes.yaml")
     return tuple(Change(tuple(one["was"]), tuple(one["now"]), one["note"]) for one in plain)
 
 

@@ -19,22 +19,19 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict
 
+from geomob_dask.checked import Checked
 from geomob_dask.errors import InputError
+from geomob_dask.names import did_you_mean, shown
 from geomob_dask.sources.keys import and_more, listed
 from geomob_dask.sources.states import state_name
+from geomob_dask.yaml_text import shipped_yaml
 
 _FOLDER = ("definitions", "vintages")
 _CONNECTICUT = "09"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Vintage(_Frozen):
+class Vintage(Checked):
     """A set of tracts with one set of codes.
 
     Attributes
@@ -48,14 +45,14 @@ class Vintage(_Frozen):
     note: str
 
 
-class Span(_Frozen):
+class Span(Checked):
     """The vintage of a dataset in some years; the last year may be open."""
 
     years: tuple[int, int | None]
     vintage: str
 
 
-class CountyChange(_Frozen):
+class CountyChange(Checked):
     """Counties that changed their codes.
 
     Attributes
@@ -80,7 +77,7 @@ class CountyChange(_Frozen):
     went_on: bool = False
 
 
-class Registry(_Frozen):
+class Registry(Checked):
     """The vintages that the package knows."""
 
     version: int
@@ -92,7 +89,7 @@ class Registry(_Frozen):
 @cache
 def registry() -> Registry:
     """Return the vintages, the datasets on them and the changes of counties that the package knows."""
-    return Registry.model_validate(yaml.safe_load(_text("registry.yaml")))
+    return Registry.model_validate(shipped_yaml("vintages", "registry.yaml"))
 
 
 def _text(name: str) -> str:
@@ -122,7 +119,7 @@ def vintage_of(dataset: str, year: int) -> str:
     known = registry().datasets
     spans = known.get(dataset.split("_", 1)[0])
     if spans is None:
-        raise InputError(f"dataset {dataset!r}: its vintage is not known; expected one of {', '.join(known)}")
+        raise InputError(f"dataset {shown(dataset)}: its vintage is not known; {did_you_mean(dataset, known)}")
     for span in spans:
         first, last = span.years
         if first <= year <= (year if last is None else last):
@@ -141,7 +138,7 @@ def vintage(name: str) -> Vintage:
     """
     known = registry().vintages
     if name not in known:
-        raise InputError(f"vintage {name!r}: expected one of {', '.join(known)}")
+        raise InputError(f"vintage {shown(name)}: not known; {did_you_mean(name, known)}")
     return known[name]
 
 

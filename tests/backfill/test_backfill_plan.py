@@ -145,12 +145,12 @@ def test_missing_measures_are_told_or_skipped(store, tmp_path):
 
 
 BAD_FILES = {
-    "an unknown key": ({"name": "n", "product": {}}, "product: Extra inputs"),
+    "an unknown key": ({"name": "n", "product": {}}, "unknown key 'product'; did you mean 'products'"),
     "no name": ({"products": {}}, "name: Field required"),
     "an unknown job": ({"name": "n", "products": {"a": {"job": "magic", "dataset": "d"}}}, "magic"),
     "an unknown option": (
         {"name": "n", "products": {"a": {"job": "mixing", "dataset": "d", "bracket": "deciles"}}},
-        "bracket: Extra inputs",
+        "unknown key 'bracket'; did you mean 'brackets'",
     ),
     "regions that cross": (
         {"name": "n", "products": {"a": {"job": "mixing", "dataset": "d", "by": "cbsa", "scope": "state"}}},

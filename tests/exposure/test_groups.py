@@ -170,8 +170,11 @@ def test_a_definition_that_does_not_fit_itself_is_refused(tmp_path, text, messag
 
 
 def test_unknown_names_and_missing_columns_are_named(tmp_path):
-    with pytest.raises(DefinitionError, match=r"groups 'b03003': neither a file nor one of those shipped: b03002_four"):
-        load_grouping("b03003")
+    with pytest.raises(
+        DefinitionError,
+        match=r"groups 'b03002_for': neither a file nor groups that are shipped; did you mean 'b03002_four'",
+    ):
+        load_grouping("b03002_for")
     with pytest.raises(DefinitionError, match=r"b03002_four: the table has no column WhiteM; found BlackE"):
         find_edition(load_grouping("b03002_four"), set(plain_table().columns) - {"WhiteM"})
     with pytest.raises(DefinitionError, match=r"no grouping fits the columns WhiteE"):

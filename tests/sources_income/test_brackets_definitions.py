@@ -112,8 +112,8 @@ def test_groups_of_three_kinds(tmp_path: Path) -> None:
         (("column: middle", "column: poor"), "poor used twice; brackets must not overlap"),
         (("from: 10, to: 30", "from: 10"), "open at the top"),
         (("position: 50", "position: 5"), "expected rising numbers"),
-        (("title: Three brackets", "titel: Three"), "titel: Extra inputs"),
-        (("name: three", "name: Three Brackets"), "String should match"),
+        (("title: Three brackets", "titel: Three"), "unknown key 'titel'; did you mean 'title'"),
+        (("name: three", "name: Three Brackets"), "name: expected a name of"),
         (("total: all", "cuts: [0.7, 0.3]"), "expected two numbers rising"),
     ],
 )

@@ -248,7 +248,7 @@ BAD = {
     "lacks a state": (SHARE + "18001000100,18001000100,1\n", [], "no tract of states 39"),
     "splits a median": (CROSSWALK, [], "column income_usd: a median cannot be split or merged, and 5 tracts"),
     "has no year of prices": (CROSSWALK, ["--dollars", "1990"], "no index for 1990"),
-    "knows no such vintage": (CROSSWALK, ["--from", "1990"], "vintage '1990': expected one of"),
+    "knows no such vintage": (CROSSWALK, ["--from", "1990"], "vintage '1990': not known; "),
     "would write over itself": (CROSSWALK, ["--as", "mine"], "is the dataset itself"),
     "tolerates all": (CROSSWALK, ["--lost", "1.5"], "--lost 1.5: expected a share"),
     "names a year twice": (CROSSWALK, ["--years", "2017-2018,2018"], "found 2018 twice"),

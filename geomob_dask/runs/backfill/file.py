@@ -12,26 +12,22 @@
 The keys of a product are the options of its job.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError, GeomobError, InputError
+from geomob_dask.names import Name
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.options import States, Years
 from geomob_dask.runs.planning import Request
-from geomob_dask.settings import explain
+from geomob_dask.yaml_text import mapping_of, read_yaml
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$")]
 _ANY_YEAR = 2000
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Entry(BaseModel):
@@ -95,7 +91,7 @@ class Entry(BaseModel):
         return self
 
 
-class Backfill(_Frozen):
+class Backfill(Checked):
     """The contents of a backfill file.
 
     Parameters
@@ -107,7 +103,7 @@ class Backfill(_Frozen):
         Unless flags name others. Outputs of the scope ``all`` then cover these states together.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    name: Name
     products: Annotated[dict[Name, Entry], Field(min_length=1)]
     years: Years = None
     states: States = None
@@ -169,18 +165,6 @@ class Product:
         return Request(self.entry.job, options, self.by_state, self.name, None if only is None else tuple(only))
 
 
-class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML in which a key given twice is refused: of two products of one name the first would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: found {key.value!r} twice, expected it once")
-            seen.add(key.value)
-        return dict(super().construct_mapping(node, deep))
-
-
 def read_backfill(file: str) -> Backfill:
     """Return the contents of a backfill file.
 
@@ -190,12 +174,8 @@ def read_backfill(file: str) -> Backfill:
         Naming the file, the key, what was found and what was expected.
     """
     path = Path(file)
-    try:
-        plain = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DefinitionError(f"{path}: cannot be read as a backfill ({' '.join(str(error).split())})") from error
-    if not isinstance(plain, dict):
-        raise DefinitionError(f"{path}: found a {type(plain).__name__}, expected the keys name, products, …")
+    what = "a backfill: keys name, products, …"
+    plain = mapping_of(read_yaml(path, DefinitionError, what), str(path), DefinitionError, what)
     try:
         return Backfill.model_validate(plain)
     except ValidationError as error:
