@@ -17,7 +17,7 @@ from rich.markup import escape
 from geomob_dask.cluster import connect
 from geomob_dask.errors import GeomobError, RunError
 from geomob_dask.options import Options, extra
-from geomob_dask.settings import Settings
+from geomob_dask.settings import Settings, load_limits, using_limits
 
 StoreOption = Annotated[
     str | None,
@@ -63,7 +63,8 @@ def command(options: type[Options], run: Callable[..., None], **common: tuple[An
 
     def called(**values: Any) -> None:
         own = {name: values.pop(name) for name in options.model_fields}
-        run(own, **values)
+        with using_limits(load_limits(values.get("config"))):
+            run(own, **values)
 
     fields = {name: field_flag(name, field) for name, field in options.model_fields.items()}
     called.__signature__ = signature(fields | common)  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.planning import Plan, Reprocess, make_plan
-from geomob_dask.settings import load_settings
+from geomob_dask.settings import load_limits, load_settings, using_limits
 from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 
@@ -55,7 +55,8 @@ def product_command(name: str, outputs: Outputs, left_out: Sequence[str] = ()) -
     flags = {flag: kind for flag, kind in _flags(product, outputs).items() if flag not in left_out}
 
     def command(**given: Any) -> None:
-        run_product(product, outputs, given)
+        with using_limits(load_limits(given.get("config"))):
+            run_product(product, outputs, given)
 
     command.__name__ = name
     command.__doc__ = type(product).__doc__

@@ -1,14 +1,18 @@
 """Settings: one frozen model, read once from cluster.yaml, the environment and flags.
 
-A flag wins over the environment (``GEOMOB_STORE``, ``GEOMOB_CLUSTER``), which wins over the file. Secrets are never
-settings: endpoint and credentials of a bucket come from the usual AWS variables or profile.
+A flag wins over the environment (``GEOMOB_STORE``, ``GEOMOB_CLUSTER``, ``GEOMOB_LIMIT_BYTES``), which wins over the
+file. Secrets are never settings: endpoint and credentials of a bucket come from the usual AWS variables or profile.
 """
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from dask.utils import parse_bytes
+from pydantic import BeforeValidator, Field, ValidationError
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import SettingsError
@@ -74,6 +78,29 @@ Section = LocalSection | AddressSection | SerialSection
 ClusterSection = Annotated[Section, Field(discriminator="kind")]
 
 
+def _bytes(value: Any) -> Any:
+    return parse_bytes(value) if isinstance(value, str) else value
+
+
+class Limits(Checked):
+    """The most that one input file may hold; what exceeds it is refused before it fills the memory.
+
+    Parameters
+    ----------
+    bytes : int
+        Decompressed, of all members that are read together (``"2GiB"``).
+    columns, rows : int
+        Of a table.
+    depth : int
+        Containers within one another: a ``.csv.gz`` in a ``.zip`` is 2.
+    """
+
+    bytes: Annotated[int, BeforeValidator(_bytes), Field(ge=1)] = 2**31
+    columns: Annotated[int, Field(ge=1)] = 50_000
+    rows: Annotated[int, Field(ge=1)] = 50_000_000
+    depth: Annotated[int, Field(ge=1)] = 3
+
+
 def _default_clusters() -> dict[str, Section]:
     return {"local": LocalSection(), "address": AddressSection(), "serial": SerialSection()}
 
@@ -89,11 +116,14 @@ class Settings(Checked):
         The section of `clusters` to use.
     clusters : mapping of str to section
         Named sections of cluster.yaml.
+    limits : Limits
+        Of input files.
     """
 
     store: str = DEFAULT_STORE
     cluster: str = "local"
     clusters: dict[str, ClusterSection] = Field(default_factory=_default_clusters)
+    limits: Limits = Limits()
 
     @property
     def section(self) -> Section:
@@ -118,11 +148,7 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
     SettingsError
         Naming the file and key that is unknown or has a wrong value.
     """
-    given = file or os.environ.get("GEOMOB_CONFIG")
-    path = Path(given or "cluster.yaml")
-    plain: dict[str, Any] = {}
-    if given or path.exists():
-        plain = _read(path)
+    path, plain = _given(file)
     chosen = {
         "store": store or os.environ.get("GEOMOB_STORE"),
         "cluster": cluster or os.environ.get("GEOMOB_CLUSTER"),
@@ -135,6 +161,7 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
         address = os.environ.get("GEOMOB_ADDRESS")
         if address:
             plain["clusters"]["address"] = {"kind": "address", "address": address}
+    plain["limits"] = _given_limits(plain)
     try:
         settings = Settings.model_validate(plain)
     except ValidationError as error:
@@ -143,7 +170,54 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
     return settings
 
 
+def load_limits(file: str | None = None) -> Limits:
+    """Return the limits of input files from a file and the environment; see `load_settings`.
+
+    Raises
+    ------
+    SettingsError
+        Naming the file and the limit that is unknown or has a wrong value.
+    """
+    path, plain = _given(file)
+    try:
+        return Limits.model_validate(_given_limits(plain))
+    except ValidationError as error:
+        raise SettingsError(f"{path}: limits: {explain(error)}") from error
+
+
+_IN_USE: ContextVar[Limits | None] = ContextVar("limits", default=None)
+
+
+def limits_in_use() -> Limits:
+    """Return the limits of input files: those of `using_limits`, else of cluster.yaml here and the environment."""
+    return _IN_USE.get() or load_limits()
+
+
+@contextmanager
+def using_limits(limits: Limits) -> Iterator[None]:
+    """Read input files within these limits."""
+    token = _IN_USE.set(limits)
+    try:
+        yield
+    finally:
+        _IN_USE.reset(token)
+
+
+def _given(file: str | None) -> tuple[Path, dict[str, Any]]:
+    """Return the path of the cluster file, and what it holds: nothing where there is none by default."""
+    given = file or os.environ.get("GEOMOB_CONFIG")
+    path = Path(given or "cluster.yaml")
+    return path, _read(path) if given or path.exists() else {}
+
+
+def _given_limits(plain: Mapping[str, Any]) -> Any:
+    of_file = plain.get("limits") or {}
+    names = {name: f"GEOMOB_LIMIT_{name.upper()}" for name in Limits.model_fields}
+    chosen = {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
+    return {**of_file, **chosen} if isinstance(of_file, dict) else of_file
+
+
 def _read(path: Path) -> dict[str, Any]:
     what = "the cluster file"
     plain = read_yaml(path, SettingsError, what)
-    return {} if plain is None else mapping_of(plain, str(path), SettingsError, "keys store, cluster, clusters")
+    return {} if plain is None else mapping_of(plain, str(path), SettingsError, "keys store, cluster, clusters, limits")

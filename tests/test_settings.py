@@ -1,7 +1,15 @@
 import pytest
 
 from geomob_dask.errors import SettingsError
-from geomob_dask.settings import AddressSection, LocalSection, load_settings
+from geomob_dask.settings import (
+    AddressSection,
+    Limits,
+    LocalSection,
+    limits_in_use,
+    load_limits,
+    load_settings,
+    using_limits,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +80,28 @@ def test_a_wrong_file_is_explained(tmp_path, text, message):
 def test_a_file_asked_for_must_be_there():
     with pytest.raises(SettingsError, match=r"nowhere\.yaml: cannot be read"):
         load_settings("nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("limits: {byte: 1}", "limits: unknown key 'byte'"),
+        ("limits: {bytes: many}", "bytes.*'many'"),
+        ("limits: {rows: 0}", "rows.*greater than or equal to 1"),
+        ("limits: [1]", "limits"),
+    ],
+)
+def test_wrong_limits_are_explained(tmp_path, text, message):
+    (tmp_path / "cluster.yaml").write_text(text)
+    for load in (load_settings, load_limits):
+        with pytest.raises(SettingsError, match=rf"cluster\.yaml.*{message}"):
+            load()
+
+
+def test_limits_in_use_are_given_back(tmp_path, monkeypatch):
+    (tmp_path / "cluster.yaml").write_text("limits: {bytes: 3MiB, rows: 7}")
+    monkeypatch.setenv("GEOMOB_LIMIT_ROWS", "8")
+    assert load_settings().limits == limits_in_use() == Limits(bytes=3 * 2**20, rows=8)
+    with using_limits(Limits(rows=1)):
+        assert limits_in_use() == Limits(rows=1)
+    assert limits_in_use().rows == 8

@@ -1,0 +1,365 @@
+"""Files as input: regular files within limits, and what is in a .gz or .zip, counted while it is unpacked."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from geomob_dask.errors import GeomobError, InputError
+from geomob_dask.settings import Limits, limits_in_use
+
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_CONTAINERS = (".gz", ".zip")
+_CHUNK = 1 << 20
+# Larger files are counted to their end before any of it is kept: those beyond the limit never fill the memory.
+_KEPT_AT_ONCE = 1 << 27
+# Other methods unpack without a bound on what one piece becomes.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True)
+class Content:
+    """Bytes of a file, or of a member of a container.
+
+    Attributes
+    ----------
+    label : str
+        For messages: the file, and the member if there is one.
+    name : str
+        Without its folders and without ``.gz``: its suffix says what it is.
+    data : bytes
+    """
+
+    label: str
+    name: str
+    data: bytes
+
+
+@contextmanager
+def explained(label: str, expected: str) -> Iterator[None]:
+    """Turn whatever a library says about damaged content into an InputError that names the file.
+
+    Parameters
+    ----------
+    label : str
+        The file, and the member or sheet.
+    expected : str
+        What it should be.
+    """
+    try:
+        yield
+    except GeomobError:
+        raise
+    except Exception as error:
+        # Parsers of Parquet, Excel and zip raise errors of any class on bytes that somebody has changed.
+        raise InputError(f"{label}: cannot be read ({reason(error)}); expected {expected}") from error
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error says, in one line of bounded length."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return text if len(text) < 300 else f"{text[:300]}…"
+
+
+def regular_file(path: str | Path, expected: str = "a file") -> Path:
+    """Return the path of a regular file, or of a link to one.
+
+    Raises
+    ------
+    InputError
+        If it is missing, a folder, a pipe, a device, or a name that no file can have; nothing is opened before.
+    """
+    found = Path(path)
+    try:
+        mode = found.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise InputError(f"{_shown(path)}: cannot be read ({reason(error)}); expected {expected}") from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path}: cannot be read (Is a directory); expected {expected}")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: cannot be read (a pipe, socket or device); expected {expected}")
+    return found
+
+
+def _shown(path: str | Path) -> str:
+    text = str(path)
+    return text if text.isprintable() and len(text) < 300 else repr(text[:300])
+
+
+def read_bytes(path: str | Path, *, expected: str = "a file", limits: Limits | None = None) -> bytes:
+    """Return the bytes of a file as they are.
+
+    Raises
+    ------
+    InputError
+        If it is no regular file, cannot be read, or is larger than the limit.
+    """
+    found, most = regular_file(path, expected), limits or limits_in_use()
+    with explained(str(path), expected):
+        if found.stat().st_size > most.bytes:
+            raise too_large(str(path), "bytes", found.stat().st_size, most)
+        return found.read_bytes()
+
+
+def too_large(label: str, limit: str, count: int | None, limits: Limits) -> InputError:
+    """Return the error about what exceeds a limit, with the setting that raises it.
+
+    Parameters
+    ----------
+    limit : str
+        Field of `Limits`.
+    count : int, optional
+        What was found; None if only that it is more.
+    """
+    most = getattr(limits, limit)
+    what = {"bytes": "decompressed bytes", "depth": "containers within one another"}.get(limit, limit)
+    found = f"more than {most:,}" if count is None else f"{count:,}"
+    return InputError(
+        f"{label}: found {found} {what}, expected at most {most:,} (to raise it: GEOMOB_LIMIT_{limit.upper()}, or "
+        f"limits: {limit} in cluster.yaml)"
+    )
+
+
+def unpacked(
+    path: str | Path,
+    suffixes: Sequence[str],
+    *,
+    member: str | None = None,
+    expected: str = "a table",
+    limits: Limits | None = None,
+) -> Content:
+    """Return the one file of a kind that a path leads to, unpacked from .gz and .zip.
+
+    Parameters
+    ----------
+    path : str or Path
+    suffixes : sequence of str
+        What the content may be named, in lower case, such as ``.csv``; each may be in a ``.gz`` or ``.zip``.
+    member : str, optional
+        Name of the file in a .zip, with or without its folder, where there are several.
+    expected : str
+        For messages.
+    limits : Limits, optional
+        Those in use by default.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or several and none is named; if a container is damaged, encrypted, nested too deep
+        or unpacks to more than the limit, or a member of a .zip would lie outside of it.
+    """
+    most = limits or limits_in_use()
+    name = Path(path).name
+    if not _is_kind(name, suffixes):
+        kinds = ", ".join([*suffixes, *_CONTAINERS])
+        raise InputError(f"{_shown(path)}: suffix {Path(path).suffix!r}; expected one of {kinds}")
+    data = read_bytes(path, expected=expected, limits=most)
+    return _opened(Content(str(path), name, data), suffixes, member, expected, most, depth=0)
+
+
+def _opened(
+    content: Content, suffixes: Sequence[str], member: str | None, expected: str, limits: Limits, depth: int
+) -> Content:
+    suffix = PurePosixPath(content.name).suffix.lower()
+    if suffix not in _CONTAINERS or suffix in suffixes:
+        return content
+    if depth == limits.depth:
+        raise too_large(content.label, "depth", depth + 1, limits)
+    if not content.data:
+        raise InputError(f"{content.label}: is empty; expected {expected}")
+    if suffix == ".gz":
+        data = _gunzipped(content, expected, limits)
+        inner = Content(content.label, content.name[: -len(suffix)], data)
+    else:
+        archive = Archive(content.label, content.data, expected=expected, limits=limits)
+        chosen = archive.only(lambda name: _is_kind(name, suffixes), expected, member)
+        label = f"{content.label}, member {chosen}"
+        inner = Content(label, PurePosixPath(chosen).name, archive.read(chosen))
+        # What is left of the name serves for a .zip in the .zip.
+        member = None
+    return _opened(inner, suffixes, member, expected, limits, depth + 1)
+
+
+def _is_kind(name: str, suffixes: Sequence[str]) -> bool:
+    lower = name.lower()
+    if lower.endswith(".zip"):
+        return True
+    return lower.removesuffix(".gz").endswith(tuple(suffixes))
+
+
+def _gunzipped(content: Content, expected: str, limits: Limits) -> bytes:
+    # A file ends with its length modulo 2**32; one that states too much is refused, be it true or damaged.
+    stated = int.from_bytes(content.data[-4:], "little")
+    if content.data[:2] == GZIP and stated > limits.bytes:
+        raise too_large(content.label, "bytes", stated, limits)
+    with explained(content.label, expected):
+        return _bounded(lambda: gzip.GzipFile(fileobj=io.BytesIO(content.data)), content.label, limits)
+
+
+def _bounded(opened: Callable[[], IO[bytes] | gzip.GzipFile], label: str, limits: Limits) -> bytes:
+    """Return what a stream gives, if that is within the limit."""
+    parts, count = [], 0
+    with opened() as stream:
+        while chunk := stream.read(_CHUNK):
+            count += len(chunk)
+            if count > limits.bytes:
+                raise too_large(label, "bytes", None, limits)
+            if count <= _KEPT_AT_ONCE:
+                parts.append(chunk)
+            else:
+                parts.clear()
+    if count <= _KEPT_AT_ONCE:
+        return b"".join(parts)
+    with opened() as stream:
+        return stream.read()
+
+
+class Archive:
+    """A .zip whose members stay within it and within the limits.
+
+    Parameters
+    ----------
+    label : str
+        The file, for messages.
+    data : bytes, optional
+        Its content; read from `label` by default.
+    expected : str
+        For messages.
+    limits : Limits, optional
+        Those in use by default. The bytes of all members that are read count together.
+
+    Attributes
+    ----------
+    names : list of str
+        Its files, without folders and without what operating systems add.
+
+    Raises
+    ------
+    InputError
+        If it is no .zip; if a member has a path that leads outside, is a link, or has a name twice.
+    """
+
+    def __init__(
+        self, label: str, data: bytes | None = None, *, expected: str = "a .zip", limits: Limits | None = None
+    ):
+        self.label, self.expected, self.limits = label, expected, limits or limits_in_use()
+        content = read_bytes(label, expected=expected, limits=self.limits) if data is None else data
+        with explained(label, expected):
+            self._zip = zipfile.ZipFile(io.BytesIO(content))
+        self._left = self.limits.bytes
+        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        for info in infos:
+            self._check(info)
+        self._all = infos
+        self._infos = {info.filename: info for info in infos if not _is_added(info.filename)}
+        if len({info.filename for info in infos}) < len(infos):
+            raise InputError(f"{label}: found two members of one name; expected different names")
+        self.names = list(self._infos)
+
+    def only(self, wanted: Callable[[str], bool], what: str, member: str | None = None) -> str:
+        """Return the name of the only member that is wanted; of several, that which is named.
+
+        Raises
+        ------
+        InputError
+            If there is none, or there are several; it lists the members.
+        """
+        found = [name for name in self.names if wanted(name)]
+        if member is not None:
+            found = [name for name in found if member in (name, PurePosixPath(name).name, PurePosixPath(name).stem)]
+        if len(found) == 1:
+            return found[0]
+        listing = ", ".join(map(repr, found[:8] or self.names[:8])) or "nothing"
+        more = f", … ({len(found or self.names)} in all)" if len(found or self.names) > 8 else ""
+        if member is not None and not found:
+            raise InputError(f"{self.label}: no member {member!r}; found {listing}{more}")
+        if not found:
+            raise InputError(f"{self.label}: found {listing}{more} in it, expected {what}")
+        raise InputError(f"{self.label}: found {listing}{more} in it, expected one of them to be named (--layer)")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a member.
+
+        Raises
+        ------
+        InputError
+            If it is damaged or encrypted, or exceeds the limit.
+        """
+        return self._read(self._infos[name])
+
+    def _read(self, info: zipfile.ZipInfo) -> bytes:
+        name = info.filename
+        label = f"{self.label}, member {name}"
+        if info.file_size > self._left:
+            raise too_large(label, "bytes", info.file_size, self.limits)
+        with explained(label, self.expected):
+            if info.flag_bits & _ENCRYPTED:
+                raise InputError(f"{label}: is encrypted; expected a member without a password")
+            if info.compress_type not in _METHODS:
+                raise InputError(f"{label}: is compressed by method {info.compress_type}; expected stored or deflated")
+            data = _bounded(lambda: self._zip.open(info), label, self.limits)
+            if len(data) != info.file_size:
+                raise InputError(f"{label}: ends after {len(data):,} of {info.file_size:,} bytes; expected all of them")
+        self._left -= len(data)
+        return data
+
+    def check(self) -> None:
+        """Unpack all members without keeping them.
+
+        Raises
+        ------
+        InputError
+            As `read`.
+        """
+        for info in self._all:
+            self._read(info)
+        self._left = self.limits.bytes
+
+    def extract(self, names: Sequence[str], folder: str | Path) -> list[Path]:
+        """Return the paths of members written to a folder, each by its own name without folders."""
+        paths = []
+        for name in names:
+            path = Path(folder) / PurePosixPath(name).name
+            if path.exists():
+                raise InputError(f"{self.label}, member {name}: another has the same name; expected different names")
+            path.write_bytes(self.read(name))
+            paths.append(path)
+        return paths
+
+    def _check(self, info: zipfile.ZipInfo) -> None:
+        # `orig_filename` is what the file says, before separators are changed and a NUL cuts it.
+        for name in {info.filename, info.orig_filename}:
+            path = PurePosixPath(name)
+            outside = path.is_absolute() or ".." in path.parts or not path.parts or path.parts[0][1:2] == ":"
+            if outside or "\\" in name or "\0" in name:
+                raise InputError(f"{self.label}: member {name!r} leads outside of the .zip; expected a plain name")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise InputError(f"{self.label}: member {info.filename!r} is a symbolic link; expected a file")
+
+
+def _is_added(name: str) -> bool:
+    """Return whether an operating system added a member: resource forks, thumbnails, hidden files."""
+    parts = PurePosixPath(name).parts
+    return "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1].lower() in ("thumbs.db", "desktop.ini")
+
+
+__all__ = [
+    "GZIP",
+    "ZIP",
+    "Archive",
+    "Content",
+    "explained",
+    "read_bytes",
+    "reason",
+    "regular_file",
+    "too_large",
+    "unpacked",
+]
