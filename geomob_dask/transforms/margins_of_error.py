@@ -18,6 +18,8 @@ from geomob_dask.errors import CountsError
 Floats = NDArray[np.float64]
 
 Z_90 = 1.645
+# Of a square: what rounding leaves of a difference of two.
+_ROUNDING = 1e-12
 
 
 def standard_error(moe: ArrayLike) -> Floats:
@@ -164,7 +166,9 @@ def proportion_moe(
     """Return the margin of a proportion, whose numerator is part of its denominator.
 
     √(MOE_n² − P²·MOE_d²) / d with P = n/d; where the root's argument is negative, the Bureau's fallback is the
-    formula of the ratio, with a plus. NaN where the denominator is zero.
+    formula of the ratio, with a plus. So it is where the argument is zero but for rounding: uncertain estimates have no
+    certain proportion. Where P is 1 the margin is MOE_n / d, as it is where P is 0: all of a sample in the part says
+    as little of the rest as none of it. NaN where the denominator is zero.
 
     Raises
     ------
@@ -173,10 +177,15 @@ def proportion_moe(
 
     Examples
     --------
-    The second argument is negative (3² − 4²), so the ratio's formula serves:
+    The second argument is negative (3² − ½²·8²), so the ratio's formula serves:
 
-    >>> proportion_moe([1.0, 1.0], [5.0, 3.0], [2.0, 1.0], [8.0, 4.0])
-    array([1.5, 5. ])
+    >>> proportion_moe([1.0, 1.0], [5.0, 3.0], [2.0, 2.0], [8.0, 8.0])
+    array([1.5, 2.5])
+
+    All 90 ± 106 people of a tract of 90 ± 106, and none of them:
+
+    >>> proportion_moe([90.0, 0.0], [106.0, 12.0], [90.0, 90.0], [106.0, 106.0]).round(3)
+    array([1.178, 0.133])
     """
     part, whole = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     above = (part > whole).reshape(-1)
@@ -188,7 +197,9 @@ def proportion_moe(
         )
     root, size = _under_the_root(numerator, numerator_moe, denominator, denominator_moe, sign=-1.0)
     fallback, _ = _under_the_root(numerator, numerator_moe, denominator, denominator_moe, sign=1.0)
-    return _divided(np.sqrt(np.where(root < 0, fallback, root)), size)
+    own = _margins(numerator_moe) ** 2
+    root = np.where(part == whole, own, np.where(root <= _ROUNDING * own, fallback, root))
+    return _divided(np.sqrt(root), size)
 
 
 def _under_the_root(

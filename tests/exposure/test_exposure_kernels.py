@@ -11,6 +11,7 @@ from geomob_dask.metrics import exposure as exp
 from geomob_dask.metrics.checks_exposure import check_exposures
 from geomob_dask.metrics.quality import Reason
 from geomob_dask.transforms.exact_sums import ExactSums, merged
+from geomob_dask.transforms.margins_of_error import proportion_moe
 
 N_GROUPS = 3
 
@@ -243,6 +244,13 @@ def test_overlap_is_the_sum_of_products_and_missing_where_not_given():
     )
     assert found.overlap[0] == pytest.approx(0.8)
     assert np.isnan(exp.exposure_by_region(counts, moes, total, region, n).overlap[0])
+
+
+def test_a_tract_of_one_group_has_the_error_of_a_share_of_nobody():
+    counts, moes = np.array([[90.0, 0.0]]), np.array([[106.0, 12.0]])
+    found = exp.exposure_by_region(counts, moes, counts.sum(axis=1), np.array([0]), 1, threshold=0)
+    assert (found.value[0, 0], found.isolation[0, 0]) == (0.0, 1.0)
+    assert 1.645 * found.se[0, 0] == pytest.approx(float(proportion_moe(0.0, 12.0, 90.0, 106.0)))
 
 
 def test_bounds_are_held_within_shares():

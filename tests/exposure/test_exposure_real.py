@@ -16,6 +16,7 @@ from geomob_dask.sources import geocorr
 from geomob_dask.sources.acs_files import check_whole_country, read_file
 from geomob_dask.sources.groups import find_grouping
 from geomob_dask.sources.keys import tract_geoids
+from geomob_dask.transforms.margins_of_error import proportion_moe
 
 pytestmark = pytest.mark.real_data
 PLACE_STATES = ("08", "39", "53")
@@ -134,3 +135,16 @@ def test_real_geocorr_files_add_up(real_data, name):
     table = geocorr.read_geocorr(real_data / "crosswalks" / f"{name}.csv.gz", complete=True)
     assert table["region"].str.fullmatch("([0-9]{7})?").all()
     np.testing.assert_allclose(table.groupby("geoid")["afact"].sum(), 1, atol=1e-3)
+
+
+def test_no_uncertain_share_of_ten_states_is_certain(real_data):
+    table = pd.read_csv(real_data / "exposure" / "acs5_2018_race_10_states.csv.gz")
+    total, total_moe = table["totraceE"], table["totraceM"]
+    whole = 0
+    for group in ("White", "Black", "Asian", "Latinx"):
+        count, margin = table[f"{group}E"], table[f"{group}M"]
+        found = proportion_moe(count, margin, total, total_moe)
+        uncertain = (total > 0) & (margin > 0) & total_moe.notna()
+        assert (found[uncertain] > 0).all()
+        whole += int(((count == total) & uncertain).sum())
+    assert whole == 23

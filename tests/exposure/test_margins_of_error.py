@@ -50,6 +50,20 @@ def test_a_proportion_falls_back_to_the_ratio_where_its_root_is_negative():
     assert moe.proportion_moe(1.0, 3.0, 10.0, 4.0) < moe.ratio_moe(1.0, 3.0, 10.0, 4.0)
 
 
+def test_uncertain_people_have_no_certain_share():
+    # Of the ten-state table: 90 ± 106 Hispanics of 90 ± 106 people; the others are none, ± 12.
+    assert moe.proportion_moe(90.0, 106.0, 90.0, 106.0) == pytest.approx(106 / 90)
+    assert moe.proportion_moe(0.0, 12.0, 90.0, 106.0) == pytest.approx(12 / 90)
+    # Of the part alone, whatever the margin of the whole is.
+    assert moe.proportion_moe(90.0, 50.0, 90.0, 106.0) == moe.proportion_moe(90.0, 50.0, 90.0, 0.0) == 50 / 90
+    # 9/10 of 10 is 9: nothing is left under the root, or a last bit.
+    for scale in (1.0, 0.1, 1e-3):
+        found = moe.proportion_moe(90 * scale, 9 * scale, 100 * scale, 10 * scale)
+        assert found == pytest.approx(float(moe.ratio_moe(90.0, 9.0, 100.0, 10.0)))
+    assert moe.proportion_moe(90.0, 0.0, 90.0, 0.0) == 0.0
+    assert moe.proportion_moe(45.0, 0.0, 90.0, 0.0) == 0.0
+
+
 def test_a_share_of_nothing_has_no_margin():
     for function in (moe.ratio_moe, moe.proportion_moe):
         assert np.isnan(function([0.0], [1.0], [0.0], [1.0])).all()
