@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.text_tables import read_texts
 
 COLUMNS = ("geoid", "region", "afact", "afact2")
 # Shares are published with four decimals: those of one source may sum to this much more than 1.
@@ -173,29 +174,6 @@ def _check_one_state(table: pd.DataFrame, source: str) -> None:
     if wrong.any():
         geoid, region = places.loc[wrong, ["geoid", "region"]].iloc[0]
         raise InputError(f"{source}: place {region} is linked to {geoid}, which lies in another state")
-
-
-def read_texts(path: str | Path) -> pd.DataFrame:
-    """Return a csv as stripped text; UTF-8, else Latin-1.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read.
-    """
-    try:
-        rows = _read_csv(path)
-    except (OSError, EOFError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a csv") from error
-    return rows.apply(lambda column: column.str.strip())
-
-
-def _read_csv(path: str | Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        # Geocorr writes the names of places in Latin-1.
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="latin-1")
 
 
 def _without_labels(rows: pd.DataFrame, path: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -16,10 +16,10 @@ from pydantic import Field
 from geomob_dask.errors import InputError
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
-from geomob_dask.sources.geocorr import read_texts
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR, digit_codes
 from geomob_dask.sources.tables import Tables, split_by_state
+from geomob_dask.sources.text_tables import read_texts
 
 
 class Options(BaseOptions):

@@ -24,10 +24,10 @@ import xlrd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.geocorr import read_texts
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed
 from geomob_dask.sources.measures import read_measures
 from geomob_dask.sources.states import STATES
+from geomob_dask.sources.text_tables import read_texts
 from geomob_dask.yaml_text import shipped_yaml
 
 CHARACTERISTICS = "Online Data Table 8"

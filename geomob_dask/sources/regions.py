@@ -18,10 +18,11 @@ from pydantic import Field
 from geomob_dask.errors import InputError
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
-from geomob_dask.sources.geocorr import check_crosswalk, read_geocorr, read_texts, shares
+from geomob_dask.sources.geocorr import check_crosswalk, read_geocorr, shares
 from geomob_dask.sources.keys import KEY_COLUMNS, listed, tract_geoids
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.tables import Tables, split_by_state
+from geomob_dask.sources.text_tables import read_texts
 
 COLUMNS = ("region", "region_name", "afact", "afact2")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.geocorr import read_texts, shares
+from geomob_dask.sources.geocorr import shares
+from geomob_dask.sources.text_tables import read_texts
 
 _PEOPLE = ("population", "people", "people_count", "reported")
 
@@ -18,9 +19,9 @@ def read_reported(path: str | Path, by: str, year: int | None = None) -> pd.Seri
     Parameters
     ----------
     path : str or Path
-        csv or csv.gz with a column of regions (named as `by`, or ``region``; codes of places or counties without their
-        state's beside a column ``state``) and one of people (``population``, ``people``, ``people_count`` or
-        ``reported``).
+        A table (see `text_tables.open_table`) with a column of regions (named as `by`, or ``region``; codes of places
+        or counties without their state's beside a column ``state``) and one of people (``population``, ``people``,
+        ``people_count`` or ``reported``).
     by : str
         Kind of region, such as ``county``.
     year : int, optional
