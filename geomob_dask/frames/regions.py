@@ -14,6 +14,7 @@ from geomob_dask.frames.keys import to_text
 from geomob_dask.frames.own_rows import Frame, empty_of, is_lazy, own_rows
 from geomob_dask.sources.geocorr import check_years_agree
 from geomob_dask.sources.keys import listed
+from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.regions import BY_KEY, COLUMNS
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.vintages import check_same_codes
@@ -129,15 +130,13 @@ def _from_keys(tracts: pd.Index, by: str) -> pd.DataFrame:
 def _from_column(column: pd.Series) -> pd.DataFrame:
     known = column[column.notna()]
     if pd.api.types.is_numeric_dtype(known):
-        # Codes read as numbers: 35620.0 is region 35620.
         whole = known == known.round()
         if not whole.all():
             row = int(np.argmax(~whole))
             raise InputError(
                 f"regions {column.name}, tract {known.index[row]}: found {known.iloc[row]:g}, expected codes of regions"
             )
-        known = known.astype(np.int64)
-    regions = known.astype("str")
+    regions = region_codes(known, f"regions {column.name}").set_axis(known.index)
     regions = regions[regions != ""]
     return _nested(regions.index, regions.to_numpy())
 

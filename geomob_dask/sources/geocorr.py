@@ -8,12 +8,17 @@ its shares leave to 1 lies in no region.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.key_columns import find_column, no_such_column
+from geomob_dask.sources.key_pieces import keys_of_pieces
+from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.text_tables import read_texts
 
 COLUMNS = ("geoid", "region", "afact", "afact2")
@@ -21,28 +26,54 @@ COLUMNS = ("geoid", "region", "afact", "afact2")
 _ROUNDING = 1e-3
 
 # Geocorr's code for "in no place".
-_NO_REGION = {"99999", ""}
+_NO_REGION = "99999"
 _COUNTY_COLUMNS = ("county", "countyfip", "ctregion")
 _PLACE_COLUMNS = ("place", "placefp")
-_NAME_COLUMNS = ("placenm", "placename")
+_PLACE_DIGITS = 5
 _LABELLED = re.compile(r"[a-z].*[a-z]", re.IGNORECASE)
+# Newer editions put the year of their areas behind a name: county14, placefp14, cbsa20.
+_VINTAGE = re.compile(r"(?<=[a-z])[0-9]{2}$")
+
+
+@dataclass(frozen=True)
+class RegionColumns:
+    """Names of a file's columns, where they are not the usual ones.
+
+    Parameters
+    ----------
+    key, region, region_name, afact, afact2 : str, optional
+    """
+
+    key: str | None = None
+    region: str | None = None
+    region_name: str | None = None
+    afact: str | None = None
+    afact2: str | None = None
 
 
 def read_geocorr(
-    path: str | Path, *, target: str = "place", complete: bool = False, names: bool = False
+    path: str | Path,
+    *,
+    target: str = "place",
+    complete: bool = False,
+    names: bool = False,
+    columns: RegionColumns | None = None,
 ) -> pd.DataFrame:
     """Return a crosswalk from a file of the Missouri Census Data Center's Geocorr.
 
     Parameters
     ----------
     path : str or Path
-        csv or csv.gz; with a second header row of labels, rows of labels further down, or neither.
+        csv or csv.gz; with a second header row of labels, rows of labels further down, or neither. Names of columns may
+        end in two digits of a year (``county14``).
     target : str
         The column of regions; ``place`` is found under either of Geocorr's names and gets its state's code in front.
     complete : bool
         Whether the shares of every tract must sum to 1, rows of no region among them.
     names : bool
         Whether to return the names of regions too, as ``region_name`` (empty where the file has none).
+    columns : RegionColumns, optional
+        Columns to read in place of the usual ones. A key of counties is that of tracts beside a column ``tract``.
 
     Raises
     ------
@@ -50,35 +81,76 @@ def read_geocorr(
         Naming the file and what is wrong: no such columns, shares outside 0 to 1, summing to more than 1 or, if they
         are `complete`, to less; a place in two states; a link given twice.
     """
-    rows, labels = _without_labels(read_texts(path), path)
-    county = _one_of(rows, _COUNTY_COLUMNS, path)
-    counties = rows[county].str.zfill(5)
-    if "tract" in rows:
-        # 0201.00 and 201 are tract 020100.
-        whole, _, hundredths = (rows["tract"].str.partition(".")[part] for part in range(3))
-        plain = rows["tract"].str.fullmatch(r"[0-9]{6}")
-        tracts = rows["tract"].where(plain, whole.str.zfill(4) + hundredths.str.ljust(2, "0"))
-        sources = counties + tracts
-    else:
-        sources = counties
-    column = _one_of(rows, _PLACE_COLUMNS, path) if target == "place" else _one_of(rows, (target.lower(),), path)
-    regions = rows[column]
-    if target == "place":
-        states = rows["state"].str.zfill(2) if "state" in rows else counties.str[:2]
-        regions = (states + regions.str.zfill(5)).where(~regions.isin(_NO_REGION), "")
-    _check_direction(labels, column, path)
+    given = columns or RegionColumns()
+    rows, labels = _without_labels(read_texts(path), given.afact, path)
+    geoids, counties = _geocorr_keys(rows, given.key, path)
+    usual = _PLACE_COLUMNS if target == "place" else (target,)
+    column = _column(rows, given.region, usual, path)
+    kind = _VINTAGE.sub("", column.lower())
+    regions = region_codes(rows[column], f"{path}: column {column}")
+    regions = regions.mask(regions == _NO_REGION, "")
+    if kind in _PLACE_COLUMNS:
+        state = _find(rows, "state", path)
+        states = counties.str[:2] if state is None else rows[state].str.zfill(2)
+        # A place with its state's code is seven digits already.
+        regions = regions.where((regions == "") | (regions.str.len() > _PLACE_DIGITS), states + regions.str.zfill(5))
+    _check_direction(labels, column, kind, path)
+    afact, afact2 = _column(rows, given.afact, ("afact",), path), given.afact2 or _find(rows, "afact2", path)
     table = pd.DataFrame(
         {
-            "geoid": sources,
-            "region": regions.where(~regions.isin(_NO_REGION), ""),
-            "afact": shares(rows, "afact", path),
-            "afact2": shares(rows, "afact2", path) if "afact2" in rows else np.nan,
+            "geoid": geoids,
+            "region": regions,
+            "afact": shares(rows, afact, path),
+            "afact2": np.nan if afact2 is None else shares(rows, _column(rows, afact2, (), path), path),
         }
     )
     if names:
-        named = next((name for name in (*_NAME_COLUMNS, f"{column}name") if name in rows), None)
-        table["region_name"] = "" if named is None else rows[named].where(table["region"] != "", "")
+        label = given.region_name or _name_column(rows, column, kind, path)
+        table["region_name"] = (
+            "" if label is None else rows[_column(rows, label, (), path)].where(table["region"] != "", "")
+        )
     return check_crosswalk(table, str(path), complete=complete)
+
+
+def is_geocorr(columns: Sequence[str], given: RegionColumns) -> bool:
+    """Return whether a table with these columns is a crosswalk of Geocorr: shares ``afact`` of tracts of counties."""
+    kinds = {_VINTAGE.sub("", column.lower()) for column in columns}
+    return (
+        find_column(columns, "afact") is not None
+        and (given.key is not None or not kinds.isdisjoint(_COUNTY_COLUMNS))
+        and (given.afact or "afact").lower() == "afact"
+    )
+
+
+def geocorr_target(columns: Sequence[str], name: str) -> str:
+    """Return the regions of a crosswalk: those of a name if it has such a column, else its places.
+
+    Examples
+    --------
+    >>> geocorr_target(["county14", "tract", "cbsa14", "afact"], "cbsa")
+    'cbsa'
+    """
+    kinds = {_VINTAGE.sub("", column.lower()) for column in columns} | {column.lower() for column in columns}
+    return name if name.lower() in kinds else "place"
+
+
+def _geocorr_keys(rows: pd.DataFrame, key: str | None, path: str | Path) -> tuple[pd.Series, pd.Series]:
+    """Return the keys of tracts or counties, and the counties, from columns of counties and perhaps of tracts."""
+    county, tract = _column(rows, key, _COUNTY_COLUMNS, path), _find(rows, "tract", path)
+    if key is not None and rows[county].str.fullmatch("[0-9]{10,11}").all():
+        geoids = rows[county].str.zfill(11)
+        return geoids, geoids.str[:5]
+    pieces, names = {"county": rows[county]}, [county]
+    counties = keys_of_pieces(pieces, names, file=str(path))
+    if tract is None or tract == county:
+        return counties, counties
+    return keys_of_pieces({**pieces, "tract": rows[tract]}, [county, tract], file=str(path)), counties
+
+
+def _name_column(rows: pd.DataFrame, column: str, kind: str, path: str | Path) -> str | None:
+    usual = ("placenm", "placename") if kind in _PLACE_COLUMNS else (f"{kind}name", f"{kind}_name", f"{kind}nm")
+    found = (_find(rows, name, path) for name in (f"{column}name", *usual))
+    return next((name for name in found if name is not None), None)
 
 
 def check_years_agree(
@@ -176,32 +248,50 @@ def _check_one_state(table: pd.DataFrame, source: str) -> None:
         raise InputError(f"{source}: place {region} is linked to {geoid}, which lies in another state")
 
 
-def _without_labels(rows: pd.DataFrame, path: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:
+def _without_labels(rows: pd.DataFrame, afact: str | None, path: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Take out rows of labels (one below the header, in some files more), and return the first of them."""
-    rows = rows.rename(columns=str.lower)
-    if "afact" not in rows:
-        raise InputError(f"{path}: found the columns {', '.join(rows)}, expected afact")
-    labelled = rows["afact"].str.contains(_LABELLED)
-    labels = dict(rows[labelled].iloc[0]) if labelled.any() else {}
+    column = _column(rows, afact, ("afact",), path)
+    labelled = rows[column].str.contains(_LABELLED)
+    labels = {column.lower(): label for column, label in rows[labelled].iloc[0].items()} if labelled.any() else {}
     if labelled.all():
         raise InputError(f"{path}: found {len(rows)} rows of labels and none of shares, expected a crosswalk")
     return rows[~labelled].reset_index(drop=True), labels
 
 
-def _check_direction(labels: dict[str, str], column: str, path: str | Path) -> None:
+def _check_direction(labels: dict[str, str], column: str, kind: str, path: str | Path) -> None:
     """Refuse a file made the other way round: its afact is the share of the place in the tract."""
     label = labels.get("afact", "").lower().replace("-", " ")
-    if label.startswith((f"{column} to ", "place to ")):
+    if label.startswith((f"{column.lower()} to ", f"{kind} to ", "place to ")):
         raise InputError(
             f"{path}: afact is labeled {labels['afact']!r}, expected the share of the source in the target"
         )
 
 
-def _one_of(rows: pd.DataFrame, names: tuple[str, ...], path: str | Path) -> str:
-    for name in names:
-        if name in rows:
-            return name
-    raise InputError(f"{path}: found the columns {', '.join(rows)}, expected {' or '.join(names)}")
+def _column(rows: pd.DataFrame, given: str | None, usual: tuple[str, ...], path: str | Path) -> str:
+    """Return a column that was asked for, else the first of the usual ones."""
+    columns = list(map(str, rows))
+    if given is not None:
+        named = find_column(columns, given)
+        if named is None:
+            raise no_such_column(columns, given, str(path))
+        return named
+    for name in usual:
+        found = _find(rows, name, path)
+        if found is not None:
+            return found
+    raise InputError(f"{path}: found the columns {', '.join(columns)}, expected {' or '.join(usual)}")
+
+
+def _find(rows: pd.DataFrame, name: str, path: str | Path) -> str | None:
+    """Return the column of a name, in any case and perhaps with two digits of a year behind it."""
+    columns = list(map(str, rows))
+    found = find_column(columns, name)
+    if found is not None:
+        return found
+    dated = [column for column in columns if _VINTAGE.sub("", column.lower()) == name.lower()]
+    if len(dated) > 1:
+        raise InputError(f"{path}: found the columns {', '.join(dated)}, expected one of {name}, or one named")
+    return dated[0] if dated else None
 
 
 def shares(rows: pd.DataFrame, column: str, path: str | Path) -> pd.Series:

@@ -25,7 +25,8 @@ from geomob_dask.errors import CountsError, InputError
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
 from geomob_dask.sources.brackets import load_brackets
-from geomob_dask.sources.keys import key_column, tract_geoids
+from geomob_dask.sources.key_columns import key_column
+from geomob_dask.sources.keys import tract_geoids
 from geomob_dask.sources.tables import Tables, split_by_state
 
 Floats = NDArray[np.float64]

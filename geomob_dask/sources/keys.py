@@ -6,24 +6,27 @@ Two digits of the state, three of the county, six of the tract.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.states import STATES
 
-KEY_COLUMNS = ("GEOID", "geoid", "GEO_ID", "GEOID10", "GEOID20", "FIPS")
-"""Names of a column of keys, in order of preference."""
-
 DIGITS = 11
-MISSING_WORDS = ("", "na", "nan", "null", "none", "n/a", ".")
+MISSING_WORDS = ("", "na", "nan", "null", "none", "n/a", "#n/a", "<na>", ".")
 """Words for a missing value, in lower case. A dash is not one of them: it is a code of the Census Bureau."""
 
 _EXPECTED = "expected the 11 digits of a tract, such as 01001020100"
 # A spreadsheet keeps zeros by writing '01001020100 or ="01001020100".
-_AROUND = " \t\r\n\"'=\ufeff\u00a0"
+AROUND = " \t\r\n\"'=\ufeff\u00a0"
+"""Characters around a code that are not part of it."""
+
 _TRACT_PREFIX = r"^140[0-9A-Z]{0,6}US"
+# NHGIS writes a zero behind the codes of state and county, and older tracts without the suffix 00.
+_GISJOIN = r"^G([0-9]{2})0([0-9]{3})0([0-9]{4})([0-9]{2})?$"
 _LEVELS = {
     "010": "the whole country",
     "040": "a state",
@@ -67,6 +70,17 @@ def listed(names: Sequence[str], limit: int = 5) -> str:
     return f"{', '.join(names[:limit])}, … ({len(names):,} in all)"
 
 
+def is_missing(texts: pd.Series) -> pd.Series:
+    """Return which texts are empty or a word for a missing value.
+
+    Examples
+    --------
+    >>> is_missing(pd.Series(["NA", " ", "10000", "-"])).tolist()
+    [True, True, False, False]
+    """
+    return texts.str.strip().str.lower().isin(MISSING_WORDS)
+
+
 def and_more(count: int) -> str:
     """Return the number of further cases besides the one in a message; empty if there is none."""
     return f" (and {count - 1:,} more)" if count > 1 else ""
@@ -102,33 +116,16 @@ class KeyReport:
         return lines
 
 
-def key_column(columns: Sequence[str], *, file: str, named: str | None = None) -> str:
-    """Return the name of the column of keys: `named`, else the first of `KEY_COLUMNS` that is there.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    expected = KEY_COLUMNS if named is None else (named,)
-    for name in expected:
-        if name in columns:
-            return name
-    raise InputError(
-        f"{file}: no key column; found {listed([repr(str(name)) for name in columns], 12) or 'no column'}, "
-        f"expected {'one of ' if named is None else ''}{', '.join(expected)}"
-    )
-
-
 def tract_geoids(values: object, *, file: str, column: str) -> tuple[pd.Series, KeyReport]:
     """Return keys as 11 characters.
 
     Parameters
     ----------
     values : one-dimensional array, Series or sequence
-        Text (perhaps with blanks, quotes, a byte order mark, or a prefix such as ``1400000US``), integers, or whole
-        floats. A key of ten digits has lost its leading zero if no key of the column begins with one, the county that
-        results can exist, and it is not one of fewer than 3 keys of its state beside 50 or more of 11 digits.
+        Text (perhaps with blanks, quotes, a byte order mark, a prefix such as ``1400000US``, or in the form of NHGIS,
+        ``G0100010020100``), integers, or whole floats that hold 11 digits exactly (float64). A key of ten digits has
+        lost its leading zero if no key of the column begins with one, the county that results can exist, and it is not
+        one of fewer than 3 keys of its state beside 50 or more of 11 digits.
     file, column : str
         For messages.
 
@@ -141,8 +138,8 @@ def tract_geoids(values: object, *, file: str, column: str) -> tuple[pd.Series, 
     Raises
     ------
     InputError
-        If a key is missing or has another form, naming its row (the first after the header is 1); if every state is
-        unknown.
+        If a key is missing, has another form, or is rounded, as in float32, naming its row (the first after the header
+        is 1); if every state is unknown.
 
     Examples
     --------
@@ -150,11 +147,11 @@ def tract_geoids(values: object, *, file: str, column: str) -> tuple[pd.Series, 
     >>> list(keys), report.padded
     (['01001020100', '39001961400'], ('01001020100',))
     """
-    found = _as_text(pd.Series(values).reset_index(drop=True))
-    texts = found.str.strip(_AROUND)
     where = f"{file}: column {column}"
+    found = exact_texts(values, where)
+    texts = found.str.strip(AROUND)
     _refuse(texts.str.lower().isin(MISSING_WORDS), found, where, lambda _: f"no key; {_EXPECTED}")
-    keys = _whole_numbers(texts.str.replace(_TRACT_PREFIX, "", regex=True), found, where)
+    keys = _whole_numbers(_without_prefix(texts), found, where)
     digits = keys.str.fullmatch("[0-9]+")
     _refuse(~digits, found, where, lambda row: _explained(texts.iloc[row], row))
     lengths = keys.str.len()
@@ -168,17 +165,59 @@ def tract_geoids(values: object, *, file: str, column: str) -> tuple[pd.Series, 
     return padded.mask(unknown).rename("geoid"), report
 
 
-def _as_text(values: pd.Series) -> pd.Series:
-    if pd.api.types.is_float_dtype(values):
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**53)
+def exact_texts(values: object, where: str) -> pd.Series:
+    """Return codes as text, indexed by position: whole floats without a point, missing values as the empty text.
+
+    Raises
+    ------
+    InputError
+        If a float is so large that its type does not tell neighboring integers apart.
+
+    Examples
+    --------
+    >>> exact_texts([10000.0, np.nan], "a.csv: column cbsa").tolist()
+    ['10000', '']
+    """
+    given = pd.Series(values).reset_index(drop=True)
+    if pd.api.types.is_float_dtype(given):
+        numbers = given.to_numpy(dtype=np.float64, na_value=np.nan)
+        _refuse_rounded(numbers, np.dtype(getattr(given.dtype, "numpy_dtype", given.dtype)), where)
+        whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
         texts = pd.Series(np.where(whole, numbers, 0).astype(np.int64)).astype("str")
-        return texts.where(whole, pd.Series(numbers).astype("str")).fillna("")
-    return values.astype(object).where(values.notna(), "").astype("str")
+        return texts.where(whole, pd.Series(numbers).astype("str")).where(~np.isnan(numbers), "")
+    if given.dtype == object:
+        for narrow in (np.float16, np.float32):
+            numbers = np.array([value if isinstance(value, narrow) else np.nan for value in given], dtype=np.float64)
+            _refuse_rounded(numbers, np.dtype(narrow), where)
+    return given.astype(object).where(given.notna(), "").astype("str")
+
+
+def _refuse_rounded(numbers: NDArray[np.float64], kind: np.dtype[Any], where: str) -> None:
+    """Refuse integers beyond those that a type of floats tells apart, and what overflowed it."""
+    largest = 2.0 ** min(np.finfo(kind).nmant + 1, 53)
+    beyond = np.flatnonzero(np.abs(numbers) > largest)
+    if beyond.size:
+        number = numbers[beyond[0]]
+        digits = f"{len(f'{abs(number):.0f}')} digits do" if np.isfinite(number) else "a number of so many digits does"
+        raise InputError(
+            f"{where}, row {beyond[0] + 1}: found {number:.0f}; {digits} not fit {kind.name}, which is exact up to "
+            f"{largest:.0f}: the code is lost, expected it as text or as an integer{and_more(beyond.size)}"
+        )
+
+
+def _without_prefix(texts: pd.Series) -> pd.Series:
+    plain = texts.str.replace(_TRACT_PREFIX, "", regex=True)
+    of_nhgis = texts.str.startswith("G")
+    if of_nhgis.any():
+        pieces = texts[of_nhgis].str.extract(_GISJOIN)
+        plain[of_nhgis] = (pieces[0] + pieces[1] + pieces[2] + pieces[3].fillna("00")).fillna(texts[of_nhgis])
+    return plain
 
 
 def _whole_numbers(texts: pd.Series, found: pd.Series, where: str) -> pd.Series:
     """Write 1001020100.0 and 1.0010201e9 as digits."""
+    if texts.str.isdigit().all():
+        return texts
     keys = texts.copy()
     decimal = texts.str.fullmatch(r"[0-9]+\.0*")
     keys[decimal] = texts[decimal].str.split(".").str[0]

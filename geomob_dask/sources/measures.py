@@ -26,7 +26,8 @@ from geomob_dask.errors import InputError
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.sources.census_codes import SPECIAL_CODES
-from geomob_dask.sources.keys import KEY_COLUMNS, MISSING_WORDS, KeyReport, and_more, key_column, listed, tract_geoids
+from geomob_dask.sources.key_columns import KEY_COLUMNS, KeyColumns, key_columns
+from geomob_dask.sources.keys import MISSING_WORDS, KeyReport, and_more, listed
 from geomob_dask.sources.tables import Tables, split_by_state
 
 Floats = NDArray[np.float64]
@@ -99,13 +100,15 @@ class MeasureReport:
 class Options(BaseOptions):
     """Options of ``jobs/ingest.py measures``."""
 
-    file: str = argument(".csv, .csv.gz or .parquet with a key column GEOID, geoid or GEO_ID.")
+    file: str = argument(".csv, .csv.gz or .parquet with keys: GEOID, GISJOIN, STATE and COUNTY and TRACT, …")
     dataset: str = Field(description="Name of the dataset.")
     year: int = Field(description="Year of the measures.")
     vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
     columns: Listed | None = Field(None, description="Columns to read, separated by commas. [default: all numbers]")
     infinite: Literal["refuse", "missing"] = Field("refuse", description="Infinite values: an error, or missing.")
-    key_column: str | None = Field(None, description="Column of the tracts. [default: GEOID, geoid, GEO_ID]")
+    key_column: str | None = Field(
+        None, description="Column of the tracts, or STATE,COUNTY,TRACT. [default: GEOID or another known name]"
+    )
 
 
 def read(options: Options) -> Tables:
@@ -137,7 +140,7 @@ def read_measures(
     infinite : {"refuse", "missing"}
         What to do with infinite values.
     key : str, optional
-        Column of keys; by default the first of `KEY_COLUMNS`.
+        Column of keys, or those of state, county and tract; see `key_columns`.
 
     Returns
     -------
@@ -158,9 +161,9 @@ def read_measures(
         raise InputError(f"infinite: found {infinite!r}, expected 'refuse' or 'missing'")
     label = str(file)
     table = _table(Path(file), label)
-    key = key_column(table.column_names, file=label, named=key)
-    chosen = _chosen(columns, table.column_names, key, label)
-    geoids, key_report = tract_geoids(table[key].to_pandas(), file=label, column=key)
+    keys = key_columns(table.column_names, file=label, named=key)
+    chosen = _chosen(columns, table.column_names, keys, label)
+    geoids, key_report = keys.geoids({name: table[name].to_pandas() for name in keys.names}, file=label)
     known = geoids.notna().to_numpy()
     table, geoids = table.filter(pa.array(known)), geoids[known]
 
@@ -180,7 +183,7 @@ def read_measures(
         raise InputError(f"{label}: no column of numbers; found {listed([repr(name) for name in chosen], 12)}")
     measures, duplicates = _one_row_a_tract(pd.DataFrame(frame, index=pd.Index(geoids, name="geoid")), label)
     missing = measures.isna().sum()
-    left_out = [name for name in table.column_names if name not in chosen and name != key] if columns is None else []
+    left_out = [name for name in table.column_names if name not in (*chosen, *keys.names)] if columns is None else []
     report = MeasureReport(
         file=label,
         keys=key_report,
@@ -254,16 +257,17 @@ def _refuse_same_names(names: Sequence[str], label: str) -> None:
         )
 
 
-def _chosen(columns: Sequence[str] | None, names: Sequence[str], key: str, label: str) -> list[str]:
+def _chosen(columns: Sequence[str] | None, names: Sequence[str], keys: KeyColumns, label: str) -> list[str]:
     if columns is None:
-        return [name for name in names if name not in (*KEY_COLUMNS, key) and not name.startswith("__index_level_")]
+        others = (name for name in names if name.upper() not in KEY_COLUMNS and name not in keys.names)
+        return [name for name in others if not name.startswith("__index_level_")]
     absent = [name for name in columns if name not in names]
     if absent:
         raise InputError(
             f"{label}: no column {', '.join(map(repr, absent))}; expected one of "
             f"{listed([repr(name) for name in names], 30)}"
         )
-    return [name for name in dict.fromkeys(columns) if name != key]
+    return [name for name in dict.fromkeys(columns) if name not in keys.names]
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ result is the same: one row for each part of a county or tract that lies in a re
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,18 +19,37 @@ from pydantic import Field
 from geomob_dask.errors import InputError
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
-from geomob_dask.sources.geocorr import check_crosswalk, read_geocorr, shares
-from geomob_dask.sources.keys import KEY_COLUMNS, listed, tract_geoids
+from geomob_dask.sources.geocorr import (
+    RegionColumns,
+    check_crosswalk,
+    geocorr_target,
+    is_geocorr,
+    read_geocorr,
+    shares,
+)
+from geomob_dask.sources.key_columns import (
+    KEY_COLUMNS,
+    PIECES,
+    find_column,
+    key_columns,
+    no_such_column,
+    piece_columns,
+)
+from geomob_dask.sources.key_pieces import keys_of_pieces
+from geomob_dask.sources.keys import AROUND, exact_texts, is_missing, listed, tract_geoids
+from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.tables import Tables, split_by_state
 from geomob_dask.sources.text_tables import read_texts
 
 COLUMNS = ("region", "region_name", "afact", "afact2")
 
-_COUNTY_KEYS = ("county_geoid", "county_fips", "countyfips", "county")
-_TRACT_KEYS = (*KEY_COLUMNS, "tract_geoid", "tract")
-_PIECES = {"state": 2, "county": 3, "tract": 6}
+# Columns of whole keys besides those of tracts; COUNTY and TRACT may be pieces, and come last.
+_COUNTY_KEYS = ("COUNTY_GEOID", "COUNTYFIPS", "COUNTY_FIPS")
+_PLAIN_KEYS = ("COUNTY", "TRACT")
+_COUNTY_PREFIX = r"^050[0-9A-Z]{0,6}US"
 
+_PLURAL = {"county": "counties", "tract": "tracts"}
 
 # Tracts nest in these: the first digits of a tract's key are the region.
 BY_KEY = {"county": 5, "state": 2}
@@ -95,22 +115,6 @@ class RegionTable:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class RegionColumns:
-    """Names of a csv's columns, where they are not the usual ones.
-
-    Parameters
-    ----------
-    key, region, region_name, afact, afact2 : str, optional
-    """
-
-    key: str | None = None
-    region: str | None = None
-    region_name: str | None = None
-    afact: str | None = None
-    afact2: str | None = None
-
-
 def read_regions(path: str | Path, name: str, columns: RegionColumns | None = None) -> RegionTable:
     """Return a table of regions from a file.
 
@@ -137,6 +141,8 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
         table, lines = _of_json(Path(path))
     else:
         table, lines = _of_csv(path, name, given)
+    if not (table["region"] != "").any():
+        raise InputError(f"{source}: found no region in any of {len(table):,} rows, expected codes of regions")
     lengths = table["geoid"].str.len()
     key: Literal["county", "tract"] = "tract" if (lengths == 11).any() else "county"
     if (lengths != lengths.iloc[0]).any():
@@ -148,59 +154,71 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
         unknown = sorted(table["geoid"][~known])
         lines.append(f"{len(unknown):,} rows left out, their state is unknown: {listed(unknown)}")
     rows = check_crosswalk(table[known], source).set_index("geoid")[list(COLUMNS)]
-    lines.append(f"{(rows['region'] != '').sum():,} links of a {key} to {rows['region'].nunique():,} regions")
+    linked = rows.loc[rows["region"] != "", "region"]
+    lines.append(f"{len(linked):,} links of a {key} to {linked.nunique():,} regions")
+    inside = rows.index.isin(linked.index)
+    if not inside.all():
+        lines.append(f"{rows.index[~inside].nunique():,} {_PLURAL[key]} in no region")
     return RegionTable(rows.astype({"region": "str", "region_name": "str"}), key, tuple(lines))
 
 
 def _of_json(path: Path) -> tuple[pd.DataFrame, list[str]]:
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        plain = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: _each_once(pairs, path))
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: cannot be read ({error}); expected JSON of keys and regions") from error
     if not (isinstance(plain, dict) and plain):
         raise InputError(f"{path}: found {str(plain)[:60]!r}, expected JSON of keys and regions")
     codes, names = zip(*(_code_and_name(path, key, value) for key, value in plain.items()), strict=True)
     keys = _keys(pd.Series(list(plain), dtype="str"), str(path), "key")
-    return _table(keys, pd.Series(codes, dtype="str"), pd.Series(names, dtype="str")), []
+    regions = region_codes(pd.Series(codes, dtype=object), f"{path}: regions")
+    return _table(keys, regions, pd.Series(names, dtype="str")), []
 
 
-def _code_and_name(path: Path, key: str, value: Any) -> tuple[str, str]:
-    if isinstance(value, str):
-        return value, ""
-    if isinstance(value, dict) and isinstance(value.get("code"), str):
-        return value["code"], str(value.get("name", ""))
-    raise InputError(f"{path}: key {key}: found {value!r}, expected a region, or an object with its code and name")
+def _each_once(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(f"{path}: key {key} is there twice, expected once")
+        found[key] = value
+    return found
+
+
+def _code_and_name(path: Path, key: str, value: Any) -> tuple[Any, str]:
+    code, name = (value.get("code"), value.get("name")) if isinstance(value, dict) else (value, "")
+    wrong = isinstance(value, dict) and "code" not in value
+    if wrong or isinstance(code, bool) or not isinstance(code, (str, int, float, type(None))):
+        raise InputError(f"{path}: key {key}: found {value!r}, expected a region, or an object with its code and name")
+    return code, "" if name is None else str(name)
 
 
 def _of_csv(path: str | Path, name: str, given: RegionColumns) -> tuple[pd.DataFrame, list[str]]:
     rows = read_texts(path)
-    if given == RegionColumns() and "afact" in {column.lower() for column in rows}:
-        places = {"place", "placefp"} & {column.lower() for column in rows}
-        table = read_geocorr(path, target=name if name.lower() in map(str.lower, rows) else "place", names=True)
-        return table, [f"read as a crosswalk of Geocorr, to {'place' if places else name}"]
-    region = _named(rows, given.region, (name, "region", "code"), path, "--region-column", "regions")
+    columns = list(map(str, rows))
+    if is_geocorr(columns, given):
+        target = geocorr_target(columns, name)
+        table = read_geocorr(path, target=target, names=True, columns=given)
+        return table, [f"read as a crosswalk of Geocorr, to {given.region or target}"]
+    region = _column(columns, given.region, (name, "region", "code"), path, "--region-column", "regions")
     keys, used = _csv_keys(rows, given.key, region, path)
-    label = given.region_name or next(
-        (
-            column
-            for column in (f"{region}name", f"{region}_name", f"{name}_name", "region_name", "name")
-            if column in rows and column != region
-        ),
-        None,
-    )
-    for column in (label, given.afact, given.afact2):
-        if column is not None:
-            _named(rows, column, (), path, "", "")
-    table = _table(keys, rows[region], None if label is None else rows[label])
-    for option, column in (("afact", given.afact), ("afact2", given.afact2)):
-        if column is not None:
-            table[option] = shares(rows, column, path)
+    usual = (f"{region}name", f"{region}_name", f"{name}_name", "region_name", "name")
+    label = _optional(columns, given.region_name, usual, path)
+    label = None if label == region else label
+    codes = region_codes(rows[region], f"{path}: column {region}")
+    table = _table(keys, codes, None if label is None else rows[label].mask(is_missing(rows[label]), ""))
+    for option, column, plain in (("afact", given.afact, ("afact",)), ("afact2", given.afact2, ("afact2",))):
+        found = _optional(columns, column, plain, path)
+        if found is not None:
+            table[option] = shares(rows, found, path)
     repeated = table.duplicated(["geoid", "region"])
-    if repeated.any() and given.afact is None:
+    whole = (table["afact"] == 1).all()
+    if repeated.any() and whole:
         table = table[~repeated].reset_index(drop=True)
     return table, [
         f"keys from {used}, regions from {region}" + (f", their names from {label}" if label else ""),
-        *([f"{int(repeated.sum()):,} rows left out, they repeat another"] if repeated.any() else []),
+        *([f"{int(repeated.sum()):,} rows left out, they repeat another"] if repeated.any() and whole else []),
     ]
 
 
@@ -216,39 +234,62 @@ def _table(keys: pd.Series, regions: pd.Series, names: pd.Series | None) -> pd.D
     )
 
 
-def _named(
-    rows: pd.DataFrame, given: str | None, usual: tuple[str, ...], path: str | Path, option: str, what: str
-) -> str:
-    for column in (given,) if given is not None else usual:
-        if column in rows:
-            return str(column)
+def _optional(columns: Sequence[str], given: str | None, usual: tuple[str, ...], path: str | Path) -> str | None:
+    """Return a column that was asked for, else the first of the usual ones, if any."""
     if given is not None:
-        raise InputError(f"{path}: no column {given!r}; found {', '.join(map(repr, rows))}")
+        return _column(columns, given, (), path, "", "")
+    return next((found for found in (find_column(columns, name) for name in usual) if found is not None), None)
+
+
+def _column(
+    columns: Sequence[str], given: str | None, usual: tuple[str, ...], path: str | Path, option: str, what: str
+) -> str:
+    for name in (given,) if given is not None else usual:
+        found = find_column(columns, name)
+        if found is not None:
+            return found
+    if given is not None:
+        raise no_such_column(columns, given, str(path))
     raise InputError(
-        f"{path}: found the columns {', '.join(rows)}, expected one of {', '.join(dict.fromkeys(usual))} "
+        f"{path}: found the columns {', '.join(columns)}, expected one of {', '.join(dict.fromkeys(usual))} "
         f"with the {what} (or its name in {option})"
     )
 
 
 def _csv_keys(rows: pd.DataFrame, given: str | None, region: str, path: str | Path) -> tuple[pd.Series, str]:
     """Return keys from one column, or put together from state, county and tract."""
+    columns = [str(column) for column in rows if column != region]
     if given is not None:
-        _named(rows, given, (), path, "", "")
-        return _keys(rows[given], str(path), given), given
-    pieces = [piece for piece in _PIECES if piece in rows]
-    if pieces in (["state", "county"], ["state", "county", "tract"]):
-        whole = rows[pieces[0]].str.zfill(2)
-        for piece in pieces[1:]:
-            whole = whole + rows[piece].str.zfill(_PIECES[piece])
-        return _keys(whole, str(path), ", ".join(pieces)), ", ".join(pieces)
-    candidates = tuple(column for column in (*_TRACT_KEYS, *_COUNTY_KEYS) if column != region)
-    column = _named(rows, None, candidates, path, "--key-column", "keys of tracts or counties")
-    return _keys(rows[column], str(path), column), column
+        names = key_columns(list(map(str, rows)), file=str(path), named=given).names
+    else:
+        names = _key_names(columns, rows, path)
+    used = ", ".join(names)
+    if len(names) == 1:
+        return _keys(rows[names[0]], str(path), used), used
+    pieces = {piece: rows[name] for piece, name in zip(PIECES, names, strict=False)}
+    return _keys(keys_of_pieces(pieces, names, file=str(path)), str(path), used), used
+
+
+def _key_names(columns: Sequence[str], rows: pd.DataFrame, path: str | Path) -> tuple[str, ...]:
+    whole = _optional(columns, None, KEY_COLUMNS, path)
+    if whole is not None:
+        return (whole,)
+    tract = piece_columns(columns)
+    if tract is not None:
+        return tract
+    county = _optional(columns, None, _COUNTY_KEYS, path)
+    if county is not None and rows[county].str.fullmatch(r"[0-9]{4,5}(\.0*)?").all():
+        # Beside the whole key of a county, the columns of state and county may be names.
+        return (county,)
+    pieces = piece_columns(columns, PIECES[:2])
+    usual = (*KEY_COLUMNS, *_COUNTY_KEYS, *_PLAIN_KEYS)
+    return pieces or (_column(columns, None, usual, path, "--key-column", "keys of tracts or counties"),)
 
 
 def _keys(values: pd.Series, path: str, column: str) -> pd.Series:
     """Return keys of counties as 5 digits, or of tracts as 11."""
-    texts = values.reset_index(drop=True)
+    texts = exact_texts(values, f"{path}: column {column}").str.strip(AROUND)
+    texts = texts.str.replace(r"\.0*$", "", regex=True).str.replace(_COUNTY_PREFIX, "", regex=True)
     if texts.str.fullmatch("[0-9]{4,5}").all():
         # 1001 is county 01001; a key that has all of its digits begins with no state's single one.
         return texts.str.zfill(5)

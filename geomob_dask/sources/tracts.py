@@ -28,7 +28,8 @@ from pyproj.exceptions import CRSError
 from geomob_dask.errors import GeometryError, InputError
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
-from geomob_dask.sources.keys import and_more, key_column, listed, tract_geoids
+from geomob_dask.sources.key_columns import key_column
+from geomob_dask.sources.keys import and_more, listed, tract_geoids
 from geomob_dask.sources.tables import Tables, crs_name, split_by_state
 from geomob_dask.sources.tract_repair import COLLECTION, TractReport, polygons_of, repair_tracts
 

@@ -203,9 +203,10 @@ def test_two_columns_of_one_name(refused, tmp_path):
 
 
 def test_measures_without_a_key_column(refused, tmp_path):
-    message = refused("ingest", *measures(write(tmp_path / "m.csv", "tract,a\n18001000100,1\n")))
+    message = refused("ingest", *measures(write(tmp_path / "m.csv", "zone,a\n18001000100,1\n")))
     assert "GEOID" in message
-    assert "tract" in message
+    assert "--key-column" in message
+    assert "zone" in message
 
 
 # The index ---------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_a_table_that_does_not_fit_is_named(tmp_path, text, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[1]", "expected JSON of keys"), ('{"91001": 5}', "key 91001: found 5, expected a region"), ("{", "cannot be")],
+    [("[1]", "expected JSON of keys"), ('{"91001": [5]}', r"key 91001: found \[5\], expected a"), ("{", "cannot be")],
 )
 def test_json_that_does_not_fit_is_named(tmp_path, text, message):
     with pytest.raises(InputError, match=rf"m\.json.*{message}"):

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.keys import KEY_COLUMNS, KeyReport, key_column, tract_geoids
+from geomob_dask.sources.keys import KeyReport, tract_geoids
+from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.states import STATES
 
 ALABAMA, OHIO = "01001020100", "39001961400"
@@ -133,13 +135,58 @@ def test_other_keys_are_refused_by_row(values: list[object], message: str) -> No
         read(values)
 
 
-def test_the_column_of_keys_is_found_in_order() -> None:
-    for number, name in enumerate(KEY_COLUMNS):
-        assert key_column(["x", *reversed(KEY_COLUMNS[number:])], file="a.csv") == name
+@pytest.mark.parametrize("values", [["G0100010020100", "G3900010961400"], ["G01000100201", "G39000109614"]])
+def test_keys_of_nhgis_lose_the_zeros_behind_state_and_county(values: list[str]) -> None:
+    assert read(values)[0] == [ALABAMA, OHIO]
 
 
-def test_no_column_of_keys_is_refused_with_what_there_is() -> None:
-    with pytest.raises(InputError, match=r"a\.csv: no key column; found 'Geoid', 'x', expected one of GEOID, geoid"):
-        key_column(["Geoid", "x"], file="a.csv")
-    with pytest.raises(InputError, match=r"… \(40 in all\), expected one of"):
-        key_column([f"c{number}" for number in range(40)], file="a.csv")
+@pytest.mark.parametrize("value", ["G0110010020100", "G010001002010", "G01000100201X", "G01000100"])
+def test_other_keys_of_nhgis_are_refused(value: str) -> None:
+    with pytest.raises(InputError, match=f"row 2: found '{value}'"):
+        read(["G0100010020100", value])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([39001950100], dtype="float32"),
+        pd.Series([39001950100], dtype="Float32"),
+        pd.Series([39001950100.0], dtype=pd.ArrowDtype(pa.float32())),
+        [np.float32(39001950100)],
+    ],
+)
+def test_keys_of_single_precision_are_lost(values: object) -> None:
+    with pytest.raises(InputError, match=r"column GEOID, row 1: found 39001948160; 11 digits do not fit float32"):
+        read(values)
+
+
+def test_keys_of_half_precision_are_lost() -> None:
+    with pytest.raises(InputError, match=r"row 1: found inf; .* does not fit float16"):
+        read(np.array([np.inf], dtype=np.float16))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "Float64", pd.ArrowDtype(pa.float64())])
+def test_doubles_hold_every_key(dtype: object) -> None:
+    assert read(pd.Series([1001020100.0, 39001961400.0], dtype=dtype))[0] == [ALABAMA, OHIO]
+    with pytest.raises(InputError, match=r"row 1: found 39001961400\d+; 20 digits do not fit float64"):
+        read(pd.Series([39001961400e9], dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("values", "codes"),
+    [
+        (["10000.0", "1.0e4", "1e+04", "10000.", ' ="10000" '], ["10000"] * 5),
+        (["NA", "n/a", " ", ".", "None", None, "#N/A", "<NA>"], [""] * 8),
+        ([10000.0, np.nan], ["10000", ""]),
+        (pd.Series([10000, None], dtype="Int64"), ["10000", ""]),
+        (pd.Series([10000, None], dtype="float32"), ["10000", ""]),
+        (["1E4", "2.5", "-", "Nantucket", "0100"], ["1E4", "2.5", "-", "Nantucket", "0100"]),
+    ],
+)
+def test_codes_of_regions_are_the_same_text(values: object, codes: list[str]) -> None:
+    assert region_codes(values, "a.csv: column cbsa").tolist() == codes
+
+
+def test_codes_of_regions_that_were_rounded_are_refused() -> None:
+    with pytest.raises(InputError, match=r"a\.csv: column zone, row 2: found 3900194816; 10 digits do not fit float32"):
+        region_codes(np.array([1, 3900194816], dtype=np.float32), "a.csv: column zone")
