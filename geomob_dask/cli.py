@@ -129,7 +129,8 @@ def _choices(field: FieldInfo) -> str | None:
 
 def _kinds(field: FieldInfo) -> tuple[Any, ...]:
     kinds = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
-    return tuple(kind for kind in kinds if kind is not NoneType)
+    plain = (get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds)
+    return tuple(kind for kind in plain if kind is not NoneType)
 
 
 def main(app: typer.Typer) -> None:

@@ -6,6 +6,13 @@ from pydantic import ValidationError
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import InputError
 from geomob_dask.names import LONGEST_NAME, Name, Year, check_name, check_year, did_you_mean, is_name
+from geomob_dask.products.catalog import CATALOG, product_named
+from geomob_dask.products.mobility import dataset_year
+from geomob_dask.products.options import piece
+from geomob_dask.runs import places
+from geomob_dask.runs.sources import SOURCES
+from geomob_dask.sources import tiger
+from geomob_dask.sources.years import years_of
 
 GOOD = (
     "acs5_b03002",
@@ -93,3 +100,49 @@ def test_many_errors_and_long_values_are_cut():
     assert said.startswith("items.0.name: expected a name")
     assert said.endswith("(1,000 errors in total)")
     assert len(said) < 2000
+
+
+# Every option of every command ---------------------------------------------------------------------
+
+MODELS = [
+    *(source.options for source in SOURCES.values()),
+    *(product_named(name).options for name in CATALOG),
+    places.Options,
+    tiger.Options,
+]
+NAMED = ("dataset", "datasets", "vintage", "name", "to", "source", "new", "table", "cube")
+OF_YEARS = ("year", "since", "dollars")
+OF_EACH = [(model, field) for model in MODELS for field in model.model_fields if field in (*NAMED, *OF_YEARS)]
+
+
+def errors_of(model, given):
+    with pytest.raises(ValidationError) as invalid:
+        model.model_validate(given)
+    return {error["loc"][0]: error["type"] for error in invalid.value.errors() if error["loc"]}
+
+
+@pytest.mark.parametrize(("model", "field"), OF_EACH, ids=lambda one: getattr(one, "__module__", one))
+def test_every_option_that_becomes_a_path_is_checked(model, field):
+    if field in OF_YEARS:
+        assert errors_of(model, {field: -5})[field] == "year"
+        assert errors_of(model, {field: 99_999_999})[field] == "year"
+    else:
+        assert errors_of(model, {field: "../../esc"})[field] == "name"
+        assert errors_of(model, {field: "_snapshots"})[field] == "name"
+
+
+def test_texts_that_hold_names_and_years_are_checked():
+    for text in ("../acs:2018", ":2018", "acs:", "acs:99999999", "acs:0", "acs"):
+        with pytest.raises(InputError, match="--measures"):
+            dataset_year(text, "--measures")
+    assert dataset_year("acs:2018", "--measures") == ("acs", 2018)
+    for text in ("0000-9999", "9999", "0001"):
+        with pytest.raises(InputError, match=r"--years .*1790 to 2100"):
+            years_of(text)
+
+
+def test_a_column_that_no_path_can_hold_is_shortened():
+    assert piece("cbsa-2020") == "cbsa-2020"
+    assert is_name(piece("../x"))
+    assert is_name(piece("Metro area/2020"))
+    assert piece("a/b") != piece("a b")

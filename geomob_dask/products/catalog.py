@@ -4,6 +4,7 @@ from functools import cache
 from importlib import import_module
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import did_you_mean, shown
 from geomob_dask.products.product import Product
 
 CATALOG = {
@@ -32,7 +33,7 @@ def product_named(name: str) -> Product:
         If there is none of this name.
     """
     if name not in CATALOG:
-        raise InputError(f"product {name!r}: expected one of {', '.join(CATALOG)}")
+        raise InputError(f"product {shown(name)}: {did_you_mean(name, CATALOG)}")
     module, _, kind = CATALOG[name].partition(":")
     product: Product = getattr(import_module(module), kind)()
     return product

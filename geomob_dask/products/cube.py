@@ -20,6 +20,7 @@ from geomob_dask.errors import InputError, RunError
 from geomob_dask.frames.own_rows import no_value, one_value, stage_name, value_of
 from geomob_dask.frames.reduction import reduced
 from geomob_dask.frames.stages import computed_by_stage
+from geomob_dask.names import Name, Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import Text
 from geomob_dask.products.options import Years
@@ -37,8 +38,8 @@ _ATTEMPTS = 20
 class Options(BaseOptions):
     """Options of a cube."""
 
-    name: Text = Field(description="Name of the cube.", json_schema_extra={"argument": True})
-    results: Text | dict[int, Text] = Field(
+    name: Name = Field(description="Name of the cube.", json_schema_extra={"argument": True})
+    results: Text | dict[Year, Text] = Field(
         description="Collections of the years: their name, with {year} in place of the year."
     )
     years: Years = Field(None, description="Years and spans, such as 2015,2018 or 2009-2023.")

@@ -11,7 +11,7 @@ from geomob_dask.frames.exposure import Reported, exposures
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.options import Text, unrecorded
-from geomob_dask.products.options import ByYear, states_named
+from geomob_dask.products.options import ByYear, piece, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import region_columns, region_table, regions_frame
@@ -55,7 +55,7 @@ class Options(ByYear):
 
     def collection(self, grouping: str, kind: str = "exposure", *, by_state: bool = False) -> str:
         """Return the collection of exposures, or of interactions, of a grouping."""
-        name = f"{states_named(self.states, by_state)}-{self.by}-{self.mode}-{self.threshold:g}"
+        name = f"{states_named(self.states, by_state)}-{piece(self.by)}-{self.mode}-{self.threshold:g}"
         return f"results/{kind}/{grouping}/{self.dataset}/{self.year}/{name}"
 
 

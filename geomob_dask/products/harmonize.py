@@ -12,6 +12,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.conversion import Conversion
 from geomob_dask.frames.harmonize import MEDIANS, conversion, harmonized, links_between
 from geomob_dask.frames.relations import link_shares
+from geomob_dask.names import Name, Year
 from geomob_dask.options import Text, unrecorded
 from geomob_dask.products.measures import money_of, reasons_of
 from geomob_dask.products.options import ByYear
@@ -30,8 +31,8 @@ from geomob_dask.store.provenance import sha256
 class Options(ByYear):
     """How measures are brought to another vintage."""
 
-    to: Text = Field(description="Vintage of the result: 2000, census2010, 2010, 2020 or 2022.")
-    source: Text | None = unrecorded(None, "Vintage of the measures. [default: as they were ingested]", alias="from")
+    to: Name = Field(description="Vintage of the result: 2000, census2010, 2010, 2020 or 2022.")
+    source: Name | None = unrecorded(None, "Vintage of the measures. [default: as they were ingested]", alias="from")
     crosswalk: Text | None = unrecorded(
         None, "Shares of tracts in tracts: source, target, weight, or a form that is known."
     )
@@ -46,8 +47,8 @@ class Options(ByYear):
     kinds: Text | None = unrecorded(
         None, "A .yaml that names the kind of columns: count, moe, share, mean, median, index, key."
     )
-    new: Text | None = unrecorded(None, "Name of the result. [default: dataset, vintage and dollars]", alias="as")
-    dollars: int | None = Field(None, description="State money in dollars of this year.")
+    new: Name | None = unrecorded(None, "Name of the result. [default: dataset, vintage and dollars]", alias="as")
+    dollars: Year | None = Field(None, description="State money in dollars of this year.")
     prices: Text = unrecorded(SHIPPED, "Index of prices: cpi_u, or a .csv of year, index.")
     lost: float = Field(0.0, description="Largest share of a count that may lie in no target.")
     medians: str = Field("refuse", description="A median that would be split or merged: refuse, or missing there.")

@@ -9,7 +9,8 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.conversion import no_reasons
 from geomob_dask.frames.join import join, joined_reasons, refuse_same_columns
 from geomob_dask.frames.own_rows import own_rows
-from geomob_dask.options import Listed, Text
+from geomob_dask.names import Name, Year
+from geomob_dask.options import Names
 from geomob_dask.options import Options as AnyOptions
 from geomob_dask.products.measures import money_of, reasons_of
 from geomob_dask.products.product import Frames, Prepared, Product, Target
@@ -21,11 +22,11 @@ from geomob_dask.store import Snapshot, Store
 class Options(AnyOptions):
     """What is joined."""
 
-    datasets: Listed = Field(
+    datasets: Names = Field(
         description="Names of datasets in the store, two or more.", json_schema_extra={"argument": True}
     )
-    name: Text = Field(alias="as", description="Name of the dataset that holds the columns of all.")
-    year: int = Field(description="A year, several separated by commas, or a span such as 2020-2024.")
+    name: Name = Field(alias="as", description="Name of the dataset that holds the columns of all.")
+    year: Year = Field(description="A year, several separated by commas, or a span such as 2020-2024.")
 
     @field_validator("datasets")
     @classmethod

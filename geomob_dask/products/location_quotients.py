@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from geomob_dask.frames.local_segregation import local
 from geomob_dask.frames.own_rows import empty_of, own_rows
 from geomob_dask.frames.units import People
-from geomob_dask.products.options import ByRegion, Text, states_named
+from geomob_dask.products.options import ByRegion, Text, piece, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_inputs
@@ -36,7 +36,7 @@ class LocationQuotients(RegionProduct):
         """Return the inputs and targets of a run; see `Product.prepare`."""
         people = People(options.groups, options.year, missing=options.missing)
         found = region_inputs(store, options, people.columns)
-        name = f"{states_named(options.states, by_state)}-{options.by}"
+        name = f"{states_named(options.states, by_state)}-{piece(options.by)}"
         where = f"results/location_quotients/{options.groups.name}/{options.dataset}/{options.year}/{name}"
         return Prepared(
             self.name,

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from geomob_dask.frames.mixing import Mixture, mixing
 from geomob_dask.frames.units import People
-from geomob_dask.products.options import ByRegion, Codes, Text, slug, states_named
+from geomob_dask.products.options import ByRegion, Codes, Text, piece, slug, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_inputs
@@ -61,7 +61,7 @@ class Options(ByRegion):
             "weight": None if self.weight == 0.5 else str(self.weight),
         }
         more = "".join(f"-{name}-{slug(value)}" for name, value in chosen.items() if value)
-        name = f"{states_named(self.states, by_state)}-{self.by}{more}"
+        name = f"{states_named(self.states, by_state)}-{piece(self.by)}{more}"
         return f"results/mixing/{self.brackets.name}/{self.dataset}/{self.year}/{name}"
 
 

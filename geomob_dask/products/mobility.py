@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from geomob_dask.models.model_card import model_card
 from geomob_dask.models.model_files import to_bytes
 from geomob_dask.models.scores import BASELINES
 from geomob_dask.models.search import SearchResult
+from geomob_dask.names import Name, check_name, check_year, shown
 from geomob_dask.products.mobility_result import CARD, MODEL, as_pairs, put_file
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.products.options import Listed, States, Text, WithDefinition
@@ -52,7 +54,7 @@ class Options(WithDefinition):
     )
     features: Listed | None = Field(None, description="Only these columns, separated by commas.")
     every_zone: bool = Field(False, description="Zones: also those without a minority tract.")
-    vintage: Text = Field(ZONE_VINTAGE, description="Zones: name under which they were ingested.")
+    vintage: Name = Field(ZONE_VINTAGE, description="Zones: name under which they were ingested.")
     measures: Listed | None = Field(
         None, description="Tracts: datasets of the features, NAME:YEAR, separated by commas."
     )
@@ -115,9 +117,9 @@ def dataset_year(text: str, option: str) -> tuple[str, int]:
         If it is not of this form.
     """
     name, _, year = text.partition(":")
-    if not name or not year.isdigit():
-        raise InputError(f"{option} {text}: expected NAME:YEAR, such as opportunity:2018")
-    return name, int(year)
+    if not re.fullmatch("[0-9]{1,8}", year):
+        raise InputError(f"{option} {shown(text)}: expected NAME:YEAR, such as opportunity:2018")
+    return check_name(name, f"{option}: dataset"), check_year(int(year), f"{option} {shown(text)}: year")
 
 
 class Mobility(DriverProduct):

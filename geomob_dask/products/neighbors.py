@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from geomob_dask.frames.neighbors import nearest_count, neighbor_graph, no_edges
 from geomob_dask.frames.own_rows import own_rows
 from geomob_dask.graph.bands import contacts
+from geomob_dask.names import Name
 from geomob_dask.products.options import Options as AnyOptions
 from geomob_dask.products.options import Text
 from geomob_dask.products.product import Frames, Prepared, Product, Summaries, Target
@@ -20,7 +21,7 @@ from geomob_dask.store import Store
 class Options(AnyOptions):
     """Options of a neighbor graph."""
 
-    vintage: Text = Field(description="Name under which the polygons were ingested.")
+    vintage: Name = Field(description="Name under which the polygons were ingested.")
     snap: float | None = Field(
         None,
         ge=0,

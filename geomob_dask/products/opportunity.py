@@ -1,5 +1,6 @@
 """The opportunity index of a dataset and year."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from geomob_dask.frames.halo import near_partitions
 from geomob_dask.frames.opportunity import no_index, opportunity_index
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.recipes import Reference
+from geomob_dask.names import check_year
 from geomob_dask.products.options import ByYear, Text, WithDefinition, states_named
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
@@ -50,9 +52,9 @@ class Options(ByYear, WithDefinition):
         if self.norm in ("selected", "state", "nation"):
             return None
         kind, _, text = self.norm.partition(":")
-        if kind != "frozen" or not text.isdigit():
+        if kind != "frozen" or not re.fullmatch("[0-9]{1,8}", text):
             raise InputError(f"--norm {self.norm}: expected {NORMS}")
-        return int(text)
+        return check_year(int(text), "--norm: year")
 
     def collection(self, kind: str = "results", *, by_state: bool = False, year: int | None = None) -> str:
         """Return the collection of the result, or that of its norms."""

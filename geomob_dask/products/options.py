@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from geomob_dask.definition import read_definition
+from geomob_dask.names import Name, Year, is_name
 from geomob_dask.options import Listed, Options, Text, listed
 from geomob_dask.sources.states import StateCodes
 from geomob_dask.sources.years import years_of
@@ -32,8 +33,8 @@ States = StateCodes | None
 class ByYear(Options):
     """Options of a product that is made from the measures of one dataset and year."""
 
-    dataset: Text = Field(description="Name under which the measures were ingested.")
-    year: int = Field(description="A year, several separated by commas, or a span such as 2017-2023.")
+    dataset: Name = Field(description="Name under which the measures were ingested.")
+    year: Year = Field(description="A year, several separated by commas, or a span such as 2017-2023.")
     states: States = Field(None, description="Codes or letters of states, such as 18,39 or IN,OH. [default: all]")
 
     @property
@@ -50,6 +51,11 @@ def states_named(states: tuple[str, ...] | None, by_state: bool) -> str:
 def plain_states(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return plain options in which no choice of states reads ``all``."""
     return {**options, "states": options.get("states") or "all"}
+
+
+def piece(text: str) -> str:
+    """Return a name as it is, and any other text (of a column, say) as one that a path can hold."""
+    return text if is_name(text) else slug(text)
 
 
 def slug(text: str) -> str:
@@ -90,6 +96,7 @@ __all__ = [
     "Text",
     "WithDefinition",
     "Years",
+    "piece",
     "plain_states",
     "slug",
     "states_named",

@@ -6,9 +6,9 @@ from typing import Any
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.regions import NATION, regions_of
+from geomob_dask.names import is_name, nearest, shown, some
 from geomob_dask.products.options import ByRegion
 from geomob_dask.products.reader import Reader
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.regions import BY_KEY
 from geomob_dask.store import Snapshot, Store
 
@@ -38,14 +38,16 @@ def region_table(
     """
     if by in BY_KEY or (nation and by == NATION):
         return None
-    found = store.find(f"{PREFIX}/{by}/{vintage}") if by.isprintable() and "/" not in by and by else None
+    found = store.find(f"{PREFIX}/{by}/{vintage}") if is_name(by) else None
     if found is not None or by in columns:
         return found
     there = [collection.removeprefix(f"{PREFIX}/") for collection in store.collections(PREFIX)]
+    close = nearest(by, [*BY_KEY, *columns, *(name.split("/")[0] for name in there)])
+    guess = "" if close in (None, by) else f"did you mean {close!r}? "
     raise InputError(
-        f"--by {by}: expected county, state, a column of the measures ({listed(sorted(columns), 8)}), or regions of "
-        f"vintage {vintage} in the store ({', '.join(there) or 'none yet'}): "
-        f"jobs/ingest.py regions FILE --name {by} --vintage {vintage}"
+        f"--by {by if is_name(by) else shown(by)}: {guess}expected county, state, a column of the measures "
+        f"({some(sorted(columns), 8)}), or regions of vintage {vintage} in the store ({some(there) or 'none yet'}): "
+        f"jobs/ingest.py regions FILE --name NAME --vintage {vintage}"
     )
 
 

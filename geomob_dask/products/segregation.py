@@ -16,7 +16,8 @@ from geomob_dask.frames.segregation import segregation
 from geomob_dask.frames.units import NOWHERE, UNKNOWN, People, counts_of, left_out, units_of
 from geomob_dask.metrics.segregation_catalog import suited
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
-from geomob_dask.products.options import ByRegion, Codes, Listed, Text
+from geomob_dask.names import Year
+from geomob_dask.products.options import ByRegion, Codes, Listed, Text, piece
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_columns, region_table, regions_frame
@@ -52,7 +53,7 @@ class Options(ByRegion):
     levels: Listed = Field(
         ("state", "county"), description="Nested indices: areas between region and tract, from wide to narrow."
     )
-    since: int | None = Field(None, description="A year since when the change of M and H is decomposed.")
+    since: Year | None = Field(None, description="A year since when the change of M and H is decomposed.")
     change: bool = Field(False, description="Decompose the change of M and H from each year to the next.")
     local: bool = Field(False, description="Whether scores of single tracts are kept too.")
 
@@ -95,7 +96,7 @@ class Options(ByRegion):
             # The same name in every year.
             plain.pop("year")
             plain.pop("states", None)
-        name = f"{'each-' if by_state else ''}{self.by}-{sha256(canonical_json(plain))[:8]}"
+        name = f"{'each-' if by_state else ''}{piece(self.by)}-{sha256(canonical_json(plain))[:8]}"
         return f"results/{product}/{self.groups.name}/{self.dataset}/{self.year}/{name}"
 
 

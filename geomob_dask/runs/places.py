@@ -13,6 +13,7 @@ from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.overlay import area_weights
+from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
 from geomob_dask.runs.computed import computed
@@ -28,8 +29,8 @@ class Options(BaseOptions):
     """Options of ``jobs/ingest.py places``."""
 
     files: tuple[str, ...] = argument("Polygons of regions: shapefile, GeoPackage, GeoJSON, GeoParquet.")
-    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
-    name: str = Field("place", description="Name of the regions: --by NAME of other jobs.")
+    vintage: Name = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+    name: Name = Field("place", description="Name of the regions: --by NAME of other jobs.")
     key_column: str | None = Field(None, description="Column of their codes. [default: GEOID]")
     crs: str | None = Field(None, description="Coordinate system of files that do not state theirs.")
     least: Annotated[float, Field(ge=0, lt=1)] = Field(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import did_you_mean, shown
 from geomob_dask.options import Options
 from geomob_dask.runs import zones
 from geomob_dask.sources import acs, income_tables, measures, opportunity_atlas, regions, tracts
@@ -161,5 +162,5 @@ def find_source(name: str) -> Source:
         If there is none.
     """
     if name not in SOURCES:
-        raise InputError(f"no source {name!r}; expected one of {', '.join(SOURCES)}")
+        raise InputError(f"no source {shown(name)}; {did_you_mean(name, SOURCES)}")
     return SOURCES[name]

@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from geomob_dask.frames.group_neighbors import group_neighbors
+from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument, unrecorded
 from geomob_dask.sources.commuting_zones import (
@@ -38,7 +39,7 @@ class Options(BaseOptions):
         None, "People of tracts in 2000 (pop2000, nh.white), which define minority communities."
     )
     counties: str | None = unrecorded(None, "Polygons of counties of any year: dissolved into zones.")
-    vintage: str = Field(ZONE_VINTAGE, description="Name of the zones.")
+    vintage: Name = Field(ZONE_VINTAGE, description="Name of the zones.")
 
 
 def read(options: Options) -> Tables:

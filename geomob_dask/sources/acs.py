@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import Name, Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import unrecorded
 from geomob_dask.sources.acs_api import fetch
@@ -27,12 +28,12 @@ _STATES = tuple(code for code in STATES if code <= LAST_STATE)
 class Options(BaseOptions):
     """Options of ``jobs/ingest.py acs``."""
 
-    year: int = Field(description="Release: the last of its five years.")
-    table: str | None = Field(None, description="Such as B03002 or DP05. [default: found in a file]")
+    year: Year = Field(description="Release: the last of its five years.")
+    table: Name | None = Field(None, description="Such as B03002 or DP05. [default: found in a file]")
     states: StateCodes | None = Field(None, description="Codes or letters, such as 18,39 or IN,OH.")
     file: str | None = Field(None, description="A .csv, .zip or .json of the Bureau, in place of the Census API.")
-    dataset: str | None = Field(None, description="Name of the dataset. [default: acs5_ and the table]")
-    vintage: str | None = Field(
+    dataset: Name | None = Field(None, description="Name of the dataset. [default: acs5_ and the table]")
+    vintage: Name | None = Field(
         None, description="Vintage of its tracts. [default: 2000, 2010, 2020 or 2022 by the year]"
     )
     county_wise: bool = Field(False, description="Ask county by county, where states are too much for the server.")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from geomob_dask.errors import CountsError, InputError
+from geomob_dask.names import Name, Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
 from geomob_dask.sources.brackets import load_brackets
@@ -61,9 +62,9 @@ class Options(BaseOptions):
     """Options of ``jobs/ingest.py brackets``."""
 
     file: str = argument("A .zip of income brackets, with a .json or .csv per area.")
-    dataset: str = Field(description="Name of the dataset.")
-    year: int = Field(description="Year of the brackets.")
-    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+    dataset: Name = Field(description="Name of the dataset.")
+    year: Year = Field(description="Year of the brackets.")
+    vintage: Name = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
 
 
 def read(options: Options) -> Tables:

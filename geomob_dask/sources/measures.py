@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import Name, Year
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.sources.census_codes import SPECIAL_CODES
@@ -101,9 +102,9 @@ class Options(BaseOptions):
     """Options of ``jobs/ingest.py measures``."""
 
     file: str = argument(".csv, .csv.gz or .parquet with keys: GEOID, GISJOIN, STATE and COUNTY and TRACT, …")
-    dataset: str = Field(description="Name of the dataset.")
-    year: int = Field(description="Year of the measures.")
-    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+    dataset: Name = Field(description="Name of the dataset.")
+    year: Year = Field(description="Year of the measures.")
+    vintage: Name = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
     columns: Listed | None = Field(None, description="Columns to read, separated by commas. [default: all numbers]")
     infinite: Literal["refuse", "missing"] = Field("refuse", description="Infinite values: an error, or missing.")
     key_column: str | None = Field(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import Name, Year
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
@@ -26,9 +27,9 @@ class Options(BaseOptions):
     """Options of ``jobs/ingest.py atlas``."""
 
     file: str = argument("Tract outcomes, .csv or .csv.gz: state, county, tract, kir_pooled_p25, …")
-    dataset: str = Field(ATLAS, description="Name of the dataset.")
-    year: int = Field(ATLAS_YEAR, description="Year of the outcomes.")
-    vintage: str = Field(ATLAS_VINTAGE, description="Name of the tract vintage.")
+    dataset: Name = Field(ATLAS, description="Name of the dataset.")
+    year: Year = Field(ATLAS_YEAR, description="Year of the outcomes.")
+    vintage: Name = Field(ATLAS_VINTAGE, description="Name of the tract vintage.")
     columns: Listed | None = Field(None, description="Columns to read, separated by commas. [default: all numbers]")
 
 

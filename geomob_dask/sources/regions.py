@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
 from geomob_dask.sources.geocorr import (
@@ -59,8 +60,8 @@ class Options(BaseOptions):
     """Options of ``jobs/ingest.py regions``."""
 
     file: str = argument("A crosswalk of Geocorr, a .csv with a row per tract or county, or JSON.")
-    name: str = Field(description="Name of the regions, such as cbsa or place: --by NAME of other jobs.")
-    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+    name: Name = Field(description="Name of the regions, such as cbsa or place: --by NAME of other jobs.")
+    vintage: Name = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
     key_column: str | None = Field(None, description="Column of tracts or counties, in a .csv.")
     region_column: str | None = Field(None, description="Column of regions. [default: the name given]")
     region_name_column: str | None = Field(None, description="Column of the regions' names.")

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import unrecorded
 from geomob_dask.sources.download import AnswerCache, Downloader, IncompleteAnswerError, Politeness
@@ -33,7 +34,7 @@ _FIRST = {"cartographic": 2014, "tiger": 2011}
 class Options(BaseOptions):
     """Options of ``jobs/ingest.py tiger``."""
 
-    year: int = Field(description="Year of the files.")
+    year: Year = Field(description="Year of the files.")
     states: StateCodes = Field(description="Codes or letters, such as 18,39 or IN,OH.")
     folder: str = Field(description="Where the zipped shapefiles go, for `tracts` and `places`.")
     layer: Layer = Field("tract", description="Polygons of tracts or places.")

@@ -26,6 +26,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from geomob_dask.errors import GeometryError, InputError
+from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
 from geomob_dask.sources.key_columns import key_column
@@ -44,7 +45,7 @@ class Options(BaseOptions):
     """Options of ``jobs/ingest.py tracts``."""
 
     files: tuple[str, ...] = argument("GeoParquet, GeoPackage, shapefile or GeoJSON, zipped too.")
-    vintage: str = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
+    vintage: Name = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
     crs: str | None = Field(None, description="Coordinate system of files that do not state theirs.")
     layer: str | None = Field(None, description="Layer of a file that has several.")
     empty: Literal["refuse", "leave-out"] = Field("refuse", description="Rows without a polygon: refuse, or leave-out.")

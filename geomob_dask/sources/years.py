@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import check_year
 
 _SPAN = re.compile(r"([0-9]{4})(?:[-:]([0-9]{4}))?")
 
@@ -39,6 +40,8 @@ def years_of(text: str, option: str = "--years") -> tuple[int, ...]:
             raise InputError(
                 f"{option} {text}: found {piece!r}, expected a year such as 2018 or a span such as 2009-2023"
             )
+        check_year(first, option)
+        check_year(last, option)
         span = range(first, last + 1)
         twice = sorted(years.intersection(span))
         if twice:
