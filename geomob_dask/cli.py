@@ -1,9 +1,11 @@
 """What all jobs share: options, errors as exit codes, tables to files."""
 
 import inspect
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -17,6 +19,8 @@ from rich.markup import escape
 from geomob_dask.cluster import connect
 from geomob_dask.errors import GeomobError, RunError
 from geomob_dask.options import Options, extra
+from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
+from geomob_dask.outputs.result import EXPORT, EXPORT_TABLE
 from geomob_dask.settings import Settings, load_limits, using_limits
 
 StoreOption = Annotated[
@@ -31,13 +35,24 @@ ConfigOption = Annotated[
     str | None, typer.Option("--config", help=escape("The cluster file. [default: ./cluster.yaml]"))
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, compute and write nothing.")]
-ExportOption = Annotated[
-    str | None, typer.Option("--export", help="Also write the result as one table: .csv, .parquet, .gpkg or .geojson.")
-]
+ExportOption = Annotated[str | None, typer.Option("--export", help=EXPORT.help)]
+CsvTextOption = Annotated[str, typer.Option("--csv-text", help=CSV_TEXT_HELP, metavar="|".join(CSV_TEXTS))]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="List the rows of every state.")]
 StatesOption = Annotated[str | None, typer.Option("--states", help="Codes or letters, such as 18,39 or IN,OH.")]
 
+
+def export_option(polygons: bool) -> Any:
+    """Return the annotation of ``--export`` of rows with or without polygons."""
+    return ExportOption if polygons else Annotated[str | None, typer.Option("--export", help=EXPORT_TABLE.help)]
+
+
 console = Console(highlight=False, soft_wrap=True)
+
+# A message of more characters is cut: it may list every column of a wide table.
+_LONGEST = 2000
+_WHOLE = "GEOMOB_FULL_ERRORS"
+# Names from files go to the terminal: a control character could move its cursor or color what follows.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def application(help_text: str, examples: str) -> typer.Typer:
@@ -133,13 +148,62 @@ def _kinds(field: FieldInfo) -> tuple[Any, ...]:
     return tuple(kind for kind in plain if kind is not NoneType)
 
 
-def main(app: typer.Typer) -> None:
-    """Run a job; exit with 0, 1 (the run failed) or 2 (bad usage or input), saying why on standard error."""
+def command_line(app: typer.Typer) -> Any:
+    """Return the command line of a job as typer parses it; every command has ``--version``."""
     if len(app.registered_commands) == 1:
         # Typer shows a lone command's own help and examples only.
         app.registered_commands[0].epilog = app.info.epilog
+    made: Any = typer.main.get_command(app)
+    for one in (made, *getattr(made, "commands", {}).values()):
+        one.params.append(_version_option())
+    return made
+
+
+def _version_option() -> Any:
+    """Return ``--version`` as typer makes it, taken from a command of its own."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def only(shown: VersionOption = False) -> None:
+        """Nothing."""
+
+    return next(one for one in typer.main.get_command(app).params if one.name == "shown")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"geomob-dask {version('geomob-dask')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        is_eager=True,
+        expose_value=False,
+        callback=_print_version,
+        help="Print the version of the package and exit.",
+    ),
+]
+
+
+def typed(names: Sequence[str]) -> str:
+    """Return which of a flag's names the command line has, the first if none; a message repeats what was typed.
+
+    Examples
+    --------
+    >>> typed(["--year", "--years"])
+    '--year'
+    """
+    given = {argument.split("=")[0] for argument in sys.argv[1:]}
+    return next((name for name in names if name in given), names[0])
+
+
+def main(app: typer.Typer) -> None:
+    """Run a job; exit with 0, 1 (the run failed) or 2 (bad usage or input), saying why on standard error."""
     try:
-        app()
+        command_line(app)()
     except GeomobError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -147,8 +211,32 @@ def main(app: typer.Typer) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(bounded(message))}", file=sys.stderr)
     sys.exit(code)
+
+
+def bounded(message: str, longest: int = _LONGEST) -> str:
+    """Return a message as long as a reader can take in: its beginning, and how to see the rest.
+
+    Examples
+    --------
+    >>> bounded("no column 'a'; found b, c, d", longest=13)
+    "no column 'a' … (15 more characters; GEOMOB_FULL_ERRORS=1 shows them)"
+    """
+    if len(message) <= longest or os.environ.get(_WHOLE):
+        return message
+    return f"{message[:longest].rstrip()} … ({len(message) - longest:,} more characters; {_WHOLE}=1 shows them)"
+
+
+def printable(text: str) -> str:
+    r"""Return a text with its control characters written out.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return text.translate(_CONTROLS)
 
 
 @contextmanager
@@ -166,4 +254,4 @@ def cluster(settings: Settings) -> Iterator[distributed.Client | None]:
 def say(lines: list[str]) -> None:
     """Print lines as they are."""
     for line in lines:
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)

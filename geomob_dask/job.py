@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from geomob_dask import cli
-from geomob_dask.outputs.result import Done, Flag, Outputs
+from geomob_dask.outputs.result import Done, Flag, Outputs, option_of
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.engine import run
@@ -17,6 +17,8 @@ from geomob_dask.settings import load_limits, load_settings, using_limits
 from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 
+# One option of products by year: it takes one year or several.
+YEAR_FLAGS = ("--year", "--years")
 _COMMON = {
     "force": Annotated[bool, typer.Option("--force", help="Compute even if the store holds just this result.")],
     "dry_run": cli.DryRunOption,
@@ -75,6 +77,7 @@ def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> No
     requests = outputs.requests(product, _each(product, {**given, **outputs.options(flags)}), flags)
     reprocess: Reprocess = "all" if common["force"] else "stale"
     plan = make_plan(store, requests, reprocess=reprocess)
+    outputs.check_results(store, _prepared(plan), flags)
     more = outputs.more(store, _prepared(plan), flags)
     further = make_plan(store, more, reprocess=reprocess) if more else Plan(())
     if common["dry_run"]:
@@ -98,7 +101,7 @@ def _each(product: Product, given: Mapping[str, Any]) -> list[Any]:
     chosen = {name: value for name, value in given.items() if value is not None}
     years: list[dict[str, Any]] = [{}]
     if "year" in product.options.model_fields:
-        of_years = years_of(chosen.pop("year"))
+        of_years = years_of(chosen.pop("year"), cli.typed(YEAR_FLAGS))
         years = [product.of_year(of_years, place, chosen) for place in range(len(of_years))]
     lists = [[part.strip() for part in chosen.pop(name).split(",")] for name in product.several]
     several = [dict(zip(product.several, values, strict=True)) for values in itertools.product(*lists)]
@@ -108,7 +111,7 @@ def _each(product: Product, given: Mapping[str, Any]) -> list[Any]:
 def _flags(product: Product, outputs: Outputs) -> dict[str, tuple[Any, Any]]:
     """Return annotation and default of all flags of a job."""
     fields = {
-        name: cli.field_flag(name, field, "--years", kind=str) if name == "year" else cli.field_flag(name, field)
+        name: cli.field_flag(name, field, *YEAR_FLAGS[1:], kind=str) if name == "year" else cli.field_flag(name, field)
         for name, field in product.options.model_fields.items()
     }
     flags = {name: _of_flag(name, flag) for name, flag in outputs.flags.items()}
@@ -119,7 +122,8 @@ def _flags(product: Product, outputs: Outputs) -> dict[str, tuple[Any, Any]]:
 def _of_flag(name: str, flag: Flag) -> tuple[Any, Any]:
     kind = list[str] if flag.kind is tuple else flag.kind
     optional = kind if flag.default is not None else kind | None
-    return Annotated[optional, typer.Option(f"--{name.replace('_', '-')}", help=flag.help)], flag.default
+    option = typer.Option(option_of(name), help=flag.help, metavar="|".join(flag.choices) or None)
+    return Annotated[optional, option], flag.default
 
 
 def main(name: str, outputs: Outputs, examples: str) -> None:

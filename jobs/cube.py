@@ -5,13 +5,13 @@ from typing import Annotated
 import typer
 
 from geomob_dask import cli
-from geomob_dask.errors import InputError
 from geomob_dask.job import product_command
 from geomob_dask.outputs import change_maps, change_tables
+from geomob_dask.outputs.csv_text import check_csv_text
 from geomob_dask.outputs.cube import CubeOutputs, history_lines
 from geomob_dask.outputs.cube_tables import check_cube_export, chosen_years, export_cube
 from geomob_dask.outputs.page import write_page
-from geomob_dask.outputs.tables import check_export, check_folder
+from geomob_dask.outputs.tables import PAGES, SUFFIXES, WITH_GEOMETRY, check_file
 from geomob_dask.outputs.tables import export as export_table
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.durations import seconds_of
@@ -52,6 +52,7 @@ def export(
     years: Annotated[str | None, typer.Option(help="Only these. [default: all]")] = None,
     version: VersionOption = None,
     tag: TagOption = None,
+    csv_text: cli.CsvTextOption = "safe",
     store: cli.StoreOption = None,
     cluster: cli.HereOption = None,
     config: cli.ConfigOption = None,
@@ -59,8 +60,9 @@ def export(
     """Write a cube as one table."""
     where = Store(load_settings(config, store=store, cluster=cluster).store)
     check_cube_export(file)
+    check_csv_text(csv_text)
     chosen = years_of(years) if years else ()
-    cli.say(export_cube(where, name, file, version=version, tag=tag, years=chosen))
+    cli.say(export_cube(where, name, file, version=version, tag=tag, years=chosen, csv_text=csv_text))
 
 
 @app.command()
@@ -106,6 +108,7 @@ def change(
         str | None, typer.Option("--map", help="Also write an interactive map (.html), offline.")
     ] = None,
     export: cli.ExportOption = None,
+    csv_text: cli.CsvTextOption = "safe",
     version: VersionOption = None,
     tag: TagOption = None,
     store: cli.StoreOption = None,
@@ -115,14 +118,16 @@ def change(
     """Compare two years: the change, and whether it is larger than its margin of error."""
     settings = load_settings(config, store=store, cluster=cluster)
     where = Store(settings.store)
-    if export:
-        check_export(export)
-    if map_file:
-        check_folder("--map", map_file)
+    check_csv_text(csv_text)
+    for option, file, suffixes in (("--export", export, SUFFIXES), ("--map", map_file, PAGES)):
+        if file:
+            check_file(option, file, suffixes)
     pair = years_of(years)
-    if len(pair) != 2:
-        raise InputError(f"--years {years}: found {len(pair)} years, expected two")
     cube = open_cube(where, name, version=version, tag=tag)
+    change_tables.check_change(cube, measure, pair)
+    for option, file in (("--export", export), ("--map", map_file)):
+        if file and file.endswith((*PAGES, *WITH_GEOMETRY)):
+            change_tables.check_polygons(where, cube, f"{option} {file}")
     span = change_tables.period_of(cube, *pair) if period is None else period
     table = change_tables.change_table(cube, measure, *pair, period=span)
     cli.say(change_tables.change_summary(table, measure, *pair))
@@ -131,7 +136,7 @@ def change(
         with cli.cluster(settings) as client:
             change_maps.map_change(where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console)
     if export:
-        export_table(table, export, lambda: change_tables.polygons_of(where, cube))
+        export_table(table, export, lambda: change_tables.polygons_of(where, cube), csv_text=csv_text)
 
 
 @app.command()
@@ -150,7 +155,7 @@ def series(
 ) -> None:
     """Draw a measure over the years: quartiles by state, and chosen tracts with their intervals."""
     where = Store(load_settings(config, store=store, cluster=cluster).store)
-    check_folder("--page", page)
+    check_file("--page", page, PAGES)
     cube = open_cube(where, name, version=version, tag=tag)
     cube = chosen_years(cube, years_of(years) if years else ())
     keys = [key.strip() for key in tracts.split(",")] if tracts else []

@@ -6,9 +6,10 @@ from typing import Any
 
 from geomob_dask import cli
 from geomob_dask.job import product_command
+from geomob_dask.outputs.csv_text import check_csv_text
 from geomob_dask.outputs.ingest import export_collection, ingested_lines
 from geomob_dask.outputs.join import JoinOutputs
-from geomob_dask.outputs.tables import check_export
+from geomob_dask.outputs.tables import SUFFIXES, TABLES, check_file
 from geomob_dask.runs import places
 from geomob_dask.runs.landing import Ingested, ingest, land
 from geomob_dask.runs.sources import SOURCES, Source
@@ -57,21 +58,24 @@ def _add(source: Source) -> None:
         cluster: str | None,
         config: str | None,
         export: str | None = None,
+        csv_text: str = "safe",
     ) -> None:
         where = Store(load_settings(config, store=store, cluster=cluster).store)
+        check_csv_text(csv_text)
         if export:
-            check_export(export)
+            check_file("--export", export, SUFFIXES if source.has_polygons else TABLES)
         planned = source.planned(values, where.objects) if dry_run else None
         if planned is not None:
             return cli.say(planned)
         done = land(where, source.read(values, where.objects), dry_run=dry_run)
         cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))
         if export and not dry_run:
-            export_collection(where, done, export)
+            export_collection(where, done, export, csv_text)
         return None
 
+    files = {"export": (cli.export_option(source.has_polygons), None), "csv_text": (cli.CsvTextOption, "safe")}
     app.command(source.name, help=source.title)(
-        cli.command(source.options, run, **_COMMON | ({"export": (cli.ExportOption, None)} if source.by_state else {}))
+        cli.command(source.options, run, **_COMMON | (files if source.by_state else {}))
     )
 
 

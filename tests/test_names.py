@@ -7,12 +7,11 @@ from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import InputError
 from geomob_dask.names import LONGEST_NAME, Name, Year, check_name, check_year, did_you_mean, is_name
 from geomob_dask.products.catalog import CATALOG, product_named
-from geomob_dask.products.mobility import dataset_year
 from geomob_dask.products.options import piece
 from geomob_dask.runs import places
 from geomob_dask.runs.sources import SOURCES
 from geomob_dask.sources import tiger
-from geomob_dask.sources.years import years_of
+from geomob_dask.sources.years import dataset_year, years_of
 
 GOOD = (
     "acs5_b03002",

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.outputs import maps
-from geomob_dask.outputs.change_tables import quantiles_by_state, series_of
+from geomob_dask.outputs.change_tables import check_keys, measure_of, quantiles_by_state, series_of
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import CATEGORIES, CHANGE, DEPRIVATION, SOFT
 from geomob_dask.outputs.plots import hover, plain_figure
@@ -38,15 +38,7 @@ def map_change(
     client: distributed.Client | None,
     console: Console,
 ) -> None:
-    """Write the map of a change on the polygons of the cube's vintage in the store.
-
-    Raises
-    ------
-    InputError
-        If it is a cube of regions, or the store has no polygons of its tracts.
-    """
-    if "geometry" not in cube.coords:
-        raise InputError("--map: a cube of regions has no polygons; expected a cube of tracts, or --series or --export")
+    """Write the map of a change on the polygons of the cube's vintage."""
     vintage = str(cube.attrs["vintage"])
     states = sorted({geoid[:2] for geoid in table.index})
     polygons = display_polygons(store, vintage, states, client, console)
@@ -147,14 +139,18 @@ def series_page(cube: xr.Dataset, measure: str, keys: Sequence[str] = (), states
     InputError
         If a measure, tract or state is not in the cube, or there are more lines than colors.
     """
-    for what, chosen, most in (("tracts", keys, _MOST_LINES), ("states", states, _MOST_LINES - 1)):
+    for option, chosen, most in (("--tracts", keys, _MOST_LINES), ("--states", states, _MOST_LINES - 1)):
         if len(chosen) > most:
-            raise InputError(f"{what}: found {len(chosen)}, expected at most {most} lines that a reader can tell apart")
-    quantiles = quantiles_by_state(cube, measure)
-    there = quantiles["state"].unique().tolist()
+            raise InputError(
+                f"{option}: found {len(chosen)}, expected at most {most} lines that a reader can tell apart"
+            )
+    measure_of(cube, measure)
+    check_keys(cube, keys)
+    there = sorted(set(cube["state"].to_numpy().astype(str).tolist()) - {"all"})
     absent = [state for state in states if state not in there]
     if absent:
-        raise InputError(f"state {absent[0]}: not in the cube; expected one of: {', '.join(there[1:])}")
+        raise InputError(f"--states {absent[0]}: not in the cube; expected one of: {', '.join(there) or 'none'}")
+    quantiles = quantiles_by_state(cube, measure)
     counts = quantiles[quantiles["state"] != "all"].groupby("state")["tracts"].max()
     largest = counts.sort_values(ascending=False, kind="stable").index[: _MOST_LINES - 1].tolist()
     drawn = ["all", *(states or sorted(largest))]

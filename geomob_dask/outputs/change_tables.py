@@ -11,8 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import kinds_of
-from geomob_dask.store import Store
+from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.cube_form import NO_ROW
 from geomob_dask.transforms.change import KNOWN_NOT, beyond_margin, change_moe, shared_sample
 from geomob_dask.transforms.margins_of_error import margin_of_error
@@ -31,14 +32,27 @@ def measure_of(cube: xr.Dataset, name: str) -> xr.Dataset:
     """
     there = cube["measure"].to_numpy().tolist()
     if name not in there:
-        raise InputError(f"measure {name!r}: not in the cube; expected one of: {', '.join(there)}")
+        raise InputError(f"--measure {name}: not in the cube; expected one of: {listed(there, 40)}")
     return cube.sel(measure=name)
 
 
-def _year(measure: xr.Dataset, year: int) -> xr.Dataset:
+def check_change(cube: xr.Dataset, name: str, years: Sequence[int]) -> None:
+    """Raise InputError if the change of a measure between two years cannot be computed; no values are read."""
+    measure = measure_of(cube, name)
+    if len(years) != 2:
+        raise InputError(f"--years: found {len(years)} ({', '.join(map(str, years))}), expected two")
+    for year in years:
+        _refuse_absent(measure, year)
+
+
+def _refuse_absent(measure: xr.Dataset, year: int) -> None:
     there = measure["year"].to_numpy().tolist()
     if year not in there:
-        raise InputError(f"year {year}: not in the cube; expected one of: {', '.join(map(str, there))}")
+        raise InputError(f"--years {year}: not in the cube; expected one of: {', '.join(map(str, there))}")
+
+
+def _year(measure: xr.Dataset, year: int) -> xr.Dataset:
+    _refuse_absent(measure, year)
     names = [name for name in ("estimate", "moe", "se", "lower", "upper", "flag") if name in measure]
     return measure[names].sel(year=year).load()
 
@@ -163,20 +177,27 @@ def _is_money(measure: str) -> bool:
         return False
 
 
-def polygons_of(store: Store, cube: xr.Dataset) -> gpd.GeoSeries:
-    """Return the polygons of a cube's vintage, for its states.
-
-    Raises
-    ------
-    InputError
-        If it is a cube of regions, or the store has no polygons of its tracts.
-    """
+def check_polygons(store: Store, cube: xr.Dataset, what: str) -> None:
+    """Raise InputError if the store has no polygons of a cube's tracts; `what` names the option and file."""
     if "geometry" not in cube.coords:
-        raise InputError("--export: a cube of regions has no polygons; expected .csv or .parquet")
+        raise InputError(f"{what}: a cube of regions has no polygons; expected a cube of tracts, or --export FILE.csv")
+    polygons = store.find(str(cube.coords["geometry"].item()))
+    if polygons is None or not _states_of(cube, polygons):
+        vintage = cube.attrs["vintage"]
+        raise InputError(
+            f"{what}: the store has no polygons of vintage {vintage} in the states of the cube; expected them from: "
+            f"jobs/ingest.py tracts FILE --vintage {vintage}"
+        )
+
+
+def _states_of(cube: xr.Dataset, polygons: Snapshot) -> list[str]:
+    return sorted(set(cube["state"].to_numpy().tolist()) & set(polygons.parts))
+
+
+def polygons_of(store: Store, cube: xr.Dataset) -> gpd.GeoSeries:
+    """Return the polygons of a cube's vintage, for its states; see `check_polygons`."""
     polygons = store.snapshot(str(cube.coords["geometry"].item()))
-    there = sorted(set(cube["state"].to_numpy().tolist()) & set(polygons.parts))
-    if not there:
-        raise InputError(f"{store.url}/{polygons.collection}: has no state of the cube, expected at least one")
+    there = _states_of(cube, polygons)
     return store.frame(polygons.collection, states=there, columns=["geometry"]).compute(scheduler="threads").geometry
 
 
@@ -205,6 +226,19 @@ def quantiles_by_state(cube: xr.Dataset, measure: str) -> pd.DataFrame:
     return table.iloc[np.lexsort((table["year"], table["state"], first))].reset_index(drop=True)
 
 
+def check_keys(cube: xr.Dataset, keys: Sequence[str]) -> None:
+    """Raise InputError if a tract or region is not in a cube; no values are read."""
+    unit = cube.attrs["unit"]
+    there = pd.Index(cube[unit].to_numpy().astype(str))
+    absent = [key for key in keys if key not in there]
+    if absent:
+        near = sorted(key for key in there if key[:5] == absent[0][:5])[:3]
+        raise InputError(
+            f"--tracts: {unit} {absent[0]!r} is not in the cube; expected one such as "
+            f"{', '.join(near or list(there[:3]))}"
+        )
+
+
 def series_of(cube: xr.Dataset, measure: str, keys: Sequence[str]) -> pd.DataFrame:
     """Return a measure of some tracts or regions over all years, with its interval if known.
 
@@ -220,12 +254,7 @@ def series_of(cube: xr.Dataset, measure: str, keys: Sequence[str]) -> pd.DataFra
     """
     unit = cube.attrs["unit"]
     there = pd.Index(cube[unit].to_numpy().astype(str))
-    absent = [key for key in keys if key not in there]
-    if absent:
-        near = sorted(key for key in there if key[:5] == absent[0][:5])[:3]
-        raise InputError(
-            f"{unit} {absent[0]!r}: not in the cube; expected one such as {', '.join(near or list(there[:3]))}"
-        )
+    check_keys(cube, keys)
     names = [name for name in ("estimate", "moe", "se", "lower", "upper", "flag") if name in cube]
     one = measure_of(cube, measure)[names].isel({unit: there.get_indexer(list(keys))}).transpose("year", unit).load()
     low, high = intervals(one)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from geomob_dask.outputs.result import Done, Flag, Outputs
+from geomob_dask.outputs.result import Done, Flag, Flags, Outputs
 from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
 from geomob_dask.store.cubes import Cube, Version
@@ -12,6 +12,12 @@ class CubeOutputs(Outputs):
     """Output of the command that writes a cube, and the tag of the version."""
 
     flags: Mapping[str, Flag] = {"tag": Flag("A name for the version that is written.")}
+
+    def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
+        """Raise InputError if the tag is taken, or is no name."""
+        for item in prepared:
+            if given.get("tag"):
+                Cube(store, item.options.name).check_tag(given["tag"])
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
         """Return the commit of a run, or the plan if there was nothing to do."""

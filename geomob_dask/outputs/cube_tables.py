@@ -18,12 +18,11 @@ import shapely
 import xarray as xr
 
 from geomob_dask.errors import InputError
-from geomob_dask.outputs.tables import check_folder, written_whole
+from geomob_dask.outputs.csv_text import write_csv
+from geomob_dask.outputs.tables import TABLES, check_file, written_whole
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.cube_form import NO_ROW, VARIABLES, Form
 from geomob_dask.store.cubes import Cube
-
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
 def check_cube_export(file: str) -> str:
@@ -32,20 +31,20 @@ def check_cube_export(file: str) -> str:
     Raises
     ------
     InputError
-        If it is not one of `SUFFIXES`, or the folder cannot be written.
+        If it is neither .csv, .csv.gz (long) nor .parquet (wide, with polygons), or the folder cannot be written.
     """
-    suffix = next((one for one in reversed(SUFFIXES) if Path(file).name.endswith(one)), None)
-    if suffix is None:
-        raise InputError(
-            f"--export {file}: found the suffix {Path(file).suffix!r}, expected .csv or .csv.gz (long), or .parquet "
-            "(wide, with polygons)"
-        )
-    check_folder("--export", file)
-    return suffix
+    return check_file("file", file, TABLES)
 
 
 def export_cube(
-    store: Store, name: str, file: str, *, version: str | None = None, tag: str | None = None, years: Sequence[int] = ()
+    store: Store,
+    name: str,
+    file: str,
+    *,
+    version: str | None = None,
+    tag: str | None = None,
+    years: Sequence[int] = (),
+    csv_text: str = "safe",
 ) -> list[str]:
     """Write a cube to one file in the format of its suffix; return a line for the user.
 
@@ -60,6 +59,8 @@ def export_cube(
         As `open_cube`.
     years : sequence of int
         All by default.
+    csv_text : {"safe", "plain"}
+        See `csv_text.for_csv`.
 
     Raises
     ------
@@ -71,14 +72,14 @@ def export_cube(
     dataset = cube.dataset(version, tag)
     dataset = chosen_years(dataset, years)
     if suffix != ".parquet":
-        with written_whole("--export", file, suffix) as temporary:
-            rows = _write_long(dataset, temporary, compressed=suffix == ".csv.gz")
+        with written_whole("file", file, suffix) as temporary:
+            rows = _write_long(dataset, temporary, csv_text, compressed=suffix == ".csv.gz")
         return [f"{rows:,} rows in {file}"]
     state = cube.state(dataset.attrs["version"])
     assert state is not None  # its dataset was just read
     key = str(dataset.coords["geometry"].item()) if "geometry" in dataset.coords else ""
     polygons = store.find(key) if key else None
-    with written_whole("--export", file, suffix) as temporary:
+    with written_whole("file", file, suffix) as temporary:
         rows = _write_wide(store, dataset, state.form, polygons, temporary)
     without = (
         "" if polygons else f", without polygons: {f'the store has no {key}' if key else 'of regions it has none'}"
@@ -97,7 +98,7 @@ def chosen_years(dataset: xr.Dataset, years: Sequence[int]) -> xr.Dataset:
     there = dataset["year"].to_numpy().tolist()
     absent = [year for year in years if year not in there]
     if absent:
-        raise InputError(f"year {absent[0]}: not in the cube; expected one of: {', '.join(map(str, there))}")
+        raise InputError(f"--years {absent[0]}: not in the cube; expected one of: {', '.join(map(str, there))}")
     return dataset.sel(year=list(years)) if years else dataset
 
 
@@ -129,14 +130,14 @@ def _key(unit: str) -> str:
     return "geoid" if unit == "tract" else unit
 
 
-def _write_long(dataset: xr.Dataset, path: Path, *, compressed: bool) -> int:
+def _write_long(dataset: xr.Dataset, path: Path, csv_text: str, *, compressed: bool) -> int:
     rows = 0
     with open(path, "wb") as raw:
         # Without a time of writing, the same cube gives the same bytes.
         binary: IO[bytes] = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") if compressed else raw  # type: ignore[assignment]
         with io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True) as text:
             for table in long_tables(dataset):
-                table.to_csv(text, index=False, header=rows == 0)
+                write_csv(table, text, csv_text, index=False, header=rows == 0)
                 rows += len(table)
     return rows
 

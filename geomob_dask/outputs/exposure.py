@@ -10,12 +10,22 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.exposure_tables import long_table
-from geomob_dask.outputs import tables
 from geomob_dask.outputs.exposure_report import map_result, write_report
-from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, report, result
+from geomob_dask.outputs.result import (
+    EXPORT_TABLE,
+    Done,
+    Flag,
+    Flags,
+    Outputs,
+    check_polygons,
+    files_of,
+    report,
+    result,
+    written_lines,
+)
+from geomob_dask.outputs.tables import PAGES, TABLES
 from geomob_dask.products.exposure import Details, Options, title
 from geomob_dask.products.product import Prepared
-from geomob_dask.runs.planning import Request
 from geomob_dask.store import Store
 
 _LONG = ("county", "place")
@@ -26,30 +36,37 @@ class ExposureOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
-        "long": Flag("Also write the published long form (county, place).", table=True),
-        "interactions": Flag("Also write the share of each group around the average member of each group.", table=True),
-        "map": Flag("Also write an interactive map (.html), offline.", page=True),
-        "report": Flag("Also write a one-page report (.html), for offline use.", page=True),
+        "export": EXPORT_TABLE,
+        "long": Flag("Also write the published long form (county, place).", files=TABLES),
+        "interactions": Flag(
+            "Also write the share of each group around the average member of each group.", files=TABLES
+        ),
+        "map": Flag("Also write an interactive map (.html), offline; one per year and kind of region.", files=PAGES),
+        "report": Flag(
+            "Also write a one-page report (.html), for offline use; one per year and kind of region.", files=PAGES
+        ),
     }
 
     def options(self, given: Flags) -> dict[str, Any]:
         """Return that interactions are computed where they are written."""
         return {"interactions": bool(given.get("interactions"))}
 
-    def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
-        """Raise InputError if files or totals do not fit the results; there are no further requests."""
+    def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
+        """Raise InputError if files or totals do not fit the results."""
+        super().check_results(store, prepared, given)
         for by in (item.options.by for item in prepared):
             if given.get("long") and by not in _LONG:
                 raise InputError(
                     f"--long {given['long']}: found --by {by}, expected the published form's county or place"
                 )
-        single = {"reported": prepared[0].options.reported, **{name: given.get(name) for name in ("report", "map")}}
-        for name, file in single.items():
-            if file and len(prepared) > 1:
-                raise InputError(
-                    f"--{name} {file}: found {len(prepared)} results, expected one year and kind of region"
-                )
-        return []
+        reported = prepared[0].options.reported
+        if reported and len(prepared) > 1:
+            raise InputError(
+                f"--reported {reported}: found {len(prepared)} results, expected one: totals are those of one year and "
+                "kind of region, so run the job once for each, with its own file"
+            )
+        if given.get("map"):
+            check_polygons(store, prepared, f"--map {given['map']}")
 
     def needs_cluster(self, given: Flags) -> bool:
         """Return whether polygons are simplified for a map."""
@@ -66,16 +83,20 @@ class ExposureOutputs(Outputs):
         """Write the files that flags ask for."""
         for flag, role in (("export", "result"), ("interactions", "interactions")):
             if done.given.get(flag):
-                tables.export(
-                    joined([(item, result(done.store, item, role)) for item in done.prepared]), done.given[flag]
-                )
+                table = joined([(item, result(done.store, item, role)) for item in done.prepared])
+                self.write_table(done, flag, table)
         if done.given.get("long"):
-            tables.export(_long_form(done.store, done.prepared), done.given["long"])
+            self.write_table(done, "long", _long_form(done.store, done.prepared))
+        lines = []
         if done.given.get("report"):
-            write_report(done.store, done.prepared[0], done.given["report"])
+            for item, file in files_of(done.given["report"], done.prepared):
+                write_report(done.store, item, file)
+            lines += written_lines(done.given["report"], done.prepared)
         if done.given.get("map"):
-            map_result(done.store, done.prepared[0], done.given["map"], done.client, done.console)
-        return []
+            for item, file in files_of(done.given["map"], done.prepared):
+                map_result(done.store, item, file, done.client, done.console)
+            lines += written_lines(done.given["map"], done.prepared)
+        return lines
 
 
 def summary_lines(store: Store, prepared: Prepared) -> list[str]:

@@ -35,12 +35,12 @@ def ingested_lines(done: Ingested, store: Store, *, dry_run: bool = False, verbo
     ]
 
 
-def export_collection(store: Store, done: Ingested, file: str) -> None:
+def export_collection(store: Store, done: Ingested, file: str, csv_text: str = "safe") -> None:
     """Write what the store now holds of a collection as one table; with polygons where the file can hold them."""
     frame = store.frame(done.collection).compute(scheduler="threads")
     if not isinstance(frame, gpd.GeoDataFrame):
-        return tables.export(frame, file)
-    return tables.export(frame.drop(columns="geometry"), file, lambda: frame.geometry)
+        return tables.export(frame, file, csv_text=csv_text)
+    return tables.export(frame.drop(columns="geometry"), file, lambda: frame.geometry, csv_text=csv_text)
 
 
 def _state_line(rows: Mapping[str, int], verbose: bool) -> str:

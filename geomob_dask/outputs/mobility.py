@@ -17,13 +17,14 @@ from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.mobility_report import write_map, write_report
 from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, result
-from geomob_dask.outputs.tables import check_folder, written_whole
-from geomob_dask.products.mobility import Mobility, Options, dataset_year
+from geomob_dask.outputs.tables import PAGES, WITH_GEOMETRY, check_folder, written_whole
+from geomob_dask.products.mobility import Mobility, Options
 from geomob_dask.products.mobility_applied import Options as AppliedOptions
 from geomob_dask.products.mobility_result import Result, read_result
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.planning import Request, make_plan
+from geomob_dask.sources.years import dataset_year
 from geomob_dask.store import Store
 
 KEY = {"zones": "zone", "tracts": "geoid"}
@@ -38,8 +39,8 @@ class MobilityOutputs(Outputs):
         "apply": Flag("Also apply the fitted models to tracts of a dataset, NAME:YEAR."),
         "with_model": Flag("With --apply: a model file; nothing is trained."),
         "save": Flag("Also write model files and cards to a folder."),
-        "report": Flag("Also write a report (.html), for offline use.", page=True),
-        "map": Flag("Also write a large map of the first model (.html), for offline use.", page=True),
+        "report": Flag("Also write a report (.html), for offline use.", files=PAGES),
+        "map": Flag("Also write a large map of the first model (.html), for offline use.", files=PAGES),
         **Outputs.flags,
     }
 
@@ -50,6 +51,25 @@ class MobilityOutputs(Outputs):
             check_folder("--save", f"{given['save']}/file")
         if given.get("with_model") and not given.get("apply"):
             raise InputError("--with-model: found no --apply; expected a dataset, such as --apply opportunity:2018")
+        for name in ("report", "map", "save") if given.get("with_model") else ():
+            if given.get(name):
+                raise InputError(
+                    f"--{name} {given[name]}: found --with-model, which trains nothing to show or save; expected "
+                    "--export, or a study without --with-model"
+                )
+
+    def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
+        """Raise InputError if the store has no polygons to draw, or a dataset lacks a feature."""
+        for item in prepared:
+            if item.product == _APPLIED:
+                super().check_results(store, [item], given)
+                continue
+            for name in ("map", "export"):
+                file = given.get(name) or ""
+                if file.endswith((*PAGES, *WITH_GEOMETRY)) and not item.options.universe.has_polygons(store):
+                    raise InputError(f"--{name} {file}: the store has no polygons of these {item.options.study}")
+            if given.get("apply"):
+                check_target(store, item, given["apply"])
 
     def requests(self, product: Product, options: Sequence[Any], given: Flags) -> list[Request]:
         """Return the study, or the application of a model file."""
@@ -58,13 +78,10 @@ class MobilityOutputs(Outputs):
         return super().requests(product, options, given)
 
     def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
-        """Refuse what would fail late: a dataset that lacks a feature, and, of zones, folds that cannot be made."""
+        """Refuse what would fail late: of zones, folds that cannot be made."""
         for item in prepared:
-            if item.product == Mobility.name:
-                if given.get("apply"):
-                    check_target(store, item, given["apply"])
-                if item.options.study == "zones" and not _is_done(store, item):
-                    Mobility().design(store, item)
+            if item.product == Mobility.name and item.options.study == "zones" and not _is_done(store, item):
+                Mobility().design(store, item)
         return []
 
     def needs_cluster(self, given: Flags) -> bool:
@@ -82,7 +99,7 @@ class MobilityOutputs(Outputs):
         (item,) = done.prepared
         if item.product == _APPLIED:
             if done.given.get("export"):
-                tables.export(result(done.store, item), done.given["export"])
+                self.write_table(done, "export", result(done.store, item))
             return []
         found = read_result(done.store, item.collection)
         lines = (
@@ -93,7 +110,7 @@ class MobilityOutputs(Outputs):
         if done.given.get("save"):
             lines += [f"  wrote {file}" for file in save_models(done.store, found, done.given["save"])]
         if done.given.get("export"):
-            export_result(done.store, item, found, done.given["export"])
+            export_result(done.store, item, found, done.given["export"], done.given["csv_text"])
         if done.given.get("report"):
             write_report(found, polygons(done.store, item, found), done.given["report"])
         if done.given.get("map"):
@@ -212,7 +229,7 @@ def polygons(store: Store, prepared: Prepared, found: Result) -> gpd.GeoDataFram
     return options.universe.polygons(store, list(found.tables["units"].index))
 
 
-def export_result(store: Store, prepared: Prepared, found: Result, file: str) -> None:
+def export_result(store: Store, prepared: Prepared, found: Result, file: str, csv_text: str = "safe") -> None:
     """Write the predictions as one table; with polygons where the file can hold them."""
 
     def geometry() -> gpd.GeoSeries:
@@ -221,7 +238,7 @@ def export_result(store: Store, prepared: Prepared, found: Result, file: str) ->
             raise InputError(f"--export {file}: the store has no polygons of these {found.about['study']}")
         return shapes.geometry
 
-    tables.export(exported(found), file, geometry)
+    tables.export(exported(found), file, geometry, csv_text=csv_text)
 
 
 def save_models(store: Store, found: Result, folder: str) -> list[str]:

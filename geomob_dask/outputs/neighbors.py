@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from geomob_dask.errors import SettingsError
-from geomob_dask.outputs import tables
-from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, report
+from geomob_dask.errors import InputError
+from geomob_dask.outputs.result import CSV_TEXT, Done, Flag, Flags, Outputs, report
+from geomob_dask.outputs.tables import TABLES
 from geomob_dask.products.product import Prepared
+from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
 
@@ -19,18 +20,26 @@ class NeighborsOutputs(Outputs):
     """Summary and export of a neighbor graph."""
 
     flags: Mapping[str, Flag] = {
-        "export": Flag("Also write the edges as one table: .csv or .parquet.", table=True),
-        "contiguity": Flag("Exported edges: queen (share a point) or rook (a line); both are stored.", str, "queen"),
+        "export": Flag("Also write the edges as one table: .csv or .parquet.", files=TABLES),
+        "csv_text": CSV_TEXT,
+        "contiguity": Flag(
+            "Exported edges: queen (share a point) or rook (a line); both are stored.",
+            default="queen",
+            choices=("queen", "rook"),
+        ),
         "states": Flag("Exported edges: those between these states, such as 18,39 or IN,OH; by default all."),
     }
 
-    def check(self, given: Flags) -> None:
-        """Raise InputError if the export cannot be written, or its edges are not known ones."""
-        super().check(given)
-        if given["contiguity"] not in ("queen", "rook"):
-            raise SettingsError(f"--contiguity {given['contiguity']}: expected queen or rook")
-        if given["states"]:
-            state_codes(given["states"])
+    def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
+        """Raise InputError if edges are asked for of states that the graph does not have."""
+        states = state_codes(given["states"]) if given["states"] else ()
+        for item in prepared:
+            absent = [state for state in states if state not in item.written]
+            if absent:
+                raise InputError(
+                    f"--states {given['states']}: no state {absent[0]} in vintage {item.options.vintage}; expected "
+                    f"some of {listed(item.written, 60)}"
+                )
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
         """Return the number of neighbors, and the pairs in which the rules differ."""
@@ -43,7 +52,7 @@ class NeighborsOutputs(Outputs):
             edges = edges_between(
                 done.store, done.prepared[0].options.vintage, states, rook=done.given["contiguity"] == "rook"
             )
-            tables.export(edges, done.given["export"])
+            self.write_table(done, "export", edges)
         return []
 
 

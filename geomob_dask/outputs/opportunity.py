@@ -10,11 +10,21 @@ from rich.console import Console
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
-from geomob_dask.outputs import tables
 from geomob_dask.outputs.opportunity_map import opportunity_map
 from geomob_dask.outputs.page import write_page
-from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, polygons, report, result
-from geomob_dask.outputs.validation import Against, validation_lines, validation_table, write_validation
+from geomob_dask.outputs.result import (
+    Done,
+    Flag,
+    Flags,
+    Outputs,
+    check_polygons,
+    files_of,
+    report,
+    result,
+    written_lines,
+)
+from geomob_dask.outputs.tables import PAGES, TABLES
+from geomob_dask.outputs.validation import Against, validation_lines, validation_table
 from geomob_dask.products import intervals
 from geomob_dask.products.opportunity import Options
 from geomob_dask.products.product import Prepared
@@ -31,9 +41,10 @@ class OpportunityOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
-        "map": Flag("Write an interactive map (.html), for offline use.", page=True),
+        "map": Flag("Write an interactive map (.html), for offline use; one per year.", files=PAGES),
         "validation": Flag(
-            "Write what each domain explains, and correlations, as a table (.csv, .parquet).", table=True
+            "Write what each domain explains, and correlations, as a table (.csv, .parquet); one per year.",
+            files=TABLES,
         ),
         "draws": Flag("Number of draws from margins of error; adds 90 % intervals of the index and its rank.", int),
         "seed": Flag("Seed of the draws.", int, 0),
@@ -46,12 +57,21 @@ class OpportunityOutputs(Outputs):
         for text in given.get("against") or ():
             Against.of(text)
 
+    def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
+        """Raise InputError if there is no dataset to correlate with, no polygon, or draws are of several years."""
+        super().check_results(store, prepared, given)
+        for text in given.get("against") or ():
+            for item in prepared:
+                Against.of(text).check(store, item.written)
+        if given.get("map"):
+            check_polygons(store, prepared, f"--map {given['map']}")
+        if given.get("draws") is not None and len(prepared) > 1:
+            raise InputError(f"--draws {given['draws']}: found {len(prepared)} years, expected one")
+
     def more(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> list[Request]:
         """Return the intervals of each index, if draws are asked for."""
         if given.get("draws") is None:
             return []
-        if len(prepared) > 1:
-            raise InputError(f"--draws {given['draws']}: found {len(prepared)} years, expected one")
         drawn = {"draws": given["draws"], "seed": given["seed"]}
         return [Request("intervals", intervals.Options(**dict(item.options), **drawn)) for item in prepared]
 
@@ -75,17 +95,27 @@ class OpportunityOutputs(Outputs):
             table = self.table(done.store, index)
             if bounds:
                 table = table.join(bounds[0])
-            tables.export(table, done.given["export"], lambda: polygons(done.store, index))
+            self.write_table(done, "export", table)
         if done.given.get("map"):
-            map_result(done.store, index[-1], done.given["map"], done.client, done.console)
+            for item, file in files_of(done.given["map"], index):
+                map_result(done.store, item, file, done.client, done.console)
+            lines += written_lines(done.given["map"], index)
         if done.given.get("validation") or done.given.get("against"):
-            table = validation_table(
-                done.store, index[-1], [Against.of(text) for text in done.given.get("against") or ()]
-            )
-            lines += validation_lines(table)
-            if done.given.get("validation"):
-                write_validation(table, done.given["validation"])
+            lines += self._validate(done, index)
         return lines
+
+    def _validate(self, done: Done, index: Sequence[Prepared]) -> list[str]:
+        """Write the validation table of each index, if it is asked for; return the tables in short."""
+        against = [Against.of(text) for text in done.given.get("against") or ()]
+        asked = done.given.get("validation")
+        lines = []
+        for item, file in files_of(asked or "", index):
+            table = validation_table(done.store, item, against)
+            lines += [f"  {item.options.year}:"] if len(index) > 1 else []
+            lines += validation_lines(table)
+            if asked:
+                self.write_table(done, "validation", table, file)
+        return lines + (written_lines(asked, index) if asked else [])
 
 
 def summary_lines(store: Store, prepared: Prepared) -> list[str]:

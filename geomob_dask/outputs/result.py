@@ -1,7 +1,9 @@
 """The output of a job: lines, a table, further files; products extend it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import distributed
@@ -9,11 +11,13 @@ import geopandas as gpd
 import pandas as pd
 from rich.console import Console
 
-from geomob_dask.errors import InputError
+from geomob_dask.errors import InputError, SettingsError
 from geomob_dask.outputs import tables
-from geomob_dask.outputs.tables import check_export, check_folder
+from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
+from geomob_dask.outputs.tables import SUFFIXES, TABLES, WITH_GEOMETRY, check_file
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.planning import Request
+from geomob_dask.sources.keys import listed
 from geomob_dask.store import Part, Snapshot, Store
 
 
@@ -27,18 +31,23 @@ class Flag:
     kind : type
         bool, int, float or str; a tuple of str may be given several times.
     default : any
-    table, page : bool
-        Whether it names a table or a page to write: its suffix or folder is checked before anything runs.
+    files : sequence of str
+        Suffixes of the file that it names: suffix and folder are checked before anything runs.
+    choices : sequence of str
+        Its values, where it has no others.
     """
 
     help: str
     kind: Any = str
     default: Any = None
-    table: bool = False
-    page: bool = False
+    files: Sequence[str] = ()
+    choices: Sequence[str] = ()
 
 
 Flags = Mapping[str, Any]
+EXPORT = Flag("Also write the result as one table: .csv, .parquet, .gpkg or .geojson.", files=SUFFIXES)
+EXPORT_TABLE = Flag("Also write the result as one table: .csv or .parquet.", files=TABLES)
+CSV_TEXT = Flag(CSV_TEXT_HELP, default="safe", choices=CSV_TEXTS)
 
 
 @dataclass(frozen=True)
@@ -75,17 +84,27 @@ class Outputs:
         By name, without the dashes.
     """
 
-    flags: Mapping[str, Flag] = {
-        "export": Flag("Also write the result as one table: .csv, .parquet, .gpkg or .geojson.", table=True)
-    }
+    flags: Mapping[str, Flag] = {"export": EXPORT, "csv_text": CSV_TEXT}
 
     def check(self, given: Flags) -> None:
-        """Raise InputError if a file that a flag names cannot be written."""
+        """Raise an error if a flag has a value that it cannot have, or names a file that cannot be written."""
         for name, flag in self.flags.items():
-            if given.get(name) and flag.table:
-                check_export(given[name])
-            elif given.get(name) and flag.page:
-                check_folder(f"--{name}", given[name])
+            value = given.get(name)
+            if value and flag.files:
+                check_file(option_of(name), value, flag.files)
+            if flag.choices and value not in flag.choices:
+                raise SettingsError(f"{option_of(name)} {value}: expected {' or '.join(flag.choices)}")
+
+    def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
+        """Raise InputError if the results, once computed, could not be shown as flags ask for.
+
+        Called with the plan, also of a dry run: columns, datasets and polygons are looked up, no rows are read.
+        """
+        for name, flag in self.flags.items():
+            file = given.get(name)
+            if file and flag.files and str(file).endswith(WITH_GEOMETRY):
+                check_polygons(store, prepared, f"{option_of(name)} {file}")
+                check_one_vintage(prepared, f"{option_of(name)} {file}")
 
     def options(self, given: Flags) -> dict[str, Any]:
         """Return options of the product that flags imply."""
@@ -112,10 +131,19 @@ class Outputs:
     def write(self, done: Done) -> list[str]:
         """Write the files that flags name; return lines about them."""
         if done.given.get("export"):
-            tables.export(
-                self.table(done.store, done.prepared), done.given["export"], lambda: polygons(done.store, done.prepared)
-            )
+            self.write_table(done, "export", self.table(done.store, done.prepared))
         return []
+
+    def write_table(self, done: Done, name: str, table: pd.DataFrame, file: str | None = None) -> None:
+        """Write the table of a flag, to the file that it names by default."""
+        with_polygons = self.flags[name].files == SUFFIXES
+        tables.export(
+            table,
+            file or done.given[name],
+            (lambda: polygons(done.store, done.prepared)) if with_polygons else None,
+            option=option_of(name),
+            csv_text=done.given["csv_text"],
+        )
 
     def table(self, store: Store, prepared: Sequence[Prepared], role: str | None = None) -> pd.DataFrame:
         """Return the results, or other targets, as one table; with several years, the first column is the year."""
@@ -152,18 +180,58 @@ def report(store: Store, prepared: Prepared) -> dict[str, Any]:
     return whole
 
 
-def polygons(store: Store, prepared: Sequence[Prepared]) -> gpd.GeoSeries:
-    """Return the polygons of the tracts of results; those without one are absent.
+def option_of(name: str) -> str:
+    """Return how a flag is typed."""
+    return f"--{name.replace('_', '-')}"
 
-    Raises
-    ------
-    InputError
-        If results are on several vintages.
+
+def files_of(file: str, prepared: Sequence[Prepared]) -> list[tuple[Prepared, str]]:
+    """Return each result with the file of its own page: where there are several, what tells them apart is in the name.
+
+    Parameters
+    ----------
+    file : str
+        Of one result: ``page.html``. Of the results of two kinds of regions: ``page-county.html``, ``page-state.html``.
     """
-    vintages = {str(store.snapshot(item.collection).attributes["vintage"]) for item in prepared}
+    path = Path(file)
+    values = {name: [getattr(item.options, name, None) for item in prepared] for name in ("by", "year")}
+    differing = [[str(value) for value in found] for found in values.values() if len(set(found)) > 1]
+    endings = ["".join(f"-{_in_a_name(part)}" for part in parts) for parts in zip(*differing, strict=True)]
+    names = [str(path.with_name(f"{path.stem}{ending}{path.suffix}")) for ending in endings] or [file] * len(prepared)
+    return list(zip(prepared, names, strict=True))
+
+
+def _in_a_name(text: str) -> str:
+    return re.sub("[^A-Za-z0-9_]+", "_", text)
+
+
+def written_lines(file: str, prepared: Sequence[Prepared]) -> list[str]:
+    """Return the names of the files of several results; none for one result, which has the name that was given."""
+    return [f"  wrote {name}" for _, name in files_of(file, prepared) if len(prepared) > 1]
+
+
+def check_polygons(store: Store, prepared: Sequence[Prepared], what: str) -> None:
+    """Raise InputError if the store has no polygons for the tracts of a result; `what` names the option and file."""
+    for item in prepared:
+        vintage = item.attributes["vintage"]
+        tracts = store.find(f"tracts/{vintage}")
+        if tracts is None or not set(item.written) & tracts.parts.keys():
+            raise InputError(
+                f"{what}: the store has no polygons of vintage {vintage} in the states {listed(item.written)}; "
+                f"expected them from: jobs/ingest.py tracts FILE --vintage {vintage}"
+            )
+
+
+def check_one_vintage(prepared: Sequence[Prepared], what: str) -> None:
+    """Raise InputError if results are on tracts of several vintages; `what` names the option and file."""
+    vintages = sorted({str(item.attributes["vintage"]) for item in prepared})
     if len(vintages) > 1:
-        raise InputError(f"--export: found years on tracts of the vintages {', '.join(sorted(vintages))}, expected one")
-    tracts = store.snapshot(f"tracts/{vintages.pop()}")
+        raise InputError(f"{what}: found years on tracts of the vintages {', '.join(vintages)}, expected one")
+
+
+def polygons(store: Store, prepared: Sequence[Prepared]) -> gpd.GeoSeries:
+    """Return the polygons of the tracts of results on one vintage; those without one are absent."""
+    tracts = store.snapshot(f"tracts/{store.snapshot(prepared[0].collection).attributes['vintage']}")
     states = sorted({state for item in prepared for state in store.snapshot(item.collection).parts})
     there = [state for state in states if state in tracts.parts]
     return store.frame(tracts, states=there, columns=["geometry"]).compute(scheduler="threads").geometry

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from geomob_dask.metrics.segregation_catalog import INDICES
-from geomob_dask.outputs import tables
-from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, report, result
+from geomob_dask.outputs.result import EXPORT_TABLE, Done, Flag, Flags, Outputs, report, result
+from geomob_dask.outputs.tables import PAGES, SUFFIXES
 from geomob_dask.products.product import Prepared
 from geomob_dask.products.segregation import Options
 from geomob_dask.store import Store
@@ -20,8 +20,9 @@ class SegregationOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
-        "local": Flag("Also write scores of single tracts: local divergence, location quotients.", table=True),
-        "report": Flag("Write a report (.html): curves, indices, years side by side.", page=True),
+        "export": EXPORT_TABLE,
+        "local": Flag("Also write scores of single tracts: local divergence, location quotients.", files=SUFFIXES),
+        "report": Flag("Write a report (.html): curves, indices, years side by side.", files=PAGES),
     }
 
     def options(self, given: Flags) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class SegregationOutputs(Outputs):
 
         lines = super().write(done)
         if done.given.get("local"):
-            tables.export(self.table(done.store, done.prepared, "local"), done.given["local"])
+            self.write_table(done, "local", self.table(done.store, done.prepared, "local"))
         if done.given.get("report"):
             write_report(done.store, done.prepared, done.given["report"])
         return lines

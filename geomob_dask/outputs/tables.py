@@ -3,41 +3,53 @@
 import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.outputs.csv_text import write_csv
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet", ".gpkg", ".geojson")
+TABLES = (".csv", ".csv.gz", ".parquet")
 WITH_GEOMETRY = (".gpkg", ".geojson")
+SUFFIXES = (*TABLES, *WITH_GEOMETRY)
+PAGES = (".html", ".htm")
 
 
-def check_export(file: str) -> str:
-    """Return the suffix of an export file.
+def check_file(option: str, file: str, suffixes: Sequence[str] = SUFFIXES) -> str:
+    """Return the suffix of a file to be written, before anything is computed.
+
+    Parameters
+    ----------
+    option : str
+        Names the file in errors.
+    suffixes : sequence of str
+        Those that can be written.
 
     Raises
     ------
     InputError
-        If it is none that can be written, or its folder does not exist: before anything is computed.
+        If it has another suffix, or its folder does not exist or cannot be written.
     """
     path = Path(file)
-    suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
+    suffix = next((suffix for suffix in suffixes if path.name.endswith(suffix)), None)
     if suffix is None:
-        raise InputError(f"--export {file}: found the suffix {path.suffix!r}, expected one of: {', '.join(SUFFIXES)}")
-    check_folder("--export", file)
+        raise InputError(f"{option} {file}: found the suffix {path.suffix!r}, expected one of: {', '.join(suffixes)}")
+    check_folder(option, file)
     return suffix
 
 
 def check_folder(option: str, file: str) -> None:
-    """Raise InputError if the folder of a file to be written does not exist or cannot be written."""
+    """Raise InputError if a file to be written is a folder, or its own folder is absent or cannot be written."""
     folder = Path(file).absolute().parent
     if not folder.is_dir():
         raise InputError(f"{option} {file}: no folder {folder}; expected one that exists")
     if not os.access(folder, os.W_OK):
         raise InputError(f"{option} {file}: folder {folder} cannot be written")
+    if Path(file).is_dir():
+        raise InputError(f"{option} {file}: is a folder; expected the name of a file")
 
 
 @contextlib.contextmanager
@@ -60,7 +72,14 @@ def written_whole(what: str, file: str | Path, suffix: str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def export(table: pd.DataFrame, file: str, geometry: Callable[[], gpd.GeoSeries] | None = None) -> None:
+def export(
+    table: pd.DataFrame,
+    file: str,
+    geometry: Callable[[], gpd.GeoSeries] | None = None,
+    *,
+    option: str = "--export",
+    csv_text: str = "safe",
+) -> None:
     """Write a table whole: a reader sees all of it or nothing.
 
     Parameters
@@ -69,21 +88,24 @@ def export(table: pd.DataFrame, file: str, geometry: Callable[[], gpd.GeoSeries]
         Its index goes out as the first column.
     geometry : callable, optional
         Returns the polygons by the table's index; called for .gpkg and .geojson only.
+    option : str
+        Names the file in errors.
+    csv_text : {"safe", "plain"}
+        Whether text in a .csv is kept from being run as a formula; see `csv_text.for_csv`.
 
     Raises
     ------
     InputError
         If the suffix is unknown, or a map file is asked of a table without polygons.
     """
-    suffix = check_export(file)
-    with written_whole("--export", file, suffix) as temporary:
-        if suffix in WITH_GEOMETRY:
-            if geometry is None:
-                raise InputError(f"--export {file}: this table has no polygons, expected .csv or .parquet")
-            frame = gpd.GeoDataFrame(table.reset_index(), geometry=geometry().reindex(table.index).to_numpy())
-            frame = frame.set_crs(geometry().crs)
+    suffix = check_file(option, file, SUFFIXES if geometry else TABLES)
+    with written_whole(option, file, suffix) as temporary:
+        if geometry and suffix in WITH_GEOMETRY:
+            shapes = geometry()
+            frame = gpd.GeoDataFrame(table.reset_index(), geometry=shapes.reindex(table.index).to_numpy())
+            frame = frame.set_crs(shapes.crs)
             frame.to_file(temporary, driver="GPKG" if suffix == ".gpkg" else "GeoJSON", layer="result")
         elif suffix == ".parquet":
             table.to_parquet(temporary)
         else:
-            table.to_csv(temporary)
+            write_csv(table, temporary, csv_text)

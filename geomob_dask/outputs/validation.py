@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,12 +9,13 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.validation import validation
-from geomob_dask.outputs import tables
 from geomob_dask.outputs.result import result
 from geomob_dask.products.product import Prepared
+from geomob_dask.sources.keys import listed
+from geomob_dask.sources.years import dataset_year
 from geomob_dask.store import Store
 
-_AGAINST = re.compile(r"(?P<dataset>[^:]+):(?P<year>[0-9]{4})(?::(?P<columns>.+))?")
+_FORM = "DATASET:YEAR or DATASET:YEAR:COLUMN,COLUMN"
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,44 @@ class Against:
         >>> Against.of("atlas:2018:kfr_pooled_p25")
         Against(dataset='atlas', year=2018, columns=('kfr_pooled_p25',))
         """
-        match = _AGAINST.fullmatch(text)
-        if match is None:
-            raise InputError(f"--against {text}: expected DATASET:YEAR or DATASET:YEAR:COLUMN,COLUMN")
-        named = match["columns"]
-        columns = None if named is None else tuple(name.strip() for name in named.split(","))
-        return cls(match["dataset"], int(match["year"]), columns)
+        pieces = text.split(":", 2)
+        dataset, year = dataset_year(":".join(pieces[:2]), "--against", _FORM)
+        columns = tuple(name.strip() for name in pieces[2].split(",")) if len(pieces) > 2 else None
+        if columns is not None and not all(columns):
+            raise InputError(f"--against {text}: found an empty name of a column; expected {_FORM}")
+        return cls(dataset, year, columns)
+
+    @property
+    def collection(self) -> str:
+        """Return the collection of the measures."""
+        return f"measures/{self.dataset}/{self.year}"
+
+    def check(self, store: Store, states: Sequence[str]) -> None:
+        """Raise InputError if there is nothing to correlate an index of some states with; no rows are read."""
+        what = f"--against {self.dataset}:{self.year}"
+        try:
+            snapshot = store.snapshot(self.collection)
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from error
+        there = store.empty(snapshot)
+        numbers = [str(name) for name in there.select_dtypes("number")]
+        for column in self.columns or ():
+            if column not in there:
+                raise InputError(f"{what}: no column {column!r}; found {listed([*map(str, there)], 12)}")
+            if column not in numbers:
+                raise InputError(f"{what}: column {column!r}: found {there[column].dtype}, expected numbers")
+        if not numbers:
+            raise InputError(f"{what}: no column of numbers; found {listed([*map(str, there)], 12)}")
+        if not set(states) & snapshot.parts.keys():
+            raise InputError(
+                f"{what}: has the states {listed([*snapshot.parts], 12)}, expected some of the index: "
+                f"{listed(states, 12)}"
+            )
 
     def read(self, store: Store) -> pd.DataFrame:
         """Return the numbers of these columns, by tract."""
         columns = None if self.columns is None else list(self.columns)
-        found = store.frame(f"measures/{self.dataset}/{self.year}", columns=columns).compute(scheduler="threads")
+        found = store.frame(self.collection, columns=columns).compute(scheduler="threads")
         return found.select_dtypes("number")
 
 
@@ -77,8 +104,3 @@ def validation_lines(table: pd.DataFrame) -> list[str]:
         pairs = table.loc[["correlation"]]
         lines += [f"    {row.what:<48} {row.r:6.3f}  {row.p:.2g}  {row.n:,}" for row in pairs.itertuples()]
     return lines
-
-
-def write_validation(table: pd.DataFrame, file: str) -> None:
-    """Write the table (.csv or .parquet)."""
-    tables.export(table, file)

@@ -44,7 +44,9 @@ class Options(ByYear):
     @field_validator("mode")
     @classmethod
     def _known(cls, mode: str) -> str:
-        return Mode.of(mode).value
+        if mode not in list(Mode):
+            raise SettingsError(f"--as {mode}: expected one of {', '.join(Mode)}")
+        return mode
 
     @field_validator("threshold")
     @classmethod

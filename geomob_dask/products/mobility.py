@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,12 +20,13 @@ from geomob_dask.models.model_card import model_card
 from geomob_dask.models.model_files import to_bytes
 from geomob_dask.models.scores import BASELINES
 from geomob_dask.models.search import SearchResult
-from geomob_dask.names import Name, check_name, check_year, shown
+from geomob_dask.names import Name
 from geomob_dask.products.mobility_result import CARD, MODEL, as_pairs, put_file
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.products.options import Listed, States, Text, WithDefinition
 from geomob_dask.products.product import ALL, DriverProduct, Prepared, Target, Watch
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_YEAR, ZONE_VINTAGE
+from geomob_dask.sources.years import dataset_year
 from geomob_dask.store import Commit, Store
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import canonical_json, sha256
@@ -106,20 +106,6 @@ class Options(WithDefinition):
         """Return the collection of the result: the end of the name is a checksum of all choices."""
         name = f"{self.classes}-classes-{sha256(canonical_json(self.choices()))[:8]}"
         return f"results/mobility/{self.study}/{name}"
-
-
-def dataset_year(text: str, option: str) -> tuple[str, int]:
-    """Return a dataset and year from text such as ``opportunity:2018``.
-
-    Raises
-    ------
-    InputError
-        If it is not of this form.
-    """
-    name, _, year = text.partition(":")
-    if not re.fullmatch("[0-9]{1,8}", year):
-        raise InputError(f"{option} {shown(text)}: expected NAME:YEAR, such as opportunity:2018")
-    return check_name(name, f"{option}: dataset"), check_year(int(year), f"{option} {shown(text)}: year")
 
 
 class Mobility(DriverProduct):

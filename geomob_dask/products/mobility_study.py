@@ -166,6 +166,15 @@ class Universe:
             f"below {counts['white_share_mean']:.4f}), {units} of them the outcome ({study.outcome_name})"
         ]
 
+    def has_polygons(self, store: Store) -> bool:
+        """Return whether the store has polygons of the units; no rows are read."""
+        if self.study == "zones":
+            return "polygons" in store.snapshot(f"{ZONES}/{self.vintage}").parts
+        outcomes = store.snapshot(f"measures/{self.outcomes[0]}/{self.outcomes[1]}")
+        tracts = store.find(f"tracts/{outcomes.attributes['vintage']}")
+        states = self.states or tuple(outcomes.parts)
+        return tracts is not None and bool(set(states) & tracts.parts.keys())
+
     def polygons(self, store: Store, keys: Sequence[str]) -> gpd.GeoDataFrame | None:
         """Return polygons by unit, None if the store has none; those of zones outside the study too."""
         if self.study == "zones":

@@ -10,14 +10,15 @@ from geomob_dask.definition import read_definition
 from geomob_dask.names import Name, Year, is_name
 from geomob_dask.options import Listed, Options, Text, listed
 from geomob_dask.sources.states import StateCodes
-from geomob_dask.sources.years import years_of
+from geomob_dask.sources.years import parsed_years
 from geomob_dask.store.provenance import sha256
 
 
 def _years(value: Any) -> Any:
     if value is None or isinstance(value, tuple):
         return value
-    return years_of(",".join(listed(str(value) if isinstance(value, int) else value)))
+    # Without the name of a flag: in a backfill file it is a key, and the model knows which.
+    return parsed_years(",".join(listed(str(value) if isinstance(value, int) else value)))
 
 
 def _sorted(value: Any) -> Any:

@@ -56,6 +56,11 @@ class Source:
     plan: Callable[[Any, AnswerCache], list[str] | None] | None = None
     by_state: bool = True
 
+    @property
+    def has_polygons(self) -> bool:
+        """Return whether its rows have polygons."""
+        return self.collection.startswith("tracts/")
+
     def read(self, values: Mapping[str, Any], cache: AnswerCache) -> Tables:
         """Return the tables of the source.
 

@@ -198,17 +198,25 @@ class Cube:
         InputError
             If the tag is taken, the name has other characters, or there is no such version.
         """
+        self.check_tag(tag)
+        repository = self._opened()
+        with self._explained("tagged"):
+            chosen = self._session(repository, version).snapshot_id
+            repository.create_tag(tag, chosen)
+        return str(chosen)
+
+    def check_tag(self, tag: str) -> None:
+        """Raise InputError if a tag cannot be given to a version: the name is taken, or has other characters."""
         if not _NAME.fullmatch(tag):
             raise InputError(f"tag {tag!r}: expected letters, digits, '_', '-' and '.'")
+        if not self.exists():
+            return
         repository = self._opened()
         with self._explained("tagged"):
             if tag in repository.list_tags():
                 raise InputError(
                     f"{self.where}: the tag {tag!r} already names {repository.lookup_tag(tag)}; expected another name"
                 )
-            chosen = self._session(repository, version).snapshot_id
-            repository.create_tag(tag, chosen)
-        return str(chosen)
 
     def clean(self, older_than: float, *, dry_run: bool = False) -> tuple[int, int]:
         """Remove what no version refers to: chunks of writers that were killed or lost a race.

@@ -104,9 +104,9 @@ def test_exports_of_regions_and_of_tracts_without_polygons_say_so(tmp_path) -> N
 @pytest.mark.parametrize(
     ("file", "options", "message"),
     [
-        ("a.xlsx", {}, "found the suffix '.xlsx', expected .csv"),
+        ("a.xlsx", {}, "found the suffix '.xlsx', expected one of: .csv"),
         ("no/such/a.csv", {}, "no folder"),
-        ("a.csv", {"years": [2018, 1999]}, "year 1999: not in the cube; expected one of: 2015, 2018"),
+        ("a.csv", {"years": [2018, 1999]}, "--years 1999: not in the cube; expected one of: 2015, 2018"),
         ("a.csv", {"tag": "nope"}, "no tag 'nope'"),
     ],
 )
@@ -175,8 +175,8 @@ def test_the_change_of_two_years(store) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nope", 2015, 2018), "measure 'nope': not in the cube; expected one of: score, rent_usd_2023"),
-        (("score", 2015, 2016), "year 2016: not in the cube; expected one of: 2015, 2018"),
+        (("nope", 2015, 2018), "--measure nope: not in the cube; expected one of: score, rent_usd_2023"),
+        (("score", 2015, 2016), "--years 2016: not in the cube; expected one of: 2015, 2018"),
         (("score", 2018, 2018), "the same year twice"),
     ],
 )
@@ -213,8 +213,8 @@ def test_quartiles_and_series(store) -> None:
 @pytest.mark.parametrize(
     ("keys", "states", "message"),
     [
-        (["17001999999"], [], "tract '17001999999': not in the cube; expected one such as 17001000001"),
-        ([], ["55"], "state 55: not in the cube; expected one of: 17, 18, 39"),
+        (["17001999999"], [], "tract '17001999999' is not in the cube; expected one such as 17001000001"),
+        ([], ["55"], "--states 55: not in the cube; expected one of: 17, 18, 39"),
         (geoids("17")[:9], [], "tracts: found 9, expected at most 8 lines"),
     ],
 )
@@ -307,7 +307,7 @@ def test_the_job_from_results_to_pages(job, tmp_path) -> None:
         (["write", "made", "--results", f"{PRODUCT}/2015/all-selected", "--years", "2015"], "expected {year}"),
         (["write", "made", "--results", TEMPLATE, "--years", "1999"], "no results/opportunity/made/counts/1999"),
         (["export", "nope", "a.csv"], "no such cube; expected one of: made"),
-        (["change", "made", "--measure", "score", "--years", "2015"], "found 1 years, expected two"),
+        (["change", "made", "--measure", "score", "--years", "2015"], "--years: found 1 (2015), expected two"),
         (["tag", "made", "a/b"], "tag 'a/b': expected letters"),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_map_needs_polygons_and_shows_every_tract_by_its_region(url, job):
     arguments = ["exposure", "--dataset", "race", "--year", 2018, "--by", "county", "--map", "m.html"]
     done = job(*arguments)
     assert done.code == 2
-    assert "no tracts/2010" in done.err
+    assert all(word in done.err for word in ("--map m.html", "vintage 2010"))
     geoids = race_table().index
     west = np.arange(len(geoids)) % 12 * 1000.0
     south = np.arange(len(geoids)) // 12 * 1000.0
@@ -102,6 +102,15 @@ def test_several_years_and_regions_are_one_table(url, job):
         (2019, "county"): 12,
         (2019, "state"): 3,
     }
+
+
+def test_each_kind_of_region_has_a_report_of_its_own(url, job):
+    done = job("exposure", "--dataset", "race", "--year", 2018, "--by", "county,state", "--report", "page.html")
+    assert done.code == 0, done.err
+    assert not Path("page.html").exists()
+    for by in ("county", "state"):
+        assert f"Exposure by {by}, race 2018" in Path(f"page-{by}.html").read_text(encoding="utf-8")
+        assert f"wrote page-{by}.html" in done.out
 
 
 def test_a_grouping_of_the_users_own(url, job, tmp_path):
@@ -161,13 +170,15 @@ BAD_RUNS = {
         r"--by place: expected county",
     ),
     "no such state": ((*RUN, "--states", "OH"), r"no state 39; expected one of: 91, 92, 93"),
-    "no such mode": ((*RUN, "--as", "published-1999"), r"mode 'published-1999': expected one of published-2023"),
+    "no such mode": ((*RUN, "--as", "published-1999"), r"--as published-1999: expected one of published-2023"),
     "threshold below zero": ((*RUN, "--threshold=-1"), r"--threshold -1.0: expected zero or more"),
     "no such grouping": ((*RUN, "--groups", "mine.yaml"), r"groups 'mine.yaml': neither a file nor groups"),
     "grouping of another table": ((*RUN, "--groups", "dp05_four"), r"groups dp05_four: the table has no column DP05"),
     "grouping that overlaps": ((*RUN, "--groups", "overlap.yaml"), r"overlap.yaml.*B03002_012E.* are used twice"),
     "long form of states": ((*RUN[:-1], "state", "--long", "l.csv"), r"--long l.csv: found --by state"),
-    "report of two": ((*RUN[:-1], "county,state", "--report", "r.html"), r"--report r.html: found 2 results"),
+    "report that is no page": ((*RUN, "--report", "r.csv"), r"--report r.csv: found the suffix '.csv'"),
+    "map without polygons": ((*RUN, "--map", "m.html"), r"--map m.html: .*vintage 2010"),
+    "regions on a map": ((*RUN, "--export", "t.gpkg"), r"--export t.gpkg: found the suffix '.gpkg'"),
     "report to nowhere": ((*RUN, "--report", "no/where.html"), r"--report no/where.html: no folder"),
     "export of no kind": ((*RUN, "--export", "t.xls"), r"found the suffix '.xls'"),
     "reported without codes": ((*RUN, "--reported", "race.csv"), r"race.csv: found the columns .*, expected county or"),
@@ -375,4 +386,4 @@ def test_the_shell_sees_the_exit_code(url, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
-    assert "'x'" in done.stderr
+    assert "--as x" in done.stderr

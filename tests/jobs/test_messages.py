@@ -1,0 +1,62 @@
+"""What every job prints: its version, messages of bounded length, no control characters."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from geomob_dask import cli
+from geomob_dask.errors import InputError, RunError
+
+JOBS = Path(__file__).parents[2] / "jobs"
+NAMES = sorted(path.stem for path in JOBS.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_job_and_command_prints_its_version(job, name) -> None:
+    from importlib.metadata import version
+
+    app = runpy.run_path(str(JOBS / f"{name}.py")).get("app")
+    commands = [()] if app is None else [(), *((one.name,) for one in app.registered_commands if one.name)]
+    for command in commands:
+        done = job(name, *command, "--version")
+        assert (done.code, done.out, done.err) == (0, f"geomob-dask {version('geomob-dask')}\n", "")
+
+
+def failing(error: BaseException):
+    app = cli.application("Fail.", "fail")
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(("error", "code"), [(InputError, 2), (RunError, 1)])
+def test_a_message_is_bounded_and_can_be_seen_whole(monkeypatch, capsys, error, code) -> None:
+    monkeypatch.setattr("sys.argv", ["fail"])
+    message = "file.csv: no column 'x'; found " + ", ".join(f"c{k}" for k in range(5000))
+
+    def printed() -> str:
+        with pytest.raises(SystemExit) as end:
+            cli.main(failing(error(message)))
+        assert end.value.code == code
+        return capsys.readouterr().err
+
+    short = printed()
+    assert len(short.encode()) < 2200
+    assert short.startswith("error: file.csv: no column 'x'; found c0, c1")
+    assert short.count("\n") == 1
+    assert "GEOMOB_FULL_ERRORS=1" in short
+    monkeypatch.setenv("GEOMOB_FULL_ERRORS", "1")
+    assert printed() == f"error: {message}\n"
+
+
+def test_control_characters_are_written_out(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sys.argv", ["fail"])
+    with pytest.raises(SystemExit):
+        cli.main(failing(InputError("a\x1b[31mb\x07\x9bc")))
+    assert capsys.readouterr().err == "error: a\\x1b[31mb\\x07\\x9bc\n"
+    cli.say(["x\x1b]0;title\x07y"])
+    assert capsys.readouterr().out == "x\\x1b]0;title\\x07y\n"
