@@ -84,7 +84,7 @@ WRONG = {
         (*INDEX, "--states", "18", "--against", "atlas:2018"),
         ["--against atlas:2018", "17", "18"],
     ),
-    "no form": ("opportunity", (*INDEX, "--against", "atlas"), ["--against atlas", "DATASET:YEAR"]),
+    "no form": ("opportunity", (*INDEX, "--against", "atlas"), ["--against 'atlas'", "DATASET:YEAR"]),
     "validation on a map": ("opportunity", (*INDEX, "--validation", "v.gpkg"), ["--validation v.gpkg", ".csv"]),
     "map that is no page": ("opportunity", (*INDEX, "--map", "map.png"), ["--map map.png", ".html"]),
     "text of no kind": ("opportunity", (*INDEX, "--csv-text", "odd"), ["--csv-text odd", "safe", "plain"]),
