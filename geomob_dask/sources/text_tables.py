@@ -74,7 +74,7 @@ class TextTable:
         absent = [name for name in names if name not in self.names]
         if absent:
             raise InputError(
-                f"{self.label}: no column {', '.join(map(repr, absent))}; found "
+                f"{self.label}: no column {', '.join(map(repr, absent))}; expected one of "
                 f"{listed([repr(name) for name in self.names], 30)}"
             )
         return self.read(list(dict.fromkeys(names)))
@@ -91,10 +91,10 @@ class TextTable:
         chosen = self.usable() if names is None else self.columns(names)
         return pd.DataFrame({name: as_text(values) for name, values in chosen.items()})
 
-    def usable(self) -> dict[str, pa.ChunkedArray]:
-        """Return all columns of plain types; lists, outlines, days and what is no text are left out."""
+    def usable(self, names: Sequence[str] | None = None) -> dict[str, pa.ChunkedArray]:
+        """Return columns of plain types, of all by default; lists, outlines, days and what is no text are left out."""
         found = {}
-        for name, values in self.found(self.names).items():
+        for name, values in self.found(self.names if names is None else names).items():
             with suppress(InputError):
                 found[name] = plain(values, self.where(name))
         return found

@@ -338,5 +338,5 @@ def test_runs_of_equal_values_are_counted(tmp_path: Path) -> None:
 
 
 def test_absent_columns_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"m\.csv: no column 'b'; found 'GEOID', 'a', 'name'"):
+    with pytest.raises(InputError, match=r"m\.csv: no column 'b'; expected one of 'GEOID', 'a', 'name'"):
         open_table(saved(tmp_path, "m.csv", text())).column("b")

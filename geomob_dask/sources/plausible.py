@@ -1,0 +1,141 @@
+"""Values that no measure can have: codes of a missing value, numbers that overflow, negative counts."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geomob_dask.errors import InputError
+from geomob_dask.sources.census_codes import SPECIAL_CODES
+from geomob_dask.sources.numbers import Floats, Unit, refuse_where
+
+_CODES = np.array([special.code for special in SPECIAL_CODES], dtype=np.float64)
+# Codes of the Bureau that were rounded on their way: -6.67e8, or -666666688 in single precision.
+_ROUNDED = 1e-3
+# -99, -999, … and the same of eights, sevens and sixes; of positive ones, only many nines.
+_NEGATIVE = np.array([-float(digit * count) for digit in "9876" for count in range(2, 11)])
+_POSITIVE = np.array([float("9" * count) for count in range(4, 11)])
+# A positive code is that many times larger than all else.
+_TIMES_LARGER = 20.0
+# The square of a larger number, summed over all tracts, is infinite.
+LARGEST = 1e100
+_LARGEST_SHARE, _LARGEST_PERCENT = 100.0, 10_000.0
+
+_COUNT = re.compile(r"(^|_)(pop|population|people|persons|residents|households|count)(_?(19|20)?[0-9]{2})?$")
+_SHARE = re.compile(r"(^|_)share$")
+_PERCENT = re.compile(r"(^|_)(pct|percent|percentage)$")
+_SIGNED = re.compile(r"(^|_)(change|diff|difference|growth|gain|loss|net|migration|balance|margin|moe|error)(_|$)")
+
+
+def refuse_implausible(numbers: Floats, name: str, where: str, unit: Unit, *, sentinels: str = "refuse") -> list[str]:
+    """Return lines about values of a measure that are odd, after refusing those that are impossible.
+
+    Parameters
+    ----------
+    numbers : shape (n_tracts,)
+        NaN where missing, and perhaps infinite values, which are not looked at.
+    name : str
+        Of the measure: ``population`` and ``…_count`` are not negative, a ``…_share`` is neither negative nor above
+        100, a ``…_pct`` not above 10,000, unless they are of a change or an error.
+    where : str
+        For messages: the file and column.
+    unit : callable
+        Names the row.
+    sentinels : {"refuse", "keep"}
+        What to do with values such as -999 that lie far outside of the others.
+
+    Raises
+    ------
+    InputError
+        Naming the row, the value, how many there are, and what was expected.
+    """
+    finite = numbers[np.isfinite(numbers)]
+    if not len(finite):
+        return []
+    lowest, highest = float(finite.min()), float(finite.max())
+    if max(-lowest, highest) > LARGEST:
+        wrong = np.isfinite(numbers) & (np.abs(numbers) > LARGEST)
+        refuse_where(wrong, numbers, where, unit, f"a number of at most {LARGEST:g}: its square has to be finite")
+    if lowest <= _CODES.max():
+        expected = "a number, not a code of the Census Bureau (--missing reads it as missing)"
+        refuse_where(np.isin(numbers, _CODES), numbers, where, unit, expected)
+    if sentinels == "refuse" and (lowest <= _NEGATIVE.max() or highest >= _POSITIVE.min()):
+        _refuse_sentinels(numbers, finite, where, unit)
+    return _refuse_beyond(numbers, lowest, highest, name, where, unit)
+
+
+def sentinel(values: Floats) -> float | None:
+    """Return a value that stands for a missing one; None where there is none.
+
+    It has the form of one (-99, -999, -888, …, a code of the Census Bureau that was rounded, 9999, 99999, …) and lies
+    far outside of all values of other forms: a negative one below others that are not negative, or below them by more
+    than they span; a positive one 20 times as large as all others.
+
+    Parameters
+    ----------
+    values : shape (n,)
+        Finite.
+
+    Examples
+    --------
+    >>> sentinel(np.array([21.0, 38.0, -999.0])), sentinel(np.array([-1200.0, 1500.0, -999.0]))
+    (-999.0, None)
+    """
+    suspected = _suspected(values)
+    rest = values[~suspected]
+    for value in np.unique(values[suspected]):
+        if _is_far(float(value), rest, int((values == value).sum())):
+            return float(value)
+    return None
+
+
+def _suspected(values: Floats) -> NDArray[np.bool_]:
+    low, high = np.flatnonzero(values <= _NEGATIVE.max()), np.flatnonzero(values >= _POSITIVE.min())
+    found = np.zeros(len(values), dtype=bool)
+    found[low] = np.isin(values[low], _NEGATIVE)
+    for code in _CODES:
+        found[low] |= np.abs(values[low] - code) < abs(code) * _ROUNDED
+    for value in _POSITIVE:
+        found[high] |= values[high] == value
+    return found
+
+
+def _is_far(value: float, rest: Floats, count: int) -> bool:
+    if not len(rest):
+        # One value alone may be anything; a column of the same code is not.
+        return value < 0 and count > 1
+    lowest, highest = float(rest.min()), float(rest.max())
+    if value > 0:
+        return value >= _TIMES_LARGER * max(abs(lowest), abs(highest))
+    return lowest >= 0 or value < lowest - (highest - lowest)
+
+
+def _refuse_sentinels(numbers: Floats, finite: Floats, where: str, unit: Unit) -> None:
+    value = sentinel(finite)
+    if value is not None:
+        same = numbers == value
+        found = f"{value:.17g} ({int(same.sum()):,} of {len(numbers):,} values)"
+        raise InputError(
+            f"{where}, {unit(int(np.argmax(same)))}: found {found}, far outside of all others; expected "
+            f"--missing {value:.17g} if it stands for a missing value, or --sentinels keep"
+        )
+
+
+def _refuse_beyond(numbers: Floats, lowest: float, highest: float, name: str, where: str, unit: Unit) -> list[str]:
+    plain = name.lower()
+    if _SIGNED.search(plain):
+        return []
+    with np.errstate(invalid="ignore"):
+        if lowest < 0 and (_COUNT.search(plain) or _SHARE.search(plain)):
+            refuse_where(numbers < 0, numbers, where, unit, "0 or more, as its name says")
+        most = _LARGEST_SHARE if _SHARE.search(plain) else _LARGEST_PERCENT if _PERCENT.search(plain) else np.inf
+        if highest > most:
+            refuse_where(numbers > most, numbers, where, unit, f"at most {most:,.0f}, as its name says")
+        outside = (numbers < 0) | (numbers > 100)
+        if _PERCENT.search(plain) and (lowest < 0 or highest > 100) and outside.any():
+            row = int(np.nanargmax(np.abs(numbers)))
+            found = f"{int(outside.sum()):,} values outside of 0 to 100"
+            return [f"{name}: {found}, such as {numbers[row]:g} in {unit(row)}"]
+    return []
