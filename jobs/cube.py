@@ -101,7 +101,7 @@ def change(
     period: Annotated[
         int | None,
         typer.Option(
-            help="Years that an estimate spans. [default: 5 for a dataset acs5_…, whose samples overlap; else 1]"
+            help="Years that an estimate spans. [default: as the dataset says; else 5 if it is named acs5_…, else 1]"
         ),
     ] = None,
     map_file: Annotated[
@@ -128,10 +128,10 @@ def change(
     for option, file in (("--export", export), ("--map", map_file)):
         if file and file.endswith((*PAGES, *WITH_GEOMETRY)):
             change_tables.check_polygons(where, cube, f"{option} {file}")
-    span = change_tables.period_of(cube, *pair) if period is None else period
+    span, why = change_tables.period_of(cube, measure, *pair) if period is None else (period, "")
     table = change_tables.change_table(cube, measure, *pair, period=span)
     cli.say(change_tables.change_summary(table, measure, *pair))
-    cli.say(change_tables.change_notes(cube, measure, *pair, period=span, given=period is not None))
+    cli.say(change_tables.change_notes(cube, measure, *pair, period=span, why=why))
     if map_file:
         with cli.cluster(settings) as client:
             change_maps.map_change(where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console)

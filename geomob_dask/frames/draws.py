@@ -6,7 +6,6 @@ numbers computes an index per draw in memory, and the bounds go back to the part
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,12 +23,12 @@ from geomob_dask.frames.opportunity import included, index_of, rows_and_pairs
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows
 from geomob_dask.frames.reduction import reduced_rows
 from geomob_dask.metrics.segregation_draws import DrawKey
+from geomob_dask.sources.kinds import Kind, margin_columns
 from geomob_dask.transforms.margins_of_error import standard_error
 from geomob_dask.transforms.rank_exponential import ranking, scaled_ranks
 
 Floats = NDArray[np.float64]
 
-_ACS_ESTIMATE = re.compile(r"[A-Z][A-Z0-9]*_[0-9]{3,4}E")
 # 90 %, as the Bureau's margins.
 _QUANTILES = (0.05, 0.95)
 _STATE = 10**9
@@ -45,6 +44,7 @@ def intervals(
     draws: int = 100,
     seed: int = 0,
     year: int = 0,
+    kinds: Mapping[str, Kind] | None = None,
 ) -> Any:
     """Return 90 % intervals of the opportunity index of every tract, and of its rank, from margins of error.
 
@@ -52,11 +52,13 @@ def intervals(
     ----------
     tracts, measures, edges, definition
         As `opportunity`; margins of error of a measure ``x`` are in ``x_moe``, those of ``B19013_001E`` in
-        ``B19013_001M``. A measure without margins is treated as exact.
+        ``B19013_001M``, both also where they end in ``_usd_2023``. A measure without margins is treated as exact.
     draws : int, 2 or more
         Normal errors are added to what was observed so many times. Missing values stay missing.
     seed, year : int
         Each state's errors depend on these, its code and the number of the draw, on nothing else.
+    kinds : mapping of str to Kind, optional
+        Of columns of other names: a margin of error names its measure.
 
     Returns
     -------
@@ -85,7 +87,7 @@ def intervals(
     """
     if draws < 2:
         raise InputError(f"draws {draws}: expected 2 or more")
-    margins = margin_columns(definition, list(measures.columns))
+    margins = margins_of(definition, list(measures.columns), kinds)
     tracts, measures, edges = aligned(tracts=tracts, measures=measures, edges=edges)
     rows, pairs = rows_and_pairs(tracts, measures, edges, definition)
     drawable = own_rows(
@@ -106,19 +108,18 @@ def intervals(
     return own_rows(_own_bounds, rows, bounds, meta=lambda: _no_bounds(text), text_keys=text)
 
 
-def margin_columns(definition: Definition, columns: Sequence[str]) -> dict[str, str]:
-    """Return the column of the margin of each measure that has one: ``x_moe`` of ``x``, ``B19013_001M`` of ``…E``.
+def margins_of(
+    definition: Definition, columns: Sequence[str], kinds: Mapping[str, Kind] | None = None
+) -> dict[str, str]:
+    """Return the column of the margin of each measure that has one; see `sources.kinds.margin_columns`.
 
     Raises
     ------
     DefinitionError
         If no measure has one.
     """
-    margins = {}
-    for measure in definition.measures:
-        names = [f"{measure}_moe", *([f"{measure[:-1]}M"] if _ACS_ESTIMATE.fullmatch(measure) else [])]
-        there = [name for name in names if name in columns]
-        margins.update({measure: there[0]} if there else {})
+    known = margin_columns(columns, kinds)
+    margins = {measure: known[measure] for measure in definition.measures if measure in known}
     if not margins:
         raise DefinitionError(
             f"definition {definition.name!r}: none of its measures has a column of margins; expected one such as "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
+from geomob_dask.sources.kinds import margin_columns
 from geomob_dask.transforms.collapse import check_groups_make_up_people, collapse, remainder, within_people
 from geomob_dask.transforms.margins_of_error import sum_moe
 
@@ -85,7 +86,7 @@ def find_groups(
     ----------
     groups : str, sequence of str, Grouping or Edition, optional
         The name of a shipped grouping, a YAML file, or columns of counts, whose margins of error are looked for under
-        ``<column>_moe``. By default the shipped grouping that fits the columns.
+        ``<column>_moe``, those of ``B03002_003E`` under ``…M``. By default the shipped grouping that fits the columns.
     columns : collection of str
         Of the table.
     total : str, optional
@@ -115,9 +116,8 @@ def find_groups(
     absent = [name for name in (*names, total) if name is not None and name not in columns]
     if absent:
         raise DefinitionError(f"groups: no column {', '.join(absent)}; found {', '.join(map(str, columns))}")
-    margin = {name: f"{name}_moe" if f"{name}_moe" in columns else None for name in names}
-    total_margin = f"{total}_moe" if f"{total}_moe" in columns else None
-    return GroupColumns(names, tuple(margin.values()), total, total_margin)
+    margins = margin_columns(columns)
+    return GroupColumns(names, tuple(margins.get(name) for name in names), total, margins.get(total or ""))
 
 
 def names_of(groups: Groups) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.own_rows import Frame, is_lazy
 from geomob_dask.frames.reduction import partials, reduced_rows
+from geomob_dask.sources.kinds import margin_columns
 from geomob_dask.transforms import crosswalk as kernels
 from geomob_dask.transforms.crosswalk import Links, check_links, check_mass_balance
 from geomob_dask.transforms.exact_sums import ExactSums, merged_regions, region_sums
@@ -159,7 +160,8 @@ def _variables(
     categorical: Mapping[str, Classes],
 ) -> Variables:
     if not isinstance(extensive, Mapping):
-        extensive = {name: f"{name}_moe" if f"{name}_moe" in columns else None for name in extensive}
+        margins = margin_columns(columns)
+        extensive = {name: margins.get(name) for name in extensive}
     rates = {name: rate if isinstance(rate, Rate) else Rate(rate) for name, rate in intensive.items()}
     return Variables(dict(extensive), rates, dict(categorical))
 

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.attributes import ACS_PERIOD, period_in
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import kinds_of
 from geomob_dask.store import Snapshot, Store
@@ -147,20 +148,26 @@ def change_summary(table: pd.DataFrame, measure: str, first: int, last: int) -> 
     return lines
 
 
-def period_of(cube: xr.Dataset, first: int, last: int) -> int:
-    """Return the years that an estimate spans: 5 if both years come from datasets ``acs5`` or ``acs5_…``, else 1."""
+def period_of(cube: xr.Dataset, measure: str, first: int, last: int) -> tuple[int, str]:
+    """Return the years that an estimate spans, and how they are known.
+
+    Those of the cube, which has them from its datasets; for datasets that do not say, 5 if both years come from
+    datasets ``acs5`` or ``acs5_…``, else 1.
+    """
+    known = period_in(cube.attrs, [measure]).get("period")
+    if known is not None:
+        return known, "as its dataset says"
     names = [str(cube["collection"].sel(year=year).item()) for year in (first, last) if year in cube["year"]]
     five = [any(piece.split("_")[0] == "acs5" for piece in name.split("/")) for name in names]
-    return 5 if five and all(five) else 1
+    return (ACS_PERIOD, "because the dataset is named acs5") if five and all(five) else (1, "")
 
 
-def change_notes(
-    cube: xr.Dataset, measure: str, first: int, last: int, *, period: int, given: bool = False
-) -> list[str]:
-    """Return assumptions of a change: the years of a sample, and dollars of two different years."""
+def change_notes(cube: xr.Dataset, measure: str, first: int, last: int, *, period: int, why: str = "") -> list[str]:
+    """Return assumptions of a change: the years of a sample, where there is a reason, and dollars of two years."""
     lines = []
-    if not given and period != 1:
-        lines.append(f"  an estimate spans {period} years, because the dataset is named acs5 (--period changes this)")
+    if why:
+        years = "1 year" if period == 1 else f"{period} years"
+        lines.append(f"  an estimate spans {years}, {why} (--period changes this)")
     one = measure_of(cube, measure)
     if int(one["measure_dollars_of"]) == 0 and (str(one["measure_units"].item()) == "USD" or _is_money(measure)):
         lines.append(

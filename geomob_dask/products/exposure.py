@@ -15,6 +15,7 @@ from geomob_dask.products.options import ByYear, piece, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import region_columns, region_table, regions_frame
+from geomob_dask.sources.attributes import period_in
 from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
 from geomob_dask.sources.reported import read_reported
 from geomob_dask.store import Store
@@ -127,7 +128,12 @@ class Exposure(RegionProduct):
             targets,
             states=states,
             written=states,
-            attributes={"vintage": measures.attributes["vintage"], "by": options.by, "mode": options.mode},
+            attributes={
+                "vintage": measures.attributes["vintage"],
+                "by": options.by,
+                "mode": options.mode,
+                **period_in(measures.attributes, edition.columns),
+            },
             found={"grouping": grouping.name, "edition": edition.model_dump(mode="json")},
             details=Details(grouping, edition, read, reported),
             by_state=by_state,

@@ -14,10 +14,11 @@ from geomob_dask.frames.harmonize import MEDIANS, conversion, harmonized, links_
 from geomob_dask.frames.relations import link_shares
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Text, unrecorded
-from geomob_dask.products.measures import money_of, reasons_of
+from geomob_dask.products.measures import reasons_of
 from geomob_dask.products.options import ByYear
 from geomob_dask.products.product import Frames, Prepared, Product, Summaries, Target
 from geomob_dask.products.reader import Reader
+from geomob_dask.sources.attributes import kinds_in, money_of, renamed
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import read_kinds
 from geomob_dask.sources.prices import SHIPPED, read_prices
@@ -113,9 +114,11 @@ class Harmonize(Product):
         source = options.source or str(measures.attributes["vintage"])
         given, lines = (None, ()) if options.file is None else _shares(options, source)
         links = links_between(source, options.to, given, name=name)
-        kinds = None if options.kinds is None else read_kinds(options.kinds)
+        columns = store.columns(measures)
+        # What the user says comes before what is known of the dataset.
+        kinds = kinds_in(measures.attributes, columns) | ({} if options.kinds is None else read_kinds(options.kinds))
         how = conversion(
-            store.columns(measures),
+            columns,
             source,
             options.to,
             kinds,
@@ -140,6 +143,7 @@ class Harmonize(Product):
                 "converted_from": source,
                 **money_of(measures.attributes),
                 **money,
+                **renamed(measures.attributes, {column: how.name(column) for column in columns}, how.kinds),
             },
             files=_files(options, links),
             found={

@@ -7,10 +7,12 @@ from typing import Any
 from pydantic import Field
 
 from geomob_dask.errors import InputError
-from geomob_dask.frames.draws import intervals, margin_columns
+from geomob_dask.frames.draws import intervals, margins_of
 from geomob_dask.products import opportunity
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
+from geomob_dask.sources.attributes import kinds_in
+from geomob_dask.sources.kinds import Kind
 from geomob_dask.store import Store
 
 
@@ -40,7 +42,9 @@ class Intervals(Product):
         if options.norm != "selected":
             raise InputError(f"--draws: found --norm {options.norm}, expected selected: its moments are drawn as well")
         index = opportunity.Opportunity().prepare(store, options)
-        margins = margin_columns(options.definition, store.columns(index.inputs["measures"]))
+        measures = index.inputs["measures"]
+        columns = store.columns(measures)
+        margins = margins_of(options.definition, columns, kinds_in(measures.attributes, columns))
         return replace(
             index,
             product=self.name,
@@ -62,6 +66,7 @@ class Intervals(Product):
                 draws=options.draws,
                 seed=options.seed,
                 year=options.year,
+                kinds={column: Kind(kind="moe", of=(measure,)) for measure, column in margins.items()},
             )
         }
 

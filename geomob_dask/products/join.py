@@ -12,9 +12,10 @@ from geomob_dask.frames.own_rows import own_rows
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Names
 from geomob_dask.options import Options as AnyOptions
-from geomob_dask.products.measures import money_of, reasons_of
+from geomob_dask.products.measures import reasons_of
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
+from geomob_dask.sources.attributes import joined, money_of
 from geomob_dask.sources.keys import listed
 from geomob_dask.store import Snapshot, Store
 
@@ -53,7 +54,8 @@ class Join(Product):
         """Return the inputs and targets of a run; see `Product.prepare`."""
         measures = [store.snapshot(f"measures/{dataset}/{options.year}") for dataset in options.datasets]
         _refuse_vintages(measures, options.year)
-        refuse_same_columns({one.collection: store.columns(one) for one in measures})
+        columns = {one.collection: store.columns(one) for one in measures}
+        refuse_same_columns(columns)
         found = [store.find(reasons_of(one.collection)) for one in measures]
         reasons = [one for one in found if one is not None]
         states = tuple(sorted({state for one in measures for state in one.parts}))
@@ -69,7 +71,11 @@ class Join(Product):
             targets,
             states=states,
             written=states,
-            attributes={"vintage": measures[0].attributes["vintage"], **_money(measures)},
+            attributes={
+                "vintage": measures[0].attributes["vintage"],
+                **_money(measures),
+                **joined([(one.attributes, columns[one.collection]) for one in measures]),
+            },
         )
 
     def compute(self, read: Reader, prepared: Prepared) -> Frames:

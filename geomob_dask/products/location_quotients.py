@@ -12,6 +12,7 @@ from geomob_dask.products.options import ByRegion, Text, piece, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_inputs
+from geomob_dask.sources.attributes import period_in
 from geomob_dask.sources.brackets import categories_of
 from geomob_dask.store import Store
 
@@ -45,7 +46,11 @@ class LocationQuotients(RegionProduct):
             {"result": Target(where)},
             states=tuple(found.measures.parts),
             written=tuple(store.chosen(found.measures, options.states)),
-            attributes={"vintage": found.vintage, "by": options.by},
+            attributes={
+                "vintage": found.vintage,
+                "by": options.by,
+                **period_in(found.measures.attributes, found.columns),
+            },
             details=found.columns,
             by_state=by_state,
         )

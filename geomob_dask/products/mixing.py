@@ -12,6 +12,7 @@ from geomob_dask.products.options import ByRegion, Codes, Text, piece, slug, sta
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_inputs
+from geomob_dask.sources.attributes import period_in
 from geomob_dask.sources.brackets import Brackets, brackets_of
 from geomob_dask.store import Store
 
@@ -85,7 +86,7 @@ class Mixing(RegionProduct):
             {"result": Target(options.collection(by_state))},
             states=tuple(sorted(found.measures.parts)),
             written=written,
-            attributes={"vintage": found.vintage},
+            attributes={"vintage": found.vintage, **period_in(found.measures.attributes, found.columns)},
             details=found.columns,
             by_state=by_state,
         )

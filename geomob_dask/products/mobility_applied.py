@@ -16,6 +16,7 @@ from geomob_dask.products.mobility_result import model_part
 from geomob_dask.products.options import ByYear, Text
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
+from geomob_dask.sources.attributes import DESCRIPTIVE, period_in
 from geomob_dask.store import Store
 from geomob_dask.store.provenance import sha256
 
@@ -84,7 +85,8 @@ class MobilityApplied(Product):
             targets={"result": Target(collection)},
             states=states,
             written=states,
-            attributes=dict(source.attributes),
+            attributes={key: value for key, value in source.attributes.items() if key not in DESCRIPTIVE}
+            | period_in(source.attributes),
             files={f"model {fitted.name}": checksum},
             found={"model": fitted.name, "model_run": fitted.run},
             details=file,

@@ -19,6 +19,7 @@ from geomob_dask.names import check_year
 from geomob_dask.products.options import ByYear, Text, WithDefinition, states_named
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
+from geomob_dask.sources.attributes import period_in
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.transforms.rank_exponential import Ranking
 
@@ -103,7 +104,7 @@ class Opportunity(Product):
             targets,
             states=states if options.norm == "nation" else selected,
             written=selected,
-            attributes={"vintage": vintage},
+            attributes={"vintage": vintage, **period_in(measures.attributes, options.definition.columns)},
             whole=whole,
             by_state=by_state,
         )

@@ -21,6 +21,7 @@ from geomob_dask.products.options import ByRegion, Codes, Listed, Text, piece
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_columns, region_table, regions_frame
+from geomob_dask.sources.attributes import period_in
 from geomob_dask.sources.brackets import categories_of
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.provenance import canonical_json, sha256
@@ -146,7 +147,7 @@ class Segregation(RegionProduct):
             targets,
             states=states,
             written=states,
-            attributes={"vintage": vintage},
+            attributes={"vintage": vintage, **period_in(measures.attributes, columns)},
             details={
                 "columns": list(dict.fromkeys([*columns, *named])),
                 "indices": tuple(index.name for index in indices),

@@ -16,6 +16,7 @@ from geomob_dask.options import unrecorded
 from geomob_dask.sources.acs_api import fetch
 from geomob_dask.sources.acs_files import LAST_STATE, AcsTable, check_whole_country, read_file
 from geomob_dask.sources.acs_tables import query, registry
+from geomob_dask.sources.attributes import of_survey
 from geomob_dask.sources.download import AnswerCache, Downloader, Politeness
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import STATES, StateCodes
@@ -159,7 +160,7 @@ def _tables(options: Options, table: str, found: AcsTable, source: str, **inputs
     return Tables(
         collection=collection,
         parts=parts,
-        attributes={"vintage": vintage},
+        attributes={"vintage": vintage, **of_survey(list(found.tracts.columns.drop("geoid")))},
         options={"table": table, "year": options.year, "vintage": vintage},
         lines=_lines(found, table, source, vintage),
         beside=[Table(collection.replace("measures/", "reasons/", 1), reasons_by_state, {"vintage": vintage})],

@@ -25,6 +25,7 @@ from geomob_dask.errors import CountsError, InputError
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
+from geomob_dask.sources.attributes import of_survey
 from geomob_dask.sources.brackets import load_brackets
 from geomob_dask.sources.key_columns import key_column
 from geomob_dask.sources.keys import tract_geoids
@@ -76,7 +77,7 @@ def read(options: Options) -> Tables:
     return Tables(
         collection=f"measures/{options.dataset}/{options.year}",
         parts=split_by_state(table.rows),
-        attributes={"vintage": options.vintage},
+        attributes={"vintage": options.vintage, **of_survey(list(table.rows.columns))},
         options=options.plain(),
         files=[options.file],
         lines=table.lines,

@@ -8,7 +8,7 @@ since adding up a median, or averaging a code, would go unnoticed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,8 @@ from geomob_dask.names import shown
 from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
 _ACS = re.compile(r"([A-Z]+[0-9]+[A-Z]*)_([0-9]{3,4})(E|M|N)")
+# Money that was restated in dollars of one year.
+_RESTATED = re.compile(r"(.+?)(_usd_[0-9]{4})")
 _MARGIN = "moe"
 _OF_TWO = ("share", "mean")
 
@@ -131,22 +133,81 @@ def kinds_of(columns: Sequence[str], given: Mapping[str, Kind] | None = None) ->
     return kinds
 
 
+def known_kinds(columns: Sequence[str]) -> dict[str, Kind]:
+    """Return the kinds of the columns whose names tell them; see `kinds_of`.
+
+    Examples
+    --------
+    >>> list(known_kinds(["B19113_001E", "walkability"]))
+    ['B19113_001E']
+    """
+    found = {column: _by_name(column, columns) for column in columns}
+    return {column: kind for column, kind in found.items() if kind is not None}
+
+
+def estimate_of(column: str, columns: Collection[str]) -> str | None:
+    """Return the estimate whose margin of error a column is by its name; None if it is no margin.
+
+    Parameters
+    ----------
+    column : str
+    columns : collection of str
+        Of the table; the estimate is one of them.
+
+    Examples
+    --------
+    >>> columns = ["rent_usd_2023", "rent_moe_usd_2023", "B19113_001E", "people_count"]
+    >>> [estimate_of(column, columns) for column in ("rent_moe_usd_2023", "B19113_001M", "people_moe", "rate_moe")]
+    ['rent_usd_2023', 'B19113_001E', 'people_count', None]
+    """
+    stem, tail = _restated(column)
+    match = _ACS.fullmatch(stem)
+    base = stem.removesuffix("_moe")
+    candidates = []
+    if match and match[3] == "M":
+        candidates = [f"{stem[:-1]}E{tail}"]
+    elif base != stem:
+        # In dollars of one year rent_usd_moe becomes rent_usd_moe_usd_2023, and rent_usd becomes rent_usd_2023.
+        candidates = [f"{base}{tail}", f"{base}_count{tail}", f"{base.removesuffix('_usd')}{tail}"]
+    return next((name for name in candidates if name in columns and name != column), None)
+
+
+def margin_columns(columns: Collection[str], kinds: Mapping[str, Kind] | None = None) -> dict[str, str]:
+    """Return the column of the margins of error of each column that has one.
+
+    Parameters
+    ----------
+    columns : collection of str
+        Of the table.
+    kinds : mapping of str to Kind, optional
+        Where they are known; the names tell the rest.
+
+    Examples
+    --------
+    >>> margin_columns(["black", "black_moe", "error"], {"error": Kind(kind="moe", of=("black",))})
+    {'black': 'error'}
+    """
+    kinds = kinds or {}
+    found = {name: column for column in columns if (name := estimate_of(column, columns)) is not None}
+    found |= {kind.of[0]: column for column, kind in kinds.items() if kind.kind == _MARGIN and column in columns}
+    return {name: column for name, column in found.items() if name in columns}
+
+
+def _restated(column: str) -> tuple[str, str]:
+    match = _RESTATED.fullmatch(column)
+    return (match[1], match[2]) if match else (column, "")
+
+
 def _by_name(column: str, columns: Sequence[str]) -> Kind | None:
-    match = _ACS.fullmatch(column)
+    stem, tail = _restated(column)
+    match = _ACS.fullmatch(stem)
     if match:
         table, line, role = match.groups()
-        known = _tables().get(table)
-        if known is None or role != "M":
-            return known
-        return Kind(kind="moe", of=(f"{table}_{line}E",))
+        return Kind(kind="moe", of=(f"{table}_{line}E{tail}",)) if role == "M" else _tables().get(table)
     if column.endswith("_count"):
         return Kind(kind="count")
-    base = column.removesuffix("_moe")
-    if base != column:
-        for estimate in (f"{base}_count", base):
-            if estimate in columns:
-                return Kind(kind="moe", of=(estimate,))
-    return None
+    estimate = estimate_of(column, columns)
+    return None if estimate is None else Kind(kind="moe", of=(estimate,))
 
 
 def _check_references(column: str, kind: Kind, kinds: Mapping[str, Kind]) -> None:

@@ -257,6 +257,8 @@ def finish(session: Any, before: State, state: State) -> None:
         for row in range(len(new)):
             if row >= len(old) or not np.array_equal(new[row], padded[row]):
                 group[name][row, :] = new[row]
+    if before.attributes != state.attributes:
+        group.attrs.update(dict(state.attributes))
     if before.reasons != state.reasons:
         group["flag"].attrs.update(_flag_attributes(state.reasons))
 

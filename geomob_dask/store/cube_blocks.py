@@ -65,6 +65,7 @@ def state_after(before: State, change: CubeChange, contents: Mapping[str, PartCo
             content[row, parts.index(name)], runs[row, parts.index(name)] = identity_of(part)
     return replace(
         before,
+        attributes=change.attributes,
         reasons=longer(before.reasons, {reason for found in contents.values() for reason in found.reasons}),
         years=years,
         keys=np.array([*before.keys.tolist(), *new], object),

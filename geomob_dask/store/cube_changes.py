@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.attributes import together
 from geomob_dask.store.cube_arrays import State
 from geomob_dask.store.snapshots import Part, Snapshot
 
@@ -14,7 +15,7 @@ _NAMED = 3
 # Digits of the key of a tract.
 TRACT_DIGITS = 11
 # Attributes of a collection that must be equal in all years of a cube.
-_COMMON = ("vintage", "by", "mode", "dollars")
+_COMMON = ("vintage", "by", "mode", "dollars", "period")
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,15 @@ class CubeChange:
         Ascending.
     state : State, optional
         What the cube holds; None if there is no cube.
+    margins : mapping of str to str
+        Columns that are known to be margins of error, and their estimates.
     """
 
     name: str
     attributes: Mapping[str, Any]
     years: Mapping[int, YearChange]
     state: State | None
+    margins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def todo(self) -> dict[int, YearChange]:
@@ -141,7 +145,8 @@ def cube_change(name: str, snapshots: Mapping[int, Snapshot], state: State | Non
         changed = tuple(part_name for part_name in now if moved or held.get(part_name) != now[part_name])
         removed = tuple(part_name for part_name in held if part_name not in now)
         years[year] = YearChange(snapshot.collection, dict(snapshot.parts), changed, removed)
-    return CubeChange(name, attributes, years, state)
+    margins = {column: estimate for one in snapshots.values() for column, estimate in _margins(one)}
+    return CubeChange(name, attributes, years, state, margins)
 
 
 def identity_of(part: Part) -> tuple[int, int]:
@@ -164,10 +169,17 @@ def _attributes(name: str, snapshots: Mapping[int, Snapshot], state: State | Non
         own = _own_attributes(snapshot)
         if not attributes:
             attributes, owner = own, snapshot.collection
-        for key in sorted({*own, *attributes}):
-            if own.get(key) != attributes.get(key):
-                raise InputError(_difference(key, owner, attributes.get(key), snapshot.collection, own.get(key)))
+        both = together(attributes, own)
+        if both is None:
+            key = next(key for key in sorted({*own, *attributes}) if own.get(key) != attributes.get(key))
+            raise InputError(_difference(key, owner, attributes.get(key), snapshot.collection, own.get(key)))
+        attributes = both
     return attributes
+
+
+def _margins(snapshot: Snapshot) -> list[tuple[str, str]]:
+    kinds = snapshot.attributes.get("kinds", {})
+    return [(column, kind["of"][0]) for column, kind in kinds.items() if kind["kind"] == "moe"]
 
 
 def _own_attributes(snapshot: Snapshot) -> dict[str, Any]:

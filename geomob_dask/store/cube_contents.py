@@ -129,7 +129,9 @@ def common_form(change: CubeChange, contents: Mapping[str, PartContents]) -> For
     for other in found[1:]:
         _check_columns(found[0].source, found[0].kinds, other.source, other.kinds)
     is_result = str(change.attributes["product"]).startswith("results/")
-    form = form_of(found[0].kinds, unit, "1" if is_result else "")
+    form = form_of(found[0].kinds, unit, "1" if is_result else "", change.margins)
+    if held is not None and held.years and _margins_were_measures(held.form, form):
+        form = held.form
     reserved = sorted((RESERVED | {unit}) & set(form.texts))
     if reserved:
         raise InputError(
@@ -142,6 +144,13 @@ def common_form(change: CubeChange, contents: Mapping[str, PartContents]) -> For
             f"{found[0].source}: found the columns of cube {change.name!r} in another order, expected the same order"
         )
     return form
+
+
+def _margins_were_measures(held: Form, form: Form) -> bool:
+    """Return whether a cube was written before it was known which of its measures are margins of others."""
+    now, before = [one.name for one in form.measures], [one.name for one in held.measures]
+    kept = [name for name in before if name in now]
+    return len(now) < len(before) and kept == now and _columns(held) == _columns(form)
 
 
 def _columns(form: Form) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.kinds import estimate_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,6 @@ _SUFFIXES = {
     "_reason": "flag",
 }
 _MONEY = re.compile(r"(?P<rest>.*)(?P<money>_usd(?:_(?P<year>[0-9]{4}))?)")
-_BUREAU_MARGIN = re.compile(r"(?P<rest>[A-Z]+[0-9]+[A-Z]*_[0-9]{3})M")
 _UNITS = (
     (re.compile(r".*_usd(_[0-9]{4})?"), "USD"),
     (re.compile(r".*_pct"), "percent"),
@@ -163,7 +163,9 @@ def _kind(dtype: Any) -> str:
     return "text" if pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype) else "other"
 
 
-def form_of(kinds: Mapping[str, str], unit: str, default_units: str = "1") -> Form:
+def form_of(
+    kinds: Mapping[str, str], unit: str, default_units: str = "1", margins: Mapping[str, str] | None = None
+) -> Form:
     """Return the form of a cube that holds a table with these columns.
 
     Parameters
@@ -173,6 +175,8 @@ def form_of(kinds: Mapping[str, str], unit: str, default_units: str = "1") -> Fo
     unit : {"tract", "region"}
     default_units : str
         Units of a measure whose name does not give them: ``1`` for an index, empty if unknown.
+    margins : mapping of str to str, optional
+        Columns that are margins of error whatever their names are, and their measures; names tell the others.
 
     Raises
     ------
@@ -192,7 +196,8 @@ def form_of(kinds: Mapping[str, str], unit: str, default_units: str = "1") -> Fo
     texts: list[str] = []
     companions: list[tuple[str, str, str]] = []
     for name, kind in kinds.items():
-        role = companion(name, kinds)
+        measure = (margins or {}).get(name, "")
+        role = (measure, "moe") if kinds.get(measure) == "number" else companion(name, kinds)
         if role is not None:
             companions.append((name, *role))
         elif kind == "number":
@@ -222,9 +227,9 @@ def companion(column: str, kinds: Mapping[str, str]) -> tuple[str, str] | None:
     """
     money = _MONEY.fullmatch(column)
     rest, tail = (money["rest"], money["money"]) if money else (column, "")
-    bureau = _BUREAU_MARGIN.fullmatch(rest)
-    if bureau and kinds.get(f"{bureau['rest']}E{tail}") == "number":
-        return f"{bureau['rest']}E{tail}", "moe"
+    estimate = estimate_of(column, kinds)
+    if estimate is not None and kinds[estimate] == kinds.get(column, "number") == "number":
+        return estimate, "moe"
     for suffix, variable in _SUFFIXES.items():
         if not rest.endswith(suffix):
             continue

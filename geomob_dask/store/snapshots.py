@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from geomob_dask.errors import ConflictError, NewerStoreError, StoreError
+from geomob_dask.sources.attributes import together
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import Provenance, canonical_json, sha256
 
@@ -219,7 +220,10 @@ def commit_runs(
         if old is not None and keep_others:
             kept = {state: part for state, part in old.parts.items() if state not in fresh}
             runs = dict(old.runs)
-            contradict = kept and dict(old.attributes) != dict(attributes)
+            both = together(old.attributes, attributes)
+            contradict = kept and both is None
+            if kept and both is not None:
+                attributes = both
             if contradict and stale_may_go and _as_expected(kept, expected or {}):
                 kept = {}
             elif contradict:

@@ -7,7 +7,7 @@ import pytest
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import DefinitionError, InputError
-from geomob_dask.frames.draws import intervals, margin_columns
+from geomob_dask.frames.draws import intervals, margins_of
 from geomob_dask.frames.opportunity import opportunity
 
 ONE = Definition(
@@ -87,10 +87,10 @@ def test_missing_values_stay_missing():
 
 def test_margins_are_found_by_their_names():
     acs = Definition(name="t", domains={"one": [{"measure": "B19013_001E"}, {"measure": "poverty"}]})
-    assert margin_columns(acs, ["B19013_001E", "B19013_001M", "poverty"]) == {"B19013_001E": "B19013_001M"}
-    assert margin_columns(acs, ["poverty_moe"]) == {"poverty": "poverty_moe"}
+    assert margins_of(acs, ["B19013_001E", "B19013_001M", "poverty"]) == {"B19013_001E": "B19013_001M"}
+    assert margins_of(acs, ["poverty_moe", "poverty"]) == {"poverty": "poverty_moe"}
     with pytest.raises(DefinitionError, match="a_moe"):
-        margin_columns(ONE, ["a"])
+        margins_of(ONE, ["a"])
 
 
 def test_a_negative_margin_is_named():
