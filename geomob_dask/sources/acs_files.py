@@ -1,34 +1,37 @@
 """Tables of the American Community Survey by tract, from files of the Census Bureau.
 
-Whatever the form (csv of data.census.gov with its second header row, csv with the API's columns and annotations, the
-API's answer saved as JSON), a table comes out the same: one row per tract, plain numbers, and the reasons for those
-that are missing or coded.
+Whatever the form (csv of data.census.gov with its second header row, csv with the API's columns and annotations or of
+tidycensus and censusdis, the API's answer saved as JSON), a table comes out the same: one row per tract, plain numbers,
+and the reasons for those that are missing or coded.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.census_codes import Role, decode_table
 from geomob_dask.sources.download import IncompleteAnswerError
-from geomob_dask.sources.keys import tract_geoids
+from geomob_dask.sources.files import Archive, Content, unpacked
+from geomob_dask.sources.key_columns import find_column, key_columns
+from geomob_dask.sources.keys import AROUND, and_more, exact_texts, listed, tract_geoids
+from geomob_dask.sources.text_tables import SUFFIXES, parsed
 
 # Wyoming; codes above it are those of Puerto Rico and the islands.
 LAST_STATE = "56"
-_GEO_ID_OF_TRACT = r"(140[0-9A-Z]{0,6}US[0-9]{11})"
-_NUMBER_COLUMN = re.compile(r"[A-Z][A-Z0-9]*_[0-9]{3,4}(E|M|N)")
+_VARIABLE = r"[A-Z][A-Z0-9]*_[0-9]{3,4}"
+_NUMBER_COLUMN = re.compile(rf"{_VARIABLE}(E|M|N|EA|MA)")
+# Such as 0100000US, the whole country; 140 is that of tracts.
+_OTHER_AREA = r"(?!140)[0-9]{3}[0-9A-Z]{0,6}US"
+_EXPECTED = "a table of the Bureau by tract: csv, zip or JSON"
 
 
 @dataclass(frozen=True)
@@ -51,27 +54,32 @@ class AcsTable:
 
 
 def read_file(path: str | Path) -> AcsTable:
-    """Return a table by tract from a file of the Bureau.
+    """Return a table by tract from a file of the Bureau, or of a client of its API.
 
     Parameters
     ----------
     path : str or Path
-        ``.csv``, ``.csv.gz`` or ``.zip`` of data.census.gov, with or without its second header row; a csv with the
-        API's columns; or an answer of the API saved as ``.json``. Tracts are identified by ``GEO_ID``, or by state,
-        county and tract.
+        ``.csv`` (or another kind of `open_table`), ``.csv.gz`` or ``.zip`` of data.census.gov, with or without its
+        second header row; a table with the API's columns, as of tidycensus and censusdis; tidycensus' long table
+        (``variable``, ``estimate``, ``moe``); or an answer of the API saved as ``.json``. Tracts are identified as in
+        `key_columns`.
 
     Raises
     ------
     InputError
         Naming the file, and what in it was found and expected.
     """
-    source = Path(path)
-    try:
-        name, body = _table_in(source)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{source}: cannot be read ({error}); expected a csv, zip or JSON of the Bureau") from error
-    rows = _json_rows(body, name) if name.endswith(".json") else _csv_rows(body, name)
-    return decoded(_with_geoid(rows, name), name)
+    content = _content(path)
+    if content.name.lower().endswith(".json"):
+        rows = _json_rows(content)
+    else:
+        if content.data.lstrip()[:1] == b"<":
+            start = content.data.lstrip()[:60].decode("latin-1")
+            raise InputError(f"{content.label}: found {start!r}, expected {_EXPECTED}")
+        table = parsed(content, expected=_EXPECTED)
+        table.check_codes(key_columns(table.names, file=content.label).names)
+        rows = _without_labels(table.texts())
+    return decoded(widened(_with_geoid(rows, content.label), content.label), content.label)
 
 
 def check_whole_country(table: AcsTable, column: str, *, tolerance: float = 0.0) -> None:
@@ -114,13 +122,15 @@ def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tr
     """
     try:
         answer = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         page = b"<html" in body[:1000].lower() or b"<!doctype" in body[:1000].lower()
         found = "a web page" if page else "text that is not JSON or breaks off"
         raise IncompleteAnswerError(f"found {found} ({len(body)} bytes), expected JSON") from error
     if not (isinstance(answer, list) and answer and all(isinstance(row, list) for row in answer)):
         raise InputError(f"{what}: found {str(answer)[:80]!r}, expected a list of rows")
     header, rows = answer[0], answer[1:]
+    if not all(isinstance(name, str) for name in header) or len(set(header)) < len(header):
+        raise InputError(f"{what}: found the header {str(header)[:80]}, expected different names of columns")
     missing = [column for column in columns if column not in header]
     if missing:
         raise InputError(f"{what}: the answer has no column {', '.join(missing)}; found {', '.join(map(str, header))}")
@@ -132,79 +142,90 @@ def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tr
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def _table_in(path: Path) -> tuple[str, bytes]:
-    """Return the name and the bytes of the table in a file."""
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            members = [name for name in archive.namelist() if re.search(r"data[^/]*\.csv$", name, re.IGNORECASE)]
-            members = [name for name in members if "metadata" not in name.lower()]
-            if len(members) != 1:
-                raise InputError(f"{path}: found {len(members)} tables among {archive.namelist()}, expected one")
-            return f"{path}, {members[0]}", archive.read(members[0])
-    if path.suffix == ".gz":
-        return str(path.with_suffix("")), gzip.decompress(path.read_bytes())
-    return str(path), path.read_bytes()
+def _content(path: str | Path) -> Content:
+    """Return the table in a file; in a .zip of data.census.gov it lies beside descriptions of its columns."""
+    if not str(path).lower().endswith(".zip"):
+        return unpacked(path, (*SUFFIXES, ".json"), expected=_EXPECTED)
+    archive = Archive(str(path), expected=_EXPECTED)
+    tables = [name for name in archive.names if re.search(r"\.(csv|json)$", name, re.IGNORECASE)]
+    data = [name for name in tables if re.search(r"data[^/]*\.csv$", name, re.IGNORECASE) and not _describes(name)]
+    member = archive.only(lambda name: name in (data or tables), _EXPECTED)
+    return Content(f"{path}, member {member}", PurePosixPath(member).name, archive.read(member))
 
 
-def _json_rows(body: bytes, name: str) -> pd.DataFrame:
+def _describes(name: str) -> bool:
+    return "metadata" in name.lower()
+
+
+def _json_rows(content: Content) -> pd.DataFrame:
     try:
-        rows = read_answer(body, (), name)
+        rows = read_answer(content.data, (), content.label)
     except IncompleteAnswerError as error:
-        raise InputError(f"{name}: {error}") from error
+        raise InputError(f"{content.label}: {error}") from error
     return pd.DataFrame(rows, dtype=object)
 
 
-def _csv_rows(body: bytes, name: str) -> pd.DataFrame:
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 ({error}); expected a csv of the Bureau") from error
-    header = next(csv.reader(io.StringIO(text)), [])
-    if text.lstrip()[:1] == "<" or len(header) < 2:
-        raise InputError(f"{name}: found {text[:60]!r}, expected a csv with columns")
-    repeated = sorted({column for column in header if column and header.count(column) > 1})
-    if repeated:
-        raise InputError(f"{name}: column {', '.join(repeated)} is there twice")
-    try:
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
-    except pd.errors.ParserError as error:
-        raise InputError(f"{name}: {error}; expected a csv whose rows have as many cells as its header") from error
-    # The Bureau ends the rows of newer files with a comma.
-    table = table.loc[:, [column for column in table if not str(column).startswith("Unnamed:")]]
-    if "GEO_ID" in table and len(table) and table["GEO_ID"].iloc[0] in ("id", "Geography"):
-        table = table.iloc[1:]
-    return table.reset_index(drop=True)
+def _without_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Take out the second header row of data.census.gov."""
+    key = find_column(list(rows), "GEO_ID")
+    labelled = key is not None and len(rows) and rows[key].iloc[0] in ("id", "Geography")
+    return rows.iloc[1:].reset_index(drop=True) if labelled else rows
 
 
 def _with_geoid(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Put the tract's key first: from GEO_ID, or from state, county and tract, padded."""
-    if "GEO_ID" in rows:
-        keys = rows["GEO_ID"].str.extract(f"^{_GEO_ID_OF_TRACT}$", expand=False)
-    elif {"state", "county", "tract"} <= set(rows):
-        parts = [
-            rows[column].astype(str).str.zfill(width) for column, width in (("state", 2), ("county", 3), ("tract", 6))
-        ]
-        keys = parts[0] + parts[1] + parts[2]
-        rows = rows.assign(GEO_ID="1400000US" + keys)
-    else:
-        raise InputError(f"{name}: found the columns {', '.join(rows)}, expected GEO_ID, or state, county and tract")
-    if keys.notna().sum() == 0:
-        found = ", ".join(map(str, rows["GEO_ID"].head(3)))
+    """Add the tract's key, and the GEO_ID of the row; rows of other areas have no key."""
+    keys = key_columns(list(rows), file=name)
+    if len(keys.names) > 1:
+        geoids, _ = keys.geoids(rows, file=name)
+        return rows.assign(geoid=geoids, GEO_ID="1400000US" + geoids)
+    given = exact_texts(rows[keys.names[0]], f"{name}: column {keys.label}").str.strip(AROUND)
+    tract = ~given.str.match(_OTHER_AREA)
+    if not tract.any():
+        found = ", ".join(given.head(3))
         raise InputError(f"{name}: found no tract among {len(rows)} rows ({found}), expected 1400000US and 11 digits")
-    known = keys.notna()
-    keys[known] = tract_geoids(keys[known], file=name, column="GEO_ID")[0].to_numpy()
-    return rows.assign(geoid=keys)
+    # A row is named by its place in the file, whatever is left out before it.
+    geoids, _ = tract_geoids(given.where(tract, given[tract].iloc[0]), file=name, column=keys.label)
+    return rows.assign(geoid=geoids.where(tract), GEO_ID=given)
+
+
+def widened(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Return a row per area: of a long table of tidycensus, its variables become columns; others stay as they are."""
+    columns = list(map(str, rows))
+    variable, estimate, moe = (find_column(columns, name) for name in ("variable", "estimate", "moe"))
+    if variable is None or estimate is None:
+        return rows
+    where = f"{source}: column {variable}"
+    odd = ~rows[variable].astype("str").str.fullmatch(_VARIABLE)
+    if odd.any():
+        row = int(np.argmax(odd))
+        raise InputError(f"{where}, row {row + 1}: found {rows[variable].iloc[row]!r}, expected such as B01003_001")
+    twice = rows.duplicated(["GEO_ID", variable])
+    if twice.any():
+        area, name = rows.loc[twice, ["GEO_ID", variable]].iloc[0]
+        raise InputError(f"{where}: area {area} has {name} twice, expected once{and_more(int(twice.sum()))}")
+    areas = rows[["GEO_ID", "geoid"]].drop_duplicates("GEO_ID").set_index("GEO_ID")
+    for name in sorted(rows[variable].unique()):
+        numbers = rows[rows[variable] == name].set_index("GEO_ID")
+        for column, role in ((estimate, "E"), (moe, "M")):
+            if column is not None:
+                areas[f"{name}{role}"] = numbers[column]
+    return areas.reset_index()
 
 
 def decoded(rows: pd.DataFrame, source: str) -> AcsTable:
     """Return a table with all numbers decoded, and the rows of other areas apart."""
+    rows = rows.rename(columns=lambda name: str(name).upper() if _NUMBER_COLUMN.fullmatch(str(name).upper()) else name)
     roles: dict[str, Role] = {
         column: "moe" if column.endswith("M") else "estimate"
         for column in rows.columns
-        if _NUMBER_COLUMN.fullmatch(str(column))
+        if _NUMBER_COLUMN.fullmatch(str(column)) and not column.endswith("A")
     }
     if not roles:
-        raise InputError(f"{source}: found the columns {', '.join(rows)}, expected estimates such as B01003_001E")
+        found = listed([column for column in rows if column not in ("geoid", "GEO_ID")], 20)
+        raise InputError(
+            f"{source}: found the columns {found}, expected estimates such as B01003_001E (a table of other columns: "
+            "jobs/ingest.py measures)"
+        )
     annotations = [f"{column}A" for column in roles if f"{column}A" in rows]
     is_tract = rows["geoid"].notna()
     tracts = rows.loc[is_tract, ["geoid", *roles, *annotations]].reset_index(drop=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import IntEnum
 from typing import Literal
 
@@ -20,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.keys import MISSING_WORDS, is_missing
 
 Floats = NDArray[np.float64]
 Role = Literal["estimate", "moe"]
@@ -89,14 +91,27 @@ SPECIAL_CODES = (
     SpecialCode(-999999999, "N", CodeReason.TOO_FEW_TO_SHOW),
 )
 
-_BY_CODE = {special.code: special for special in SPECIAL_CODES}
 _BY_ANNOTATION = {special.annotation: special for special in SPECIAL_CODES}
-_BLANK = {"", "null", "nan", "none", "na", "n/a"}
-# data.census.gov prints 250,000+ for a median in the highest interval; the API's number is 250001, and 2499 for 2,500-.
-_OPEN_ENDED = re.compile(r"([0-9][0-9,]*)([+-])")
+# data.census.gov prints 250,000+ for a median in the highest interval; the API's number is 250001, and 2499 for 2,500-
+# (but 0 for a year before 1939-).
+_OPEN_ENDED = re.compile(r"([0-9][0-9,]*)(\.[0-9]+)?([+-])")
+_PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _THOUSANDS = re.compile(r"-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
+# How tables write that a number is a margin; the second is the first in UTF-8 read as Latin-1.
+_PLUS_MINUS = re.compile(r"(\u00b1|\u00c2\u00b1|\+/-|\+-)\s*(?=[0-9*(N-])")
 # Codes are nine times one digit; no estimate of a tract is that negative.
 _LARGEST_CODE = -111111111
+
+
+def _spellings(code: int) -> tuple[float, ...]:
+    """Return a code exactly, in single precision, and rounded to three digits or more, as spreadsheets do."""
+    rounded = (float(f"{code:.{digits}e}") for digits in range(2, 9))
+    return tuple(sorted({float(code), float(np.float32(code)), *rounded}))
+
+
+_SPELLINGS = {special: _spellings(special.code) for special in SPECIAL_CODES}
+CODE_NUMBERS = np.array(sorted(number for spelled in _SPELLINGS.values() for number in spelled))
+"""All numbers that stand for a special code, exactly or rounded."""
 
 
 def decode(
@@ -116,7 +131,8 @@ def decode(
     name : str
         Column and file, for messages.
     annotations : sequence of str or None, optional
-        Column of annotations (``…EA``, ``…MA``); without it a top-coded number looks like any other.
+        Column of annotations (``…EA``, ``…MA``): an estimate in an open-ended interval has the number of its
+        annotation. Without it a top-coded number looks like any other.
 
     Returns
     -------
@@ -146,7 +162,7 @@ def decode(
     else:
         values, reasons = _read_texts(series, role, name)
     for special in SPECIAL_CODES:
-        found = values == special.code
+        found = np.isin(values, _SPELLINGS[special])
         values[found] = special.moe if role == "moe" else np.nan
         reasons[found] = special.reason
     _refuse_unknown(values, role, name)
@@ -215,12 +231,12 @@ def _read_texts(series: pd.Series, role: Role, name: str) -> tuple[Floats, NDArr
 
 def _annotate(values: Floats, reasons: NDArray[np.uint8], annotations: pd.Series, role: Role, name: str) -> None:
     texts = _stripped(annotations)
-    plain = np.flatnonzero((reasons == CodeReason.NONE) & ~texts.str.lower().isin(_BLANK).to_numpy())
-    for row in plain:
-        meant, reason = _read_text(texts.iloc[row], role, f"{name}, row {row}")
-        reasons[row] = reason
-        if reason not in (CodeReason.TOP_CODED, CodeReason.BOTTOM_CODED):
-            values[row] = meant
+    open_to_it = np.isin(reasons, (CodeReason.NONE, CodeReason.NOT_GIVEN))
+    rows = np.flatnonzero(open_to_it & ~is_missing(texts).to_numpy())
+    which, different = pd.factorize(texts.to_numpy()[rows])
+    for number, text in enumerate(different):
+        same = rows[which == number]
+        values[same], reasons[same] = _read_text(text, role, f"{name}, row {same[0]}")
 
 
 def _stripped(series: pd.Series) -> pd.Series:
@@ -228,18 +244,22 @@ def _stripped(series: pd.Series) -> pd.Series:
 
 
 def _read_text(text: str, role: Role, where: str) -> tuple[float, CodeReason]:
-    if text.lower() in _BLANK:
+    if text.lower() in MISSING_WORDS:
         return np.nan, CodeReason.NOT_GIVEN
+    if role == "moe":
+        text = _PLUS_MINUS.sub("", text, count=1) if _PLUS_MINUS.match(text) else text
     special = _BY_ANNOTATION.get(text)
     if special is not None:
         return (special.moe if role == "moe" else np.nan), special.reason
     open_ended = _OPEN_ENDED.fullmatch(text)
     if open_ended and role == "estimate":
-        bound = float(open_ended[1].replace(",", ""))
-        if open_ended[2] == "+":
-            return bound + 1, CodeReason.TOP_CODED
-        return bound - 1, CodeReason.BOTTOM_CODED
-    if _THOUSANDS.fullmatch(text):
+        whole, decimals, side = open_ended.groups(default="")
+        bound = Decimal(whole.replace(",", "") + decimals)
+        step = Decimal(1).scaleb(int(bound.as_tuple().exponent))
+        if side == "+":
+            return float(bound + step), CodeReason.TOP_CODED
+        return float(bound - step), CodeReason.BOTTOM_CODED
+    if _THOUSANDS.fullmatch(text) or _PLAIN.fullmatch(text):
         return float(text.replace(",", "")), CodeReason.NONE
     known = ", ".join(_BY_ANNOTATION)
     raise InputError(f"{where}: found {text!r}, expected a number or one of the annotations {known}")
@@ -250,5 +270,5 @@ def _refuse_unknown(values: Floats, role: Role, name: str) -> None:
     wrong = (values < limit) | np.isinf(values)
     if wrong.any():
         row = int(np.argmax(wrong))
-        known = ", ".join(str(code) for code in _BY_CODE)
+        known = ", ".join(str(special.code) for special in SPECIAL_CODES)
         raise InputError(f"{name}, row {row}: found {values[row]:.0f}, expected a number or one of the codes {known}")

@@ -141,11 +141,24 @@ def _table(data: bytes, text: str, separator: str, columns: int, label: str) -> 
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
                 ),
             )
+            _refuse_open_quote(data, text, separator, label)
             return table.slice(1)
         except pa.ArrowInvalid as error:
             failed = error
     _refuse_other_lengths(text, separator, columns, label)
     raise InputError(f"{label}: not a table ({reason(failed)}); expected rows of text") from failed
+
+
+def _refuse_open_quote(data: bytes, text: str, separator: str, label: str) -> None:
+    """Refuse text that ends within quotes: Arrow takes what a file broke off at for a value."""
+    if data.count(b'"') % 2 == 0:
+        return
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+            pass
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise InputError(f"{label}: ends within quotes; expected a whole file, with closed quotes") from error
 
 
 def _refuse_other_lengths(text: str, separator: str, columns: int, label: str) -> None:

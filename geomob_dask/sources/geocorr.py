@@ -19,7 +19,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.sources.key_columns import find_column, no_such_column
 from geomob_dask.sources.key_pieces import keys_of_pieces
 from geomob_dask.sources.region_codes import region_codes
-from geomob_dask.sources.text_tables import read_texts
+from geomob_dask.sources.text_tables import open_table
 
 COLUMNS = ("geoid", "region", "afact", "afact2")
 # Shares are published with four decimals: those of one source may sum to this much more than 1.
@@ -82,11 +82,13 @@ def read_geocorr(
         are `complete`, to less; a place in two states; a link given twice.
     """
     given = columns or RegionColumns()
-    rows, labels = _without_labels(read_texts(path), given.afact, path)
-    geoids, counties = _geocorr_keys(rows, given.key, path)
+    read = open_table(path)
+    rows, labels = _without_labels(read.texts(), given.afact, path)
+    geoids, counties, used = _geocorr_keys(rows, given.key, path)
     usual = _PLACE_COLUMNS if target == "place" else (target,)
     column = _column(rows, given.region, usual, path)
     kind = _VINTAGE.sub("", column.lower())
+    read.check_codes([*used, column])
     regions = region_codes(rows[column], f"{path}: column {column}")
     regions = regions.mask(regions == _NO_REGION, "")
     if kind in _PLACE_COLUMNS:
@@ -134,17 +136,18 @@ def geocorr_target(columns: Sequence[str], name: str) -> str:
     return name if name.lower() in kinds else "place"
 
 
-def _geocorr_keys(rows: pd.DataFrame, key: str | None, path: str | Path) -> tuple[pd.Series, pd.Series]:
-    """Return the keys of tracts or counties, and the counties, from columns of counties and perhaps of tracts."""
+def _geocorr_keys(rows: pd.DataFrame, key: str | None, path: str | Path) -> tuple[pd.Series, pd.Series, list[str]]:
+    """Return the keys of tracts or counties, the counties, and the columns of both: counties and perhaps tracts."""
     county, tract = _column(rows, key, _COUNTY_COLUMNS, path), _find(rows, "tract", path)
     if key is not None and rows[county].str.fullmatch("[0-9]{10,11}").all():
         geoids = rows[county].str.zfill(11)
-        return geoids, geoids.str[:5]
+        return geoids, geoids.str[:5], [county]
     pieces, names = {"county": rows[county]}, [county]
     counties = keys_of_pieces(pieces, names, file=str(path))
     if tract is None or tract == county:
-        return counties, counties
-    return keys_of_pieces({**pieces, "tract": rows[tract]}, [county, tract], file=str(path)), counties
+        return counties, counties, names
+    names = [county, tract]
+    return keys_of_pieces({**pieces, "tract": rows[tract]}, names, file=str(path)), counties, names
 
 
 def _name_column(rows: pd.DataFrame, column: str, kind: str, path: str | Path) -> str | None:

@@ -6,7 +6,6 @@ result is the same: one row for each part of a county or tract that lies in a re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from geomob_dask.sources.geocorr import (
     read_geocorr,
     shares,
 )
+from geomob_dask.sources.json_files import read_json
 from geomob_dask.sources.key_columns import (
     KEY_COLUMNS,
     PIECES,
@@ -41,7 +41,7 @@ from geomob_dask.sources.keys import AROUND, exact_texts, is_missing, listed, tr
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.tables import Tables, split_by_state
-from geomob_dask.sources.text_tables import read_texts
+from geomob_dask.sources.text_tables import open_table
 
 COLUMNS = ("region", "region_name", "afact", "afact2")
 
@@ -122,8 +122,8 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
     Parameters
     ----------
     path : str or Path
-        ``.json`` (a key to a region, or to its ``code`` and ``name``), or ``.csv``, ``.csv.gz``: a crosswalk of Geocorr
-        (with a column ``afact``), or one row per key.
+        ``.json`` (a key to a region, or to its ``code`` and ``name``), or a table of any kind of `open_table`: a
+        crosswalk of Geocorr (with a column ``afact``), or one row per key.
     name : str
         Name of the regions, such as ``cbsa``; in a csv the column of this name, or ``region``, holds them.
     columns : RegionColumns, optional
@@ -136,7 +136,7 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
     """
     given = columns or RegionColumns()
     source = str(path)
-    if source.endswith(".json"):
+    if source.lower().removesuffix(".gz").endswith(".json"):
         if given != RegionColumns():
             raise InputError(f"{source}: names of columns are for a csv; found JSON")
         table, lines = _of_json(Path(path))
@@ -164,27 +164,13 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
 
 
 def _of_json(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    try:
-        plain = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: _each_once(pairs, path))
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: cannot be read ({error}); expected JSON of keys and regions") from error
+    plain = read_json(path, expected="JSON of keys and regions")
     if not (isinstance(plain, dict) and plain):
         raise InputError(f"{path}: found {str(plain)[:60]!r}, expected JSON of keys and regions")
     codes, names = zip(*(_code_and_name(path, key, value) for key, value in plain.items()), strict=True)
     keys = _keys(pd.Series(list(plain), dtype="str"), str(path), "key")
     regions = region_codes(pd.Series(codes, dtype=object), f"{path}: regions")
     return _table(keys, regions, pd.Series(names, dtype="str")), []
-
-
-def _each_once(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise InputError(f"{path}: key {key} is there twice, expected once")
-        found[key] = value
-    return found
 
 
 def _code_and_name(path: Path, key: str, value: Any) -> tuple[Any, str]:
@@ -196,14 +182,16 @@ def _code_and_name(path: Path, key: str, value: Any) -> tuple[Any, str]:
 
 
 def _of_csv(path: str | Path, name: str, given: RegionColumns) -> tuple[pd.DataFrame, list[str]]:
-    rows = read_texts(path)
-    columns = list(map(str, rows))
+    read = open_table(path)
+    rows, columns = read.texts(), list(read.names)
     if is_geocorr(columns, given):
         target = geocorr_target(columns, name)
         table = read_geocorr(path, target=target, names=True, columns=given)
         return table, [f"read as a crosswalk of Geocorr, to {given.region or target}"]
     region = _column(columns, given.region, (name, "region", "code"), path, "--region-column", "regions")
-    keys, used = _csv_keys(rows, given.key, region, path)
+    keys, names = _csv_keys(rows, given.key, region, path)
+    read.check_codes([*names, region])
+    used = ", ".join(names)
     usual = (f"{region}name", f"{region}_name", f"{name}_name", "region_name", "name")
     label = _optional(columns, given.region_name, usual, path)
     label = None if label == region else label
@@ -257,18 +245,19 @@ def _column(
     )
 
 
-def _csv_keys(rows: pd.DataFrame, given: str | None, region: str, path: str | Path) -> tuple[pd.Series, str]:
-    """Return keys from one column, or put together from state, county and tract."""
+def _csv_keys(
+    rows: pd.DataFrame, given: str | None, region: str, path: str | Path
+) -> tuple[pd.Series, tuple[str, ...]]:
+    """Return keys from one column, or put together from state, county and tract, and the columns."""
     columns = [str(column) for column in rows if column != region]
     if given is not None:
         names = key_columns(list(map(str, rows)), file=str(path), named=given).names
     else:
         names = _key_names(columns, rows, path)
-    used = ", ".join(names)
     if len(names) == 1:
-        return _keys(rows[names[0]], str(path), used), used
+        return _keys(rows[names[0]], str(path), names[0]), names
     pieces = {piece: rows[name] for piece, name in zip(PIECES, names, strict=False)}
-    return _keys(keys_of_pieces(pieces, names, file=str(path)), str(path), used), used
+    return _keys(keys_of_pieces(pieces, names, file=str(path)), str(path), ", ".join(names)), names
 
 
 def _key_names(columns: Sequence[str], rows: pd.DataFrame, path: str | Path) -> tuple[str, ...]:

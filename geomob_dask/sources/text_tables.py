@@ -21,7 +21,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.settings import Limits, limits_in_use
 from geomob_dask.sources.delimited import read_delimited
 from geomob_dask.sources.files import Archive, Content, explained, too_large, unpacked
-from geomob_dask.sources.keys import listed
+from geomob_dask.sources.keys import exact_texts, listed
 from geomob_dask.sources.workbooks import SUFFIXES as WORKBOOKS
 from geomob_dask.sources.workbooks import read_sheet
 
@@ -90,6 +90,18 @@ class TextTable:
         """
         chosen = self.usable() if names is None else self.columns(names)
         return pd.DataFrame({name: as_text(values) for name, values in chosen.items()})
+
+    def check_codes(self, names: Sequence[str]) -> None:
+        """Check that columns of codes hold all of their digits.
+
+        Raises
+        ------
+        InputError
+            If a column is of floats that do not tell neighboring codes apart; it names the type and the row.
+        """
+        for name, values in self.found(names).items():
+            if pa.types.is_floating(values.type):
+                exact_texts(values.to_pandas(), self.where(name))
 
     def usable(self, names: Sequence[str] | None = None) -> dict[str, pa.ChunkedArray]:
         """Return columns of plain types, of all by default; lists, outlines, days and what is no text are left out."""

@@ -48,6 +48,44 @@ def test_open_ended_medians_are_the_apis_numbers():
 
 
 @pytest.mark.parametrize(
+    ("annotation", "number", "reason"),
+    [
+        ("1939-", 1938, CodeReason.BOTTOM_CODED),
+        ("2,500-", 2499, CodeReason.BOTTOM_CODED),
+        ("250,000+", 250001, CodeReason.TOP_CODED),
+        ("9.0+", 9.1, CodeReason.TOP_CODED),
+    ],
+)
+@pytest.mark.parametrize("given", [0, 250001, "0", None, ""])
+def test_an_open_ended_estimate_is_the_number_of_its_annotation(annotation, number, reason, given):
+    values, reasons = decode([1960, given], "estimate", "x", annotations=[None, annotation])
+    assert values.tolist() == decode([1960, annotation], "estimate", "x")[0].tolist() == [1960, number]
+    assert reasons.tolist() == [CodeReason.NONE, reason]
+
+
+def test_a_blank_number_has_the_reason_of_its_annotation():
+    values, reasons = decode(["", "-222222222"], "moe", "x", annotations=["*****", "**"])
+    np.testing.assert_array_equal(values, [0, np.nan])
+    assert reasons.tolist() == [CodeReason.CONTROLLED, CodeReason.TOO_FEW_FOR_MOE]
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("spell", [np.float32, lambda code: f"{code:.2e}", lambda code: f"{code:.4E}", "{}.0".format])
+def test_rounded_codes_are_codes(code, spell):
+    for role in ("estimate", "moe"):
+        found, exact = decode([spell(code)], role, "x"), decode([code], role, "x")
+        np.testing.assert_array_equal(found[0], exact[0])
+        assert found[1].tolist() == exact[1].tolist()
+
+
+@pytest.mark.parametrize("text", ["\u00b19", "+/-9", "+/- 9", "\u00c2\u00b19", "+-9", " \u00b1 9 "])
+def test_margins_may_have_their_sign(text):
+    assert decode([text, "\u00b11,234", "\u00b1***"], "moe", "x")[0][:2].tolist() == [9, 1234]
+    with pytest.raises(InputError, match=r"x, row 0: found"):
+        decode([text], "estimate", "x")
+
+
+@pytest.mark.parametrize(
     ("cells", "role", "message"),
     [
         (["1", "n.a. "], "estimate", r"B1_001E, row 1: found 'n.a.', expected a number or one of the annotations"),

@@ -50,6 +50,18 @@ def test_codes_read_as_floats_are_the_codes_in_any_form(tmp_path: Path) -> None:
         assert regions_of(frame, "cbsa")["region"].tolist() == ["10000", "10000"]
 
 
+def test_keys_and_regions_in_single_precision_are_refused(tmp_path: Path) -> None:
+    keys, codes = pd.Series([39001000100, 39003000100]), pd.Series([3900100001, 3900300001])
+    for frame, column in (
+        ({"GEOID": keys.astype("float32"), "cbsa": ["1", "2"]}, "GEOID"),
+        ({"GEOID": keys, "cbsa": codes.astype("float32")}, "cbsa"),
+        ({"county": [39001, 39003], "cbsa": codes.astype("float32"), "afact": [1, 1]}, "cbsa"),
+    ):
+        pd.DataFrame(frame).to_parquet(tmp_path / "r.parquet")
+        with pytest.raises(InputError, match=rf"r\.parquet: column '{column}', row 1: .* do not fit float32"):
+            read_regions(tmp_path / "r.parquet", "cbsa")
+
+
 def test_a_file_without_any_region_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"r\.csv: found no region in any of 1 rows"):
         read_regions(saved(tmp_path, "county,cbsa\n39001,NA\n"), "cbsa")
@@ -141,10 +153,10 @@ def test_two_years_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"39001": "1", "39001": "2"}', "key 39001 is there twice"),
+        ('{"39001": "1", "39001": "2"}', "found '39001' twice"),
         ('{"39001": true}', "key 39001: found True"),
         ('{"39001": {"name": "A"}}', "key 39001: found"),
-        ("[" * 100_000, "cannot be read"),
+        ("[" * 100_000, "nested too deep"),
         ('{"39001": ' + "9" * 5000 + "}", "cannot be read"),
     ],
 )
