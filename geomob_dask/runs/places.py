@@ -20,6 +20,7 @@ from geomob_dask.runs.computed import computed
 from geomob_dask.runs.landing import Ingested, put_all
 from geomob_dask.sources.areas import ALL, areas_by_state, read_areas
 from geomob_dask.sources.keys import listed
+from geomob_dask.sources.polygon_files import FORMATS
 from geomob_dask.sources.regions import COLUMNS, refuse_nested
 from geomob_dask.sources.tables import crs_name, file_checksums, split_by_state
 from geomob_dask.store import Provenance, Snapshot, Store
@@ -28,11 +29,12 @@ from geomob_dask.store import Provenance, Snapshot, Store
 class Options(BaseOptions):
     """Options of ``jobs/ingest.py places``."""
 
-    files: tuple[str, ...] = argument("Polygons of regions: shapefile, GeoPackage, GeoJSON, GeoParquet.")
+    files: tuple[str, ...] = argument(FORMATS)
     vintage: Name = Field(description="Name of the tract vintage, such as 2010, 2020 or 2022.")
     name: Name = Field("place", description="Name of the regions: --by NAME of other jobs.")
     key_column: str | None = Field(None, description="Column of their codes. [default: GEOID]")
     crs: str | None = Field(None, description="Coordinate system of files that do not state theirs.")
+    layer: str | None = Field(None, description="Layer of a file that has several, or member of a zip file.")
     least: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="Leave out links with a smaller share of the tract: slivers."
     )
@@ -68,7 +70,7 @@ def ingest_areas(
     """
     refuse_nested(options.name)
     tracts = store.snapshot(f"tracts/{options.vintage}")
-    areas, lines = read_areas(options.files, key=options.key_column, crs=options.crs)
+    areas, lines = read_areas(options.files, key=options.key_column, crs=options.crs, layer=options.layer)
     layers = areas_by_state(areas, list(tracts.parts))
     states = [state for state in tracts.parts if state in layers or ALL in layers]
     shares, polygons = (f"{folder}/{options.name}/{options.vintage}" for folder in ("regions", "areas"))

@@ -39,6 +39,8 @@ class Options(BaseOptions):
         None, "People of tracts in 2000 (pop2000, nh.white), which define minority communities."
     )
     counties: str | None = unrecorded(None, "Polygons of counties of any year: dissolved into zones.")
+    layer: str | None = Field(None, description="Layer of the polygons, or member of a zip file.")
+    crs: str | None = Field(None, description="Coordinate system of polygons that do not state theirs.")
     vintage: Name = Field(ZONE_VINTAGE, description="Name of the zones.")
 
 
@@ -65,7 +67,9 @@ def read(options: Options) -> Tables:
         )
         lines += found
     if options.counties is not None:
-        polygons, tables["neighbors"], found = _polygons(options.counties, county_zones, book.characteristics)
+        polygons, tables["neighbors"], found = _polygons(
+            options.counties, county_zones, book.characteristics, layer=options.layer, crs=options.crs
+        )
         tables["polygons"], attributes["crs"] = polygons, crs_name(polygons.crs)
         lines += found
     files = (options.workbook, options.county_zones, options.cohort_counts, options.counties)
@@ -84,10 +88,10 @@ def read(options: Options) -> Tables:
 
 
 def _polygons(
-    file: str, county_zones: pd.Series, characteristics: pd.DataFrame
+    file: str, county_zones: pd.Series, characteristics: pd.DataFrame, *, layer: str | None, crs: str | None
 ) -> tuple[gpd.GeoDataFrame, pd.DataFrame, list[str]]:
     """Return the polygons of the zones, their neighbors (both directions), and what to report."""
-    areas, read, unmatched = read_zone_counties(file, county_zones)
+    areas, read, unmatched = read_zone_counties(file, county_zones, layer=layer, crs=crs)
     polygons = dissolve_zones(areas, characteristics)
     edges = group_neighbors(areas, areas["zone"])
     edges = edges[edges.index.isin(polygons.index) & edges["neighbor"].isin(polygons.index)]

@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio.errors
 import shapely
 
 from geomob_dask.errors import GeometryError, InputError
-from geomob_dask.sources.keys import listed
+from geomob_dask.sources.coordinates import refuse_coordinates
+from geomob_dask.sources.key_columns import find_column
+from geomob_dask.sources.keys import and_more, listed
+from geomob_dask.sources.polygon_files import PolygonTable, read_polygons
+from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.states import STATES
+from geomob_dask.sources.tract_repair import COLLECTION, made_valid, polygons_of
 
-_KEYS = ("GEOID", "GEOID20", "GEOID10", "geoid", "region", "CBSAFP", "PLACEFP")
-_NAMES = ("NAMELSAD", "NAME", "NAME20", "NAME10", "region_name", "name")
+_KEYS = ("GEOID", "GEOID20", "GEOID10", "GEOID00", "region", "CBSAFP", "PLACEFP")
+_NAMES = ("NAMELSAD", "NAMELSAD20", "NAMELSAD10", "NAME", "NAME20", "NAME10", "region_name")
 ALL = "all"
 """Name of the layer of regions that may cross states."""
-# In square units of the map: a line or point that repair leaves over has none.
 _AREAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
 def read_areas(
-    files: Sequence[str], *, key: str | None = None, crs: str | None = None
+    files: Sequence[str], *, key: str | None = None, crs: str | None = None, layer: str | None = None
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Return polygons of regions.
 
     Parameters
     ----------
     files : sequence of str
-        GeoParquet, GeoPackage, shapefile or GeoJSON, zipped too.
+        See `read_polygons`.
     key : str, optional
         Column of the regions' codes; GEOID and the like by default.
     crs : str, optional
         Of files that do not state theirs.
+    layer : str, optional
+        Which layer of a file that has several, or which member of a zip file.
 
     Returns
     -------
@@ -49,21 +54,22 @@ def read_areas(
     InputError
         If a file cannot be read, has no such column, or a region is there twice.
     GeometryError
-        If a file states no coordinate system, or a region has no polygon.
+        If a file states no coordinate system, or another one than `crs`; if a region has no polygon, or coordinates
+        are not those of their system.
     """
-    layers = [_read(file, key, crs) for file in files]
+    layers, repaired = [], list[str]()
+    for table in read_polygons(files, partial(_columns, key=key), crs=crs, layer=layer):
+        areas, invalid = _regions(table, key)
+        layers.append(areas)
+        repaired += invalid
     areas = gpd.GeoDataFrame(pd.concat([layer.to_crs(layers[0].crs) for layer in layers]), crs=layers[0].crs)
     twice = areas.index.duplicated()
     if twice.any():
         raise InputError(f"{listed(files)}: region {areas.index[twice][0]} occurs twice, expected one polygon each")
-    areas = areas.sort_index()
-    invalid = ~areas.is_valid.to_numpy()
-    if invalid.any():
-        areas.loc[invalid, "geometry"] = [_areal(shapely.make_valid(one)) for one in areas.geometry[invalid]]
     lines = [f"{len(areas):,} regions from {len(files)} files"]
-    if invalid.any():
-        lines.append(f"{int(invalid.sum()):,} polygons repaired: {listed(list(areas.index[invalid]))}")
-    return areas, lines
+    if repaired:
+        lines.append(f"{len(repaired):,} polygons repaired: {listed(sorted(repaired))}")
+    return areas.sort_index(), lines
 
 
 def areas_by_state(areas: gpd.GeoDataFrame, states: Sequence[str]) -> dict[str, gpd.GeoDataFrame]:
@@ -78,36 +84,44 @@ def areas_by_state(areas: gpd.GeoDataFrame, states: Sequence[str]) -> dict[str, 
     return {str(state): part for state, part in areas.groupby(codes.str[:2]) if state in states}
 
 
-def _read(file: str, key: str | None, crs: str | None) -> gpd.GeoDataFrame:
-    try:
-        layer = gpd.read_parquet(file) if Path(file).suffix == ".parquet" else gpd.read_file(file)
-    except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
-        raise InputError(f"{file}: cannot be read ({' '.join(str(error).split())}); expected polygons") from error
-    if not isinstance(layer, gpd.GeoDataFrame) or layer.empty:
-        raise InputError(f"{file}: found no polygons")
-    column = next((name for name in ([key] if key else _KEYS) if name in layer), None)
-    if column is None:
-        raise InputError(f"{file}: found the columns {', '.join(layer.columns)}, expected {key or ' or '.join(_KEYS)}")
-    if crs is not None and layer.crs is None:
-        layer = layer.set_crs(crs)
-    if layer.crs is None:
-        raise GeometryError(f"{file}: no coordinate system is given; expected one (or --crs)")
-    polygons = layer.geometry.to_numpy()
-    wrong = shapely.is_missing(polygons) | shapely.is_empty(polygons) | ~np.isin(shapely.get_type_id(polygons), _AREAL)
-    if wrong.any():
-        region = layer[column].iloc[int(np.argmax(wrong))]
-        raise GeometryError(f"{file}: region {region}: found no polygon, expected one ({int(wrong.sum())} in all)")
-    named = next((name for name in _NAMES if name in layer and name != column), None)
-    return gpd.GeoDataFrame(
-        {"region_name": layer[named].fillna("").astype("str").to_numpy() if named else ""},
-        index=pd.Index(layer[column].astype("str"), name="region"),
-        geometry=polygons,
-        crs=layer.crs,
+def _columns(names: Sequence[str], label: str, key: str | None) -> list[str]:
+    """Return the column of codes, and that of names if there is one."""
+    code = _first(names, (key,) if key else _KEYS)
+    if code is None:
+        raise InputError(f"{label}: found the columns {', '.join(names)}, expected {key or ' or '.join(_KEYS)}")
+    name = _first([other for other in names if other != code], _NAMES)
+    return [code] if name is None else [code, name]
+
+
+def _first(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """Return the first wanted column that is there, in any case."""
+    return next((found for name in wanted if (found := find_column(names, name)) is not None), None)
+
+
+def _regions(table: PolygonTable, key: str | None) -> tuple[gpd.GeoDataFrame, list[str]]:
+    """Return the regions of a layer, with valid polygons, and the codes of those that were invalid."""
+    label, columns = table.label, list(table.table.columns)
+    code = _columns(columns, label, key)[0]
+    codes = region_codes(table.table[code], f"{label}: column {code}")
+    none = np.flatnonzero(codes == "")
+    if none.size:
+        raise InputError(f"{label}: column {code}, row {none[0] + 1}: no code, expected one{and_more(none.size)}")
+    regions = gpd.GeoDataFrame(
+        {"region_name": table.table[columns[1]].fillna("").astype("str").to_numpy() if len(columns) > 1 else ""},
+        index=pd.Index(codes, dtype="str", name="region"),
+        geometry=table.shapes,
+        crs=table.crs,
     ).astype({"region_name": "str"})
-
-
-def _areal(geometry: shapely.Geometry) -> shapely.Geometry:
-    """Return the polygons of a repaired geometry."""
-    parts = shapely.get_parts(geometry)
-    parts = parts[np.isin(shapely.get_type_id(parts), _AREAL)]
-    return shapely.union_all(parts)
+    shapes = polygons_of(regions)
+    kinds = np.isin(shapely.get_type_id(shapes), (*_AREAL, COLLECTION))
+    wrong = shapely.is_missing(shapes) | shapely.is_empty(shapes) | ~kinds
+    if wrong.any():
+        region = regions.index[int(np.argmax(wrong))]
+        raise GeometryError(f"{label}: region {region}: found no polygon, expected one ({int(wrong.sum())} in all)")
+    refuse_coordinates(shapes, list(regions.index), table.crs, label, "region")
+    shapes = shapely.force_2d(shapes)
+    broken = ~shapely.is_valid(shapes) | (shapely.get_type_id(shapes) == COLLECTION)
+    for row in np.flatnonzero(broken):
+        shapes[row] = made_valid(shapes[row], f"{label}: region {regions.index[row]}")
+    regions.geometry = shapes
+    return regions, list(regions.index[broken])

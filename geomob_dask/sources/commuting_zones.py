@@ -97,7 +97,9 @@ def _county_lines(source: str, reasons: Mapping[str, str], zones: pd.Series) -> 
     return lines
 
 
-def read_zone_counties(file: str, county_zones: pd.Series) -> tuple[gpd.GeoDataFrame, list[str], list[str]]:
+def read_zone_counties(
+    file: str, county_zones: pd.Series, *, layer: str | None = None, crs: str | None = None
+) -> tuple[gpd.GeoDataFrame, list[str], list[str]]:
     """Return polygons of counties with the zone of each.
 
     Parameters
@@ -106,6 +108,8 @@ def read_zone_counties(file: str, county_zones: pd.Series) -> tuple[gpd.GeoDataF
         Polygons of the counties of any year.
     county_zones : Series
         Zone of each county.
+    layer, crs : str, optional
+        See `read_areas`.
 
     Returns
     -------
@@ -119,7 +123,7 @@ def read_zone_counties(file: str, county_zones: pd.Series) -> tuple[gpd.GeoDataF
     InputError, GeometryError
         If the file cannot be used, or has no county of the zones.
     """
-    areas, lines = read_areas([file])
+    areas, lines = read_areas([file], layer=layer, crs=crs)
     zones, reasons = zones_of_counties(areas.index, county_zones)
     counties = areas.loc[zones.index].assign(zone=zones.to_numpy(object))
     if counties.empty:

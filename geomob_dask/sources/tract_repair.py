@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geomob_dask.errors import GeometryError
-from geomob_dask.sources.keys import KeyReport, and_more, listed
+from geomob_dask.sources.keys import KeyReport, listed
 
 Geometries = NDArray[np.object_]
 
@@ -113,17 +113,15 @@ def repair_tracts(raw: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, TractReport]
     Raises
     ------
     GeometryError
-        If nothing with an area is left of a polygon, a coordinate is no number, or rows of a tract contradict each
-        other.
+        If nothing with an area is left of a polygon, or rows of a tract contradict each other.
     """
     frame = raw.copy()
     shapes = polygons_of(frame)
     thick = shapely.has_z(shapes) | shapely.has_m(shapes)
     shapes[thick] = shapely.force_2d(shapes[thick])
-    _refuse_no_numbers(frame, shapes)
     broken = ~shapely.is_valid(shapes) | (shapely.get_type_id(shapes) == COLLECTION)
     for row in np.flatnonzero(broken):
-        shapes[row] = _made_valid(shapes[row], f"{frame['file'].iloc[row]}: tract {frame.index[row]}")
+        shapes[row] = made_valid(shapes[row], f"{frame['file'].iloc[row]}: tract {frame.index[row]}")
     turned = ~shapely.equals_identical(shapes, shapely.orient_polygons(shapes)) & ~broken
     frame.geometry = shapely.orient_polygons(shapes)
     tracts, duplicates, merged = _one_row_a_tract(frame)
@@ -138,18 +136,17 @@ def repair_tracts(raw: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, TractReport]
     return tracts.drop(columns="file").sort_index(), report
 
 
-def _refuse_no_numbers(frame: gpd.GeoDataFrame, shapes: Geometries) -> None:
-    vertices, row = shapely.get_coordinates(shapes, return_index=True)
-    wrong = row[~np.isfinite(vertices).all(axis=1)]
-    if wrong.size:
-        raise GeometryError(
-            f"{frame['file'].iloc[wrong[0]]}: tract {frame.index[wrong[0]]}: a coordinate that is no number; "
-            f"expected finite coordinates{and_more(np.unique(wrong).size)}"
-        )
+def made_valid(shape: Any, where: str) -> Any:
+    """Return the polygons of an invalid geometry or a collection, by the rule of even and odd.
 
-
-def _made_valid(shape: Any, where: str) -> Any:
+    Raises
+    ------
+    GeometryError
+        If there are none.
+    """
     polygons = [part for part in _parts(shapely.make_valid(shape)) if part.geom_type == "Polygon"]
+    if not polygons and shapely.get_type_id(shape) == COLLECTION:
+        raise GeometryError(f"{where}: found a {shape.geom_type} without polygons, expected a Polygon or MultiPolygon")
     if not polygons:
         reason = shapely.is_valid_reason(shape)
         raise GeometryError(f"{where}: invalid ({reason}), and no area is left when repaired; expected a polygon")

@@ -147,10 +147,13 @@ def test_no_coordinate_system_is_refused_unless_given(tmp_path: Path) -> None:
         read_tracts([file], crs="EPSG:nine")
 
 
-def test_a_given_coordinate_system_does_not_replace_a_stated_one(tmp_path: Path) -> None:
-    tracts, report = read_tracts([save(PLAIN, tmp_path / "t.gpkg")], crs="EPSG:4269")
+def test_a_given_coordinate_system_must_be_the_stated_one(tmp_path: Path) -> None:
+    file = save(PLAIN, tmp_path / "t.gpkg")
+    tracts, report = read_tracts([file], crs=CRS)
     assert tracts.crs == CRS
     assert not report.crs_given
+    with pytest.raises(GeometryError, match=r"t\.gpkg: coordinate system EPSG:5070, but EPSG:4269 is given"):
+        read_tracts([file], crs="EPSG:4269")
 
 
 def test_files_of_different_coordinate_systems_are_refused(tmp_path: Path) -> None:
@@ -197,16 +200,23 @@ def test_a_collection_keeps_its_polygons(tmp_path: Path) -> None:
     assert tracts.geometry[A].equals(shapely.box(0, 0, 2, 1))
 
 
-@pytest.mark.parametrize("wkt", ["POLYGON ((0 0, 1 1, 0 0))", "GEOMETRYCOLLECTION (POINT (0 0))"])
-def test_what_has_no_area_is_refused(tmp_path: Path, wkt: str) -> None:
+@pytest.mark.parametrize(
+    ("wkt", "message"),
+    [
+        ("POLYGON ((0 0, 1 1, 0 0))", r"invalid \(.*no area is left"),
+        ("GEOMETRYCOLLECTION (POINT (0 0))", "found a GeometryCollection without polygons, expected a Polygon"),
+        ("GEOMETRYCOLLECTION (LINESTRING (0 0, 1 1), POINT (0 0))", "found a GeometryCollection without polygons"),
+    ],
+)
+def test_what_has_no_area_is_refused(tmp_path: Path, wkt: str, message: str) -> None:
     frame = table({A: square(0), B: shapely.from_wkt(wkt)})
-    with pytest.raises(GeometryError, match=rf"t\.parquet: tract {B}: invalid \(.*no area is left"):
+    with pytest.raises(GeometryError, match=rf"t\.parquet: tract {B}: {message}"):
         read_tracts([save(frame, tmp_path / "t.parquet")])
 
 
 def test_a_coordinate_that_is_no_number_is_refused(tmp_path: Path) -> None:
     odd = shapely.polygons([[0, 0], [1, 0], [1, np.inf], [0, 0]])
-    with pytest.raises(GeometryError, match=rf"t\.parquet: tract {B}: a coordinate that is no number"):
+    with pytest.raises(GeometryError, match=rf"t\.parquet: tract {B}: .* a coordinate that is no number"):
         read_tracts([save(table({A: square(0), B: odd}), tmp_path / "t.parquet")])
 
 
@@ -333,7 +343,7 @@ def test_files_that_are_something_else(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"t{suffix}"
     for content in (b"", b"GEOID,a\n39001961400,1\n", b"\x00\x01" * 100):
         file.write_bytes(content)
-        with pytest.raises(InputError, match=rf"^[^\n]*t\{suffix}: cannot be (read as a table|unpacked) [^\n]*$"):
+        with pytest.raises(InputError, match=rf"^[^\n]*t\{suffix}: cannot be read [^\n]*$"):
             read_tracts([file])
 
 
@@ -347,9 +357,9 @@ def test_files_cut_short(tmp_path: Path, suffix: str) -> None:
 
 
 def test_files_that_are_not_there_or_not_tracts(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"x\.gpkg: no such file; expected a file"):
+    with pytest.raises(InputError, match=r"x\.gpkg: cannot be read \(No such file"):
         read_tracts([tmp_path / "x.gpkg"])
-    with pytest.raises(InputError, match=r": a folder; expected a file"):
+    with pytest.raises(InputError, match=r": cannot be read \(Is a directory\)"):
         read_tracts([tmp_path])
     (tmp_path / "t.kml").write_text("")
     with pytest.raises(InputError, match=r"t\.kml: suffix '\.kml'; expected one of .*\.gpkg, \.shp"):
@@ -369,10 +379,10 @@ def test_tables_without_what_is_needed(tmp_path: Path) -> None:
             read_tracts([save(frame, tmp_path / f"t{suffix}")])
         with pytest.raises(InputError, match=rf"short\{suffix}: column GEOID, row 2: found '3900196140'"):
             read_tracts([save(table({A: square(0), B[:10]: square(1)}), tmp_path / f"short{suffix}")])
-        with pytest.raises(InputError, match=rf"area\{suffix}: column ALAND, row 1: found 'wide', expected a number"):
+        with pytest.raises(InputError, match=rf"area\{suffix}: column ALAND, row 1, .*: found wide, expected a"):
             read_tracts([save(table({A: square(0)}, ALAND=["wide"]), tmp_path / f"area{suffix}")])
     pq.write_table(pa.table({"GEOID": [A]}), tmp_path / "plain.parquet")
-    with pytest.raises(InputError, match=r"plain\.parquet: a table without geometry; expected GeoParquet"):
+    with pytest.raises(InputError, match=r"plain\.parquet: a table without geometry, .*metadata of GeoParquet"):
         read_tracts([tmp_path / "plain.parquet"])
     with pytest.raises(InputError, match=r"empty\.parquet: no rows; expected polygons"):
         read_tracts([save(PLAIN.iloc[:0], tmp_path / "empty.parquet")])
