@@ -12,6 +12,9 @@ from pyproj import CRS
 from geomob_dask.errors import GeometryError
 from geomob_dask.sources.keys import and_more
 
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+_NOWHERE = np.zeros(0, np.int64)
 # Published outlines end at 180 degrees, some programs' rounding a little beyond.
 _ROUNDING = 1e-6
 # No unit of a map is so small that the earth has more of them around it.
@@ -41,41 +44,42 @@ def refuse_coordinates(shapes: NDArray[np.object_], names: Sequence[str], crs: C
         If a coordinate is no number; if degrees lie beyond ±180 and ±90, or longitude and latitude are swapped; if
         coordinates of a map lie further away than the earth is wide, or are degrees.
     """
-    xy, row = shapely.get_coordinates(shapes, return_index=True)
-    wrong = np.flatnonzero(~np.isfinite(xy).all(axis=1))
+    xy = shapely.get_coordinates(shapes)
+    if not len(xy):
+        return
+    # Least and greatest tell nearly always that all is well, and of any number that is none.
+    wrong, reason = _wrong(xy, np.concatenate([xy.min(axis=0), xy.max(axis=0)]), crs)
     if wrong.size:
-        reason = "a coordinate that is no number; expected finite coordinates"
-    elif crs.is_geographic:
-        wrong, reason = _wrong_degrees(xy)
-    else:
-        wrong, reason = _wrong_meters(xy, crs)
-    if wrong.size:
+        row = shapely.get_coordinates(shapes, return_index=True)[1]
         x, y = xy[wrong[0]]
         more = and_more(np.unique(row[wrong]).size)
         raise GeometryError(f"{where}: {what} {names[row[wrong[0]]]}: found ({x:.10g}, {y:.10g}), {reason}{more}")
 
 
-def _wrong_degrees(xy: NDArray[np.float64]) -> tuple[NDArray[np.int64], str]:
+def _wrong(xy: Floats, bounds: Floats, crs: CRS) -> tuple[Rows, str]:
+    if not np.isfinite(bounds).all():
+        return np.flatnonzero(~np.isfinite(xy).all(axis=1)), "a coordinate that is no number; expected finite numbers"
+    return _wrong_degrees(xy, bounds) if crs.is_geographic else _wrong_meters(xy, bounds, crs)
+
+
+def _wrong_degrees(xy: Floats, bounds: Floats) -> tuple[Rows, str]:
+    west, south, east, north = bounds
+    if max(-west, east) <= 180 + _ROUNDING and south >= _SOUTHERNMOST and north <= 90 + _ROUNDING:
+        return _NOWHERE, ""
     x, y = xy.T
-    beyond = (np.abs(x) > 180 + _ROUNDING) | (np.abs(y) > 90 + _ROUNDING)
-    south = y < _SOUTHERNMOST
-    wrong = np.flatnonzero(beyond | south)
-    if not wrong.size:
-        return wrong, ""
-    first_x, first_y = x[wrong[0]], y[wrong[0]]
-    if abs(first_x) <= 90 and abs(first_y) <= 180 + _ROUNDING:
+    wrong = np.flatnonzero((np.abs(x) > 180 + _ROUNDING) | (y > 90 + _ROUNDING) | (y < _SOUTHERNMOST))
+    if abs(x[wrong[0]]) <= 90 and abs(y[wrong[0]]) <= 180 + _ROUNDING:
         return wrong, "latitude before longitude, it seems; expected longitude first"
-    if np.abs(y).max() <= 90 + _ROUNDING and x.min() >= 0 and x.max() <= 360 + _ROUNDING:
+    if south >= -90 and north <= 90 + _ROUNDING and west >= 0 and east <= 360 + _ROUNDING:
         return wrong, "a longitude from 0 to 360; expected -180 to 180 (subtract 360 from those above 180)"
     return wrong, "no degrees; expected ±180 and ±90, or the coordinate system of the coordinates (--crs)"
 
 
-def _wrong_meters(xy: NDArray[np.float64], crs: CRS) -> tuple[NDArray[np.int64], str]:
-    far = np.flatnonzero((np.abs(xy) > _FARTHEST).any(axis=1))
-    if far.size:
+def _wrong_meters(xy: Floats, bounds: Floats, crs: CRS) -> tuple[Rows, str]:
+    if np.abs(bounds).max() > _FARTHEST:
+        far = np.flatnonzero((np.abs(xy) > _FARTHEST).any(axis=1))
         return far, f"further away than the earth is wide; expected coordinates of {crs.name}"
     west, south, east, north = _STATES
-    inside = (xy[:, 0] > west) & (xy[:, 0] < east) & (xy[:, 1] > south) & (xy[:, 1] < north)
-    if len(xy) and inside.all():
+    if bounds[0] > west and bounds[1] > south and bounds[2] < east and bounds[3] < north:
         return np.arange(len(xy)), f"degrees, it seems; expected coordinates of {crs.name}, or the system of degrees"
-    return np.zeros(0, np.int64), ""
+    return _NOWHERE, ""

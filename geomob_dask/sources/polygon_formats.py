@@ -35,8 +35,8 @@ Geometries = NDArray[np.object_]
 Choose = Callable[[Sequence[str]], list[str]]
 """Names of a table's columns to those that are read; raises InputError where one is missing."""
 
-# Both standards say so of files that state none.
-_BY_STANDARD = CRS.from_user_input("OGC:CRS84")
+# Systems that the standards give to files that state none: WGS 84, longitude first.
+_OF_GEOPARQUET, _OF_GEOJSON = CRS.from_user_input("OGC:CRS84"), CRS.from_user_input("EPSG:4326")
 
 
 class Content(NamedTuple):
@@ -237,7 +237,7 @@ def _geojson_layers(path: Path, label: str) -> list[str]:
 def _read_geojson(path: Path, layer: str, label: str, choose: Choose) -> Content:
     content = _gdal_read(path, layer, label, choose, _GEOJSON)
     # GDAL takes a system that is absent, null or unknown for that of the standard.
-    return content._replace(stated=_geojson_crs(path, label), default=_BY_STANDARD)
+    return content._replace(stated=_geojson_crs(path, label), default=_OF_GEOJSON)
 
 
 def _geojson_crs(path: Path, label: str) -> CRS | None:
@@ -261,7 +261,8 @@ def _geojson_crs(path: Path, label: str) -> CRS | None:
         return None
     if len(names) > 1:
         raise GeometryError(f"{label}: members crs {listed(sorted(names))}; expected one coordinate system")
-    return crs_of_text(names.pop(), f"{label}: member crs")
+    crs = crs_of_text(names.pop(), f"{label}: member crs")
+    return _OF_GEOJSON if crs.equals(_OF_GEOJSON, ignore_axis_order=True) else crs
 
 
 def _crs_members(path: Path) -> Iterator[dict[str, Any]]:
@@ -303,7 +304,7 @@ def _declared_geometry(path: Path, file: pq.ParquetFile, geo: dict[str, Any], la
     name = geo["primary_column"]
     about = geo["columns"][name]
     stated = crs_of_text(about["crs"], label) if about.get("crs") is not None else None
-    default = None if "crs" in about else _BY_STANDARD
+    default = None if "crs" in about else _OF_GEOPARQUET
     if about.get("encoding", "WKB") == "WKB":
         shapes = _from_wkb(file, name)
     else:
@@ -325,7 +326,7 @@ def _undeclared_geometry(file: pq.ParquetFile, label: str) -> Content:
             crs = re.search(r"crs=([^,)]*)", kind)
             text = crs[1].strip() if crs else ""
             stated = crs_of_text(text.replace("srid:", "EPSG:"), label) if text else None
-            return Content(pd.DataFrame(), _from_wkb(file, field.name), stated, _BY_STANDARD)
+            return Content(pd.DataFrame(), _from_wkb(file, field.name), stated, _OF_GEOPARQUET)
     binary = [field.name for field in file.schema_arrow if _is_bytes(field.type)]
     named = [name for name in binary if name.lower() in _GEOMETRY_NAMES]
     if len(named) != 1:

@@ -82,7 +82,7 @@ def test_meters_are_no_degrees_and_the_given_system_is_honored(tmp_path: Path, r
 @READERS
 def test_a_geojson_of_degrees_has_the_system_of_its_standard_or_the_given_one(tmp_path: Path, read: Read) -> None:
     file = geojson(tmp_path / "t.geojson")
-    assert read(file).crs == "OGC:CRS84"
+    assert read(file).crs == "EPSG:4326"
     assert read(file, crs="EPSG:4269").crs == "EPSG:4269"
     with pytest.raises(GeometryError, match=r"t\.geojson: .* degrees, it seems"):
         read(file, crs="EPSG:5070")
