@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from geomob_dask.frames.keys import to_text
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced, reduced_rows
 from geomob_dask.sources.keys import listed
-from geomob_dask.sources.kinds import Kind, kinds_of
+from geomob_dask.sources.kinds import Kind, kinds_of, text_columns
 from geomob_dask.sources.prices import SHIPPED, read_prices
 from geomob_dask.sources.relationships import newest_codes
 from geomob_dask.sources.vintages import recoding, vintage
@@ -124,7 +124,8 @@ def harmonize(
     >>> harmonize(measures, source="2020", to="2022")["people_count"].to_dict()
     {'09110528100': 1200.0}
     """
-    how = conversion(list(measures.columns), source, to, kinds, year=year, dollars=dollars, prices=prices)
+    texts = text_columns(measures)
+    how = conversion(list(measures.columns), source, to, kinds, texts=texts, year=year, dollars=dollars, prices=prices)
     between = links_between(source, to, links)
     return harmonized(measures, how, between, states=states, lost=lost, medians=medians).table
 
@@ -135,13 +136,14 @@ def conversion(
     to: str,
     kinds: Mapping[str, Kind | str | Mapping[str, Any]] | None = None,
     *,
+    texts: Collection[str] = (),
     year: int | None = None,
     dollars: int | None = None,
     prices: str = SHIPPED,
     name: str = "measures",
 ) -> Conversion:
-    """Return the conversion of columns from one vintage to another; parameters and errors as `harmonize`."""
-    found = kinds_of(columns, {column: Kind.model_validate(kind) for column, kind in (kinds or {}).items()})
+    """Return the conversion of columns, some of them `texts`, from one vintage to another; otherwise as `harmonize`."""
+    found = kinds_of(columns, {column: Kind.model_validate(kind) for column, kind in (kinds or {}).items()}, texts)
     here, there = vintage(source).tracts, vintage(to).tracts
     priced: dict[str, Any] = {}
     if dollars is not None:

@@ -20,7 +20,7 @@ from geomob_dask.products.product import Frames, Prepared, Product, Summaries, T
 from geomob_dask.products.reader import Reader
 from geomob_dask.sources.attributes import kinds_in, money_of, renamed
 from geomob_dask.sources.keys import listed
-from geomob_dask.sources.kinds import read_kinds
+from geomob_dask.sources.kinds import read_kinds, text_columns
 from geomob_dask.sources.prices import SHIPPED, read_prices
 from geomob_dask.sources.relationships import RelationColumns, read_relation
 from geomob_dask.sources.tables import file_checksums
@@ -122,6 +122,7 @@ class Harmonize(Product):
             source,
             options.to,
             kinds,
+            texts=text_columns(store.empty(measures)),
             year=options.year,
             dollars=options.dollars,
             prices=options.prices,

@@ -54,8 +54,9 @@ class Join(Product):
         """Return the inputs and targets of a run; see `Product.prepare`."""
         measures = [store.snapshot(f"measures/{dataset}/{options.year}") for dataset in options.datasets]
         _refuse_vintages(measures, options.year)
-        columns = {one.collection: store.columns(one) for one in measures}
-        refuse_same_columns(columns)
+        empty = {one.collection: store.empty(one) for one in measures}
+        refuse_same_columns(empty)
+        columns = {name: list(map(str, frame.columns)) for name, frame in empty.items()}
         found = [store.find(reasons_of(one.collection)) for one in measures]
         reasons = [one for one in found if one is not None]
         states = tuple(sorted({state for one in measures for state in one.parts}))

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from pandas.api.types import is_string_dtype
 from pydantic import ValidationError, model_validator
 
 from geomob_dask.checked import Checked, explain
@@ -91,7 +92,14 @@ def read_kinds(file: str | Path) -> dict[str, Kind]:
     return kinds
 
 
-def kinds_of(columns: Sequence[str], given: Mapping[str, Kind] | None = None) -> dict[str, Kind]:
+def text_columns(frame: Any) -> list[str]:
+    """Return the columns of a frame that hold text, such as regions; in memory or on Dask."""
+    return [name for name, kind in frame.dtypes.items() if is_string_dtype(kind)]
+
+
+def kinds_of(
+    columns: Sequence[str], given: Mapping[str, Kind] | None = None, texts: Collection[str] = ()
+) -> dict[str, Kind]:
     """Return the kind of every column.
 
     Parameters
@@ -99,6 +107,8 @@ def kinds_of(columns: Sequence[str], given: Mapping[str, Kind] | None = None) ->
     columns : sequence of str
     given : mapping of str to Kind, optional
         The user's, which take precedence.
+    texts : collection of str
+        Columns of text: keys, unless the user says otherwise.
 
     Raises
     ------
@@ -118,7 +128,7 @@ def kinds_of(columns: Sequence[str], given: Mapping[str, Kind] | None = None) ->
     kinds: dict[str, Kind] = {}
     unknown = []
     for column in columns:
-        kind = given.get(column) or _by_name(column, columns)
+        kind = given.get(column) or (Kind(kind="key") if column in texts else _by_name(column, columns))
         if kind is None:
             unknown.append(column)
         else:

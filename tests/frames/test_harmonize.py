@@ -135,3 +135,13 @@ def test_a_tract_under_both_of_its_codes_is_named():
     for frame in (both, dd.from_pandas(both, npartitions=2)):
         with pytest.raises(InputError, match="09013528100"):
             computed(harmonize(frame, source="2020", to="2022"))
+
+
+def test_a_column_of_text_is_carried_over_where_a_tract_stays_whole():
+    measures = pd.DataFrame(
+        {"people_count": [1200.0], "msa": pd.array(["Hartford"], dtype="str")}, index=["09013528100"]
+    )
+    found = harmonize(measures, source="2020", to="2022")
+    assert found.loc["09110528100"].to_dict() == {"people_count": 1200.0, "msa": "Hartford"}
+    with pytest.raises(InputError, match="columns rate: unknown kind"):
+        harmonize(measures.assign(rate=0.5), source="2020", to="2022")

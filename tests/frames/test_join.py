@@ -42,3 +42,24 @@ def test_integer_keys_are_joined_too():
 def test_a_column_in_two_frames_is_named():
     with pytest.raises(InputError, match=r"'people'.*frame 1.*frame 3"):
         join(PEOPLE, HOMES, PEOPLE)
+
+
+MSA = pd.Series(["Akron", None, "Dayton"], dtype="str", name="msa")
+
+
+def test_text_that_two_frames_have_is_joined():
+    first, other = PEOPLE.assign(msa=MSA.array), PEOPLE[["people"]].rename(columns={"people": "homes"})
+    other = other.assign(msa=pd.array(["Akron", "Toledo", None], dtype="str"))
+    for left, right in ((first, other), (dd.from_pandas(first, npartitions=2), dd.from_pandas(other, npartitions=1))):
+        found = join(left, right)
+        found = found.compute(scheduler="synchronous") if isinstance(found, dd.DataFrame) else found
+        assert found.columns.tolist() == ["people", "msa", "homes"]
+        assert found["msa"].tolist() == ["Akron", "Toledo", "Dayton"]
+
+
+def test_text_that_differs_between_frames_is_named():
+    other = PEOPLE[[]].assign(msa=pd.array(["Akron", None, "Toledo"], dtype="str"))
+    with pytest.raises(InputError, match=r"column 'msa', tract 39001000100: found 'Dayton' and 'Toledo'"):
+        join(PEOPLE.assign(msa=MSA.array), other)
+    with pytest.raises(InputError, match=r"'msa'.*frame 1.*frame 2"):
+        join(PEOPLE.assign(msa=MSA.array), PEOPLE[[]].assign(msa=1.0))
