@@ -133,7 +133,8 @@ def _flag_kind(field: FieldInfo) -> Any:
     kinds = _kinds(field)
     if len(kinds) == 1 and kinds[0] in (bool, int, float):
         return kinds[0]
-    return list[str] if extra(field).get("argument") and get_origin(kinds[0]) is tuple else str
+    several = extra(field).get("argument") or extra(field).get("repeated")
+    return list[str] if several and get_origin(kinds[0]) is tuple else str
 
 
 def _choices(field: FieldInfo) -> str | None:

@@ -5,16 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from geomob_dask import cli
+from geomob_dask.errors import InputError
 from geomob_dask.job import product_command
 from geomob_dask.outputs.csv_text import check_csv_text
 from geomob_dask.outputs.ingest import export_collection, ingested_lines
 from geomob_dask.outputs.join import JoinOutputs
 from geomob_dask.outputs.tables import SUFFIXES, TABLES, check_file
 from geomob_dask.runs import places
-from geomob_dask.runs.landing import Ingested, ingest, land
+from geomob_dask.runs.landing import Ingested, ingest, land_all
 from geomob_dask.runs.sources import SOURCES, Source
 from geomob_dask.settings import load_settings
 from geomob_dask.sources import tiger
+from geomob_dask.sources.keys import listed
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
 
@@ -28,6 +30,8 @@ app = cli.application(
     python jobs/ingest.py tracts tracts.parquet --vintage 2020 --store s3://bucket/prefix
     python jobs/ingest.py acs --year 2023 --table B19001 --states OH
     python jobs/ingest.py acs --year 2018 --file ACSDT5Y2018.B02001.zip
+    python jobs/ingest.py acs --year 2020-2024 --table B01003,B19113
+    python jobs/ingest.py acs --year 2020-2024 --file "acs5/B*.csv.gz"
     python jobs/ingest.py join acs5_b01003 acs5_b19113 --as acs5 --years 2020-2024
     python jobs/ingest.py regions county-to-cbsa.json --name cbsa --vintage 2020
     python jobs/ingest.py tiger --year 2018 --states OH,IN --folder polygons
@@ -67,10 +71,15 @@ def _add(source: Source) -> None:
         planned = source.planned(values, where.objects) if dry_run else None
         if planned is not None:
             return cli.say(planned)
-        done = land(where, source.read(values, where.objects), dry_run=dry_run)
-        cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))
+        tables = source.read(values, where.objects)
+        if export and len(tables) > 1:
+            found = listed([one.collection for one in tables])
+            raise InputError(f"--export {export}: one file, found the collections {found}; expected one table and year")
+        every = land_all(where, tables, dry_run=dry_run)
+        for done in every:
+            cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))
         if export and not dry_run:
-            export_collection(where, done, export, csv_text)
+            export_collection(where, every[0], export, csv_text)
         return None
 
     files = {"export": (cli.export_option(source.has_polygons), None), "csv_text": (cli.CsvTextOption, "safe")}

@@ -5,14 +5,16 @@ Files are read where the command runs, on its threads: workers of a cluster need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from geomob_dask.errors import InputError
 from geomob_dask.runs.sources import find_source
+from geomob_dask.sources.keys import listed
 from geomob_dask.sources.matching import match_keys
 from geomob_dask.sources.tables import Table, Tables, file_checksums
 from geomob_dask.sources.vintages import differing_codes
@@ -62,33 +64,62 @@ def ingest(store: Store, source: str, *, dry_run: bool = False, **options: Any) 
     Raises
     ------
     InputError
-        If an option or a file cannot be used; nothing is written then.
+        If an option or a file cannot be used, or the options name several tables; nothing is written then.
     """
-    return land(store, find_source(source).read(options, store.objects), dry_run=dry_run)
+    tables = find_source(source).read(options, store.objects)
+    if len(tables) > 1:
+        raise InputError(
+            f"{source}: found {listed([one.collection for one in tables])}, expected one collection; "
+            "ingest_all takes several"
+        )
+    return land(store, tables[0], dry_run=dry_run)
+
+
+def ingest_all(store: Store, source: str, *, dry_run: bool = False, **options: Any) -> list[Ingested]:
+    """Read a source and put all tables and years that its options name into the store; see `ingest`."""
+    return land_all(store, find_source(source).read(options, store.objects), dry_run=dry_run)
 
 
 def land(store: Store, tables: Tables, *, dry_run: bool = False) -> Ingested:
-    """Write and commit tables, all of them or none.
+    """Write and commit the tables of one reading; see `land_all`."""
+    return land_all(store, [tables], dry_run=dry_run)[0]
+
+
+def land_all(store: Store, several: Sequence[Tables], *, dry_run: bool = False) -> list[Ingested]:
+    """Write all tables, then commit them, each with its provenance; where one cannot be written, none is committed.
 
     Parameters
     ----------
     store : Store
-    tables : Tables
+    several : sequence of Tables
     dry_run : bool
         Whether nothing is written.
     """
-    lines = [*tables.lines, *_compared(store, tables)]
+    polygons: dict[tuple[str, ...], pd.Index] = {}
+    lines = [[*tables.lines, *_compared(store, tables, polygons)] for tables in several]
     if not dry_run:
-        provenance = Provenance(
-            "ingest", {**file_checksums(tables.files), **tables.inputs}, dict(tables.options), dict(tables.report)
+        _commit(store, several)
+    return [
+        Ingested(
+            tables.collection,
+            {name: len(part) for name, part in tables.parts.items()},
+            tuple(own),
+            tables.unit,
+            tables.count,
         )
-        collections: list[Table] = [*tables.beside, tables]
-        with store.all_or_nothing(*(table.collection for table in collections)):
-            parts = [put_all(store, table.collection, table.parts) for table in collections]
-            for table, written in zip(collections, parts, strict=True):
-                store.commit(table.collection, written, provenance, table.attributes, keep_others=tables.keep_others)
-    rows = {name: len(part) for name, part in tables.parts.items()}
-    return Ingested(tables.collection, rows, tuple(lines), tables.unit, tables.count)
+        for tables, own in zip(several, lines, strict=True)
+    ]
+
+
+def _commit(store: Store, several: Sequence[Tables]) -> None:
+    collections: list[tuple[Table, Tables]] = [(one, tables) for tables in several for one in (*tables.beside, tables)]
+    with store.all_or_nothing(*(one.collection for one, _ in collections)):
+        parts = [put_all(store, one.collection, one.parts) for one, _ in collections]
+        for (one, tables), written in zip(collections, parts, strict=True):
+            provenance = Provenance(
+                "ingest", {**file_checksums(tables.files), **tables.inputs}, dict(tables.options), dict(tables.report)
+            )
+            store.commit(one.collection, written, provenance, one.attributes, keep_others=tables.keep_others)
 
 
 def put_all(store: Store, collection: str, parts: Mapping[str, pd.DataFrame]) -> dict[str, Part]:
@@ -98,8 +129,8 @@ def put_all(store: Store, collection: str, parts: Mapping[str, pd.DataFrame]) ->
         return dict(zip(parts, written, strict=True))
 
 
-def _compared(store: Store, tables: Tables) -> list[str]:
-    """Return how the keys of measures and those of their vintage's polygons match."""
+def _compared(store: Store, tables: Tables, known: dict[tuple[str, ...], pd.Index]) -> list[str]:
+    """Return how the keys of measures and those of their vintage's polygons match; `known` keeps the latter."""
     if not tables.collection.startswith("measures/"):
         return []
     vintage = tables.attributes["vintage"]
@@ -107,8 +138,11 @@ def _compared(store: Store, tables: Tables) -> list[str]:
     if polygons is None:
         return [f"no polygons of vintage {vintage} in the store yet: keys were not compared with them"]
     states = [state for state in tables.parts if state in polygons.parts]
-    with ThreadPoolExecutor(_REQUESTS) as pool:
-        tracts = _keys(pool.map(lambda state: store.read(polygons.parts[state], ["aland"]), states))
+    key = (vintage, *states)
+    if key not in known:
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            known[key] = _keys(pool.map(lambda state: store.read(polygons.parts[state], ["aland"]), states))
+    tracts = known[key]
     measures = _keys(tables.parts.values())
     lines = match_keys(measures, tracts).lines()
     differing = [one.line("these measures", f"polygons of {vintage}") for one in differing_codes(measures, tracts)]

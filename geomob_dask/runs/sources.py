@@ -47,7 +47,7 @@ class Source:
     name: str
     title: str
     options: type[Options]
-    reader: Callable[..., Tables]
+    reader: Callable[..., Tables | list[Tables]]
     key: str
     collection: str
     years: str = "any"
@@ -61,8 +61,8 @@ class Source:
         """Return whether its rows have polygons."""
         return self.collection.startswith("tracts/")
 
-    def read(self, values: Mapping[str, Any], cache: AnswerCache) -> Tables:
-        """Return the tables of the source.
+    def read(self, values: Mapping[str, Any], cache: AnswerCache) -> list[Tables]:
+        """Return the tables of the source: one, or several where its options name several tables or years.
 
         Parameters
         ----------
@@ -72,7 +72,8 @@ class Source:
             Keeps answers of a server.
         """
         options = self.options.of(**values)
-        return self.reader(options) if self.plan is None else self.reader(options, cache)
+        found = self.reader(options) if self.plan is None else self.reader(options, cache)
+        return found if isinstance(found, list) else [found]
 
     def planned(self, values: Mapping[str, Any], cache: AnswerCache) -> list[str] | None:
         """Return the requests to a server, as lines for the user; None if files are read."""
@@ -104,7 +105,8 @@ SOURCES = {
         ),
         Source(
             "acs",
-            "Ingest an ACS 5-year table by tract; the API's key, if any, comes from CENSUS_API_KEY.\n\n"
+            "Ingest ACS 5-year tables by tract; the API's key, if any, comes from CENSUS_API_KEY.\n\n"
+            "All tables and years of one call are committed together, or none. "
             "Answers are kept in the store: a run that was stopped asks only for what has not come.",
             acs.Options,
             acs.read,

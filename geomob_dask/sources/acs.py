@@ -1,39 +1,63 @@
-"""American Community Survey, 5-year tables by tract, from the Census API or from files of the Census Bureau."""
+"""American Community Survey, 5-year tables by tract, from the Census API or from files of the Census Bureau.
+
+One call reads any number of tables and years. All of them are read before the first is written: an error in one file,
+or a server that gives up, leaves the store as it was (answers that came are kept).
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from geomob_dask.errors import InputError
-from geomob_dask.names import Name, Year
+from geomob_dask.names import Name
+from geomob_dask.options import Names, unrecorded
 from geomob_dask.options import Options as BaseOptions
-from geomob_dask.options import unrecorded
-from geomob_dask.sources.acs_api import fetch
+from geomob_dask.sources.acs_api import census_client, fetch
+from geomob_dask.sources.acs_choice import chosen_files
 from geomob_dask.sources.acs_files import LAST_STATE, AcsTable, check_whole_country, read_file
-from geomob_dask.sources.acs_tables import query, registry
+from geomob_dask.sources.acs_tables import Query, query, registry
 from geomob_dask.sources.attributes import of_survey
 from geomob_dask.sources.download import AnswerCache, Downloader, Politeness
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import STATES, StateCodes
 from geomob_dask.sources.tables import Table, Tables, split_by_state
 from geomob_dask.sources.vintages import vintage_of
+from geomob_dask.sources.years import parsed_years
 
 _STATES = tuple(code for code in STATES if code <= LAST_STATE)
+
+
+def _years(value: Any) -> Any:
+    return parsed_years(",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+
+
+def _files(value: Any) -> Any:
+    # The name of a file may hold a comma.
+    return (value,) if isinstance(value, str) else value or None
 
 
 class Options(BaseOptions):
     """Options of ``jobs/ingest.py acs``."""
 
-    year: Year = Field(description="Release: the last of its five years.")
-    table: Name | None = Field(None, description="Such as B03002 or DP05. [default: found in a file]")
+    year: Annotated[tuple[int, ...], BeforeValidator(_years)] = Field(
+        description="Releases: the last of their five years, such as 2018 or 2015,2020-2024."
+    )
+    table: Names | None = Field(
+        None, description="Such as B03002 or DP05; several separated by commas. [default: all found in a file]"
+    )
     states: StateCodes | None = Field(None, description="Codes or letters, such as 18,39 or IN,OH.")
-    file: str | None = Field(None, description="A .csv, .zip or .json of the Bureau, in place of the Census API.")
-    dataset: Name | None = Field(None, description="Name of the dataset. [default: acs5_ and the table]")
+    file: Annotated[tuple[str, ...] | None, BeforeValidator(_files)] = Field(
+        None,
+        description="A .csv, .zip or .json of the Bureau or a client of its API, in place of the Census API; a folder, "
+        "or a pattern in quotes. May be repeated.",
+        json_schema_extra={"repeated": True, "recorded": False},
+    )
+    dataset: Name | None = Field(None, description="Name of the dataset of one table. [default: acs5_ and the table]")
     vintage: Name | None = Field(
         None, description="Vintage of its tracts. [default: 2000, 2010, 2020 or 2022 by the year]"
     )
@@ -51,13 +75,13 @@ class Options(BaseOptions):
             concurrency=self.concurrency, attempts=self.attempts, budget=self.budget, timeout=self.timeout
         )
 
-    def collection(self, table: str) -> str:
+    def collection(self, table: str, year: int) -> str:
         """Return the collection of a table."""
-        return f"measures/{self.dataset or f'acs5_{table.lower()}'}/{self.year}"
+        return f"measures/{self.dataset or f'acs5_{table.lower()}'}/{year}"
 
 
-def read(options: Options, cache: AnswerCache, *, downloader: Downloader | None = None) -> Tables:
-    """Return a table by state, and the reasons for numbers that are missing or coded.
+def read(options: Options, cache: AnswerCache, *, downloader: Downloader | None = None) -> list[Tables]:
+    """Return each table and year: its rows by state, and the reasons for numbers that are missing or coded.
 
     Parameters
     ----------
@@ -70,54 +94,116 @@ def read(options: Options, cache: AnswerCache, *, downloader: Downloader | None 
     Raises
     ------
     InputError
-        As `acs_files.read_file` and `acs_api.fetch`; if counts of a file do not sum to its row of the whole country.
+        As `acs_choice.chosen_files`, `acs_files.read_file` and `acs_api.fetch`; if counts of a file do not sum to its
+        row of the whole country, or two files hold the same table of one year.
     """
-    if options.file is not None:
-        table, found = _of_file(options, options.file)
-        return _tables(options, table, found, Path(options.file).name, files=[options.file])
-    table = _table(options)
-    states = options.states or _STATES
-    found = fetch(
-        table,
-        options.year,
-        states,
-        cache,
-        by="county" if options.county_wise else "state",
-        base_url=options.base_url,
-        politeness=options.politeness,
-        downloader=downloader,
-    )
-    return _tables(options, table, found, "the Census API", inputs=_answers(cache, table, options.year, states))
+    return _of_files(options, options.file) if options.file else _of_api(options, cache, downloader)
 
 
 def plan(options: Options, cache: AnswerCache) -> list[str] | None:
-    """Return the requests to the API, as lines for the user; None if a file is read."""
-    if options.file is not None:
-        return None
-    table, states = _table(options), options.states or _STATES
-    asked = query(table, options.year)
-    kept = set(cache.names(_folder(table, options.year)))
+    """Return the requests to the API, as lines for the user; None if files are read."""
+    return None if options.file else [line for asked in _queries(options) for line in _planned(options, asked, cache)]
+
+
+def _planned(options: Options, asked: Query, cache: AnswerCache) -> list[str]:
+    states = options.states or _STATES
+    kept = set(cache.names(_folder(asked.table, asked.year)))
     absent = [state for state in states if f"{state}.json.about" not in kept]
     return [
-        f"acs: {table} {options.year} of {len(states)} states from {asked.path}, {len(asked.variables)} variables in "
-        f"{len(asked.blocks)} requests per state, to {options.collection(table)}",
+        f"acs: {asked.table} {asked.year} of {len(states)} states from {asked.path}, {len(asked.variables)} variables "
+        f"in {len(asked.blocks)} requests per state, to {options.collection(asked.table, asked.year)}",
         f"  states to ask for: {listed(absent, 60) or 'none, all answers are kept'}",
     ]
 
 
-def _of_file(options: Options, file: str) -> tuple[str, AcsTable]:
+# The API -----------------------------------------------------------------------------------------
+
+
+def _queries(options: Options) -> list[Query]:
+    """Return what to ask the API for: all tables and years are known before the first request."""
+    if options.table is None:
+        raise InputError(f"--table: expected one of {', '.join(registry().tables)}")
+    _check_dataset(options, options.table)
+    return [query(table, year) for table in options.table for year in options.year]
+
+
+def _of_api(options: Options, cache: AnswerCache, downloader: Downloader | None) -> list[Tables]:
+    asked, states = _queries(options), options.states or _STATES
+    # One client for all: the server's wishes and the budget hold for the whole run.
+    client = downloader or census_client(options.politeness)
+    tables = []
+    for one in asked:
+        found = fetch(
+            one.table,
+            one.year,
+            states,
+            cache,
+            by="county" if options.county_wise else "state",
+            base_url=options.base_url,
+            politeness=options.politeness,
+            downloader=client,
+        )
+        answers = _answers(cache, one.table, one.year, states)
+        tables.append(_tables(options, one.table, one.year, found, "the Census API", inputs=answers))
+    return tables
+
+
+# Files -------------------------------------------------------------------------------------------
+
+
+def _of_files(options: Options, given: Sequence[str]) -> list[Tables]:
+    files, left_out = chosen_files(given, options.year, options.table or ())
+    found: dict[tuple[str, int], Tables] = {}
+    for file in files:
+        for table, part in _of_file(options, file.path).items():
+            known = found.get((table, file.year))
+            if known is not None:
+                raise InputError(
+                    f"{file.path}: table {table} of {file.year}, which is in {known.files[0]} too; expected one file"
+                )
+            lines = left_out if not found else []
+            name = Path(file.path).name
+            found[table, file.year] = _tables(options, table, file.year, part, name, lines, files=[file.path])
+    _check_dataset(options, sorted({table for table, _ in found}))
+    absent = [table for table in options.table or () if table not in {name for name, _ in found}]
+    if absent:
+        raise InputError(f"--table {', '.join(absent)}: in none of the files {listed([file.path for file in files])}")
+    return list(found.values())
+
+
+def _of_file(options: Options, file: str) -> dict[str, AcsTable]:
+    """Return the tables of a file, which in one of tidycensus may be several, or those that were asked for."""
     found = read_file(file)
     columns = [column for column in found.tracts if column != "geoid"]
-    table = options.table or columns[0].split("_")[0]
-    strangers = [column for column in columns if not column.startswith(f"{table}_")]
-    if strangers:
-        raise InputError(f"{file}: found the column {strangers[0]}, expected those of table {table} only")
-    known = registry().tables.get(table)
-    if known is not None and not known.annotations:
-        for column in columns:
-            if column.endswith("E"):
-                check_whole_country(found, column)
-    return table, found if options.states is None else _of_states(found, options.states, file)
+    there = list(dict.fromkeys(column.split("_")[0] for column in columns))
+    wanted = [table for table in there if options.table is None or table in options.table]
+    if not wanted:
+        raise InputError(
+            f"{file}: found the column {columns[0]}, expected those of table {', '.join(options.table or ())}"
+        )
+    tables = {}
+    for table in wanted:
+        part = _of_columns(found, [column for column in columns if column.startswith(f"{table}_")])
+        known = registry().tables.get(table)
+        if known is not None and not known.annotations:
+            for column in part.tracts:
+                if column.endswith("E"):
+                    check_whole_country(part, column)
+        tables[table] = part if options.states is None else _of_states(part, options.states, file)
+    return tables
+
+
+def _of_columns(found: AcsTable, columns: list[str]) -> AcsTable:
+    others = found.others[["GEO_ID", *(column for column in columns if column in found.others)]]
+    return AcsTable(found.tracts[["geoid", *columns]], found.reasons[found.reasons["column"].isin(columns)], others)
+
+
+def _check_dataset(options: Options, tables: Sequence[str]) -> None:
+    if options.dataset is not None and len(tables) > 1:
+        raise InputError(
+            f"--dataset {options.dataset}: names the dataset of one table, found the tables {listed(tables)}; expected "
+            "one, or no --dataset (jobs/ingest.py join makes one dataset of several)"
+        )
 
 
 def _of_states(found: AcsTable, states: Sequence[str], file: str) -> AcsTable:
@@ -127,12 +213,6 @@ def _of_states(found: AcsTable, states: Sequence[str], file: str) -> AcsTable:
         raise InputError(f"{file}: no tract of state {', '.join(absent)}; found {', '.join(sorted(there))}")
     tracts, reasons = (frame[frame["geoid"].str[:2].isin(list(states))] for frame in (found.tracts, found.reasons))
     return AcsTable(tracts, reasons, found.others)
-
-
-def _table(options: Options) -> str:
-    if options.table is None:
-        raise InputError(f"--table: expected one of {', '.join(registry().tables)}")
-    return options.table
 
 
 def _folder(table: str, year: int) -> str:
@@ -149,9 +229,11 @@ def _answers(cache: AnswerCache, table: str, year: int, states: Sequence[str]) -
     }
 
 
-def _tables(options: Options, table: str, found: AcsTable, source: str, **inputs: Any) -> Tables:
-    collection = options.collection(table)
-    vintage = options.vintage or vintage_of("acs5", options.year)
+def _tables(
+    options: Options, table: str, year: int, found: AcsTable, source: str, lines: Sequence[str] = (), **inputs: Any
+) -> Tables:
+    collection = options.collection(table, year)
+    vintage = options.vintage or vintage_of("acs5", year)
     parts = split_by_state(found.tracts.set_index("geoid"))
     reasons = found.reasons.set_index("geoid").sort_index(kind="stable").astype("str")
     states = reasons.index.astype("str").str[:2]
@@ -161,8 +243,8 @@ def _tables(options: Options, table: str, found: AcsTable, source: str, **inputs
         collection=collection,
         parts=parts,
         attributes={"vintage": vintage, **of_survey(list(found.tracts.columns.drop("geoid")))},
-        options={"table": table, "year": options.year, "vintage": vintage},
-        lines=_lines(found, table, source, vintage),
+        options={"table": table, "year": year, "vintage": vintage},
+        lines=[*lines, *_lines(found, table, source, vintage)],
         beside=[Table(collection.replace("measures/", "reasons/", 1), reasons_by_state, {"vintage": vintage})],
         **inputs,
     )

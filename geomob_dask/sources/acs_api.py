@@ -66,12 +66,17 @@ def fetch(
     """
     asked = query(table, year)
     politeness = politeness or Politeness()
-    client = downloader or Downloader(politeness, secret=os.environ.get(KEY_VARIABLE, ""))
+    client = downloader or census_client(politeness)
     source = _Api(client, (base_url or registry().base_url).rstrip("/"), asked, cache)
     parts = [part for state in state_codes(",".join(states)) for part in source.parts(state, by)]
     answers = _all_of(source, parts, politeness.concurrency)
     frames = [_tract_frame(answer, asked.variables, part.what) for part, answer in zip(parts, answers, strict=True)]
     return decoded(pd.concat(frames, ignore_index=True), f"{base_url or 'Census API'}, {table} {year}")
+
+
+def census_client(politeness: Politeness) -> Downloader:
+    """Return a client that sends the key in ``CENSUS_API_KEY``, if any."""
+    return Downloader(politeness, secret=os.environ.get(KEY_VARIABLE, ""))
 
 
 @dataclass(frozen=True)
