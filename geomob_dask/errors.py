@@ -42,6 +42,16 @@ class StoreError(GeomobError, OSError):
     """A store that cannot be read or written, or that holds something other than was asked for."""
 
 
+class StoreFailedError(StoreError):
+    """A store that failed while it was used: full, read-only, out of reach, or with an error of its own."""
+
+    exit_code = 1
+
+
+class StoreTimeoutError(StoreFailedError):
+    """A store that did not answer in time; another attempt would wait as long."""
+
+
 class NewerStoreError(StoreError):
     """A store that a newer version of this package has written."""
 

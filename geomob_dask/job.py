@@ -73,7 +73,7 @@ def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> No
     flags = {flag: given.pop(flag) for flag in list(given) if flag in outputs.flags}
     settings = load_settings(common["config"], store=common["store"], cluster=common["cluster"])
     outputs.check(flags)
-    store = Store(settings.store)
+    store = Store.of(settings)
     requests = outputs.requests(product, _each(product, {**given, **outputs.options(flags)}), flags)
     reprocess: Reprocess = "all" if common["force"] else "stale"
     plan = make_plan(store, requests, reprocess=reprocess)

@@ -20,6 +20,7 @@ from geomob_dask.names import did_you_mean, shown
 from geomob_dask.yaml_text import mapping_of, read_yaml
 
 DEFAULT_STORE = "store"
+DEFAULT_STORE_TIMEOUT = 120.0
 
 
 class LocalSection(Checked):
@@ -112,6 +113,8 @@ class Settings(Checked):
     ----------
     store : str
         A folder or ``s3://bucket/prefix``.
+    store_timeout : float
+        Seconds that a request to a bucket may take, all attempts together.
     cluster : str
         The section of `clusters` to use.
     clusters : mapping of str to section
@@ -121,6 +124,7 @@ class Settings(Checked):
     """
 
     store: str = DEFAULT_STORE
+    store_timeout: Annotated[float, Field(gt=0, le=3600)] = DEFAULT_STORE_TIMEOUT
     cluster: str = "local"
     clusters: dict[str, ClusterSection] = Field(default_factory=_default_clusters)
     limits: Limits = Limits()
@@ -151,6 +155,7 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
     path, plain = _given(file)
     chosen = {
         "store": store or os.environ.get("GEOMOB_STORE"),
+        "store_timeout": os.environ.get("GEOMOB_STORE_TIMEOUT"),
         "cluster": cluster or os.environ.get("GEOMOB_CLUSTER"),
     }
     plain |= {key: value for key, value in chosen.items() if value}

@@ -74,7 +74,7 @@ def backfill(
         order=cast(Order, order),
         skip_missing=skip_missing,
     )
-    where = Store(settings.store)
+    where = Store.of(settings)
     plan = plan_backfill(where, read_backfill(file), asked)
     if dry_run:
         return cli.say([*planned_table(plan), *planned_lines(where, plan, _workers(settings))])

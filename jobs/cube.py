@@ -58,7 +58,7 @@ def export(
     config: cli.ConfigOption = None,
 ) -> None:
     """Write a cube as one table."""
-    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    where = Store.of(load_settings(config, store=store, cluster=cluster))
     check_cube_export(file)
     check_csv_text(csv_text)
     chosen = years_of(years) if years else ()
@@ -73,7 +73,7 @@ def history(
     config: cli.ConfigOption = None,
 ) -> None:
     """Print what each commit of a cube changed, the newest first."""
-    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    where = Store.of(load_settings(config, store=store, cluster=cluster))
     if name is None:
         return cli.say(cube_names(where) or [f"store {where.url}: no cube yet"])
     return cli.say(history_lines(Cube(where, name).history()))
@@ -89,7 +89,7 @@ def tag(
     config: cli.ConfigOption = None,
 ) -> None:
     """Give a version a permanent name."""
-    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    where = Store.of(load_settings(config, store=store, cluster=cluster))
     cli.say([f"tag {tag}: version {Cube(where, name).tag(tag, version)}"])
 
 
@@ -117,7 +117,7 @@ def change(
 ) -> None:
     """Compare two years: the change, and whether it is larger than its margin of error."""
     settings = load_settings(config, store=store, cluster=cluster)
-    where = Store(settings.store)
+    where = Store.of(settings)
     check_csv_text(csv_text)
     for option, file, suffixes in (("--export", export, SUFFIXES), ("--map", map_file, PAGES)):
         if file:
@@ -154,7 +154,7 @@ def series(
     config: cli.ConfigOption = None,
 ) -> None:
     """Draw a measure over the years: quartiles by state, and chosen tracts with their intervals."""
-    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    where = Store.of(load_settings(config, store=store, cluster=cluster))
     check_file("--page", page, PAGES)
     cube = open_cube(where, name, version=version, tag=tag)
     cube = chosen_years(cube, years_of(years) if years else ())
@@ -176,7 +176,7 @@ def clean(
     config: cli.ConfigOption = None,
 ) -> None:
     """Remove chunks that no version refers to: those of writers that were killed or refused."""
-    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    where = Store.of(load_settings(config, store=store, cluster=cluster))
     count, size = Cube(where, name).clean(seconds_of(older_than, "--older-than"), dry_run=dry_run)
     cli.say([f"{name}: {count} objects, {size / 2**20:.1f} MiB {'would be' if dry_run else 'were'} removed"])
 

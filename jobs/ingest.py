@@ -64,7 +64,7 @@ def _add(source: Source) -> None:
         export: str | None = None,
         csv_text: str = "safe",
     ) -> None:
-        where = Store(load_settings(config, store=store, cluster=cluster).store)
+        where = Store.of(load_settings(config, store=store, cluster=cluster))
         check_csv_text(csv_text)
         if export:
             check_file("--export", export, SUFFIXES if source.has_polygons else TABLES)
@@ -102,7 +102,7 @@ def _places(
     config: str | None,
 ) -> None:
     settings = load_settings(config, store=store, cluster=cluster)
-    where, options = Store(settings.store), places.Options.of(**values)
+    where, options = Store.of(settings), places.Options.of(**values)
     with cli.cluster(settings) as client:
         done = places.ingest_areas(where, options, client, cli.console, dry_run=dry_run)
     cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))
@@ -122,7 +122,7 @@ def _tiger(
     cluster: str | None,
     config: str | None,
 ) -> None:
-    where, options = Store(load_settings(config, store=store, cluster=cluster).store), tiger.Options.of(**values)
+    where, options = Store.of(load_settings(config, store=store, cluster=cluster)), tiger.Options.of(**values)
     cli.say(tiger.plan(options) if dry_run else tiger.fetch(options, where.objects))
 
 
@@ -143,7 +143,7 @@ def sample(
     config: cli.ConfigOption = None,
 ) -> None:
     """Ingest the made-up sample country: vintage sample, dataset sample, year 2020."""
-    where = Store(load_settings(config, store=store, cluster=cluster).store)
+    where = Store.of(load_settings(config, store=store, cluster=cluster))
     with tempfile.TemporaryDirectory() as folder:
         for done in _sample(where, folder, dry_run):
             cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))

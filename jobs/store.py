@@ -39,7 +39,7 @@ def verify_store(
 ) -> None:
     """Compare every part with its snapshot, and recorded inputs with the current ones; exit 1 if any is damaged."""
     settings = load_settings(config, store=store, cluster=cluster)
-    where, prefix = Store(settings.store), prefix.rstrip("/")
+    where, prefix = Store.of(settings), prefix.rstrip("/")
     if dry_run:
         table = listing(where, prefix)
         return cli.say(listing_lines(table[table["kind"] != "cubes"]))
@@ -70,7 +70,7 @@ def clean(
 ) -> None:
     """Remove what no snapshot refers to: parts of killed writers, unfinished objects, receipts of no use."""
     seconds = seconds_of(older_than, "--older-than")
-    objects = Store(load_settings(config, store=store).store).objects
+    objects = Store.of(load_settings(config, store=store)).objects
     unreferenced = cleaning.unreferenced(objects, older_than=seconds, history=history, uncommitted=uncommitted)
     cli.say(unreferenced_lines(unreferenced))
     if not dry_run:
@@ -83,7 +83,7 @@ def clean(
 @app.command("list")
 def list_store(prefix: PrefixArgument = "", store: cli.StoreOption = None, config: cli.ConfigOption = None) -> None:
     """List collections and cubes, with their parts, rows, commits, bytes and jobs."""
-    where = Store(load_settings(config, store=store).store)
+    where = Store.of(load_settings(config, store=store))
     cli.say(listing_lines(listing(where, prefix.rstrip("/"))))
 
 

@@ -1,7 +1,12 @@
 """Stores for tests: the sample country ingested, and the bytes of everything in a store."""
 
 import hashlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
+import boto3
 import pandas as pd
 from rich.console import Console
 
@@ -15,6 +20,8 @@ from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Plan, Request, Standing, make_plan
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
+from geomob_dask.store.paths import is_path
+from geomob_dask.store.snapshots import snapshot_key
 
 QUIET = Console(quiet=True)
 DEFINITION = read_definition("sample")
@@ -58,15 +65,10 @@ def build_index(store: Store, client=None, options: Options = INDEX) -> None:
 
 
 def contents(store: Store, prefix: str = "") -> dict[str, str]:
-    """Return the checksum of every object below a prefix, by key."""
-    found = {}
-    for name in store.objects.names(prefix):
-        key = f"{prefix}/{name}" if prefix else name
-        if "." in name:
-            found[key] = hashlib.sha256(store.objects.get(key)).hexdigest()
-        else:
-            found |= contents(store, key)
-    return found
+    """Return the checksum of every object below a prefix, by key; hidden ones are left out."""
+    keys = [item.key for item in store.objects.listing(prefix)]
+    visible = [key for key in keys if not any(part.startswith(".") for part in key.split("/"))]
+    return {key: hashlib.sha256(store.objects.get(key)).hexdigest() for key in visible}
 
 
 def stored_regions(store: Store, by: str, vintage: str, state: str, measures: pd.DataFrame) -> pd.DataFrame:
@@ -76,3 +78,31 @@ def stored_regions(store: Store, by: str, vintage: str, state: str, measures: pd
         return regions_of(measures, by)
     part = table.parts.get(state)
     return regions_of(measures, {by: store.empty(table) if part is None else store.read(part)})
+
+
+def rename(store: Store, collection: str, name: str) -> None:
+    """Give a collection of one commit a name, whatever it is: as if an earlier version had written it."""
+    snapshot = store.snapshot(collection)
+    data = {state: store.objects.get(part.key) for state, part in snapshot.parts.items()}
+    for item in store.objects.listing(collection):
+        store.objects.delete(item.key)
+    if store.objects.local:
+        shutil.rmtree(store.objects.path(collection))
+    put = store.objects.put if is_path(name) else _put_anyway(store)
+    parts = {state: replace(part, key=part.key.replace(collection, name, 1)) for state, part in snapshot.parts.items()}
+    for state, part in parts.items():
+        put(part.key, data[state])
+    put(snapshot_key(name, 1), replace(snapshot, collection=name, parts=parts).to_bytes())
+
+
+def _put_anyway(store: Store):
+    def put(key: str, data: bytes) -> None:
+        if store.objects.local:
+            path = Path(os.path.normpath(f"{store.objects.root}/{key}"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        else:
+            bucket, _, prefix = store.objects.root.partition("/")
+            boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=data)
+
+    return put

@@ -55,7 +55,7 @@ def test_the_file_of_the_repository_is_valid(monkeypatch):
     [
         (
             "stor: x",
-            r"cluster.yaml: unknown key 'stor'; did you mean 'store'\? Expected some of store, cluster, ",
+            r"cluster.yaml: unknown key 'stor'; did you mean 'store'\? Expected some of store, store_timeout, ",
         ),
         (
             "clusters: {local: {kind: local, wokers: 2}}",

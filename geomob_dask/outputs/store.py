@@ -17,12 +17,13 @@ def listing_lines(table: pd.DataFrame) -> list[str]:
     table : DataFrame
         As `geomob_dask.store.listing.listing` returns it.
     """
+    notes = list(table.attrs.get("notes", ()))
     if table.empty:
-        return ["nothing is committed"]
+        return ["nothing is committed", *notes]
     width = table["collection"].str.len().max()
     lines = [f"{row.collection:<{width}}  {_amounts(row)}  {row.made_by}" for row in table.itertuples()]
     total = f"{table['states'].sum():,} parts, {table['size'].sum() / 2**20:,.1f} MiB"
-    return [*lines, f"{len(table):,} collections, {total}"]
+    return [*lines, f"{len(table):,} collections, {total}", *notes]
 
 
 def _amounts(row: Any) -> str:
@@ -52,7 +53,7 @@ def unreferenced_lines(unreferenced: Unreferenced) -> list[str]:
         f"newer than the storage's clock, kept (was it set back?): {key}"
         for key in sorted(item.key for item in unreferenced.future)
     ]
-    return lines
+    return [*lines, *unreferenced.notes]
 
 
 def _count(items: Sequence[StoredObject]) -> str:

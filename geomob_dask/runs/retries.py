@@ -5,7 +5,7 @@ from typing import Any
 
 import distributed
 
-from geomob_dask.errors import ConflictError, GeomobError, NewerStoreError
+from geomob_dask.errors import ConflictError, GeomobError, NewerStoreError, StoreTimeoutError
 
 # Raised by clients of object storage without being OSErrors.
 _STORAGE = ("botocore", "aiobotocore", "aiohttp", "s3fs", "fsspec")
@@ -13,7 +13,7 @@ _STORAGE = ("botocore", "aiobotocore", "aiohttp", "s3fs", "fsspec")
 
 def may_pass(error: BaseException) -> bool:
     """Return whether another attempt may succeed: a worker was lost, or storage failed; bad data stay bad."""
-    if isinstance(error, (ConflictError, NewerStoreError)):
+    if isinstance(error, (ConflictError, NewerStoreError, StoreTimeoutError)):
         return False
     if isinstance(error, distributed.KilledWorker):
         return True

@@ -46,6 +46,8 @@ class Verified:
         Parts that no snapshot lists: a writer is at work or was killed, or a snapshot is lost.
     cubes : tuple of str
         Cubes, which are not read: Icechunk keeps their history by itself.
+    notes : tuple of str
+        See `Contents.notes`.
     """
 
     collections: int
@@ -58,6 +60,7 @@ class Verified:
     outside: int
     unlisted: int
     cubes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the result as text, findings first."""
@@ -73,7 +76,7 @@ class Verified:
             lines.append(f"parts that no snapshot lists: {self.unlisted:,}; clean --dry-run lists them")
         if self.cubes:
             lines.append(f"not read: {len(self.cubes)} cubes ({', '.join(self.cubes)})")
-        return lines
+        return [*lines, *self.notes]
 
 
 def verify(store: Store, client: distributed.Client | None, console: Console, *, prefix: str = "") -> Verified:
@@ -144,6 +147,7 @@ def verify(store: Store, client: distributed.Client | None, console: Console, *,
         outside=inputs.outside,
         unlisted=len(_unlisted(present, chosen, prefix)),
         cubes=() if prefix else tuple(present.cubes),
+        notes=present.notes(),
     )
 
 

@@ -29,6 +29,8 @@ class Unreferenced:
         Objects that are newer than the storage's clock.
     waiting : tuple of StoredObject
         Receipts of complete outputs that wait for the commit of their backfill: kept with their parts.
+    notes : tuple of str
+        See `Contents.notes`.
     """
 
     snapshots: tuple[StoredObject, ...]
@@ -38,6 +40,7 @@ class Unreferenced:
     young: tuple[StoredObject, ...]
     future: tuple[StoredObject, ...]
     waiting: tuple[StoredObject, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def removable(self) -> tuple[StoredObject, ...]:
@@ -107,6 +110,7 @@ def unreferenced(
         young=tuple(item for item in loose if age[item.key] < older_than),
         future=tuple(item for item in candidates.of_collections() if age[item.key] < -_ROUNDING),
         waiting=tuple(waiting),
+        notes=present.notes(),
     )
 
 

@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from geomob_dask.names import NAME_RULE, shown, some
 from geomob_dask.store.objects import Objects, StoredObject
+from geomob_dask.store.paths import is_collection, is_path
 
 CUBES, JOURNALS = "cubes/", "backfills/"
 _SNAPSHOT = re.compile(r"(.+)/_snapshots/(\d{8})\.json")
@@ -34,6 +36,8 @@ class Contents:
         By collection.
     temporary : list of StoredObject
         Objects that their writers have not finished.
+    misplaced : list of StoredObject
+        Objects of a bucket or folder with a path that no function of a store accepts, such as one with ``..`` in it.
     others : list of StoredObject
         Everything else: cubes, journals of backfills, kept downloads.
     """
@@ -42,6 +46,7 @@ class Contents:
     receipts: dict[str, list[StoredObject]] = field(default_factory=dict)
     parts: dict[str, list[StoredObject]] = field(default_factory=dict)
     temporary: list[StoredObject] = field(default_factory=list)
+    misplaced: list[StoredObject] = field(default_factory=list)
     others: list[StoredObject] = field(default_factory=list)
 
     @property
@@ -60,6 +65,24 @@ class Contents:
                 sizes[name] = sizes.get(name, 0) + item.size
         return dict(sorted(sizes.items()))
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what a user should do about names that earlier versions accepted."""
+        names = [*sorted(self.snapshots), *(CUBES + name for name in self.cubes)]
+        refused = [name for name in names if not is_collection(name)]
+        lines = []
+        if refused:
+            lines.append(
+                f"names that jobs refuse: {some(map(shown, refused))}; they are read and verified like others, but "
+                f"ingest or compute them again under {NAME_RULE}, then delete these"
+            )
+        if self.misplaced:
+            keys = sorted(item.key for item in self.misplaced)
+            lines.append(
+                f"paths that lead out of the store: {some(map(shown, keys))}; not read and left as they are, delete "
+                "them with the tools of the storage"
+            )
+        return tuple(lines)
+
     def of_collections(self) -> Iterator[StoredObject]:
         """Yield every object but the others."""
         for numbers in self.snapshots.values():
@@ -74,7 +97,9 @@ def contents(objects: Objects, prefix: str = "") -> Contents:
     """Return the objects below a prefix by kind, from one listing."""
     present = Contents()
     for item in objects.listing(prefix):
-        if item.key.startswith(CUBES):
+        if not is_path(item.key):
+            present.misplaced.append(item)
+        elif item.key.startswith(CUBES):
             present.others.append(item)
         elif _TEMPORARY.fullmatch(item.key):
             present.temporary.append(item)

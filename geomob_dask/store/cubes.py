@@ -20,7 +20,8 @@ import icechunk
 import xarray as xr
 import zarr.errors
 
-from geomob_dask.errors import InputError, StoreError
+from geomob_dask.errors import GeomobError, InputError, StoreError, StoreFailedError
+from geomob_dask.names import check_name, did_you_mean, shown, some
 from geomob_dask.store.cube_arrays import BLOCK, State, create_arrays, open_dataset, read_state
 from geomob_dask.store.cube_form import Form
 from geomob_dask.store.tables import Store
@@ -31,7 +32,6 @@ FOLDER = "cubes"
 # The library warns at every opening that two commits at once into a folder may lose one: `_alone` prevents that.
 icechunk.set_logs_filter("error")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ERRORS = (icechunk.IcechunkError, zarr.errors.BaseZarrError, KeyError, ValueError, TypeError, OSError)
 
 
@@ -64,7 +64,7 @@ class Cube:
     ----------
     store : Store
     name : str
-        Letters, digits, ``_``, ``-`` and ``.``.
+        See `names.is_name`.
 
     Raises
     ------
@@ -73,9 +73,7 @@ class Cube:
     """
 
     def __init__(self, store: Store, name: str) -> None:
-        if not _NAME.fullmatch(name):
-            raise InputError(f"cube {name!r}: expected a name of letters, digits, '_', '-' and '.'")
-        self.name = name
+        self.name = check_name(name, "cube")
         self._objects = store.objects
         self.where = f"{store.url}/{FOLDER}/{name}"
 
@@ -86,6 +84,8 @@ class Cube:
         # The library would create the folder.
         if self._objects.local and not os.path.isdir(self._folder()):
             return False
+        # The library waits for a bucket that does not answer without end.
+        self._objects.reach()
         with self._explained("opened"):
             return bool(icechunk.Repository.exists(self._storage()))
 
@@ -114,6 +114,7 @@ class Cube:
 
         A cube of another form that has no year is replaced: it holds no values.
         """
+        self._objects.reach()
         with self._alone(), self._explained("created"):
             if not icechunk.Repository.exists(self._storage()):
                 self._make_folder()
@@ -157,7 +158,7 @@ class Cube:
         with self._explained("read"):
             if tag is not None and tag not in repository.list_tags():
                 raise InputError(
-                    f"{self.where}: no tag {tag!r}; expected one of: {', '.join(sorted(repository.list_tags())) or '-'}"
+                    f"{self.where}: no tag {shown(tag)}; {did_you_mean(tag, sorted(repository.list_tags()))}"
                 )
             session = self._session(repository, version, tag)
             state = self._read_state(session)
@@ -207,8 +208,7 @@ class Cube:
 
     def check_tag(self, tag: str) -> None:
         """Raise InputError if a tag cannot be given to a version: the name is taken, or has other characters."""
-        if not _NAME.fullmatch(tag):
-            raise InputError(f"tag {tag!r}: expected letters, digits, '_', '-' and '.'")
+        check_name(tag, "tag")
         if not self.exists():
             return
         repository = self._opened()
@@ -245,8 +245,8 @@ class Cube:
     def _opened(self) -> Any:
         if not self.exists():
             raise InputError(
-                f"{self.where}: no such cube; expected one of: "
-                f"{', '.join(self._objects.names(FOLDER)) or '(none yet; jobs/cube.py write creates one)'}"
+                f"{self.where}: no such cube; "
+                f"{did_you_mean(self.name, self._objects.folders(FOLDER), 'none yet; jobs/cube.py write creates one')}"
             )
         return self._open()
 
@@ -262,7 +262,7 @@ class Cube:
             return repository.readonly_session(BRANCH)
         known = [entry.id for entry in repository.ancestry(branch=BRANCH) if "__root" not in entry.metadata]
         if version not in known:
-            raise InputError(f"{self.where}: no version {version!r}; expected one of: {', '.join(known)}")
+            raise InputError(f"{self.where}: no version {shown(version)}; available: {some(known)}")
         return repository.readonly_session(snapshot_id=version)
 
     def _read_state(self, session: Any) -> State | None:
@@ -283,6 +283,7 @@ class Cube:
             allow_http=bool(endpoint and endpoint.startswith("http://")),
             force_path_style=bool(endpoint),
             from_env=True,
+            network_stream_timeout_seconds=max(int(self._objects.timeout), 1),
         )
 
     @staticmethod
@@ -319,10 +320,10 @@ class Cube:
     def _explained(self, done: str) -> Iterator[None]:
         try:
             yield
-        except (InputError, StoreError):
+        except GeomobError:
             raise
         except _ERRORS as error:
-            raise StoreError(
+            raise (StoreFailedError if _failed(error) else StoreError)(
                 f"{self.where}: cannot be {done} ({_reason(error)}); expected a cube of this package in a store that "
                 "can be reached and written (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY for a bucket)"
             ) from error
@@ -330,7 +331,7 @@ class Cube:
 
 def cube_names(store: Store) -> list[str]:
     """Return the names of the cubes of a store, sorted."""
-    return store.objects.names(FOLDER)
+    return store.objects.folders(FOLDER)
 
 
 def open_cube(store: Store | str, name: str, *, version: str | None = None, tag: str | None = None) -> xr.Dataset:
@@ -359,6 +360,21 @@ def open_cube(store: Store | str, name: str, *, version: str | None = None, tag:
         If the cube cannot be read, or a newer version of the package wrote it.
     """
     return Cube(Store(store) if isinstance(store, str) else store, name).dataset(version, tag)
+
+
+# What Icechunk says where storage fails: it has one class of errors for all.
+_FAILURE = re.compile(
+    r"no space|read-only|permission denied|timed? ?out|dispatch failure|connection|service error|streaming"
+    r"|internal error|slow ?down|unavailable|too large|quota|input/output",
+    re.IGNORECASE,
+)
+
+
+def _failed(error: BaseException) -> bool:
+    """Return whether storage failed in the middle of a run, rather than holding something else than a cube."""
+    if isinstance(error, OSError):
+        return not isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
+    return isinstance(error, icechunk.IcechunkError) and bool(_FAILURE.search(str(error)))
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """The contents of a store, as a table and as short text, and the message about an absent collection."""
 
-import difflib
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from geomob_dask.errors import StoreError
+from geomob_dask.names import did_you_mean, shown, some
 from geomob_dask.store.contents import CUBES, contents
 from geomob_dask.store.objects import concurrently
 
@@ -24,7 +24,6 @@ _LEVELS: Mapping[str, tuple[str, ...]] = {
     "cubes": ("cube",),
 }
 _YEAR = re.compile("[0-9]{4}")
-_MOST_NAMES = 6
 
 
 def listing(store: "Store", prefix: str = "") -> pd.DataFrame:
@@ -48,7 +47,8 @@ def listing(store: "Store", prefix: str = "") -> pd.DataFrame:
         - commits: number of snapshots that are kept;
         - made_by: the jobs that made the parts.
 
-        States, rows and commits of a cube are NA: Icechunk keeps its history.
+        States, rows and commits of a cube are NA: Icechunk keeps its history. ``attrs["notes"]`` says what to do about
+        names that earlier versions accepted.
 
     Raises
     ------
@@ -70,6 +70,7 @@ def listing(store: "Store", prefix: str = "") -> pd.DataFrame:
     numbers = dict.fromkeys(("states", "rows", "size", "commits"), "Int64")
     table = table.astype({"collection": "str", **numbers, "made_by": "str"})
     table.insert(1, "kind", table["collection"].str.split("/").str[0])
+    table.attrs["notes"] = present.notes()
     return table
 
 
@@ -123,12 +124,7 @@ def _short(names: Mapping[str, set[str]]) -> str:
             entries.append(f"{name} ({', '.join(sorted(years))})" if years else name)
         else:
             entries += sorted(years)
-    return _first(entries)
-
-
-def _first(names: list[str]) -> str:
-    more = f", … ({len(names):,} in total)" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    return some(entries)
 
 
 def absent_message(url: str, collection: str, available: Iterable[str]) -> str:
@@ -159,12 +155,9 @@ def absent_message(url: str, collection: str, available: Iterable[str]) -> str:
     siblings = sorted({path[depth] for path in paths if path[:depth] == wanted[:depth] and len(path) > depth})
     if depth in (0, len(wanted)) or not siblings:
         below = siblings if depth == 0 else [f"{parent}/{name}" for name in siblings] or [parent]
-        return f"store {url}: no {collection}; available: {_first(below) or 'nothing yet'}"
+        return f"store {url}: no {collection}; available: {some(below) or 'nothing yet'}"
     name = wanted[depth]
     levels = _LEVELS.get(wanted[0], ())
     level = levels[depth - 1] if depth <= len(levels) else "collection"
-    # The year with the closest digits is no better guess than another.
-    close = [] if name.isdigit() else difflib.get_close_matches(name, siblings, n=1)
-    shown = name if name.isdigit() else repr(name)
-    guess = f"did you mean {close[0]!r}? Available: " if close else "available: "
-    return f"store {url}: no {collection}: no {level} {shown} of {parent}; {guess}{_first(siblings)}"
+    quoted = name if name.isdigit() else shown(name)
+    return f"store {url}: no {collection}: no {level} {quoted} of {parent}; {did_you_mean(name, siblings)}"

@@ -8,6 +8,7 @@ everywhere, so these objects must stay small.
 import contextlib
 import email.utils
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,12 @@ from typing import IO, Any, TypeVar
 
 import fsspec
 
-from geomob_dask.errors import StoreError
+from geomob_dask.errors import GeomobError, SettingsError, StoreError, StoreFailedError, StoreTimeoutError
+from geomob_dask.names import shown
+from geomob_dask.settings import DEFAULT_STORE_TIMEOUT
+from geomob_dask.store.address import parse_address
+from geomob_dask.store.bucket import Bucket, SilentError, status_of
+from geomob_dask.store.paths import check_path, is_path
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -28,7 +34,6 @@ _AT_ONCE = 16
 
 # Errors of botocore, by name: a store in a folder need not import it.
 _CREDENTIAL_ERRORS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
-_NETWORK_ERRORS = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ClientError"}
 
 
 @dataclass(frozen=True)
@@ -57,35 +62,32 @@ class Objects:
     url : str
         A folder, ``file://`` or ``s3://bucket/prefix``. Endpoint and credentials of a bucket come from
         the usual AWS variables or profile.
+    timeout : float, optional
+        Seconds that a request to a bucket may take, all attempts together; by default ``GEOMOB_STORE_TIMEOUT``.
     """
 
-    def __init__(self, url: str) -> None:
-        if not url or url.endswith("://"):
-            raise StoreError(f"store {url!r}: expected a folder or s3://bucket/prefix")
-        protocol = url.split("://", 1)[0] if "://" in url else "file"
-        if protocol not in ("file", "s3"):
-            raise StoreError(f"store {url!r}: found the protocol {protocol!r}, expected a folder or s3://bucket/prefix")
-        self.local = protocol == "file"
+    def __init__(self, url: str, timeout: float | None = None) -> None:
+        address = parse_address(url)
+        self.local, self.root, self.url = address.local, address.root, address.url
+        self.timeout = _default_timeout() if timeout is None else timeout
+        self._fs: Any
         if self.local:
-            self.root = os.path.abspath(url.removeprefix("file://"))
-            self.url = self.root
             self._fs = fsspec.filesystem("file")
         else:
-            self.root = url.removeprefix("s3://").rstrip("/")
-            self.url = f"s3://{self.root}"
-            # A listing must show what another process has just committed.
-            self._fs = self._explained(
-                "open",
-                "",
-                lambda: fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=_S3_CONFIG),
-            )
+            self._fs = self._explained("open", "", lambda: Bucket(self.url, self.timeout))
 
-    def __reduce__(self) -> tuple[type["Objects"], tuple[str]]:
-        return type(self), (self.url,)
+    def __reduce__(self) -> tuple[type["Objects"], tuple[str, float]]:
+        return type(self), (self.url, self.timeout)
 
     def path(self, key: str) -> str:
-        """Return the full path of a key."""
-        return f"{self.root}/{key}" if key else self.root
+        """Return the full path of a key.
+
+        Raises
+        ------
+        InputError
+            If the key leads out of the store.
+        """
+        return f"{self.root}/{check_path(key)}" if key else self.root
 
     def get(self, key: str) -> bytes:
         """Return the bytes of an object."""
@@ -143,7 +145,7 @@ class Objects:
             except FileExistsError:
                 return False
             except OSError as error:
-                if _status(error) in _ALREADY_WRITTEN:
+                if status_of(error) in _ALREADY_WRITTEN:
                     return False
                 raise
             return True
@@ -166,6 +168,20 @@ class Objects:
                 return []
             names = (path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
             return sorted(name for name in names if name and not name.startswith("."))
+
+        return self._explained("list", prefix, ls)
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the sorted names of the folders directly below a prefix; empty if there are none."""
+
+        def ls() -> list[str]:
+            try:
+                found = self._fs.ls(self.path(prefix), detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                self._bucket_must_exist()
+                return []
+            names = (one["name"].rstrip("/").rsplit("/", 1)[-1] for one in found if one["type"] == "directory")
+            return sorted(name for name in names if is_path(name) and name and not name.startswith("."))
 
         return self._explained("list", prefix, ls)
 
@@ -205,12 +221,19 @@ class Objects:
         """Return the time by the storage's clock, in seconds since 1970."""
         if self.local:
             return time.time()
-        answer = self._explained(
-            "reach", "", lambda: self._fs.call_s3("head_bucket", Bucket=self.root.split("/", 1)[0])
-        )
-        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        date = self.reach()["ResponseMetadata"]["HTTPHeaders"].get("date")
         # The header has whole seconds: an object written before the answer must not look newer.
         return email.utils.parsedate_to_datetime(date).timestamp() + 1.0 if date else time.time()
+
+    def reach(self) -> Any:
+        """Return the answer of a bucket to a request for itself; of a folder nothing is asked.
+
+        Raises
+        ------
+        StoreError
+            If it does not answer, or there is no such bucket.
+        """
+        return None if self.local else self._explained("reach", "", self._fs.head)
 
     def _bucket_must_exist(self) -> None:
         bucket = self.root.split("/", 1)[0]
@@ -235,38 +258,32 @@ class Objects:
         """Run `act`; an error names the store and object, what went wrong and what is needed."""
         try:
             return act()
-        except StoreError:
+        except GeomobError:
             raise
         except Exception as error:
             if isinstance(error, FileNotFoundError) and not missing_is_error:
                 raise
-            kind = type(error).__name__
-            if not isinstance(error, OSError) and kind not in _CREDENTIAL_ERRORS | _NETWORK_ERRORS:
+            if not isinstance(error, OSError) and not _of_client(error):
                 raise
             where = f"{self.url}/{key}" if key else self.url
-            raise StoreError(f"cannot {doing} {where}: {_reason(error)}; expected {_expected(error, kind)}") from error
+            message = f"cannot {doing} {where}: {_reason(error)}; expected {_expected(error)}"
+            raise _class_of(error, doing)(message) from error
 
 
-# Bounded waits: a store out of reach is reported within a minute, not after botocore's defaults.
-_S3_CONFIG: dict[str, Any] = {
-    "connect_timeout": 10,
-    "read_timeout": 60,
-    "retries": {"max_attempts": 4, "mode": "standard"},
-}
+def _default_timeout() -> float:
+    # A store that is opened without settings, and one that a worker opens.
+    given = os.environ.get("GEOMOB_STORE_TIMEOUT", "")
+    try:
+        seconds = float(given) if given else DEFAULT_STORE_TIMEOUT
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise SettingsError(f"GEOMOB_STORE_TIMEOUT {shown(given)}: expected seconds above 0")
+    return seconds
 
 
 # 412: the object exists. 409: another conditional put is under way, and the caller reads again.
 _ALREADY_WRITTEN = (409, 412)
-
-
-def _status(error: BaseException | None) -> int | None:
-    """Return the HTTP status behind an error of s3fs, whose cause is the error of botocore."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, dict):
-            return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        error = error.__cause__
-    return None
 
 
 def _link(temporary: str, target: str) -> None:
@@ -275,15 +292,37 @@ def _link(temporary: str, target: str) -> None:
 
 def _reason(error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error.__cause__ or error) or type(error).__name__
-    return " ".join(str(reason).split())
+    # The library counts its own attempts, which are not the only ones.
+    return re.sub(r" \(reached max retries: \d+\)", "", " ".join(str(reason).split()))
 
 
-def _expected(error: Exception, kind: str) -> str:
-    if kind in _CREDENTIAL_ERRORS or isinstance(error, PermissionError):
+# Of these, a user must change the address, the rights or what is at the address.
+_AT_THE_DOOR = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_WRITING = ("write", "remove")
+
+
+def _class_of(error: Exception, doing: str) -> type[StoreError]:
+    """Return the class of the error of a store: bad input, or a run that failed."""
+    if isinstance(error, SilentError):
+        return StoreTimeoutError
+    if isinstance(error, _AT_THE_DOOR) or type(error).__name__ in _CREDENTIAL_ERRORS:
+        return StoreError
+    refused = isinstance(error, PermissionError) or 400 <= (status_of(error) or 0) < 500
+    # What could be read and cannot be written has failed in the middle of a run.
+    return StoreError if refused and doing not in _WRITING else StoreFailedError
+
+
+def _of_client(error: Exception) -> bool:
+    """Return whether an error is of the libraries that ask a bucket."""
+    return type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp")
+
+
+def _expected(error: Exception) -> str:
+    if type(error).__name__ in _CREDENTIAL_ERRORS or isinstance(error, PermissionError):
         return "rights to this store (file permissions, or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE)"
     if isinstance(error, FileNotFoundError):
         return "an object, folder or bucket that exists"
-    if kind in _NETWORK_ERRORS:
+    if isinstance(error, SilentError) or _of_client(error):
         return "a storage service that answers (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION)"
     return "a store with room that can be read and written"
 

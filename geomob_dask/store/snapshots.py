@@ -13,6 +13,7 @@ from typing import Any
 from geomob_dask.errors import ConflictError, NewerStoreError, StoreError
 from geomob_dask.sources.attributes import together
 from geomob_dask.store.objects import Objects
+from geomob_dask.store.paths import check_collection, settled
 from geomob_dask.store.provenance import Provenance, canonical_json, sha256
 
 FORMAT = 1
@@ -104,7 +105,7 @@ class Snapshot:
             if checksum is not None and checksum != sha256(_without_checksum(data, checksum)):
                 raise StoreError(f"{where}: its content does not have its checksum; expected what a job committed")
             parts = {state: part_of(part) for state, part in plain["parts"].items()}
-            return cls(plain["collection"], parts, plain["runs"], plain["attributes"])
+            return cls(settled(plain["collection"]), parts, plain["runs"], plain["attributes"])
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{where}: not a snapshot of a store ({error!r}); expected what a job committed"
@@ -128,7 +129,7 @@ def _without_checksum(data: bytes, checksum: str) -> bytes:
 def part_of(plain: Mapping[str, Any]) -> Part:
     """Return a part from plain data."""
     bounds = plain["bounds"]
-    return Part(**{**plain, "bounds": None if bounds is None else tuple(bounds)})
+    return Part(**{**plain, "key": settled(plain["key"]), "bounds": None if bounds is None else tuple(bounds)})
 
 
 def snapshot_key(collection: str, number: int) -> str:
@@ -211,6 +212,7 @@ def commit_runs(
     ConflictError
         If another run has committed something else since the plan.
     """
+    check_collection(collection)
     for _ in range(_ATTEMPTS):
         number, old = newest(objects, collection)
         kept: dict[str, Part] = {}

@@ -13,7 +13,7 @@ import contextlib
 import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import dask
 import dask.dataframe as dd
@@ -25,10 +25,13 @@ import pyarrow.parquet as pq
 import shapely
 
 from geomob_dask.errors import InputError, StoreError
+from geomob_dask.settings import Settings
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import receipts, snapshots
+from geomob_dask.store.contents import CUBES
 from geomob_dask.store.listing import absent_message, html_of, listing, text_of
 from geomob_dask.store.objects import Objects
+from geomob_dask.store.paths import check_collection
 from geomob_dask.store.plotting import drawn
 from geomob_dask.store.provenance import Provenance, sha256
 from geomob_dask.store.snapshots import Part, Snapshot
@@ -41,14 +44,21 @@ class Store:
     ----------
     url : str
         A folder or ``s3://bucket/prefix``.
+    timeout : float, optional
+        Seconds that a request to a bucket may take; see `Objects`.
     """
 
-    def __init__(self, url: str) -> None:
-        self.objects = Objects(url)
+    def __init__(self, url: str, timeout: float | None = None) -> None:
+        self.objects = Objects(url, timeout)
         self.url = self.objects.url
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
-        return type(self), (self.url,)
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the store that the settings name."""
+        return cls(settings.store, settings.store_timeout)
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[str, float]]:
+        return type(self), (self.url, self.objects.timeout)
 
     def __repr__(self) -> str:
         return text_of(self)
@@ -58,7 +68,7 @@ class Store:
 
     def list(self, prefix: str = "") -> pd.DataFrame:
         """Return the contents of the store, one row per collection; see `listing.listing`."""
-        return listing(self, prefix)
+        return listing(self, prefix.strip("/"))
 
     def plot(self, collection: str, column: str, *, states: builtins.list[str] | None = None, **options: Any) -> Any:
         """Draw a column of a collection on the polygons of its vintage; options as of `GeoDataFrame.plot`.
@@ -94,7 +104,7 @@ class Store:
         frame.to_parquet(buffer, compression="zstd")
         data = buffer.getvalue()
         checksum = sha256(data)
-        key = f"{collection}/{state}-{checksum[:16]}.parquet"
+        key = f"{check_collection(collection)}/{state}-{checksum[:16]}.parquet"
         # Also where it is already: left by a writer that was killed, it would look old and be cleaned away before
         # this one's commit.
         self.objects.put(key, data)
@@ -161,13 +171,17 @@ class Store:
         """
         found = self.find(collection)
         if found is None:
-            parent = collection.rsplit("/", 1)[0]
-            names = self.objects.names(parent)
-            there = [f"{parent}/{name}" for name in names if self.objects.names(f"{parent}/{name}/_snapshots")]
-            # No year of a dataset is there: another dataset may have been meant.
-            there = there or self.collections(collection.split("/", 1)[0])
-            raise InputError(absent_message(self.url, collection, there))
+            raise InputError(self.absent(collection))
         return found
+
+    def absent(self, collection: str) -> str:
+        """Return the message about a collection that is not there: the nearest name, and those there are."""
+        parent = collection.rsplit("/", 1)[0]
+        names = self.objects.folders(parent)
+        there = [f"{parent}/{name}" for name in names if self.objects.names(f"{parent}/{name}/_snapshots")]
+        # No year of a dataset is there: another dataset may have been meant.
+        there = there or self.collections(collection.split("/", 1)[0])
+        return absent_message(self.url, collection, there)
 
     def columns(self, snapshot: Snapshot, states: Sequence[str] | None = None) -> builtins.list[str]:
         """Return the columns of a collection, from the footer of the first part with rows; none where all are empty."""
@@ -183,15 +197,18 @@ class Store:
         A plan of thousands of outputs looks each collection up once, and all its outputs see the same one. On a
         worker it is an ordinary store.
         """
-        return _Pinned(self.url)
+        return _Pinned(self.url, self.objects.timeout)
 
-    def collections(self, prefix: str) -> builtins.list[str]:
-        """Return the committed collections below a prefix, sorted."""
-        names = self.objects.names(prefix)
-        if "_snapshots" in names:
+    def collections(self, prefix: str = "") -> builtins.list[str]:
+        """Return the committed collections below a prefix (all by default), sorted; cubes are none."""
+        prefix = prefix.strip("/")
+        if prefix == CUBES.rstrip("/") or prefix.startswith(CUBES):
+            return []
+        folders = self.objects.folders(prefix)
+        if "_snapshots" in folders:
             return [prefix]
-        below = [f"{prefix}/{name}" for name in names if "." not in name]
-        return [collection for path in below for collection in self.collections(path)]
+        below = [f"{prefix}/{name}" if prefix else name for name in folders]
+        return sorted(collection for path in below for collection in self.collections(path))
 
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return one part as a frame in memory; only the columns asked for travel."""
@@ -352,13 +369,13 @@ class Store:
 class _Pinned(Store):
     """A store that remembers snapshots and columns."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, timeout: float | None = None) -> None:
+        super().__init__(url, timeout)
         self._found: dict[str, Snapshot | None] = {}
         self._named: dict[str, list[str]] = {}
 
-    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
-        return Store, (self.url,)
+    def __reduce__(self) -> tuple[type[Store], tuple[str, float]]:
+        return Store, (self.url, self.objects.timeout)
 
     def find(self, collection: str) -> Snapshot | None:
         if collection not in self._found:

@@ -306,9 +306,9 @@ def test_the_job_from_results_to_pages(job, tmp_path) -> None:
         (["write", "made", "--results", TEMPLATE, "--years", "2015-2018,2017-2019"], "found 2017-2018 twice"),
         (["write", "made", "--results", f"{PRODUCT}/2015/all-selected", "--years", "2015"], "expected {year}"),
         (["write", "made", "--results", TEMPLATE, "--years", "1999"], "no results/opportunity/made/counts/1999"),
-        (["export", "nope", "a.csv"], "no such cube; expected one of: made"),
+        (["export", "nope", "a.csv"], "no such cube; available: made"),
         (["change", "made", "--measure", "score", "--years", "2015"], "--years: found 1 (2015), expected two"),
-        (["tag", "made", "a/b"], "tag 'a/b': expected letters"),
+        (["tag", "made", "a/b"], "tag 'a/b': expected a name of letters"),
     ],
 )
 def test_the_job_says_what_is_wrong(store, job, arguments, message) -> None:

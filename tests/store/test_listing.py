@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from stores import rename
 
 from geomob_dask.errors import StoreError
 from geomob_dask.store import Provenance, Store
@@ -93,7 +94,8 @@ def test_many_names_are_counted(tmp_path):
 
 def test_text_in_html_is_escaped(tmp_path):
     store = Store(str(tmp_path / "<b>&"))
-    commit(store, "measures/<script>/2020", "ingest")
+    commit(store, "measures/acs/2020", "ingest")
+    rename(store, "measures/acs/2020", "measures/<script>/2020")
     page = html_of(store)
     assert "<script>" not in page
     assert "<b>" not in page
