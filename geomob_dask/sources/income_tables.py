@@ -8,9 +8,7 @@ households) to ``B19001_017E``, and a column of the area.
 
 from __future__ import annotations
 
-import json
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,9 +25,13 @@ from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
 from geomob_dask.sources.attributes import of_survey
 from geomob_dask.sources.brackets import load_brackets
+from geomob_dask.sources.files import Archive, Content
+from geomob_dask.sources.json_files import parsed_json
 from geomob_dask.sources.key_columns import key_column
 from geomob_dask.sources.keys import tract_geoids
+from geomob_dask.sources.numbers import required_floats
 from geomob_dask.sources.tables import Tables, split_by_state
+from geomob_dask.sources.text_tables import member_table
 
 Floats = NDArray[np.float64]
 
@@ -103,18 +105,14 @@ def read_income(file: str | Path, year: int) -> IncomeTable:
         If a count is missing, negative or fractional, or the brackets do not add up to all households.
     """
     label = str(file)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/")]
-            areas = [name for name in names if _AREA_FILE.match(PurePosixPath(name).name)]
-            metros = [name for name in names if _METRO_FILE.match(PurePosixPath(name).name)]
-            if areas:
-                return _gathered(label, "cbsa", [_area(archive, name, label) for name in sorted(areas)])
-            if metros:
-                chosen = _of_year(metros, year, label)
-                return _gathered(label, "metro", [_metro(archive, name, label, year) for name in chosen])
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{label}: cannot be read ({error}); expected a .zip of income brackets") from error
+    archive = Archive(label, expected="a .zip of income brackets")
+    names = archive.names
+    areas = [name for name in names if _AREA_FILE.match(PurePosixPath(name).name)]
+    metros = [name for name in names if _METRO_FILE.match(PurePosixPath(name).name)]
+    if areas:
+        return _gathered(label, "cbsa", [_area(archive, name) for name in sorted(areas)])
+    if metros:
+        return _gathered(label, "metro", [_metro(archive, name, year) for name in _of_year(metros, year, label)])
     raise InputError(
         f"{label}: found {', '.join(names[:5]) or 'no file'}; expected files named 31080.json or "
         "Bostoncensus_summ_2018.csv"
@@ -135,13 +133,10 @@ def _columns() -> list[str]:
     return [str(brackets.total), *(bracket.column for bracket in brackets.brackets)]
 
 
-def _area(archive: zipfile.ZipFile, name: str, label: str) -> _Area:
-    where = f"{label}/{name}"
+def _area(archive: Archive, name: str) -> _Area:
+    where = f"{archive.label}/{name}"
     width = len(_columns()) + 1
-    try:
-        rows = json.loads(archive.read(name))
-    except ValueError as error:
-        raise InputError(f"{where}: not JSON ({error}); expected rows [GEOID, total, b1, …, b16]") from error
+    rows = parsed_json(Content(where, name, archive.read(name)), expected="rows [GEOID, total, b1, …, b16]")
     for number, row in enumerate(rows if isinstance(rows, list) else [rows], start=1):
         if not isinstance(row, list) or len(row) != width:
             found = f"{len(row)} values" if isinstance(row, list) else type(row).__name__
@@ -163,32 +158,35 @@ def _matched(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
     return tuple(found.groups()) if found else ()
 
 
-def _metro(archive: zipfile.ZipFile, name: str, label: str, year: int) -> _Area:
-    where = f"{label}/{name}"
-    with archive.open(name) as stream:
-        table = pd.read_csv(stream)
+def _metro(archive: Archive, name: str, year: int) -> _Area:
+    where = f"{archive.label}/{name}"
+    table = member_table(archive, name)
     suffix = f"{year % 100:02d}"
-    uppers = {
-        int(end): column for column in table for end, of in [_matched(_BRACKET, column) or ("0", "")] if of == suffix
-    }
+    brackets = {column: _matched(_BRACKET, column) for column in table.names}
+    uppers = {int(found[0]): column for column, found in brackets.items() if found and found[1] == suffix}
     closed = [bracket.upper for bracket in load_brackets("b19001").brackets if bracket.upper is not None]
     expected = [*(int(end) for end in closed), _OPEN_TOP]
-    if sorted(uppers) != expected or f"hh_{suffix}" not in table:
+    if sorted(uppers) != expected or f"hh_{suffix}" not in table.names:
         raise InputError(
             f"{where}: found brackets up to {sorted(uppers)}, expected hh_{suffix} and I_<upper end>_{suffix} "
             f"up to {expected}"
         )
     # Some of the files have a GEO_ID besides: all keys must be of one column.
-    key = "FIPS" if "FIPS" in table else key_column(list(table.columns), file=where)
-    households = table[[f"hh_{suffix}", *(uppers[end] for end in expected)]]
+    key = "FIPS" if "FIPS" in table.names else key_column(table.names, file=where)
+    keys = table.texts([key])[key].tolist()
+    columns = table.columns([f"hh_{suffix}", *(uppers[end] for end in expected)])
+    households = [
+        required_floats(values, f"{where}: column {column}", lambda row: f"tract {keys[row]}")
+        for column, values in columns.items()
+    ]
     metro = _matched(_METRO_FILE, PurePosixPath(name).name)[0]
-    return _checked(metro, table[key].tolist(), households.to_numpy().tolist(), where, key)
+    return _checked(metro, keys, np.stack(households, axis=1), where, key)
 
 
-def _checked(name: str, keys: Sequence[object], counts: list[list[object]], where: str, column: str) -> _Area:
+def _checked(name: str, keys: Sequence[object], counts: list[list[object]] | Floats, where: str, column: str) -> _Area:
     try:
         households = np.array(counts, dtype=np.float64).reshape(len(keys), len(_columns()))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where}: found values that are no numbers ({error}), expected households") from error
     bad = ~((households >= 0) & (households == np.floor(households)) & (households < np.inf))
     if bad.any():

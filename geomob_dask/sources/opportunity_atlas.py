@@ -5,20 +5,21 @@ Chetty, Friedman, Hendren, Jones, Porter (2018), "The Opportunity Atlas".
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
 from geomob_dask.errors import InputError
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
-from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
+from geomob_dask.sources.keys import and_more, listed, tract_geoids
+from geomob_dask.sources.numbers import Missing, required_floats
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR, digit_codes
+from geomob_dask.sources.plausible import refuse_implausible
 from geomob_dask.sources.tables import Tables, split_by_state
 from geomob_dask.sources.text_tables import read_texts
 
@@ -31,11 +32,13 @@ class Options(BaseOptions):
     year: Year = Field(ATLAS_YEAR, description="Year of the outcomes.")
     vintage: Name = Field(ATLAS_VINTAGE, description="Name of the tract vintage.")
     columns: Listed | None = Field(None, description="Columns to read, separated by commas. [default: all numbers]")
+    missing: Listed | None = Field(None, description="Further values that stand for a missing one, such as -999,-888.")
+    sentinels: Literal["refuse", "keep"] = Field("refuse", description="Values such as -999 far outside of all others.")
 
 
 def read(options: Options) -> Tables:
     """Return tract outcomes by state, as measures; see `read_atlas`."""
-    outcomes = read_atlas(options.file, options.columns)
+    outcomes = read_atlas(options.file, options.columns, missing=options.missing or (), sentinels=options.sentinels)
     lines = [f"{len(outcomes):,} tracts, {len(outcomes.columns)} columns of numbers"]
     lines += [f"{name}: {int(count):,} missing" for name, count in outcomes.isna().sum().items() if count]
     return Tables(
@@ -48,7 +51,13 @@ def read(options: Options) -> Tables:
     )
 
 
-def read_atlas(file: str | Path, columns: Collection[str] | None = None) -> pd.DataFrame:
+def read_atlas(
+    file: str | Path,
+    columns: Collection[str] | None = None,
+    *,
+    missing: Sequence[str] = (),
+    sentinels: str = "refuse",
+) -> pd.DataFrame:
     """Read tract outcomes of the Opportunity Atlas.
 
     Parameters
@@ -58,6 +67,8 @@ def read_atlas(file: str | Path, columns: Collection[str] | None = None) -> pd.D
         ``kir_pooled_p25`` (mean individual income rank, 0…100, of children whose parents were at the 25th percentile).
     columns : collection of str, optional
         Columns to read; all but the keys by default.
+    missing, sentinels
+        As for `measures.read_measures`.
 
     Returns
     -------
@@ -79,24 +90,15 @@ def read_atlas(file: str | Path, columns: Collection[str] | None = None) -> pd.D
     )
     geoids, _ = tract_geoids(state + county + tract, file=str(file), column="state, county, tract")
     chosen = [name for name in rows if name not in keys] if columns is None else list(columns)
-    frame = pd.DataFrame(
-        {name: _outcome(rows[name], f"{file}: column {name!r}", geoids) for name in chosen},
-        index=pd.Index(geoids, name="geoid", dtype="str"),
-    )
+    stands_for = Missing.declared(missing)
+    outcomes = {}
+    for name in chosen:
+        where, unit = f"{file}: column {name!r}", lambda row: f"tract {geoids.iloc[row]}"
+        outcomes[name] = required_floats(rows[name], where, unit, stands_for)
+        refuse_implausible(outcomes[name], name, where, unit, sentinels=sentinels)
+    frame = pd.DataFrame(outcomes, index=pd.Index(geoids, name="geoid", dtype="str"))
     frame = frame[geoids.notna().to_numpy()].sort_index()
     twice = frame.index[frame.index.duplicated()]
     if len(twice):
         raise InputError(f"{file}: tract {twice[0]} is there twice, expected once{and_more(len(twice))}")
     return frame
-
-
-def _outcome(texts: pd.Series, where: str, geoids: pd.Series) -> NDArray[np.float64]:
-    missing = texts.str.lower().isin(MISSING_WORDS)
-    numbers: NDArray[np.float64] = pd.to_numeric(texts.mask(missing), errors="coerce").to_numpy(np.float64)
-    wrong = ~(np.isfinite(numbers) | missing.to_numpy())
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(
-            f"{where}, tract {geoids.iloc[row]}: found {texts.iloc[row]!r}, expected a number{and_more(wrong.sum())}"
-        )
-    return numbers

@@ -10,24 +10,25 @@ from __future__ import annotations
 import csv
 import io
 import re
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openpyxl
 import pandas as pd
-import xlrd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.settings import limits_in_use
+from geomob_dask.sources.files import Content, read_bytes
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed
 from geomob_dask.sources.measures import read_measures
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.text_tables import read_texts
+from geomob_dask.sources.workbooks import Row
+from geomob_dask.sources.workbooks import Workbook as SheetBook
 from geomob_dask.yaml_text import shipped_yaml
 
 CHARACTERISTICS = "Online Data Table 8"
@@ -44,9 +45,6 @@ _KEYS = ("CZ", "CZ Name", "State")
 _ZONE_DIGITS = 5
 _COLUMN_NUMBER = re.compile(r"\(\d+\)|-\d+(\.0)?")
 _LETTERS = {state.letters for state in STATES.values()}
-_XLS, _XLSX = b"\xd0\xcf\x11\xe0", b"PK\x03\x04"
-
-Row = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -152,52 +150,10 @@ def read_workbook(file: str | Path) -> Workbook:
 
 
 def _sheets(path: Path, names: Sequence[str]) -> dict[str, list[Row]]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); expected a workbook") from error
-    reader: Callable[[bytes, str], tuple[list[str], Callable[[str], list[Row]]]]
-    if data[:4] == _XLS:
-        reader = _open_xls
-    elif data[:4] == _XLSX:
-        reader = _open_xlsx
-    else:
-        raise InputError(f"{path}: not a workbook (it begins with {data[:8]!r}); expected .xls or .xlsx")
-    found, rows = reader(data, str(path))
-    for name in names:
-        if name not in found:
-            raise InputError(f"{path}: no sheet {name!r}; found {listed([repr(one) for one in found], 12)}")
-    return {name: rows(name) for name in names}
-
-
-def _open_xls(data: bytes, label: str) -> tuple[list[str], Callable[[str], list[Row]]]:
-    try:
-        book = xlrd.open_workbook(file_contents=data, on_demand=True)
-    except (xlrd.XLRDError, xlrd.compdoc.CompDocError, AssertionError, IndexError, ValueError) as error:
-        raise InputError(f"{label}: not a workbook ({error}); expected .xls or .xlsx") from error
-
-    def rows(name: str) -> list[Row]:
-        sheet = book.sheet_by_name(name)
-        return [[_xls_cell(cell) for cell in sheet.row(number)] for number in range(sheet.nrows)]
-
-    return book.sheet_names(), rows
-
-
-def _xls_cell(cell: Any) -> Any:
-    # An error such as #DIV/0! is kept as a code, which would pass for a number.
-    return xlrd.error_text_from_code.get(cell.value, "#?") if cell.ctype == xlrd.XL_CELL_ERROR else cell.value
-
-
-def _open_xlsx(data: bytes, label: str) -> tuple[list[str], Callable[[str], list[Row]]]:
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, openpyxl.utils.exceptions.InvalidFileException) as error:
-        raise InputError(f"{label}: not a workbook ({error}); expected .xls or .xlsx") from error
-
-    def rows(name: str) -> list[Row]:
-        return [["" if cell is None else cell for cell in row] for row in book[name].iter_rows(values_only=True)]
-
-    return list(book.sheetnames), rows
+    limits = limits_in_use()
+    content = Content(str(path), path.name, read_bytes(path, expected="a workbook", limits=limits))
+    book = SheetBook(content, limits)
+    return {name: book.rows(name) for name in names}
 
 
 def _zone_table(rows: list[Row], columns: Sequence[Column], where: str) -> pd.DataFrame:
@@ -482,7 +438,7 @@ def read_white_shares(file: str | Path, white: str = "nh.white") -> pd.Series:
     InputError
         If a column is missing, or a count is missing, negative or more than the tract's people.
     """
-    table, _ = read_measures(file, columns=["pop2000", white])
+    table, _ = read_measures(file, columns=["pop2000", white], sentinels="keep")
     people, part = table["pop2000"].to_numpy(np.float64), table[white].to_numpy(np.float64)
     wrong = ~((people >= 0) & (part >= 0) & (part <= people))
     if wrong.any():

@@ -6,16 +6,19 @@ average, all items, not seasonally adjusted, annual averages, 1982-84 = 100 (ser
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import math
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+
+import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.files import Content, read_bytes
+from geomob_dask.sources.numbers import required_floats
+from geomob_dask.sources.text_tables import parsed, read_texts
 
 SHIPPED = "cpi_u"
+_EXPECTED = f"{SHIPPED}, or a table of the columns year and index"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def read_prices(table: str = SHIPPED) -> Prices:
     Parameters
     ----------
     table : str
-        ``cpi_u``, or a .csv with the columns ``year`` and ``index``.
+        ``cpi_u``, or a table (see `text_tables.open_table`) with the columns ``year`` and ``index``.
 
     Raises
     ------
@@ -72,26 +75,28 @@ def read_prices(table: str = SHIPPED) -> Prices:
     """
     if table == SHIPPED:
         entry = resources.files("geomob_dask").joinpath("definitions", "prices", f"{SHIPPED}.csv")
-        return _parsed(entry.read_text(encoding="utf-8"), table)
-    try:
-        return _parsed(Path(table).read_text(encoding="utf-8-sig"), table)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"prices {table}: cannot be read ({error}); expected cpi_u or a .csv") from error
+        data = entry.read_bytes()
+        return _prices(parsed(Content(SHIPPED, entry.name, data)).texts(), table, data)
+    data = read_bytes(table, expected=_EXPECTED)
+    return _prices(read_texts(table, expected=_EXPECTED), table, data)
 
 
-def _parsed(text: str, name: str) -> Prices:
-    rows = list(csv.DictReader(text.splitlines()))
-    absent = [column for column in ("year", "index") if not rows or column not in rows[0]]
+def _prices(rows: pd.DataFrame, name: str, data: bytes) -> Prices:
+    label = f"prices {name}"
+    absent = [column for column in ("year", "index") if column not in rows]
     if absent:
-        raise InputError(f"prices {name}: no column {', '.join(absent)}; expected year and index, one row per year")
+        raise InputError(f"{label}: no column {', '.join(absent)}; expected year and index, one row per year")
+    years, values = (required_floats(rows[column], f"{label}: column {column}", _row) for column in ("year", "index"))
     index: dict[int, float] = {}
-    for number, row in enumerate(rows, start=1):
-        try:
-            year, value = int(row["year"]), float(row["index"])
-        except (TypeError, ValueError):
-            raise InputError(f"prices {name}, row {number}: found {row!r}, expected a year and a number") from None
-        if year in index or not value > 0 or not math.isfinite(value):
-            found = "the year twice" if year in index else f"{value:g}"
-            raise InputError(f"prices {name}, {year}: found {found}, expected one number above zero")
-        index[year] = value
-    return Prices(name, index, hashlib.sha256(text.encode()).hexdigest())
+    for row, (year, value) in enumerate(zip(years.tolist(), values.tolist(), strict=True)):
+        if not year.is_integer():
+            raise InputError(f"{label}, {_row(row)}: found {rows['year'].iloc[row]!r}, expected a year")
+        if int(year) in index or not value > 0:
+            found = "the year twice" if int(year) in index else f"{rows['index'].iloc[row]!r}"
+            raise InputError(f"{label}, {int(year)}: found {found}, expected one number above zero")
+        index[int(year)] = value
+    return Prices(name, index, hashlib.sha256(data).hexdigest())
+
+
+def _row(row: int) -> str:
+    return f"row {row + 1}"

@@ -7,19 +7,17 @@ Connecticut's tracts by both codes; and ``source, target, weight``. Others are r
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.lib
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
+from geomob_dask.sources.numbers import required_floats
+from geomob_dask.sources.text_tables import read_texts
 from geomob_dask.sources.vintages import recoding, registry, vintage
 
 # Amounts of these are shares of the source already.
@@ -76,7 +74,7 @@ def read_relation(file: str | Path, source: str, target: str, *, columns: Relati
     Parameters
     ----------
     file : str or Path
-        Columns separated by ``|`` or commas, gzipped too, or .parquet; see the module for the forms.
+        A table (see `text_tables.open_table`) of one of the forms of the module.
     source, target : str
         Vintages. Codes of either are brought to those of the vintage with the same tracts.
     columns : RelationColumns, optional
@@ -123,20 +121,8 @@ def newest_codes(tracts: str) -> pd.DataFrame:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-            return table.rename(columns=lambda name: str(name).strip().lower())
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-        separator = "|" if "|" in text.split("\n", 1)[0] else ","
-        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError, pyarrow.lib.ArrowInvalid) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read ({reason}); expected a table of tracts in tracts") from error
-    if table.empty:
-        raise InputError(f"{path}: found no rows, expected a table of tracts in tracts")
-    return table.rename(columns=lambda name: str(name).strip().lower())
+    table = read_texts(path, expected="a table of tracts in tracts")
+    return table.rename(columns=str.lower)
 
 
 def _links(
@@ -200,13 +186,8 @@ def _check_years(table: pd.DataFrame, file: str, here: str, there: str) -> None:
 
 
 def _numbers(column: pd.Series, file: str) -> pd.Series:
-    texts = column.astype(object).map(str).astype("str").str.strip().str.lower()
-    found = pd.to_numeric(texts.mask(texts.isin([*MISSING_WORDS, "<na>"])), errors="coerce").astype(np.float64)
-    wrong = found.isna() & ~texts.isin([*MISSING_WORDS, "<na>"])
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(f"{file}: column {column.name}, row {row + 1}: found {column.iloc[row]!r}, expected a number")
-    return found
+    found = required_floats(column, f"{file}: column {column.name}", lambda row: f"row {row + 1}")
+    return pd.Series(found, index=column.index, name=column.name)
 
 
 def _keyed(table: pd.DataFrame, source: str, target: str, number: pd.Series | float, file: str) -> pd.DataFrame:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.geocorr import shares
+from geomob_dask.sources.numbers import required_floats
 from geomob_dask.sources.text_tables import read_texts
 
 _PEOPLE = ("population", "people", "people_count", "reported")
@@ -51,4 +52,12 @@ def read_reported(path: str | Path, by: str, year: int | None = None) -> pd.Seri
     twice = codes.duplicated()
     if twice.any():
         raise InputError(f"{path}: region {codes[twice].iloc[0]} occurs twice, expected one row per region")
-    return pd.Series(shares(rows, people, path).to_numpy(float), index=pd.Index(codes, name="region"), name="people")
+    numbers = required_floats(rows[people], f"{path}: column {people}", lambda row: f"region {codes.iloc[row]}")
+    wrong = ~(numbers >= 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"{path}: column {people}, region {codes.iloc[row]}: found {rows[people].iloc[row]!r}, expected people, 0 "
+            "or more"
+        )
+    return pd.Series(numbers, index=pd.Index(codes, name="region"), name="people")

@@ -29,6 +29,9 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", *WORKBOOKS)
 """What a table may be named; each may be in a .gz or .zip."""
 
 
+_LONG_KEYS = 1e9
+
+
 @dataclass(frozen=True)
 class TextTable:
     """A table whose columns are read when they are asked for.
@@ -87,8 +90,20 @@ class TextTable:
         """Return columns as stripped text, by default all that hold text or numbers; empty where a value is missing.
 
         Whole numbers are written without a point, whatever their type: ``1.0`` is ``1``.
+
+        Raises
+        ------
+        InputError
+            As `column`, and if a column holds keys of ten digits or more in single precision, which has seven.
         """
         chosen = self.usable() if names is None else self.columns(names)
+        for name, values in chosen.items():
+            if pa.types.is_float32(values.type) and _are_long_keys(values):
+                row = int(pc.index(pc.is_valid(values), True).as_py())
+                raise InputError(
+                    f"{self.where(name)}, row {row + 1}: found {values[row].as_py():.0f}, digits that do not fit "
+                    "float32; expected text, or float64"
+                )
         return pd.DataFrame({name: as_text(values) for name, values in chosen.items()})
 
     def check_codes(self, names: Sequence[str]) -> None:
@@ -179,9 +194,9 @@ def member_table(archive: Archive, name: str) -> TextTable:
     return parsed(content, limits=archive.limits)
 
 
-def read_texts(path: str | Path, *, layer: str | None = None) -> pd.DataFrame:
+def read_texts(path: str | Path, *, layer: str | None = None, expected: str = "a table with a header") -> pd.DataFrame:
     """Return a table as stripped text; see `open_table` and `TextTable.texts`."""
-    return open_table(path, layer=layer).texts()
+    return open_table(path, layer=layer, expected=expected).texts()
 
 
 def _of_columns(
@@ -310,6 +325,11 @@ def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     if pa.types.is_float16(kind):
         return values.cast(pa.float64())
     return values
+
+
+def _are_long_keys(values: pa.ChunkedArray) -> bool:
+    known = values.drop_null()
+    return bool(len(known) and pc.min(known).as_py() >= _LONG_KEYS and pc.all(pc.equal(pc.floor(known), known)).as_py())
 
 
 def as_text(values: pa.ChunkedArray) -> pd.Series:

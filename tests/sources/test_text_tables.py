@@ -340,3 +340,12 @@ def test_runs_of_equal_values_are_counted(tmp_path: Path) -> None:
 def test_absent_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"m\.csv: no column 'b'; expected one of 'GEOID', 'a', 'name'"):
         open_table(saved(tmp_path, "m.csv", text())).column("b")
+
+
+@pytest.mark.parametrize("rows", [[39001961400, 39001961500], [None, 39001961400]])
+def test_keys_in_single_precision_are_refused(tmp_path: Path, rows: list[int | None]) -> None:
+    values = pa.array(rows, pa.int64()).cast(pa.float32(), safe=False)
+    table = open_table(saved(tmp_path, "m.parquet", parquet({"key": values, "a": pa.array([0.5, 4e9], pa.float32())})))
+    with pytest.raises(InputError, match=rf"column 'key', row {1 + (rows[0] is None)}: .* do not fit float32"):
+        table.texts()
+    assert table.texts(["a"])["a"].tolist() == ["0.5", "4000000000"]

@@ -70,7 +70,7 @@ def test_metros_of_one_year_with_keys_that_lost_their_zero(tmp_path: Path) -> No
     [
         ({"readme.txt": "hello"}, InputError, "found readme.txt; expected files named 31080.json"),
         ({}, InputError, "found no file"),
-        ({"10100.json": "not json"}, InputError, "10100.json: not JSON"),
+        ({"10100.json": "not json"}, InputError, "10100.json: cannot be read"),
         ({"10100.json": "{}"}, InputError, "row 1: found dict, expected 18"),
         ({"10100.json": json.dumps([ROW, ROW[:-1]])}, InputError, "10100.json, row 2: found 17 values, expected 18"),
         ({"10100.json": json.dumps([[*ROW[:-1], "many"]])}, InputError, "values that are no numbers"),
