@@ -2,10 +2,16 @@
 
 import base64
 import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 
 class Elements(HTMLParser):
@@ -52,3 +58,114 @@ def polygons(packed: dict[str, Any]) -> list[list[list[tuple[float, float]]]]:
     assert next(points, None) is None
     assert next(xy, None) is None
     return result
+
+
+# What runs in a browser ---------------------------------------------------------------------
+
+_RUN = "top.postMessage('ran', '*')"
+# Text that a page must show as text: it would end a script, add elements or attributes, or be computed (1337).
+NASTY = (
+    f"</script></title></style><script>{_RUN}</script>"
+    f'"><img src=x onerror="{_RUN}">'
+    f'\' onpointerover="{_RUN}" <a href="javascript:{_RUN}">x</a>'
+    "{{ 7 * 191 }}${7 * 191}<%= 7 * 191 %> & <!-- \u2028 \\"
+)
+# Points at every plot and chooses every option, so that what is shown only then is shown; then tells what it saw.
+_DRIVER = """
+<script>
+addEventListener("load", async () => {
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+  for (let k = 0; k < 100 && document.body.dataset.ready !== "yes"; k++) await wait(50);
+  const all = (root, found = []) => {
+    for (const one of root.querySelectorAll("*")) { found.push(one); if (one.shadowRoot) all(one.shadowRoot, found); }
+    return found;
+  };
+  const seen = {tooltips: 0, injected: 0, computed: 0};
+  const look = () => {
+    const elements = all(document).filter((one) => !["SCRIPT", "STYLE"].includes(one.tagName));
+    seen.tooltips = Math.max(seen.tooltips, elements.filter((one) => one.classList.contains("bk-Tooltip")).length);
+    seen.injected += elements.filter((one) => one.hasAttribute("onpointerover") || one.hasAttribute("onerror")).length;
+    seen.computed += elements.filter((one) =>
+      [...one.childNodes].some((node) => node.nodeType === 3 && node.data.includes("1337"))).length;
+  };
+  for (const area of all(document).filter((one) => one.classList.contains("bk-events"))) {
+    const box = area.getBoundingClientRect(), point = (type, x, y) => area.dispatchEvent(new PointerEvent(type,
+      {clientX: x, clientY: y, bubbles: true, composed: true, pointerType: "mouse", pointerId: 1, isPrimary: true}));
+    for (let i = 1; i < 10; i++) for (let j = 1; j < 10; j++) {
+      const [x, y] = [box.left + box.width * i / 10, box.top + box.height * j / 10];
+      point("pointerover", x, y);
+      point("pointermove", x, y);
+      if (j === 5) { await wait(1); look(); }
+    }
+    point("pointerout", 0, 0);
+  }
+  for (const select of all(document).filter((one) => one.tagName === "SELECT")) {
+    for (let k = 0; k < Math.min(select.options.length, 3); k++) {
+      select.selectedIndex = k;
+      select.dispatchEvent(new Event("change", {bubbles: true}));
+      await wait(1);
+    }
+  }
+  for (const one of all(document).filter((one) => one.tagName === "SUMMARY" || one.tagName === "TH")) one.click();
+  await wait(20);
+  look();
+  top.postMessage(seen, "*");
+});
+</script>
+"""
+_FRAMES = """
+<html><body><pre id="seen">{}</pre><script>
+const frames = new Map(), seen = {};
+addEventListener("message", ({data, source}) => {
+  const found = seen[frames.get(source)] ??= {ran: false};
+  Object.assign(found, data === "ran" ? {ran: true} : data);
+  document.getElementById("seen").textContent = JSON.stringify(seen);
+});
+for (const name of NAMES) {
+  const frame = document.createElement("iframe");
+  // One over the other: a browser draws nothing in frames that are out of its window.
+  Object.assign(frame.style, {position: "absolute", left: 0, top: 0, width: "1400px", height: "3000px"});
+  document.body.append(frame);
+  frames.set(frame.contentWindow, name);
+  frame.src = name + ".html";
+}
+</script></body></html>
+"""
+
+
+def structure(page: str) -> list[tuple[str, list[str]]]:
+    """Return the elements of a page with the names of their attributes: text of data must not change them."""
+    return [(tag, sorted(attributes)) for tag, attributes in Elements(page).found]
+
+
+def json_scripts(page: str) -> list[str]:
+    """Return the text of the scripts of data."""
+    return re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)
+
+
+def seen_in_a_browser(pages: Mapping[str, str], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what one browser saw in each page while everything in it was pointed at; skips without a browser.
+
+    Whether text of data ``ran``; how many ``tooltips`` there were, elements or attributes that text had ``injected``,
+    and elements that show what text would be ``computed`` to.
+    """
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    for name, page in pages.items():
+        (folder / f"{name}.html").write_text(f"{page}{_DRIVER}", encoding="utf-8")
+    (folder / "frames.html").write_text(_FRAMES.replace("NAMES", json.dumps(list(pages))), encoding="utf-8")
+    run = subprocess.run(
+        [
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"),
+            *("--window-size=1500,3100", "--virtual-time-budget=600000", "--dump-dom"),
+            (folder / "frames.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    (found,) = re.findall(r'<pre id="seen">(.*?)</pre>', run.stdout)
+    seen: dict[str, dict[str, Any]] = json.loads(found)
+    return seen

@@ -6,11 +6,14 @@ a run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+# What starts code, emphasis, a link, an image or a tag; an underscore inside a name starts nothing.
+_MARKDOWN = re.compile(r"[\\`*\[]|<(?=[A-Za-z/!?])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _LIMITS = (
     "It describes places, not people: an area's class does not determine the outcome of a child who grows up there.",
     "Its weights are associations, not causal effects: a policy that changes an attribute need not change mobility "
@@ -51,14 +54,14 @@ def model_card(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Dat
         *_section("Not for", _NOT_FOR),
         *_section("Data", _of_data(about)),
         "## Features",
-        _table(("Feature", "Domain", "Unit", "Missing"), _features(about)),
+        markdown_table(("Feature", "Domain", "Unit", "Missing"), _features(about)),
         *_section("Folds", about["folds"].values()),
         "## Scores",
         "Means over the folds, with 95% intervals. *Test*: held-out units; *train*: units that the model was fitted "
         "on. Imputation, scaling, selection and settings were fitted inside the folds.",
-        _table(("Folds", "Sample", "Score", "Value", "Interval"), _scores(tables["scores"], [model])),
+        markdown_table(("Folds", "Sample", "Score", "Value", "Interval"), _scores(tables["scores"], [model])),
         "## Scores of naive rules",
-        _table(("Rule", "Folds", "Score", "Value", "Interval"), _baselines(tables["scores"], about)),
+        markdown_table(("Rule", "Folds", "Score", "Value", "Interval"), _baselines(tables["scores"], about)),
         *_section("Calibration", _calibration(model, about, tables["calibration"])),
         *_section("Limits", _LIMITS),
         *_section("Provenance", _provenance(about)),
@@ -70,9 +73,15 @@ def _section(title: str, lines: Iterable[str]) -> tuple[str, str]:
     return f"## {title}", "\n".join(f"- {line}" for line in lines)
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as Markdown, with the text of its cells as text."""
     every = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in every)
+    return "\n".join("| " + " | ".join(_as_text(cell).replace("|", "\\|") for cell in cells) + " |" for cells in every)
+
+
+def _as_text(text: str) -> str:
+    """Return text of data, such as the title of a feature, so that no Markdown in it is taken for one."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def _of_model(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -80,7 +89,7 @@ def _of_model(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Data
     chosen = ", ".join(f"{name} = {value}" for name, value in settings.items()) or "none"
     return [
         f"Kind: {about['models'][model]}. The model imputes missing attributes and scales them.",
-        f"Predicts: {about['outcome']} in classes {', '.join(about['classes'])}; {_edges(about)}.",
+        f"Predicts: {_as_text(about['outcome'])} in classes {', '.join(about['classes'])}; {_edges(about)}.",
         f"Settings, selected by search on all units: {chosen}.",
         f"Seed: {about['seed']}.",
     ]
@@ -94,7 +103,8 @@ def _edges(about: Mapping[str, Any]) -> str:
 
 def _of_data(about: Mapping[str, Any]) -> list[str]:
     counts = ", ".join(f"{name} {count:,}" for name, count in about["class_counts"].items())
-    return [*about["data"], f"Units by class: {counts}.", f"{len(about['features'])} features, listed below."]
+    features = f"{len(about['features'])} features, listed below."
+    return [*map(_as_text, about["data"]), f"Units by class: {counts}.", features]
 
 
 def _features(about: Mapping[str, Any]) -> list[list[str]]:

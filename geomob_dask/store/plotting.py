@@ -1,9 +1,11 @@
 """A look at a collection on the polygons of its vintage, with what GeoPandas plots with."""
 
+import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
+import pandas as pd
 
 from geomob_dask.errors import InputError, SettingsError
 
@@ -56,6 +58,19 @@ def drawn(how: str, store: "Store", collection: str, column: str, states: Sequen
         columns = ", ".join(map(str, frame.columns.drop("geometry")))
         raise InputError(f"{store.url}/{collection}: no column {column!r}; expected one of: {columns}")
     try:
-        return getattr(frame, how)(column=column, **options)
+        return explored(frame, column, **options) if how == "explore" else frame.plot(column=column, **options)
     except ImportError as error:
         raise SettingsError(f"{how}: a package is missing ({error}); expected the extra: {EXTRA}") from error
+
+
+def explored(frame: gpd.GeoDataFrame, column: str, **options: Any) -> Any:
+    """Return what ``GeoDataFrame.explore`` makes of a column, with text of data escaped: folium writes it as it is."""
+    names = {name: html.escape(str(name)) for name in frame.columns}
+    texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name]) and name != "geometry"]
+    escaped = {name: frame[name].map(_escaped, na_action="ignore") for name in texts}
+    index = frame.index.map(_escaped).rename(_escaped(frame.index.name))
+    return frame.assign(**escaped).set_axis(index).rename(columns=names).explore(column=names[column], **options)
+
+
+def _escaped(value: Any) -> Any:
+    return html.escape(value) if isinstance(value, str) else value

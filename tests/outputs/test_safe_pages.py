@@ -1,0 +1,187 @@
+"""Text of data is text on every page and map: it adds no element, ends no script, and no browser runs it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+import xarray as xr
+from pages import NASTY, Elements, json_scripts, seen_in_a_browser, structure
+
+from geomob_dask.definition import read_definition
+from geomob_dask.models.model_card import markdown_table as table_of
+from geomob_dask.outputs import change_maps
+from geomob_dask.outputs.exposure_report import exposure_map
+from geomob_dask.outputs.exposure_report import report_page as exposure_report
+from geomob_dask.outputs.mixing_report import map_section, means_section, spread_section
+from geomob_dask.outputs.mobility_map import actual_and_predicted
+from geomob_dask.outputs.mobility_report import card_html
+from geomob_dask.outputs.opportunity_map import opportunity_map
+from geomob_dask.outputs.page import Section, report, sortable
+from geomob_dask.outputs.segregation_report import report_page as segregation_report
+from geomob_dask.store import Store
+from geomob_dask.store.plotting import EXTRA, explored
+
+KEYS = ["39001000100", "39001000200", "39003000100"]
+
+
+def boxes(keys=KEYS) -> gpd.GeoDataFrame:
+    shapes = [shapely.box(1000 * k, 0, 1000 * (k + 1), 1000) for k in range(len(keys))]
+    return gpd.GeoDataFrame(geometry=shapes, index=pd.Index(keys, name="geoid"), crs="EPSG:5070")
+
+
+def plain_report(text: str) -> str:
+    table = pd.DataFrame({text: [text, "b"], "n": [1.5, 2.0]}, index=pd.Index([text, "b"], name=f"key {text}"))
+    cards = {text: card_html(table_of([text], [[text]]))}
+    section = Section(text, text, table=sortable(table), keys={text: "#000000"}, cards=cards)
+    return report(text, text, [section], facts=[(text, text)], footer=text)
+
+
+def index_map(text: str) -> str:
+    columns = {name: [10.0, 50.0, 90.0] for name in ("opportunity", "deprivation", text)}
+    more = {name: [text, "", text] for name in ("filled_domains", "reason")}
+    numbers = dict.fromkeys(("imputed_direct", "imputed_once_removed"), 1)
+    table = pd.DataFrame({**columns, **more, **numbers}, index=pd.Index(KEYS, name="geoid"))
+    parameters = read_definition("sample").parameters
+    definition = SimpleNamespace(parameters=parameters, domains={text: [SimpleNamespace(measure=text)]}, name=text)
+    return opportunity_map(boxes(), table, definition, title=text, subtitle=text)
+
+
+def exposure_table(text: str) -> pd.DataFrame:
+    numbers = {"exposure": 0.25, "exposure_lb": 0.2, "exposure_ub": 0.3, "count": 9.0, "count_cv": 0.1}
+    group = {f"g_{name}": [value, np.nan] for name, value in numbers.items()}
+    quality = {"g_exposure_quality": [1.0, np.nan], "g_exposure_reason": ["", text]}
+    names = {"region_name": [text, "b"], "people_count": [10.0, 20.0]}
+    return pd.DataFrame({**names, **group, **quality}, index=pd.Index([text, "b"]))
+
+
+def exposures(text: str) -> str:
+    regions = pd.Series([text, text, "b"], index=KEYS)
+    return exposure_map(boxes(), exposure_table(text), regions, {"g": text}, by=text, title=text, subtitle=text)
+
+
+def exposures_report(text: str) -> str:
+    group = {"known": 1, "quality": [1, 0, 0], "quartiles": [0.2, 0.25, 0.3], "reasons": {text: [1, [text]]}}
+    found = {"regions": 2, "tracts": 3, "people": 30.0, "people_outside": 0.0, "groups": {"g": group}}
+    reported = pd.Series([11.0, 21.0], index=[text, "b"])
+    return exposure_report(exposure_table(text), {"g": text}, found, title=text, subtitle=text, reported=reported)
+
+
+def mixing(text: str) -> str:
+    shares = {"low": [0.5, 0.2, 0.3], "middle": [0.3, 0.3, 0.4], "high": [0.2, 0.5, 0.3]}
+    names = ("divergence", "entropy_index", "wasserstein", "wasserstein_signed", "mixture")
+    scores = {name: [0.1, 0.2, 0.3] for name in names}
+    table = pd.DataFrame({"region": [text, text, "b"], "people": [10.0, 20.0, 5.0], **shares, **scores}, index=KEYS)
+    sections = [map_section({2020: table}, {2020: boxes().geometry}, [0.3, 0.7])]
+    return report(text, text, [*sections, means_section({2020: table}), spread_section({2020: table})])
+
+
+def segregation(text: str) -> str:
+    scores = {"theil": [0.5, 0.4], "multigroup_dissimilarity": [0.1, 0.2], "theil_lower": 0.3, "theil_upper": 0.6}
+    table = pd.DataFrame({"region_name": text, "units": 2, "people": [10.0, 9.0], **scores}, index=[text, "b"])
+    counts = {year: dict.fromkeys((text, "b"), np.array([[1.0, 3.0], [3.0, 1.0]])) for year in (2020, 2021)}
+    return segregation_report({2020: table, 2021: table}, counts, {"g": text, "h": "H"}, title=text, subtitle=text)
+
+
+def change(text: str) -> str:
+    numbers = {"before": [1.0, 2.0, np.nan], "after": [2.0, 1.0, 3.0], "change": [1.0, -1.0, np.nan], "margin": 0.5}
+    table = pd.DataFrame({**numbers, "beyond": [1, 1, -1], "reason": ["", "", text]}, index=KEYS)
+    return change_maps.change_map(boxes(), table, text, 2015, 2020, subtitle=text)
+
+
+def series(text: str) -> str:
+    values = np.arange(4.0).reshape(2, 2, 1)
+    cube = xr.Dataset(
+        {
+            "estimate": (("year", "region", "measure"), values),
+            "moe": (("year", "region", "measure"), values / 10),
+            "flag": (("year", "region", "measure"), np.zeros((2, 2, 1), np.uint8), {"flag_reasons": ["", text]}),
+            "measure_units": (("measure",), np.array([text], object)),
+        },
+        coords={
+            "year": [2015, 2020],
+            "region": np.array([text, "b"], object),
+            "measure": np.array([text], object),
+            "state": (("region",), np.array(["39", "39"])),
+        },
+        attrs={"unit": "region", "product": text, "version": text},
+    )
+    return change_maps.series_page(cube, text, [text])
+
+
+def classes(text: str) -> str:
+    shapes = boxes(["a", "b", "c"]).assign(state="OH")
+    labels = {"label": [text, "B"], "state": "OH"}
+    units = pd.DataFrame({**labels, "outcome": [4.0, 5.0], "actual": [0, 1]}, index=["a", "b"])
+    predicted = pd.DataFrame({"predicted": [1, 1], "p_0": [0.4, 0.1], "p_1": [0.6, 0.9]}, index=["a", "b"])
+    drawing, script = actual_and_predicted(shapes, units, {text: predicted}, [text, "high"], text)
+    return report(text, text, [Section("Map", "", [drawing], script=script)])
+
+
+PAGES: dict[str, Callable[[str], str]] = {
+    one.__name__: one
+    for one in (plain_report, index_map, exposures, exposures_report, mixing, segregation, change, series, classes)
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_text_of_data_changes_no_element_and_ends_no_script(name: str) -> None:
+    page = PAGES[name](NASTY)
+    assert structure(page) == structure(PAGES[name]("plain"))
+    scripts = json_scripts(page)
+    assert not [text for text in scripts if "<" in text]
+    held = [NASTY in texts_of(json.loads(text)) for text in scripts]
+    assert held == ["plain" in texts_of(json.loads(text)) for text in json_scripts(PAGES[name]("plain"))]
+
+
+def texts_of(value: object) -> set[str]:
+    """Return all texts of a JSON value, keys included."""
+    if isinstance(value, dict):
+        return set().union(*map(texts_of, value), *map(texts_of, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(texts_of, value))
+    return {value} if isinstance(value, str) else set()
+
+
+def test_a_browser_runs_no_text_of_data(tmp_path: Path) -> None:
+    raw = f"<html><body data-ready='yes'>{NASTY.replace('<!--', '')}<p>{7 * 191}</p></body></html>"
+    pages = {name: build(NASTY) for name, build in PAGES.items()}
+    seen = seen_in_a_browser({**pages, "raw": raw}, tmp_path)
+    # The marks work: they show on a page that does not escape.
+    assert seen.pop("raw") == {"ran": True, "tooltips": 0, "injected": 1, "computed": 1}
+    assert seen.keys() == PAGES.keys()
+    marks = {name: (found["ran"], found["injected"], found["computed"]) for name, found in seen.items()}
+    assert marks == dict.fromkeys(PAGES, (False, 0, 0))
+    pointed_at = {name for name, found in seen.items() if found["tooltips"]}
+    assert pointed_at >= {"index_map", "exposures", "change", "classes", "mixing"}, "points are too small to be met"
+
+
+def test_a_store_shows_names_as_text(tmp_path: Path) -> None:
+    page = Store(f"{tmp_path}/<img src=x onerror=alert(1)>")._repr_html_()
+    assert "img" not in {tag for tag, _ in Elements(page).found}
+
+
+@pytest.mark.parametrize("column", ["score", "label"])
+def test_explore_shows_text_of_data_as_text(column: str, tmp_path: Path) -> None:
+    pytest.importorskip("folium", reason=f"folium is not installed: {EXTRA}")
+
+    def page(text: str) -> str:
+        frame = boxes().assign(score=[1.0, 2.0, 3.0], label=[text, "b", text])
+        frame[text] = 1
+        return str(explored(frame, column)._repr_html_())
+
+    nasty, plain = (explored_document(page(text)) for text in (NASTY, "plain"))
+    assert structure(nasty) == structure(plain)
+    assert "<img src=x" not in nasty
+
+
+def explored_document(frame: str) -> str:
+    """Return the document that folium puts into an attribute of a frame."""
+    (inside,) = [attributes["srcdoc"] for tag, attributes in Elements(frame).found if tag == "iframe"]
+    assert inside is not None
+    return inside
