@@ -13,15 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from mobility_grid import FEATURES, QUIET, add_tracts, zones_store, zones_tables
+from pages import NASTY, json_scripts, structure
 from stores import contents, plan_of
 from stores import done as is_done
 
 from geomob_dask.errors import InputError, RunError
-from geomob_dask.models.model_card import over_folds
+from geomob_dask.models.model_card import model_card, over_folds
 from geomob_dask.models.model_files import from_bytes
 from geomob_dask.models.predictions import calibration_rows
-from geomob_dask.outputs.mobility import applied_options
-from geomob_dask.outputs.mobility_report import write_report
+from geomob_dask.outputs.mobility import applied_options, polygons
+from geomob_dask.outputs.mobility_report import map_page, report_page, write_report
 from geomob_dask.products import mobility as product
 from geomob_dask.products.mobility import Options
 from geomob_dask.products.mobility_applied import model_file
@@ -553,3 +554,25 @@ def test_the_zones_are_481_and_single_mothers_come_first(real_data: Path, tmp_pa
     assert len(found) == 481
     # Far from both chance and the training score that was published.
     assert 0.75 < (found["elastic_net_stratified_5_class"] == found["actual_class"]).mean() < 0.92
+
+
+# Text of data --------------------------------------------------------------------------------
+
+
+def test_pages_show_text_of_data_as_text(country: Store) -> None:
+    execute(country, asked())
+    found = read_result(country, asked().collection)
+    (group,) = plan_of(country, asked(), "mobility").groups
+    shapes = polygons(country, group.prepared, found)
+
+    def pages(text: str) -> list[str]:
+        titled = [{**feature, "title": f"{text} {k}"} for k, feature in enumerate(found.about["features"])]
+        models = {name: f"{text} {title}" for name, title in found.about["models"].items()}
+        about = {**found.about, "features": titled, "models": models, "outcome": text, "data": [text]}
+        tables = {**found.tables, "units": found.tables["units"].assign(label=text)}
+        cards = {model: model_card(model, {**about, "models": found.about["models"]}, tables) for model in models}
+        return [report_page(about, tables, cards, shapes), map_page(about, tables, shapes)]
+
+    for nasty, plain in zip(pages(NASTY), pages("plain"), strict=True):
+        assert structure(nasty) == structure(plain)
+        assert not [text for text in json_scripts(nasty) if "<" in text]
