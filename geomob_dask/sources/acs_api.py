@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
 
-from geomob_dask.errors import InputError, RunError
+from geomob_dask.errors import InputError
 from geomob_dask.sources.acs_files import AcsTable, decoded, read_answer
 from geomob_dask.sources.acs_tables import Query, query, registry
 from geomob_dask.sources.download import AnswerCache, Downloader, Politeness
@@ -69,7 +69,7 @@ def fetch(
     client = downloader or census_client(politeness)
     source = _Api(client, (base_url or registry().base_url).rstrip("/"), asked, cache)
     parts = [part for state in state_codes(",".join(states)) for part in source.parts(state, by)]
-    answers = _all_of(source, parts, politeness.concurrency)
+    answers = client.all([partial(source.rows, part) for part in parts], f"{table} {year}")
     frames = [_tract_frame(answer, asked.variables, part.what) for part, answer in zip(parts, answers, strict=True)]
     return decoded(pd.concat(frames, ignore_index=True), f"{base_url or 'Census API'}, {table} {year}")
 
@@ -148,23 +148,6 @@ class _Api:
         self.cache.put(key, body)
         self.cache.put(f"{key}.about", json.dumps(_about(question, body), sort_keys=True).encode())
         return read_answer(body, columns, what, level)
-
-
-def _all_of(source: _Api, parts: Sequence[_Part], concurrency: int) -> list[list[dict[str, Any]]]:
-    """Return the rows of all parts; after a failure start no others, wait for the running ones, and raise it."""
-    with ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="acs") as pool:
-        running: list[Future[list[dict[str, Any]]]] = [pool.submit(source.rows, part) for part in parts]
-        wait(running, return_when=FIRST_EXCEPTION)
-        for future in running:
-            future.cancel()
-    errors = [future.exception() for future in running if not future.cancelled() and future.exception()]
-    if errors:
-        done = sum(not future.cancelled() and future.exception() is None for future in running)
-        first = errors[0]
-        if isinstance(first, RunError):
-            raise RunError(f"{first} ({done} of {len(parts)} parts are here)") from first
-        raise first  # type: ignore[misc]
-    return [future.result() for future in running]
 
 
 def _about(question: str, body: bytes) -> dict[str, Any]:

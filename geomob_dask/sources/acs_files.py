@@ -19,7 +19,7 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.census_codes import Role, decode_table
-from geomob_dask.sources.download import IncompleteAnswerError
+from geomob_dask.sources.download import IncompleteAnswerError, page_title
 from geomob_dask.sources.files import Archive, Content, unpacked
 from geomob_dask.sources.key_columns import find_column, key_columns
 from geomob_dask.sources.keys import AROUND, and_more, exact_texts, listed, tract_geoids
@@ -123,8 +123,8 @@ def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tr
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
-        page = b"<html" in body[:1000].lower() or b"<!doctype" in body[:1000].lower()
-        found = "a web page" if page else "text that is not JSON or breaks off"
+        page = body[:1000].lstrip()[:1] == b"<"
+        found = f"a web page ({page_title(body)!r})" if page else "text that is not JSON or breaks off"
         raise IncompleteAnswerError(f"found {found} ({len(body)} bytes), expected JSON") from error
     if not (isinstance(answer, list) and answer and all(isinstance(row, list) for row in answer)):
         raise InputError(f"{what}: found {str(answer)[:80]!r}, expected a list of rows")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import email.utils
+import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
@@ -20,6 +24,13 @@ _FAILED = {408, 425, 500, 502, 504}
 # The whole server is busy: no request of ours is sent until it has had its rest.
 _BUSY = {429, 503}
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_REDIRECTS = 3
+_REDIRECT_STATUSES = {301, 302, 303, 307, 308}
+# A server that is there takes a connection sooner than it answers.
+_LONGEST_CONNECT = 15.0
+# These do not pass, if the host has never answered: there is no such host, no network, or another in its place.
+_NO_HOST = ("NameResolutionError", "NewConnectionError", "SSLError", "CertificateError")
+_FIRST_LINE = 5.0
 _KEY_REFUSED = re.compile(r"(invalid|missing|valid) key", re.IGNORECASE)
 
 
@@ -81,6 +92,11 @@ class _Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    redirects: tuple[str, ...] = ()
+
+    @property
+    def is_page(self) -> bool:
+        return self.body[:1000].lstrip()[:1] == b"<"
 
 
 class Downloader:
@@ -91,6 +107,11 @@ class Downloader:
     politeness : Politeness
     secret : str, optional
         Key that is sent with every request and never appears in messages.
+    say : function, optional
+        Called with a line when a request is sent again, and while requests take long; by default it goes to standard
+        error.
+    line_every : float
+        Seconds between lines while requests take long.
     sleep, clock : functions
         Those of the time module by default.
     """
@@ -100,11 +121,16 @@ class Downloader:
         politeness: Politeness | None = None,
         *,
         secret: str = "",
+        say: Callable[[str], None] | None = None,
+        line_every: float = 10.0,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.politeness = politeness or Politeness()
         self.secret = secret
+        self._say = say or _to_standard_error
+        self._line_every = line_every
+        self._reached: set[str] = set()
         self._sleep = sleep
         self._clock = clock
         self._lock = threading.Lock()
@@ -113,10 +139,12 @@ class Downloader:
         self._pool = urllib3.PoolManager(
             maxsize=self.politeness.concurrency,
             block=True,
-            timeout=urllib3.Timeout(self.politeness.timeout),
+            timeout=urllib3.Timeout(
+                connect=min(self.politeness.timeout, _LONGEST_CONNECT), read=self.politeness.timeout
+            ),
             # Only redirects are followed here: what else is tried again, and when, is decided below.
             retries=urllib3.Retry(
-                total=None, connect=0, read=0, status=0, other=0, redirect=3, raise_on_redirect=False
+                total=None, connect=0, read=0, status=0, other=0, redirect=_REDIRECTS, raise_on_redirect=False
             ),
         )
 
@@ -140,33 +168,108 @@ class Downloader:
         InputError
             If the server knows no such thing.
         RunError
-            If all attempts failed, or the next wait would exceed the budget.
+            If all attempts failed, or the next wait would exceed the budget; at once if there is no such host or no
+            connection to it, if it redirects in a circle, or another host's page comes in its place.
         """
-        failure = ""
+        failure, host = "", urlsplit(url).netloc
         for attempt in range(1, self.politeness.attempts + 1):
             self._keep_quiet()
             wait = min(self.politeness.first_wait * 2 ** (attempt - 1), self.politeness.longest_wait)
             try:
                 answer = self._request(url, fields)
                 if answer.status not in _BUSY | _FAILED:
-                    return read(self._accepted(answer, what))
-                failure = f"status {answer.status}"
+                    return self._read(answer, read, host, what)
+                failure = f"{host}: status {answer.status}"
                 busy = answer.status in _BUSY
                 asked = _retry_after(answer.headers.get("Retry-After"))
                 wait = wait if asked is None else asked
             except (IncompleteAnswerError, urllib3.exceptions.HTTPError) as error:
-                failure, busy = self._redacted(_reason(error)), False
+                failure, busy = f"{host}: {self._redacted(_reason(error))}", False
+                self._refuse_no_host(error, host, what, failure)
             if attempt < self.politeness.attempts:
                 self._wait(wait, busy, what, failure)
         raise RunError(f"{what}: {failure}, {self.politeness.attempts} times; gave up (what came before it is kept)")
 
+    def all(self, tasks: Sequence[Callable[[], _T]], what: str) -> list[_T]:
+        """Return the results of tasks that ask this client, several at a time, in their order.
+
+        After a failure no others are started; that is raised when the running ones have ended.
+
+        Parameters
+        ----------
+        tasks : sequence of function
+        what : str
+            What they are together, for the lines that are said while they take long.
+        """
+        with ThreadPoolExecutor(self.politeness.concurrency, thread_name_prefix="download") as pool:
+            running = [pool.submit(task) for task in tasks]
+            try:
+                self._until_done(running, what)
+            finally:
+                for future in running:
+                    future.cancel()
+        errors = [future.exception() for future in running if not future.cancelled() and future.exception()]
+        if errors:
+            done = sum(not future.cancelled() and future.exception() is None for future in running)
+            first = errors[0]
+            if isinstance(first, RunError):
+                raise RunError(f"{first} ({done} of {len(tasks)} parts are here)") from first
+            raise first  # type: ignore[misc]
+        return [future.result() for future in running]
+
+    def _until_done(self, running: Sequence[Future[_T]], what: str) -> None:
+        """Wait for all, or for the first failure; say how many are here after some seconds, and again and again."""
+        patience = min(_FIRST_LINE, self._line_every)
+        while True:
+            ended, pending = wait(running, timeout=patience, return_when=FIRST_EXCEPTION)
+            if not pending or any(future.exception() for future in ended):
+                return
+            self._say(f"{what}: {len(ended)} of {len(running)} answers are here; waiting for the server")
+            patience = self._line_every
+
     def _request(self, url: str, fields: Mapping[str, str]) -> _Answer:
         response = self._pool.request("GET", url, fields=dict(fields))
-        return _Answer(response.status, response.headers, response.data)
+        places = [url]
+        for step in response.retries.history if response.retries else ():
+            if step.redirect_location:
+                places.append(urljoin(places[-1], step.redirect_location))
+        return _Answer(response.status, response.headers, response.data, tuple(places[1:]))
+
+    def _read(self, answer: _Answer, read: Callable[[bytes], _T], host: str, what: str) -> _T:
+        """Return what `read` makes of a final answer, after checking that it is that of the host."""
+        self._refuse_redirects(answer, host, what)
+        found = read(self._accepted(answer, what))
+        with self._lock:
+            self._reached.add(host)
+        return found
+
+    def _refuse_redirects(self, answer: _Answer, host: str, what: str) -> None:
+        last = answer.redirects[-1] if answer.redirects else ""
+        if answer.status in _REDIRECT_STATUSES:
+            target = self._redacted(urljoin(last or f"//{host}", answer.headers.get("Location", "")))
+            raise RunError(
+                f"{what}: {host} redirects {_REDIRECTS + 1} times, last to {target or 'nowhere'}; expected an answer"
+            )
+        other = urlsplit(last).netloc
+        if other not in ("", host) and answer.is_page:
+            raise RunError(
+                f"{what}: {host} redirects to {other}, which sends a web page ({page_title(answer.body)!r}): the login "
+                "page of a network, or a proxy; expected an answer of the server"
+            )
+
+    def _refuse_no_host(self, error: Exception, host: str, what: str, failure: str) -> None:
+        """Give up at once where the host has never answered and its connection fails before any request is sent."""
+        with self._lock:
+            known = host in self._reached
+        if not known and _kind(error) in _NO_HOST:
+            raise RunError(
+                f"{what}: {failure}; is there a connection to the internet, and is this the address of the server? "
+                "(what came before is kept)"
+            ) from error
 
     def _accepted(self, answer: _Answer, what: str) -> bytes:
         """Return the body of a good answer; raise for one that is final and not good."""
-        text = self._redacted(_plain(answer.body))
+        text = self._redacted(page_title(answer.body))
         if answer.status in (401, 403) or (not answer.body.startswith((b"[", b"{")) and _KEY_REFUSED.search(text)):
             raise SettingsError(f"{what}: the server refuses the key ({text}); expected a valid one in CENSUS_API_KEY")
         if answer.status == 204:
@@ -193,6 +296,7 @@ class Downloader:
                     f"may be spent waiting ({self._waited:.0f} s are); run again later, what came is kept"
                 )
             self._waited += wait
+            self._say(f"{what}: {failure}; asking again in {wait:.0f} s")
             if busy:
                 self._quiet_until = max(self._quiet_until, self._clock() + wait)
         if not busy:
@@ -206,18 +310,32 @@ def _reason(error: Exception) -> str:
     if isinstance(error, IncompleteAnswerError):
         return str(error)
     cause = getattr(error, "reason", None)
-    kind = type(cause if isinstance(cause, Exception) else error).__name__
+    system = getattr(cause, "__cause__", None)
+    number = getattr(system, "errno", None)
+    why = os.strerror(number).lower() if isinstance(number, int) and number > 0 else ""
+    kind = _kind(error)
     return {
         "ReadTimeoutError": "no answer in time",
         "ConnectTimeoutError": "no connection in time",
-        "NewConnectionError": "no connection",
+        "NewConnectionError": f"no connection ({why or 'refused'})",
         "NameResolutionError": "no such host",
+        "SSLError": "its certificate is not that of the server",
+        "CertificateError": "its certificate is not that of the server",
         "ProtocolError": "the answer broke off",
         "IncompleteRead": "the answer broke off",
     }.get(kind, kind)
 
 
-def _plain(body: bytes) -> str:
+def _kind(error: Exception) -> str:
+    cause = getattr(error, "reason", None)
+    return type(cause if isinstance(cause, Exception) else error).__name__
+
+
+def _to_standard_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def page_title(body: bytes) -> str:
     """Return the beginning of an answer as one line: the title of a page, else its first words."""
     title = _TITLE.search(body[:4000])
     text = (title[1] if title else body[:200]).decode("utf-8", errors="replace")

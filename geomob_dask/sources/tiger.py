@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.names import Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import unrecorded
-from geomob_dask.sources.download import AnswerCache, Downloader, IncompleteAnswerError, Politeness
+from geomob_dask.sources.download import AnswerCache, Downloader, IncompleteAnswerError, Politeness, page_title
 from geomob_dask.sources.states import StateCodes
 
 BASE_URL = "https://www2.census.gov/geo/tiger"
@@ -108,9 +108,8 @@ def fetch(options: Options, cache: AnswerCache, downloader: Downloader | None = 
         raise InputError(f"--folder {folder}: no such folder; expected one that exists")
     polite = Politeness(concurrency=options.concurrency, attempts=options.attempts, budget=options.budget)
     client = downloader or Downloader(polite)
-    with ThreadPoolExecutor(max_workers=client.politeness.concurrency, thread_name_prefix="tiger") as pool:
-        found = pool.map(lambda path: _kept(path, cache, client, options.base_url.rstrip("/")), options.paths)
-        files = list(found)
+    base_url = options.base_url.rstrip("/")
+    files = client.all([partial(_kept, path, cache, client, base_url) for path in options.paths], "polygons")
     for file in files:
         (folder / file.name).write_bytes(file.data)
     return [
@@ -144,6 +143,8 @@ def _whole(data: bytes) -> bytes:
             broken = archive.testzip()
             names = archive.namelist()
     except zipfile.BadZipFile as error:
+        if data[:1000].lstrip()[:1] == b"<":
+            raise IncompleteAnswerError(f"found a web page ({page_title(data)!r}), expected a zip") from error
         raise IncompleteAnswerError(f"found {len(data)} bytes that are no zip or break off") from error
     if broken is not None or not any(name.endswith(".shp") for name in names):
         raise IncompleteAnswerError(f"found a zip of {', '.join(names) or 'nothing'}, expected a whole shapefile")

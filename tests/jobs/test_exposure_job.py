@@ -339,7 +339,8 @@ def test_a_table_of_the_api_goes_on_where_it_stopped(census, url, job):
     census.failures = {"53": [broken_json] * 9}
     done = job(*ACS)
     assert done.code == 1
-    assert "B01003 2020, state 53: found text that is not JSON or breaks off" in done.err
+    assert "state 53: 127.0.0.1" in done.err
+    assert "found text that is not JSON or breaks off" in done.err
     assert Store(url).find("measures/acs5_b01003/2020") is None
     assert "states to ask for: 53" in job(*ACS, "--dry-run").out
     census.failures, census.asked = {}, []
