@@ -24,16 +24,20 @@ from geomob_dask.frames.keys import to_text
 from geomob_dask.frames.neighbor_report import Report, report_of
 from geomob_dask.frames.own_rows import is_lazy, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced
+from geomob_dask.graph import sphere
 from geomob_dask.graph.contact import bounds_meet
 from geomob_dask.graph.contiguity import COUNTS, Settled, Summary, edges, settle, summarize
 from geomob_dask.graph.islands import centroids
 from geomob_dask.graph.matching import Joined, OpenVertices, join, match
+from geomob_dask.graph.near_touch import Close
 from geomob_dask.graph.pairs import OVERLAP, ROOK, RULES, Flags, Pairs, rule_number
 from geomob_dask.graph.points import Floats, Ints
 from geomob_dask.graph.residual import Checked, check, leaving
 from geomob_dask.graph.vertices import Vertices
 
 _BLOCK = 2500
+# Outlines this much further apart than vertices that are one, a meter or 1e-5 degrees, were meant to touch.
+_HINT = 10_000
 _RULE = pd.CategoricalDtype(list(RULES.values()))
 
 
@@ -55,7 +59,7 @@ def neighbors(
         Tracts whose outlines come closer than this are neighbors too.
     islands : str
         Tracts without neighbors: ``none`` leaves them alone, ``nearest:K`` joins each to the K tracts with the nearest
-        centroids.
+        centroids: on the ground where coordinates are degrees, else in map units.
 
     Returns
     -------
@@ -124,11 +128,14 @@ def neighbor_graph(
     if contiguity not in ("queen", "rook"):
         raise SettingsError(f"contiguity: {contiguity!r}; expected queen or rook")
     k, rook, reach = nearest_count(islands), contiguity == "rook", max(snap, gap)
+    hint = _HINT * default_snap(polygons.crs)
     bounds = _known_bounds(polygons)
     near = None if bounds is None else _near(bounds, reach)
 
     parts = partials(_match, polygons, snap=snap)
-    shared = reduced(_join, partials(_open_part, parts), snap=snap, known_bounds=bounds)
+    shared = reduced(
+        _join, partials(_open_part, parts), snap=snap, near=hint if hint > reach else 0.0, known_bounds=bounds
+    )
     open_polygons = own_rows(_leaving, polygons, shared, meta=lambda: _no_polygons(polygons), reach=reach)
     far = halo(open_polygons, near)
     checked = partials(_check, polygons, parts, shared, far, snap=snap, gap=gap, rook=rook)
@@ -272,6 +279,12 @@ class _Shared:
         """Return the number of the first tract of a partition."""
         return int(self.keys.get_loc(_keys(keys[:1])[0])) if len(keys) else 0
 
+    def nearly(self, close: Close) -> pd.DataFrame:
+        """Return pairs that nearly touch, by their keys."""
+        return pd.DataFrame(
+            {"neighbor": self.keys.take(close.high), "distance": close.distance}, index=self.keys.take(close.low)
+        )
+
 
 def _match(polygons: gpd.GeoSeries, *, snap: float) -> _Part:
     geoms, areal = _geoms(polygons), (-1, shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
@@ -288,12 +301,12 @@ def _open_part(part: pd.DataFrame) -> _Part:
     return replace(own, pairs=Pairs.none())
 
 
-def _join(parts: Sequence[_Part], *, snap: float, known_bounds: Floats | None) -> _Shared:
+def _join(parts: Sequence[_Part], *, snap: float, near: float, known_bounds: Floats | None) -> _Shared:
     keys = _all_keys([part.keys for part in parts])
     if known_bounds is not None:
         _check_bounds(parts, known_bounds)
     state = pd.factorize(to_text(keys).str[:2])[0]
-    return _Shared(keys, state, join([part.open for part in parts], snap))
+    return _Shared(keys, state, join([part.open for part in parts], snap, near))
 
 
 def _check_bounds(parts: Sequence[_Part], known: Floats) -> None:
@@ -329,10 +342,12 @@ def _check(
     matched = value_of(part).pairs.shifted(first)
     far_cells = far.index.to_numpy(np.int64) if len(far) else np.zeros(0, np.int64)
     checked = check(geoms, first, matched, everyone.joined, far_cells, _geoms(far), snap, gap)
-    return checked, summarize(matched, checked, first, len(geoms), everyone.state, rook=rook)
+    return checked, summarize(matched, checked, everyone.joined.close, first, len(geoms), everyone.state, rook=rook)
 
 
 def _centroids(polygons: gpd.GeoSeries) -> Floats:
+    if polygons.crs is not None and polygons.crs.is_geographic:
+        return sphere.on_sphere(sphere.centroids(_geoms(polygons)))
     return centroids(_geoms(polygons))
 
 
@@ -369,7 +384,16 @@ def _report(shared: pd.DataFrame, settled: pd.DataFrame, *, policy: str, snap: f
     everything: Settled = value_of(settled)
     counts = dict(zip(COUNTS, everything.counts.tolist(), strict=True))
     islands = value_of(shared).keys.take(everything.islands)
-    return report_of(counts, _differences(shared, settled), islands, policy=policy, snap=snap, gap=gap)
+    close = everything.close
+    return report_of(
+        counts,
+        _differences(shared, settled),
+        islands,
+        nearly=value_of(shared).nearly(close),
+        policy=policy,
+        snap=snap,
+        gap=gap,
+    )
 
 
 def _table(keys: pd.Index, focal: Ints, neighbor: Ints, flags: Flags) -> pd.DataFrame:
@@ -394,4 +418,4 @@ def _no_polygons(polygons: Any) -> gpd.GeoSeries:
     return gpd.GeoSeries([], index=pd.Index([], dtype=np.int64), crs=polygons.crs)
 
 
-count_fields(_Part, _Shared, Pairs, OpenVertices, Vertices, Joined, Checked, Summary, Settled)
+count_fields(_Part, _Shared, Close, Pairs, OpenVertices, Vertices, Joined, Checked, Summary, Settled)

@@ -45,6 +45,7 @@ import numpy as np
 
 from geomob_dask.graph.islands import to_nearest
 from geomob_dask.graph.matching import Joined
+from geomob_dask.graph.near_touch import Close
 from geomob_dask.graph.pairs import ROOK, Flags, Pairs
 from geomob_dask.graph.points import Floats, Ints
 from geomob_dask.graph.residual import Checked
@@ -66,15 +67,20 @@ class Summary:
         Cells without a neighbor inside the partition.
     counts : shape (4,)
         As `COUNTS`: cells, and pairs inside the partition.
+    close : Close
+        Pairs inside the partition that nearly touch, and that no rule joins.
     """
 
     across: Pairs
     differing: Pairs
     alone: Ints
     counts: Ints
+    close: Close
 
 
-def summarize(matched: Pairs, checked: Checked, first: int, n_cells: int, state: Ints, *, rook: bool) -> Summary:
+def summarize(
+    matched: Pairs, checked: Checked, close: Close, first: int, n_cells: int, state: Ints, *, rook: bool
+) -> Summary:
     """Return the summary of a partition for other partitions and the report.
 
     Parameters
@@ -83,6 +89,8 @@ def summarize(matched: Pairs, checked: Checked, first: int, n_cells: int, state:
         Its pairs by vertices, numbered over all partitions.
     checked : Checked
         Its pairs with an open cell.
+    close : Close
+        Pairs of all partitions that nearly touch.
     first, n_cells : int
         Number of its first cell, and how many it has.
     state : shape (n_all_cells,)
@@ -95,7 +103,8 @@ def summarize(matched: Pairs, checked: Checked, first: int, n_cells: int, state:
     is_alone = np.ones(n_cells, bool)
     is_alone[joined.low - first] = is_alone[joined.high - first] = False
     alone = first + np.flatnonzero(is_alone)
-    return Summary(checked.across, pairs.differing(), alone, np.array([n_cells, *_counts(pairs, state)]))
+    apart = close.where((close.low >= first) & (close.high < first + n_cells)).apart(pairs)
+    return Summary(checked.across, pairs.differing(), alone, np.array([n_cells, *_counts(pairs, state)]), apart)
 
 
 def _counts(pairs: Pairs, state: Ints) -> tuple[int, int, int]:
@@ -118,12 +127,15 @@ class Settled:
         Cells that no rule joins to another.
     counts : shape (4,)
         As `COUNTS`; islands' nearest cells are not counted.
+    close : Close
+        Pairs that nearly touch, and that no rule joins.
     """
 
     across: Pairs
     differing: Pairs
     islands: Ints
     counts: Ints
+    close: Close
 
 
 def settle(
@@ -141,7 +153,7 @@ def settle(
         Number of the state of each cell.
     k : int
         How many nearest cells an island is joined to; 0 for none.
-    centroids : shape (n_cells, 2), map units
+    centroids : shape (n_cells, 2), map units, or (n_cells, 3), points on the sphere
         Of all cells; not needed where `k` is 0.
     rook : bool
         Whether cells without rook neighbors are islands.
@@ -152,9 +164,12 @@ def settle(
     counts = np.sum([part.counts for part in summaries], axis=0)
     counts[1:] += _counts(across, state)
     differing = Pairs.union(across.differing(), *(part.differing for part in summaries))
+    home = np.searchsorted(joined.offset, [joined.close.low, joined.close.high], side="right")
+    apart = joined.close.where(home[0] != home[1]).apart(across)
+    close = Close.concatenate([apart, *(part.close for part in summaries)]).sorted()
     if k and centroids is not None:
         across = Pairs.union(across, to_nearest(islands, k, centroids))
-    return Settled(across, differing, islands, counts)
+    return Settled(across, differing, islands, counts, close)
 
 
 def edges(

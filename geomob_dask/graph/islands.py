@@ -1,5 +1,7 @@
 """Islands, the cells without neighbors, joined to their nearest cells."""
 
+from functools import reduce
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from geomob_dask.graph.points import Floats, Ints
 def centroids(geoms: NDArray[np.object_]) -> Floats:
     """Return the centroids of polygons in map units, NaN for empty ones: shape (n_cells, 2)."""
     points = shapely.centroid(geoms)
+    points[shapely.is_empty(points)] = None
     return np.column_stack([shapely.get_x(points), shapely.get_y(points)])
 
 
@@ -26,7 +29,7 @@ def nearest(centroids: NDArray[np.float64], islands: Ints, k: int) -> Ints:
 
     Parameters
     ----------
-    centroids : shape (n, 2), map units
+    centroids : shape (n, 2), map units, or (n, 3), points on the sphere
         Centroids of all tracts, in the order in which ties are settled; NaN is never a neighbor.
     islands : shape (m,)
         Rows of the islands.
@@ -48,7 +51,7 @@ def nearest(centroids: NDArray[np.float64], islands: Ints, k: int) -> Ints:
     k = min(k, max(len(centroids) - 1, 0))
     found = np.full((len(islands), k), -1, np.int64)
     for row, island in enumerate(islands):
-        distance = np.hypot(*(centroids - centroids[island]).T)
+        distance = reduce(np.hypot, (centroids - centroids[island]).T)
         distance[island] = np.nan
         known = np.flatnonzero(np.isfinite(distance))
         chosen = known[np.argsort(distance[known], kind="stable")[:k]]

@@ -13,6 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geomob_dask.errors import SettingsError
+from geomob_dask.graph.near_touch import Close, close_cells
 from geomob_dask.graph.pairs import INTERSECTS, NOTHING, ROOK, VERTEX, Pairs
 from geomob_dask.graph.points import (
     Bools,
@@ -32,6 +33,8 @@ Geometries = NDArray[np.object_]
 
 # So many vertices in one grid square mean a tolerance as large as the cells, and pairs without end.
 _MOST_PER_SQUARE = 4096
+# Share of the extent of cells: what is further apart was not meant to touch.
+_NEARLY = 0.01
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class Joined:
         Bounds of the open part of each.
     open_uneven : shape (n_open,)
         Whether a vertex of theirs lies near another one without being equal to it.
+    close : Close
+        Pairs of open cells that nearly touch.
     """
 
     offset: Ints
@@ -107,6 +112,7 @@ class Joined:
     open_cells: Ints
     open_bounds: Floats
     open_uneven: Bools
+    close: Close
 
     def open_between(self, first: int, last: int) -> Ints:
         """Return the open cells from `first` to before `last`."""
@@ -125,7 +131,7 @@ class Joined:
         return np.where(np.append(self.open_cells, -1)[place] == cell, place, len(self.open_cells))
 
 
-def join(parts: Sequence[OpenVertices], snap: float) -> Joined:
+def join(parts: Sequence[OpenVertices], snap: float, near: float = 0.0) -> Joined:
     """Return the pairs across partitions by their vertices, and the cells that stay open.
 
     A vertex that is open in a partition comes with all its occurrences there, so the partners of its edges are counted
@@ -138,6 +144,8 @@ def join(parts: Sequence[OpenVertices], snap: float) -> Joined:
         By partition.
     snap : float, map units
         Tolerance within which two vertices are one.
+    near : float, map units
+        Distance within which cells nearly touch, at most a hundredth of their extent; 0 to find none.
     """
     offset = np.cumsum([0, *(part.n_cells for part in parts)])
     partition = np.repeat(np.arange(len(parts)), [len(part.vertices.cell) for part in parts])
@@ -152,7 +160,13 @@ def join(parts: Sequence[OpenVertices], snap: float) -> Joined:
         bounds = np.hstack([np.minimum.reduceat(xy, start), np.maximum.reduceat(xy, start)])
         uneven = np.logical_or.reduceat(still.uneven, start)
     pairs = _pairs(met, partition[met.first] != partition[met.second])
-    return Joined(offset, np.stack([part.bounds for part in parts]), pairs, still.cell[start], bounds, uneven)
+    close = close_cells(still.at, still.cell, min(near, _NEARLY * _extent(bounds)))
+    return Joined(offset, np.stack([part.bounds for part in parts]), pairs, still.cell[start], bounds, uneven, close)
+
+
+def _extent(bounds: Floats) -> float:
+    """Return the usual extent of the open parts of cells; 0 where nothing is open."""
+    return float(np.median((bounds[:, 2:] - bounds[:, :2]).max(axis=1))) if len(bounds) else 0.0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from geomob_dask.metrics.segregation_sums import RegionSums, Term, Units
 
 # Mean distance between two points of a unit is about √(0.6 · area) (White 1983).
 _WITHIN = 0.6
-_EARTH_KM = 6371.0088
 
 
 def proximity_weights(
@@ -27,8 +26,9 @@ def proximity_weights(
 
     Parameters
     ----------
-    points : shape (n_units, 2), km
-        Centroids, planar. The kilometer is part of the definition: e^(−d) has its unit.
+    points : shape (n_units, 2) or (n_units, 3), km
+        Centroids, in a plane or on the earth's sphere: within the cut-off the straight line through it is as long as
+        the way on the ground. The kilometer is part of the definition: e^(−d) has its unit.
     areas : shape (n_units,), km²
     region : shape (n_units,), integers
         Pairs in different regions do not count.
@@ -98,13 +98,6 @@ def spatial_proximity(sums: RegionSums, term: Term) -> Floats:
     group, others, everybody = np.split(sums[term], [n_groups, 2 * n_groups], axis=1)
     apart = quotient(group, sums.totals) + quotient(others, sums.people - sums.totals)
     return quotient(apart, quotient(everybody, sums.people))
-
-
-def planar(points: Floats) -> Floats:
-    """Return points in degrees as kilometers at the middle latitude of all of them, shape (n_units, 2)."""
-    middle = np.radians(points[:, 1].mean())
-    plane: Floats = np.radians(points) * _EARTH_KM * np.array([np.cos(middle), 1.0])
-    return plane
 
 
 def _proximity(units: Units, weights: csr_array, around: Floats) -> Floats:

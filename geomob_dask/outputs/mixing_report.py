@@ -15,6 +15,7 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.graph.sphere import unwrapped
 from geomob_dask.outputs.maps import map_figure
 from geomob_dask.outputs.mixing_colors import composition_colors
 from geomob_dask.outputs.page import Script, Section, report, sortable, write_page
@@ -153,6 +154,7 @@ def _regions(table: pd.DataFrame, shapes: gpd.GeoSeries, own: Floats, year: int)
 
 def _upright(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
     """Return polygons in meters from the region's corner, north up: degrees stretched at its middle latitude."""
+    geometry = unwrapped(geometry, together=True)
     left, bottom, _, top = shapely.total_bounds(geometry)
     scale = _METERS_PER_DEGREE * np.array([np.cos(np.radians((bottom + top) / 2)), 1.0])
     corner = np.array([left, bottom])

@@ -83,10 +83,21 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     lines += [
         f"  overlapping, so that 'touches' would lose them: {_finding(found['overlapping'])}",
         f"  not joined, though closer than {found['snap']:g} {units}: {_finding(found['near_misses'])}",
+        *_near_touches(found["near_touches"], units),
         f"  islands: {_islands(found['islands'], found['policy'])}",
     ]
     differences = prepared.targets["differences"].collection
     return [*lines, f"  in {store.url}/{prepared.collection}; the pairs that differ in {differences}"]
+
+
+def _near_touches(found: Mapping[str, Any], units: str) -> list[str]:
+    if not found["count"]:
+        return []
+    pairs = "pair nearly touches" if found["count"] == 1 else "pairs nearly touch"
+    return [
+        f"  not joined: {_finding(found)} {pairs}; --snap {found['snap']:g} joins vertices within "
+        f"{found['snap']:g} {units}"
+    ]
 
 
 def _finding(finding: Mapping[str, Any]) -> str:
