@@ -18,6 +18,7 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.sources.key_columns import find_column, no_such_column
 from geomob_dask.sources.key_pieces import keys_of_pieces
+from geomob_dask.sources.keys import MISSING_WORDS
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.text_tables import open_table
 
@@ -254,7 +255,8 @@ def _check_one_state(table: pd.DataFrame, source: str) -> None:
 def _without_labels(rows: pd.DataFrame, afact: str | None, path: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Take out rows of labels (one below the header, in some files more), and return the first of them."""
     column = _column(rows, afact, ("afact",), path)
-    labelled = rows[column].str.contains(_LABELLED)
+    # A share that is missing is no label: its row would be gone unnoticed.
+    labelled = rows[column].str.contains(_LABELLED) & ~rows[column].str.lower().isin(MISSING_WORDS)
     labels = {column.lower(): label for column, label in rows[labelled].iloc[0].items()} if labelled.any() else {}
     if labelled.all():
         raise InputError(f"{path}: found {len(rows)} rows of labels and none of shares, expected a crosswalk")
