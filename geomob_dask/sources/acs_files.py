@@ -77,7 +77,7 @@ def read_file(path: str | Path) -> AcsTable:
             start = content.data.lstrip()[:60].decode("latin-1")
             raise InputError(f"{content.label}: found {start!r}, expected {_EXPECTED}")
         table = parsed(content, expected=_EXPECTED)
-        table.check_codes(key_columns(table.names, file=content.label).names)
+        table.check_codes(key_columns(table.names, file=content.label, flag="").names)
         rows = _without_labels(table.texts())
     return decoded(widened(_with_geoid(rows, content.label), content.label), content.label)
 
@@ -174,7 +174,7 @@ def _without_labels(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _with_geoid(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Add the tract's key, and the GEO_ID of the row; rows of other areas have no key."""
-    keys = key_columns(list(rows), file=name)
+    keys = key_columns(list(rows), file=name, flag="")
     if len(keys.names) > 1:
         geoids, _ = keys.geoids(rows, file=name)
         return rows.assign(geoid=geoids, GEO_ID="1400000US" + geoids)

@@ -29,6 +29,7 @@ _PIECE_NAMES = (
     ("STATE_FIPS", "COUNTY_FIPS", "TRACT"),
     ("STATE", "COUNTY", "TRACT"),
 )
+_LIKE_KEYS = (*KEY_COLUMNS, "TRACT", "TRACTID", "CENSUSTRACT")
 _EXAMPLE = "STATE, COUNTY and TRACT"
 
 
@@ -57,7 +58,9 @@ class KeyColumns:
         return tract_geoids(keys_of_pieces(pieces, self.names, file=file), file=file, column=self.label)
 
 
-def key_columns(columns: Sequence[str], *, file: str, named: str | None = None) -> KeyColumns:
+def key_columns(
+    columns: Sequence[str], *, file: str, named: str | None = None, flag: str = "--key-column"
+) -> KeyColumns:
     """Return the columns that name tracts: `named`, else the first of `KEY_COLUMNS`, else state, county and tract.
 
     Parameters
@@ -68,6 +71,8 @@ def key_columns(columns: Sequence[str], *, file: str, named: str | None = None) 
         For messages.
     named : str, optional
         Name of a column of keys, or three names separated by commas.
+    flag : str
+        The flag that names a column; empty where there is none.
 
     Raises
     ------
@@ -91,20 +96,20 @@ def key_columns(columns: Sequence[str], *, file: str, named: str | None = None) 
         return KeyColumns(pieces or (str(whole),))
     raise InputError(
         f"{file}: no key column; found {_shown(columns)}, expected one of {', '.join(KEY_COLUMNS)}, or "
-        f"{_EXAMPLE}, in any case; a column of another name: --key-column "
-        f"{_nearest(columns, [*KEY_COLUMNS, 'TRACT', 'TRACTID', 'CENSUSTRACT']) or 'NAME'}"
+        f"{_EXAMPLE}, in any case"
+        + (f"; a column of another name: {flag} {_nearest(columns, _LIKE_KEYS) or 'NAME'}" if flag else "")
     )
 
 
 def key_column(columns: Sequence[str], *, file: str, named: str | None = None) -> str:
-    """Return the name of the one column of whole keys; see `key_columns`.
+    """Return the name of the one column of whole keys, where no flag names it; see `key_columns`.
 
     Raises
     ------
     InputError
         If there is none.
     """
-    found = key_columns(columns, file=file, named=named)
+    found = key_columns(columns, file=file, named=named, flag="")
     if len(found.names) > 1:
         raise InputError(f"{file}: found the columns {found.label}, expected one of {', '.join(KEY_COLUMNS)}")
     return found.names[0]

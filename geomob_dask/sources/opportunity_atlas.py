@@ -16,9 +16,10 @@ from geomob_dask.errors import InputError
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
-from geomob_dask.sources.keys import and_more, listed, tract_geoids
+from geomob_dask.sources.key_columns import KeyColumns
+from geomob_dask.sources.keys import and_more, listed
 from geomob_dask.sources.numbers import Missing, required_floats
-from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR, digit_codes
+from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR
 from geomob_dask.sources.plausible import refuse_implausible
 from geomob_dask.sources.tables import Tables, split_by_state
 from geomob_dask.sources.text_tables import read_texts
@@ -85,10 +86,7 @@ def read_atlas(
     for key in (*keys, *(columns or ())):
         if key not in rows:
             raise InputError(f"{file}: no column {key!r}; found {listed([repr(name) for name in rows], 20)}")
-    state, county, tract = (
-        digit_codes(rows[key], digits, f"{file}: column {key}") for key, digits in zip(keys, (2, 3, 6), strict=True)
-    )
-    geoids, _ = tract_geoids(state + county + tract, file=str(file), column="state, county, tract")
+    geoids, _ = KeyColumns(keys).geoids(rows, file=str(file))
     chosen = [name for name in rows if name not in keys] if columns is None else list(columns)
     stands_for = Missing.declared(missing)
     outcomes = {}

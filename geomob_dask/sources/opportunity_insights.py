@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from geomob_dask.errors import InputError
 from geomob_dask.settings import limits_in_use
 from geomob_dask.sources.files import Content, read_bytes
+from geomob_dask.sources.key_pieces import keys_of_pieces
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed
 from geomob_dask.sources.measures import read_measures
 from geomob_dask.sources.states import STATES
@@ -312,8 +313,8 @@ def read_county_zones(file: str | Path) -> pd.Series:
         if column not in rows:
             raise InputError(f"{file}: no column {column!r}; found {listed([repr(name) for name in rows], 12)}")
     zones = digit_codes(rows["cz"], _ZONE_DIGITS, f"{file}: column cz")
-    states = digit_codes(rows["state"], 2, f"{file}: column state")
-    counties = states + digit_codes(rows["county"], 3, f"{file}: column county")
+    pieces = ("state", "county")
+    counties = keys_of_pieces({piece: rows[piece] for piece in pieces}, pieces, file=str(file))
     table = pd.Series(zones.to_numpy(object), index=pd.Index(counties, name="county"), name="zone", dtype="str")
     table = table[~table.reset_index().duplicated().to_numpy()]
     twice = table.index[table.index.duplicated()]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.numbers import required_floats
+from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.text_tables import read_texts
 
 _PEOPLE = ("population", "people", "people_count", "reported")
@@ -45,10 +46,13 @@ def read_reported(path: str | Path, by: str, year: int | None = None) -> pd.Seri
         raise InputError(
             f"{path}: found the columns {', '.join(rows)}, expected {by} or region, and one of {', '.join(_PEOPLE)}"
         )
-    codes = rows[region]
+    codes = region_codes(rows[region], f"{path}: column {region}")
+    if (codes == "").any():
+        row = int(np.argmax(codes == ""))
+        raise InputError(f"{path}: column {region}, row {row + 1}: found {rows[region].iloc[row]!r}, expected a region")
     width = {"place": 5, "county": 3}.get(by)
     if "state" in rows and width is not None and codes.str.len().max() <= width:
-        codes = rows["state"].str.zfill(2) + codes.str.zfill(width)
+        codes = region_codes(rows["state"], f"{path}: column state").str.zfill(2) + codes.str.zfill(width)
     twice = codes.duplicated()
     if twice.any():
         raise InputError(f"{path}: region {codes[twice].iloc[0]} occurs twice, expected one row per region")

@@ -10,7 +10,10 @@ import pytest
 from geomob_dask.errors import InputError
 from geomob_dask.frames.regions import regions_of
 from geomob_dask.sources.geocorr import RegionColumns, read_geocorr
+from geomob_dask.sources.opportunity_atlas import read_atlas
+from geomob_dask.sources.opportunity_insights import read_county_zones
 from geomob_dask.sources.regions import read_regions
+from geomob_dask.sources.reported import read_reported
 
 
 def saved(tmp_path: Path, text: str, name: str = "r.csv", encoding: str = "utf-8") -> Path:
@@ -168,3 +171,30 @@ def test_json_that_is_damaged_or_says_two_things_is_refused(tmp_path: Path, text
 def test_json_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"r\.json: cannot be read"):
         read_regions(saved(tmp_path, '{"39001": "Cañon"}', "r.json", "latin-1"), "cbsa")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "codes"),
+    [
+        ("cbsa,people", ["10000.0,5", "2e+04,6"], ["10000", "20000"]),
+        ("state,county,people", ["39.0,1.0,5", "39,3,6"], ["39001", "39003"]),
+        ("state,county,people", ["39,39001,5", "39,39003,6"], ["39001", "39003"]),
+    ],
+)
+def test_regions_of_reported_people_are_the_codes_of_tables(
+    tmp_path: Path, header: str, rows: list[str], codes: list[str]
+) -> None:
+    found = read_reported(saved(tmp_path, "\n".join([header, *rows, ""])), header.split(",")[-2])
+    assert found.to_dict() == dict(zip(codes, [5.0, 6.0], strict=True))
+
+
+def test_reported_people_of_no_region_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"r\.csv: column cbsa, row 2: found 'NA', expected a region"):
+        read_reported(saved(tmp_path, "cbsa,people\n10000,5\nNA,6\n"), "cbsa")
+
+
+def test_counties_of_zones_and_tracts_of_the_atlas_are_pieces_of_keys(tmp_path: Path) -> None:
+    zones = read_county_zones(saved(tmp_path, "cz,state,county\n100,1.0,001\n200,39,3\n"))
+    assert zones.to_dict() == {"01001": "00100", "39003": "00200"}
+    atlas = read_atlas(saved(tmp_path, "state,county,tract,x\n39,001,0201,5\n39,001,0202,6\n"))
+    assert atlas["x"].to_dict() == {"39001020100": 5.0, "39001020200": 6.0}
