@@ -318,7 +318,7 @@ def scale(workers: Sequence[int], seconds: float, rounds: int) -> list[dict[str,
     """
     rows = []
     for count in workers:
-        options = {"processes": False, "memory_limit": 0, "dashboard_address": ":0"}
+        options = {"processes": False, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
         with (
             distributed.LocalCluster(n_workers=count, threads_per_worker=1, **options) as cluster,
             distributed.Client(cluster) as client,

@@ -325,21 +325,21 @@ class Cluster:
 
     def start(self) -> None:
         """Start the scheduler and the workers, and wait until all are there."""
-        self._scheduler = self._run("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        self._scheduler = self._run("scheduler", "--port", str(self.port))
         self._workers = [self._start_worker() for _ in range(2)]
         with distributed.Client(self.address, timeout=300, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=300)
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60")
+        options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--death-timeout", "60")
         folder = ("--local-directory", str(self.folder / "scratch"))
         return self._run("worker", self.address, *options, *folder, "--preload", __file__)
 
     def _run(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
+        loopback = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashboard")
+        line = [sys.executable, "-m", "dask", what, *arguments, *loopback]
         with open(self.folder / f"{what}.log", "ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "dask", what, *arguments], stdout=log, stderr=log, env=self._environment
-            )
+            return subprocess.Popen(line, stdout=log, stderr=log, env=self._environment)
 
     def kill_worker(self, number: int) -> None:
         """Kill one worker, and start another."""

@@ -191,7 +191,7 @@ def workers(sample: Sample, grid: dict[str, list[float]], counts: list[int]) -> 
     for count in counts:
         with (
             distributed.LocalCluster(
-                n_workers=count, threads_per_worker=1, dashboard_address=":0", memory_limit="2GiB"
+                n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit="2GiB"
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
@@ -232,7 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
     with threadpool_limits(1):
         with (
             distributed.LocalCluster(
-                n_workers=options.workers, threads_per_worker=1, dashboard_address=":0"
+                n_workers=options.workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
             ) as cluster,
             distributed.Client(cluster) as client,
         ):

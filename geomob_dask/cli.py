@@ -16,8 +16,9 @@ from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.markup import escape
 
+from geomob_dask import ending
 from geomob_dask.cluster import connect
-from geomob_dask.errors import GeomobError, RunError
+from geomob_dask.errors import GeomobError
 from geomob_dask.options import Options, extra
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.result import EXPORT, EXPORT_TABLE
@@ -202,18 +203,22 @@ def typed(names: Sequence[str]) -> str:
 
 
 def main(app: typer.Typer) -> None:
-    """Run a job; exit with 0, 1 (the run failed) or 2 (bad usage or input), saying why on standard error."""
-    try:
-        command_line(app)()
-    except GeomobError as error:
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted; the store is as it was before", RunError.exit_code)
+    """Run a job; exit with 0, 1 (the run failed or was interrupted) or 2 (bad usage or input), and say why."""
+    with ending.interruptible():
+        try:
+            command_line(app)()
+        except GeomobError as error:
+            _explain(str(error))
+            ending.leave(error.exit_code)
+        except ending.Interrupted:
+            _explain(f"interrupted; {ending.KEPT}")
+            ending.leave(ending.INTERRUPTED, at_once=True)
+        except SystemExit as end:
+            ending.leave(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"error: {printable(bounded(message))}", file=sys.stderr)
-    sys.exit(code)
+def _explain(message: str) -> None:
+    print(f"error: {printable(bounded(message))}", file=sys.stderr, flush=True)
 
 
 def bounded(message: str, longest: int = _LONGEST) -> str:

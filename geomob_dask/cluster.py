@@ -4,30 +4,82 @@ A further kind of cluster is a section class in `settings` and a function in `_O
 """
 
 import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
 import distributed
+from distributed.worker_memory import parse_memory_limit
 
 import geomob_dask
-from geomob_dask.errors import GeomobError, RunError, SettingsError
+from geomob_dask import ending
+from geomob_dask.errors import RunError, SettingsError
+from geomob_dask.runs.watchdog import watched
 from geomob_dask.settings import AddressSection, LocalSection, SerialSection, Settings
+
+# MiB that a worker process holds once it has imported what outputs need: 410 measured.
+_IMPORTS = 420
+# Seconds within which workers of this machine start, however busy it is.
+_STARTS = 300.0
+# Seconds after which a cluster that does not close is left behind.
+_CLOSES = 10.0
+_LOOK_AGAIN = 0.5
+
+Say = Callable[[str], None]
+_Opened = contextlib.AbstractContextManager[distributed.Client | None]
 
 
 @contextlib.contextmanager
 def connect(settings: Settings) -> Iterator[distributed.Client | None]:
-    """Yield a client of the cluster that the settings name, None where tasks run in this process."""
+    """Yield a client of the cluster that the settings name, None where tasks run in this process.
+
+    Raises
+    ------
+    SettingsError
+        If nothing answers at the address, the workers have another version of this package or none, or their memory
+        does not suffice for its imports.
+    ClusterLostError
+        If the scheduler does not answer any more, or no worker is left, for longer than the section's `patience`.
+    RunError
+        If the workers do not start.
+    """
     section = settings.section
     with _OPENERS[type(section)](section) as client:
         yield client
+
+
+def threads_of(settings: Settings) -> int | None:
+    """Return the number of threads of the cluster that the settings name; None if its scheduler does not tell."""
+    section = settings.section
+    if isinstance(section, SerialSection):
+        return 1
+    if isinstance(section, LocalSection):
+        return _count(section) * section.threads_per_worker
+    try:
+        with distributed.Client(section.address, timeout=min(section.timeout, 5.0), set_as_default=False) as client:
+            threads: dict[str, int] = client.nthreads()
+            return sum(threads.values())
+    except (OSError, TimeoutError, ValueError):
+        return None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def _local(section: LocalSection) -> Iterator[distributed.Client]:
     # Another cluster on this machine has the port: the dashboard moves to a free one, and its link is printed.
     warnings.filterwarnings("ignore", message=r"(?s)Port \d+ is already in use", category=UserWarning)
+    limit = _memory_of(section)
     memory = {
         f"distributed.worker.memory.{name}": getattr(section, name)
         for name in ("target", "spill", "pause", "terminate")
@@ -35,19 +87,61 @@ def _local(section: LocalSection) -> Iterator[distributed.Client]:
     # Freed arrays of some MiB go back to the allocator and not to the system, which would hand them out page by page.
     memory["distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_"] = 32 * 2**20
     # A small frame's shuffle costs less in tasks than peer to peer.
-    with (
-        dask.config.set({**memory, "dataframe.shuffle.method": "tasks"}),
-        distributed.LocalCluster(
-            n_workers=section.workers or dask.system.CPU_COUNT,
-            threads_per_worker=section.threads_per_worker,
-            memory_limit=section.memory_limit,
-            local_directory=section.scratch,
-            dashboard_address=section.dashboard,
-            silence_logs="CRITICAL",
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
+    with dask.config.set({**memory, "dataframe.shuffle.method": "tasks"}):
+        try:
+            # Started by a thread, it would let through there what is blocked.
+            resource_tracker.ensure_running()
+            client = _in_other_thread(lambda: _started(section, limit), _STARTS)
+        except Exception as error:
+            raise RunError(
+                f"cluster local: a worker ended while it started ({' '.join(str(error).split())}); expected "
+                f"{_count(section)} worker processes: run again, or set workers and memory_limit in cluster.yaml"
+            ) from error
+        with _closed_at_the_end(client), watched(client, section.patience, _say):
+            yield client
+
+
+def _started(section: LocalSection, limit: int | None) -> distributed.Client:
+    cluster = distributed.LocalCluster(
+        n_workers=_count(section),
+        threads_per_worker=section.threads_per_worker,
+        memory_limit=limit or 0,
+        local_directory=section.scratch,
+        dashboard_address=section.dashboard,
+        # Of scheduler, workers and nannies; the dashboard has an address of its own.
+        host="127.0.0.1",
+        silence_logs="CRITICAL",
+    )
+    return distributed.Client(cluster)
+
+
+def _count(section: LocalSection) -> int:
+    return int(section.workers or dask.system.CPU_COUNT)
+
+
+def _memory_of(section: LocalSection) -> int | None:
+    """Return the memory of a worker in bytes, None for no limit.
+
+    Raises
+    ------
+    SettingsError
+        If it is no size, or the imports fill it: such workers are restarted, or start no task, forever.
+    """
+    logger = logging.getLogger("distributed.nanny")
+    try:
+        limit: int | None = parse_memory_limit(section.memory_limit, 1, _count(section), logger=logger)
+    except ValueError as error:
+        raise SettingsError(
+            f"cluster local: memory_limit {section.memory_limit}: {error}; expected a size, such as 4GiB, or auto"
+        ) from error
+    share = min(section.pause, section.terminate)
+    if limit is not None and limit * share < _IMPORTS * 2**20:
+        raise SettingsError(
+            f"cluster local: memory_limit {section.memory_limit}: found {limit / 2**20:,.0f} MiB for a worker, "
+            f"expected at least {_IMPORTS / share:,.0f} MiB: imports take {_IMPORTS} MiB, and no task starts above "
+            f"{share:.0%} of the limit; fewer workers have more memory each"
+        )
+    return limit
 
 
 @contextlib.contextmanager
@@ -59,8 +153,8 @@ def _address(section: AddressSection) -> Iterator[distributed.Client]:
             f"cluster address {section.address}: no answer ({error}); expected a running Dask scheduler "
             "(cluster.yaml, GEOMOB_ADDRESS)"
         ) from error
-    with client:
-        _same_package_everywhere(client)
+    with _closed_at_the_end(client), watched(client, section.patience, _say):
+        _same_package_everywhere(client, section)
         yield client
 
 
@@ -70,31 +164,110 @@ def _serial(section: SerialSection) -> Iterator[None]:
         yield None
 
 
-_OPENERS: dict[type, Callable[[Any], contextlib.AbstractContextManager[distributed.Client | None]]] = {
+_OPENERS: dict[type, Callable[[Any], _Opened]] = {
     LocalSection: _local,
     AddressSection: _address,
     SerialSection: _serial,
 }
 
 
-def _same_package_everywhere(client: distributed.Client) -> None:
-    """Refuse workers without this package, or with another version of it: results would differ in silence."""
-    if not client.scheduler_info(n_workers=-1)["workers"]:
-        raise RunError(f"cluster {client.scheduler.address}: has no workers; expected at least one")
+# Starting and closing ------------------------------------------------------------------------------
+
+
+def _in_other_thread(function: Callable[[], Any], seconds: float | None = None) -> Any:
+    """Return what a function returns, or raise what it raises; the wait for it may be interrupted.
+
+    Threads and processes that it starts get no Ctrl-C from the terminal: the driver alone decides what ends.
+
+    Raises
+    ------
+    TimeoutError
+        If it takes longer than these seconds.
+    """
+    found: list[Any] = []
+
+    def call() -> None:
+        try:
+            found.extend((function(), None))
+        except BaseException as error:
+            found.extend((None, error))
+
+    thread = threading.Thread(target=call, daemon=True, name="geomob-cluster")
+    with ending.blocked():
+        thread.start()
+    end = None if seconds is None else time.monotonic() + seconds
+    while thread.is_alive():
+        thread.join(_LOOK_AGAIN)
+        if end is not None and time.monotonic() > end and thread.is_alive():
+            raise TimeoutError(f"not done within {seconds:g} s")
+    value, error = found
+    if error is not None:
+        raise error
+    return value
+
+
+@contextlib.contextmanager
+def _closed_at_the_end(client: distributed.Client) -> Iterator[None]:
+    """Close a client, and its cluster if it is of this process; one that does not answer is left behind."""
     try:
-        found = client.run(_package_version)
-    except GeomobError:
-        raise
-    except Exception as error:
-        raise SettingsError(
-            f"cluster {client.scheduler.address}: its workers cannot import geomob_dask ({error}); "
-            f"expected version {geomob_dask.__version__} installed there"
-        ) from error
-    for worker, version in found.items():
-        if version != geomob_dask.__version__:
+        yield
+    finally:
+        cluster = client.cluster
+        nannies = [] if cluster is None else list(cluster.workers.values())
+        # What a connection that is lost makes of closing is nobody's concern: the run has ended.
+        with contextlib.suppress(Exception):
+            _in_other_thread(lambda: _close(client), _CLOSES)
+        for nanny in nannies:
+            # A worker that is stopped, or deaf in a long computation, does not end by itself.
+            if nanny.pid:
+                with contextlib.suppress(OSError):
+                    os.kill(nanny.pid, signal.SIGKILL)
+
+
+def _close(client: distributed.Client) -> None:
+    cluster = client.cluster
+    client.close(timeout=_CLOSES / 2)
+    if cluster is not None:
+        cluster.close(timeout=_CLOSES)
+
+
+# The workers of another's cluster ------------------------------------------------------------------
+
+
+def _same_package_everywhere(client: distributed.Client, section: AddressSection) -> None:
+    """Refuse workers without this package, or with another version of it: results would differ in silence."""
+    where = f"cluster {client.scheduler.address}"
+    _await_worker(client, where, section.patience)
+    try:
+        found = _in_other_thread(lambda: client.run(_package_version, on_error="return"), section.timeout)
+    except TimeoutError:
+        _say(f"{where}: not all workers told their version within {section.timeout:g} s; going on without")
+        return
+    lost = {worker: answer for worker, answer in found.items() if isinstance(answer, OSError)}
+    for worker, answer in found.items():
+        if worker in lost:
+            _say(f"{where}: worker {worker} was lost while connecting ({answer}); going on without")
+        elif isinstance(answer, BaseException):
             raise SettingsError(
-                f"worker {worker}: found geomob_dask {version}, expected {geomob_dask.__version__} as on this side"
+                f"{where}: worker {worker} cannot import geomob_dask ({answer}); expected version "
+                f"{geomob_dask.__version__} installed there"
+            ) from answer
+        elif answer != geomob_dask.__version__:
+            raise SettingsError(
+                f"{where}: worker {worker}: found geomob_dask {answer}, expected {geomob_dask.__version__} as on this "
+                "side"
             )
+
+
+def _await_worker(client: distributed.Client, where: str, patience: float) -> None:
+    end, told = time.monotonic() + patience, False
+    while not client.scheduler_info(n_workers=-1)["workers"]:
+        if not told:
+            _say(f"{where}: no worker yet; waiting up to {patience:g} s for one")
+            told = True
+        if time.monotonic() > end:
+            raise RunError(f"{where}: has no workers, for {patience:g} s; expected at least one")
+        time.sleep(_LOOK_AGAIN)
 
 
 def _package_version() -> str:

@@ -64,3 +64,7 @@ class RunError(GeomobError, RuntimeError):
     """A run that started from good input and did not end."""
 
     exit_code = 1
+
+
+class ClusterLostError(RunError):
+    """A cluster whose scheduler does not answer any more, or that has no worker left."""

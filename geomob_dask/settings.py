@@ -21,6 +21,7 @@ from geomob_dask.yaml_text import mapping_of, read_yaml
 
 DEFAULT_STORE = "store"
 DEFAULT_STORE_TIMEOUT = 120.0
+PATIENCE = 90.0
 
 
 class LocalSection(Checked):
@@ -38,7 +39,9 @@ class LocalSection(Checked):
     scratch : str, optional
         Folder for spilled results; the system's temporary folder by default.
     dashboard : str
-        Address of the dashboard; ``:0`` takes any free port.
+        Address of the dashboard, such as ``0.0.0.0:8787`` for all interfaces; port 0 is any free port.
+    patience : float
+        Seconds that a run waits for a scheduler that does not answer, or for a worker if none is left.
     """
 
     kind: Literal["local"] = "local"
@@ -50,7 +53,8 @@ class LocalSection(Checked):
     pause: Annotated[float, Field(gt=0, le=1)] = 0.85
     terminate: Annotated[float, Field(gt=0, le=1)] = 0.95
     scratch: str | None = None
-    dashboard: str = ":8787"
+    dashboard: str = "127.0.0.1:8787"
+    patience: Annotated[float, Field(gt=0)] = PATIENCE
 
 
 class AddressSection(Checked):
@@ -61,12 +65,15 @@ class AddressSection(Checked):
     address : str
         Such as ``tcp://scheduler.example:8786``; ``GEOMOB_ADDRESS`` wins over the file.
     timeout : float
-        Seconds to wait for it.
+        Seconds to wait for its first answer.
+    patience : float
+        Seconds that a run waits for a scheduler that does not answer any more, or for a worker if none is left.
     """
 
     kind: Literal["address"] = "address"
     address: str = "tcp://127.0.0.1:8786"
     timeout: Annotated[float, Field(gt=0)] = 30.0
+    patience: Annotated[float, Field(gt=0)] = PATIENCE
 
 
 class SerialSection(Checked):
@@ -165,7 +172,7 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
         plain["clusters"] = built_in | (plain.get("clusters") or {})
         address = os.environ.get("GEOMOB_ADDRESS")
         if address:
-            plain["clusters"]["address"] = {"kind": "address", "address": address}
+            plain["clusters"]["address"] = _at(address, plain["clusters"].get("address"))
     plain["limits"] = _given_limits(plain)
     try:
         settings = Settings.model_validate(plain)
@@ -173,6 +180,12 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
         raise SettingsError(f"{path}: {explain(error)}") from error
     _ = settings.section
     return settings
+
+
+def _at(address: str, section: Any) -> dict[str, Any]:
+    """Return the section of a running scheduler at another address; what else it says stays."""
+    kept = section if isinstance(section, dict) and section.get("kind") == "address" else {"kind": "address"}
+    return {**kept, "address": address}
 
 
 def load_limits(file: str | None = None) -> Limits:

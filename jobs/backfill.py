@@ -1,12 +1,16 @@
 """Many products, years and states in one run; `python jobs/backfill.py --help` shows examples."""
 
-import os
+import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other imports ends in order
+
+# isort: split
+
 from contextlib import nullcontext
 from typing import Annotated, cast, get_args
 
 import typer
 
 from geomob_dask import cli
+from geomob_dask.cluster import threads_of
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.outputs.backfill import cube_lines, planned_lines, planned_table, result_lines, result_table
 from geomob_dask.runs.backfill.cubes import write_cubes
@@ -14,7 +18,7 @@ from geomob_dask.runs.backfill.file import read_backfill
 from geomob_dask.runs.backfill.plan import Asked, Order, plan_backfill
 from geomob_dask.runs.engine import execute
 from geomob_dask.runs.planning import Reprocess
-from geomob_dask.settings import LocalSection, Settings, load_settings
+from geomob_dask.settings import load_settings
 from geomob_dask.sources.states import state_codes
 from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
@@ -77,7 +81,7 @@ def backfill(
     where = Store.of(settings)
     plan = plan_backfill(where, read_backfill(file), asked)
     if dry_run:
-        return cli.say([*planned_table(plan), *planned_lines(where, plan, _workers(settings))])
+        return cli.say([*planned_table(plan), *planned_lines(where, plan, threads_of(settings))])
     cli.say(list(plan.left_out))
     with cli.cluster(settings) if plan.computes else nullcontext() as client:
         result = execute(where, plan, client, cli.console, max_active=max_active)
@@ -97,13 +101,6 @@ def backfill(
         why += [f"cubes not written: {', '.join(broken)}"] if broken else []
         raise RunError("; ".join(why))
     return None
-
-
-def _workers(settings: Settings) -> int:
-    section = settings.section
-    if not isinstance(section, LocalSection):
-        return 1
-    return (section.workers or os.cpu_count() or 1) * section.threads_per_worker
 
 
 if __name__ == "__main__":

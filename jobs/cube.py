@@ -1,5 +1,9 @@
 """Years of a product as one cube with history; `python jobs/cube.py --help` shows examples."""
 
+import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other imports ends in order
+
+# isort: split
+
 from typing import Annotated
 
 import typer

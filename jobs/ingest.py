@@ -1,5 +1,9 @@
 """Files into the store; `python jobs/ingest.py --help` shows examples."""
 
+import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other imports ends in order
+
+# isort: split
+
 import tempfile
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,9 @@
 """Location quotients of tracts; `python jobs/location_quotients.py --help` shows examples."""
 
+import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other imports ends in order
+
+# isort: split
+
 from geomob_dask.job import main
 from geomob_dask.outputs.result import Outputs
 

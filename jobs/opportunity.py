@@ -1,5 +1,9 @@
 """Opportunity index of a dataset and year; `python jobs/opportunity.py --help` shows examples."""
 
+import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other imports ends in order
+
+# isort: split
+
 from geomob_dask.job import main
 from geomob_dask.outputs.opportunity import OpportunityOutputs
 

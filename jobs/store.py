@@ -1,5 +1,9 @@
 """Verify, clean and list a store; `python jobs/store.py --help` shows examples."""
 
+import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other imports ends in order
+
+# isort: split
+
 from functools import partial
 from typing import Annotated
 

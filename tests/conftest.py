@@ -79,7 +79,7 @@ def client(s3_endpoint: str) -> Iterator[object]:
 
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit="2GiB"
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", memory_limit="2GiB"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -59,7 +59,7 @@ def test_the_same_from_any_partitions(in_memory, partitions):
 def test_the_same_from_any_number_of_workers(in_memory, workers):
     with (
         distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=workers == 2, dashboard_address=":0"
+            n_workers=workers, threads_per_worker=1, processes=workers == 2, dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -103,7 +103,7 @@ import dask, dask.dataframe as dd, dask_geopandas, pandas as pd
 from distributed import Client
 from public_calls import calls, country
 dask.config.set({"dataframe.convert-string": False})
-client = await Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0", asynchronous=True)
+client = await Client(processes=False, n_workers=2, dashboard_address="127.0.0.1:0", asynchronous=True)
 tracts, measures = country()
 memory = calls(tracts, measures)
 lazy = calls(dask_geopandas.from_geopandas(tracts, npartitions=3), dd.from_pandas(measures, npartitions=2))

@@ -8,7 +8,9 @@ its stage. Without a client they run in this process, one after the other.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +18,12 @@ from typing import Any
 import distributed
 from distributed.comm import CommClosedError
 
-from geomob_dask.errors import GeomobError, InputError, RunError
+from geomob_dask.errors import ClusterLostError, GeomobError, InputError, RunError
 
 # How often the data is sent again after all workers that held it were lost.
-_ATTEMPTS = 5
+ATTEMPTS = 5
+_LOST = "lost the connection to the scheduler; what was committed is kept"
+MORE_MEMORY = "expected a worker with more memory (memory_limit in cluster.yaml), or fewer threads per worker"
 
 
 @dataclass(frozen=True)
@@ -86,38 +90,55 @@ def completed(
         As raised by a call.
     InputError
         If the client is asynchronous.
+    ClusterLostError
+        If the connection to the scheduler was lost.
     RunError
-        If a call failed otherwise, its worker died repeatedly, or the connection was lost; it names the call.
+        If a call failed otherwise, or its worker died repeatedly; it names the call.
     """
     if client is None:
         yield from _in_process(calls, shared)
         return
     check_client(client)
     left = {call.key: call for call in calls}
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         if not left:
             return
-        futures = _submitted(list(left.values()), shared, client)
-        try:
-            for future, result in distributed.as_completed(futures, with_results=True, raise_errors=False):
-                call = futures[future]
-                if future.status == "finished":
-                    del left[call.key]
-                    # The result is here: no loss of a worker takes it away.
-                    future.release()
-                    yield call, result
-                elif future.status == "error":
-                    raise _explained(call, future.exception())
-        except (CommClosedError, TimeoutError) as error:
-            raise RunError(f"lost the connection to the scheduler: {error}; what was committed is kept") from error
-        finally:
-            client.cancel(list(futures))
+        with connected(client):
+            futures = _submitted(list(left.values()), shared, client)
+            try:
+                for future, result in distributed.as_completed(futures, with_results=True, raise_errors=False):
+                    call = futures[future]
+                    if future.status == "finished":
+                        del left[call.key]
+                        # The result is here: no loss of a worker takes it away.
+                        future.release()
+                        yield call, result
+                    elif future.status == "error":
+                        raise _explained(call, future.exception())
+            finally:
+                if client.status == "running":
+                    client.cancel(list(futures))
         # What is left was cancelled: the shared values were lost with the last worker that held them.
     if left:
         stage, name = next(iter(left))
         raise RunError(
-            f"{stage} {name}: {len(left)} tasks lost their data {_ATTEMPTS} times; expected workers that stay alive"
+            f"{stage} {name}: {len(left)} tasks lost their data {ATTEMPTS} times; expected workers that stay alive"
         )
+
+
+@contextlib.contextmanager
+def connected(client: distributed.Client) -> Iterator[None]:
+    """Raise ClusterLostError in place of what a client raises, or does not, whose scheduler is lost."""
+    try:
+        yield
+    except GeomobError:
+        raise
+    except (Exception, CancelledError) as error:
+        if client.status == "running" and not isinstance(error, CommClosedError):
+            raise
+        raise ClusterLostError(f"{_LOST} ({' '.join(str(error).split())})") from error
+    if client.status != "running":
+        raise ClusterLostError(_LOST)
 
 
 def _in_process(calls: Sequence[Call], shared: Sequence[Any]) -> Iterator[tuple[Call, Any]]:
@@ -157,8 +178,5 @@ def _explained(call: Call, error: BaseException | None) -> BaseException:
     if isinstance(error, GeomobError):
         return error
     if isinstance(error, distributed.KilledWorker):
-        return RunError(
-            f"{call.stage} {call.name}: the worker died with this task several times; expected a worker with more "
-            "memory (memory_limit in cluster.yaml), or fewer threads per worker"
-        )
+        return RunError(f"{call.stage} {call.name}: the worker died with this task several times; {MORE_MEMORY}")
     return RunError(f"{call.stage} {call.name}: {type(error).__name__}: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dask
@@ -11,6 +12,7 @@ from dask_ml.model_selection import GridSearchCV
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError, RunError
+from geomob_dask.frames.futures import ATTEMPTS, MORE_MEMORY, connected
 from geomob_dask.models.catalog import pipeline_settings, plain_settings
 from geomob_dask.models.scores import accuracy, log_loss
 from geomob_dask.models.search import CHOSEN_BY, DIGITS, Sample, Search
@@ -42,32 +44,29 @@ def grid_scores(sample: Sample, search: Search, client: distributed.Client | Non
     ------
     InputError
         If dask-ml would answer wrongly.
+    ClusterLostError
+        If the connection to the scheduler was lost.
     RunError
-        If a fit fails; it names model, fold and settings.
+        If a fit fails; it names model, fold and settings. If its worker died repeatedly; it names the model.
     """
     pipeline = search.entry.build(sample.n_classes, seed)
     refuse_wrong_answers(pipeline, sample.n_classes)
     grid = pipeline_settings(search.settings)
-    values, codes = sample.values, sample.codes
-    if client is not None:
-        # In the graph they would travel with every search; here once, and to all workers.
-        sent = client.scatter([sample.values, sample.codes], broadcast=True, hash=False)
-        # dask-ml takes futures only as delayed values.
-        values, codes = (dask.delayed(future) for future in sent)
-    found = GridSearchCV(
-        pipeline,
-        grid,
-        scoring={"log_loss": _log_loss_of, "accuracy": _accuracy_of},
-        cv=[(fold.train, fold.test) for fold in search.folds],
+    options = {
+        "scoring": {"log_loss": _log_loss_of, "accuracy": _accuracy_of},
+        "cv": [(fold.train, fold.test) for fold in search.folds],
         # Means over folds as scikit-learn's; weighted by size otherwise.
-        iid=False,
-        refit=False,
-        # Raised on a worker, an error would be tried again for ever.
-        error_score=_FAILED,
-        scheduler=client or "synchronous",
-    )
+        "iid": False,
+        "refit": False,
+        # Names model, fold and settings, which the error of a task does not.
+        "error_score": _FAILED,
+    }
     with one_thread():
-        found.fit(values, codes)
+        if client is None:
+            found = GridSearchCV(pipeline, grid, scheduler="synchronous", **options)
+            found.fit(sample.values, sample.codes)
+        else:
+            found = _searched(pipeline, grid, options, sample, client, search.model)
     tried = [plain_settings(settings) for settings in found.cv_results_["params"]]
     order = [tried.index(settings) for settings in search.tried]
     scores = [
@@ -83,6 +82,32 @@ def grid_scores(sample: Sample, search: Search, client: distributed.Client | Non
         )
     # Arrays arrive at a worker at any address, and linear algebra rounds by address.
     return np.round(scores[0], DIGITS), np.round(scores[1], DIGITS)
+
+
+def _searched(
+    pipeline: Any, grid: Any, options: Mapping[str, Any], sample: Sample, client: distributed.Client, model: str
+) -> GridSearchCV:
+    """Return a search that ran on a cluster; data that were lost with all workers are sent again a few times."""
+
+    # Given the client itself, dask-ml would try tasks whose workers die, or whose scheduler is lost, again forever.
+    def get(graph: Any, keys: Any, **_: Any) -> Any:
+        return client.get(graph, keys)
+
+    for _ in range(ATTEMPTS):
+        with connected(client):
+            # In the graph they would travel with every search; here once, and to all workers.
+            sent = client.scatter([sample.values, sample.codes], broadcast=True, hash=False)
+            found = GridSearchCV(pipeline, grid, scheduler=get, **options)
+            try:
+                # dask-ml takes futures only as delayed values.
+                return found.fit(*(dask.delayed(future) for future in sent))
+            except distributed.KilledWorker as error:
+                raise RunError(
+                    f"searches, model {model}: the worker died with the task {error.task} several times; {MORE_MEMORY}"
+                ) from error
+            except distributed.CancelledError:
+                continue
+    raise RunError(f"searches, model {model}: its data were lost {ATTEMPTS} times; expected workers that stay alive")
 
 
 def _log_loss_of(estimator: Any, values: Floats, codes: Ints) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 import distributed
 from dask.callbacks import Callback
 
+from geomob_dask.frames.futures import connected
+
 _POLL = 0.25
 
 # Tasks done and all tasks, by stage.
@@ -52,15 +54,17 @@ def _stage(key: Any) -> str:
 def _on_cluster(frame: Any, client: distributed.Client, show: Callable[[Counts], None]) -> Any:
     frame = frame.optimize()
     names = sorted({key[0] for key in frame.__dask_graph__() if isinstance(key, tuple)})
-    future = client.compute(frame)
-    try:
-        while future.status == "pending":
-            show(client.run_on_scheduler(stages_of, names=names))
-            time.sleep(_POLL)
-        return future.result()
-    except BaseException:
-        client.cancel([future])
-        raise
+    with connected(client):
+        future = client.compute(frame)
+        try:
+            while future.status == "pending":
+                show(client.run_on_scheduler(stages_of, names=names))
+                time.sleep(_POLL)
+            return future.result()
+        except BaseException:
+            if client.status == "running":
+                client.cancel([future])
+            raise
 
 
 def stages_of(dask_scheduler: distributed.Scheduler, names: Sequence[str]) -> dict[str, tuple[int, int]]:

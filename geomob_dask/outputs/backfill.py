@@ -45,8 +45,14 @@ def aligned(rows: Sequence[Sequence[str]], n_left: int) -> list[str]:
     ]
 
 
-def planned_lines(store: Store, plan: Plan, workers: int) -> list[str]:
-    """Return lines about what is left out and refused, and the estimated time."""
+def planned_lines(store: Store, plan: Plan, threads: int | None) -> list[str]:
+    """Return lines about what is left out and refused, and the estimated time.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Of the cluster; None if it does not tell.
+    """
     lines = [*plan.left_out]
     lines += [f"{group.product} {group.year}: refused: {group.problem}" for group in plan.groups if group.problem]
     journal = Journal(store, plan.name)
@@ -59,15 +65,21 @@ def planned_lines(store: Store, plan: Plan, workers: int) -> list[str]:
     lines += [f"{name}: failed: {journal.reason(name)}" for name in failed[:_REASONS]]
     if len(failed) > _REASONS:
         lines.append(f"… and {len(failed) - _REASONS:,} more failed")
-    return [*lines, estimate(plan, _timings(journal, plan), workers)]
+    return [*lines, estimate(plan, _timings(journal, plan), threads)]
 
 
 def _timings(journal: Journal, plan: Plan) -> dict[str, Timings]:
     return {product: journal.timings(product) for product in {group.product for group in plan.groups}}
 
 
-def estimate(plan: Plan, timings: Mapping[str, Timings], workers: int) -> str:
-    """Return the estimated time of a plan, from the durations of the same or similar outputs."""
+def estimate(plan: Plan, timings: Mapping[str, Timings], threads: int | None) -> str:
+    """Return the estimated time of a plan, from the durations of the same or similar outputs.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Of the cluster; None if it does not tell.
+    """
     due = [
         (plan.groups[number], place)
         for number, place in plan.due()
@@ -85,7 +97,11 @@ def estimate(plan: Plan, timings: Mapping[str, Timings], workers: int) -> str:
             seconds += expected
     if len(unknown) == len({group.product for group, _ in due}):
         return "time: no estimate, as no earlier run of this backfill is known"
-    text = f"time: about {_duration(seconds)} of work, {_duration(seconds / workers)} on {workers} workers"
+    text = f"time: about {_duration(seconds)} of work, "
+    if threads is None:
+        text += "on a cluster that does not answer, so that its size is not known"
+    else:
+        text += f"{_duration(seconds / threads)} on {threads} {'threads' if threads > 1 else 'thread'} of the cluster"
     return text + (f", without an estimate for {', '.join(sorted(unknown))}" if unknown else "")
 
 

@@ -13,16 +13,15 @@ from typing import Any, Protocol
 import distributed
 from distributed.comm import CommClosedError
 
-from geomob_dask.errors import RunError
+from geomob_dask.errors import ClusterLostError, GeomobError
 from geomob_dask.frames.own_rows import value_of
 from geomob_dask.frames.stages import stages_of
+from geomob_dask.runs.watchdog import check
 
 Outcome = tuple[Hashable, Any, BaseException | None]
 _LOOK_AGAIN = 2.0
-
-
-class SchedulerLostError(RunError):
-    """The scheduler does not answer any more."""
+# What calls of a client raise whose scheduler is lost.
+_LOST = (OSError, TimeoutError, distributed.CancelledError)
 
 
 class Carrier(Protocol):
@@ -137,14 +136,15 @@ class OnCluster:
         now = time.monotonic()
         if now - self._looked > _LOOK_AGAIN:
             self._check()
-            with _answered():
+            with self._answered():
                 self._width = max(1, sum(self._client.nthreads().values()))
             self._looked = now
         return self._width
 
     def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
         """Submit a task."""
-        future = self._client.submit(function, *args, key=key, pure=False)
+        with self._answered():
+            future = self._client.submit(function, *args, key=key, pure=False)
         self._futures[output] = future
         future.add_done_callback(lambda _: self._ended.put(output))
 
@@ -167,7 +167,7 @@ class OnCluster:
         names = sorted({name for output in self._futures for name in self._stages.get(output, ())})
         if not names:
             return {}
-        with _answered():
+        with self._answered():
             found: dict[str, tuple[int, int]] = self._client.run_on_scheduler(stages_of, names=names)
         return found
 
@@ -176,13 +176,15 @@ class OnCluster:
 
         Raises
         ------
-        SchedulerLostError
-            If it does not answer any more.
+        ClusterLostError
+            If the scheduler does not answer any more, or no worker is left.
         """
         if self._own:
             output, function, args = self._own.popleft()
             try:
                 return [(output, function(*args), None)]
+            except ClusterLostError:
+                raise
             except Exception as error:
                 return [(output, None, error)]
         found = []
@@ -212,24 +214,25 @@ class OnCluster:
         """Return results by key, fetched at once; none where one of them is gone with its worker."""
         try:
             return dict(zip([one.key for one in futures], self._client.gather(futures), strict=True))
+        except ClusterLostError:
+            raise
         except Exception:
             return {}
 
     def _outcome(self, output: Hashable, future: distributed.Future) -> Outcome:
         """Return the outcome of one output: its result or its error."""
         if future.status not in ("finished", "error"):
-            raise SchedulerLostError(f"the scheduler dropped tasks ({future.status})")
-        with _answered():
+            raise ClusterLostError(f"the scheduler dropped tasks ({future.status})")
+        with self._answered():
             error = future.exception()
             return (output, future.result(), None) if error is None else (output, None, error)
 
     def _check(self) -> None:
-        if self._client.status != "running":
-            raise SchedulerLostError(f"the connection to the scheduler is {self._client.status}")
+        check(self._client)
 
     def drop_waiting(self) -> list[Hashable]:
         """Cancel the tasks that no worker has begun; an output that is spread has."""
-        with _answered():
+        with self._answered():
             # A worker that dies at this moment does not answer.
             said = self._client.run(_executing, on_error="ignore").values()
             begun = {str(key) for keys in said for key in keys}
@@ -251,15 +254,21 @@ class OnCluster:
     def _cancel(self, outputs: Iterable[Hashable]) -> None:
         futures = [self._futures.pop(output) for output in outputs]
         if futures and self._client.status == "running":
-            self._client.cancel(futures)
+            # Tasks of a scheduler that is lost run no more.
+            with contextlib.suppress(*_LOST, CancelledError, ClusterLostError):
+                self._client.cancel(futures)
 
-
-@contextlib.contextmanager
-def _answered() -> Iterator[None]:
-    try:
-        yield
-    except (CommClosedError, TimeoutError, CancelledError) as error:
-        raise SchedulerLostError(f"the scheduler does not answer ({error})") from error
+    @contextlib.contextmanager
+    def _answered(self) -> Iterator[None]:
+        """Raise ClusterLostError in place of what a client raises whose scheduler is lost."""
+        try:
+            yield
+        except GeomobError:
+            raise
+        except (Exception, CancelledError) as error:
+            if isinstance(error, (*_LOST, CancelledError)) or self._client.status != "running":
+                raise ClusterLostError(f"the scheduler does not answer ({error})") from error
+            raise
 
 
 def _computed(build: Callable[[], Any]) -> Any:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import distributed
-from distributed.comm import CommClosedError
 from rich.console import Console
 
 from geomob_dask.errors import GeomobError, RunError
@@ -25,8 +24,10 @@ def computed(frame: Any, client: distributed.Client | None, console: Console) ->
     ------
     GeomobError
         As raised by a task.
+    ClusterLostError
+        If the connection to the scheduler was lost.
     RunError
-        If a worker died repeatedly with a task, or the connection to the scheduler was lost.
+        If a worker died repeatedly with a task.
     """
     with Progress(console) as progress:
         try:
@@ -35,5 +36,3 @@ def computed(frame: Any, client: distributed.Client | None, console: Console) ->
             raise
         except distributed.KilledWorker as error:
             raise RunError(reason_of(error)) from error
-        except (CommClosedError, TimeoutError) as error:
-            raise RunError(f"lost the connection to the scheduler ({error}); the store is as it was before") from error

@@ -16,10 +16,10 @@ from functools import partial
 import distributed
 from rich.console import Console
 
-from geomob_dask.errors import GeomobError, RunError
+from geomob_dask.errors import ClusterLostError, GeomobError, RunError
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import DriverProduct, Prepared
-from geomob_dask.runs.carriers import Carrier, InThisProcess, OnCluster, SchedulerLostError
+from geomob_dask.runs.carriers import Carrier, InThisProcess, OnCluster
 from geomob_dask.runs.commits import commit_states
 from geomob_dask.runs.interrupts import Interrupts, StopNow
 from geomob_dask.runs.journal import Journal
@@ -215,7 +215,7 @@ class _Driver:
             self._commit_the_rest()
         except StopNow:
             self._stop_now()
-        except SchedulerLostError as error:
+        except ClusterLostError as error:
             self.result.stopped = f"{error}; outputs that are whole are kept, run the same command again"
             self._commit_the_rest()
         except BaseException:
@@ -292,7 +292,7 @@ class _Driver:
                 self.carrier.spread(unit, (group.product, str(group.year)), build)
             else:
                 self.carrier.here(unit, _same, found)
-        except SchedulerLostError:
+        except ClusterLostError:
             raise
         except Exception as error:
             # Frames that cannot be built fail their output, and no other.

@@ -2,12 +2,13 @@
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from geomob_dask import ending
 
-class StopNow(KeyboardInterrupt):
+
+class StopNow(ending.Interrupted):
     """The second interrupt."""
 
 
@@ -18,7 +19,8 @@ class Interrupts:
     ----------
     count : int
     at_once : bool
-        Whether the second request breaks into what this process computes; a cluster's work is cancelled instead.
+        Whether this process itself computes: then the first request is reported at once, and the second one breaks
+        into what is computed. A cluster's work is cancelled instead.
     """
 
     def __init__(self) -> None:
@@ -29,16 +31,11 @@ class Interrupts:
         self.count = max(self.count, 1) if number == signal.SIGTERM else self.count + 1
         if self.count > 1 and self.at_once:
             raise StopNow
+        if self.at_once:
+            ending.say("interrupted: finishing what runs; interrupt again to stop now")
 
     @contextlib.contextmanager
     def caught(self) -> Iterator["Interrupts"]:
         """Count SIGINT and SIGTERM instead of ending the process; in the main thread only, others get none."""
-        if threading.current_thread() is not threading.main_thread():
+        with ending.handled(self._asked):
             yield self
-            return
-        before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

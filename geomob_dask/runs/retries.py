@@ -6,6 +6,7 @@ from typing import Any
 import distributed
 
 from geomob_dask.errors import ConflictError, GeomobError, NewerStoreError, StoreTimeoutError
+from geomob_dask.frames.futures import MORE_MEMORY
 
 # Raised by clients of object storage without being OSErrors.
 _STORAGE = ("botocore", "aiobotocore", "aiohttp", "s3fs", "fsspec")
@@ -27,8 +28,7 @@ def reason_of(error: BaseException, states: Sequence[str] = ()) -> str:
     if isinstance(error, distributed.KilledWorker):
         return (
             f"{stage_of(error.task, states)}: the worker died with this task several times (last on "
-            f"{error.last_worker.address}); expected a worker with more memory (memory_limit in cluster.yaml), or "
-            "fewer threads per worker"
+            f"{error.last_worker.address}); {MORE_MEMORY}"
         )
     text = " ".join(str(error).split())
     return text if isinstance(error, GeomobError) else f"{type(error).__name__}: {text}"

@@ -53,7 +53,7 @@ def test_the_same_bytes_with_any_number_of_workers(undisturbed, tmp_path, worker
     store = fill(str(tmp_path / "store"), tmp_path)
     with (
         distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=":0", memory_limit=0
+            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", memory_limit=0
         ) as cluster,
         distributed.Client(cluster) as one,
     ):
@@ -149,7 +149,11 @@ def test_a_killed_worker_loses_nothing(undisturbed, tmp_path):
     store = fill(str(tmp_path / "store"), tmp_path)
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="1GiB", silence_logs="CRITICAL"
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            memory_limit="1GiB",
+            silence_logs="CRITICAL",
         ) as cluster,
         distributed.Client(cluster) as one,
     ):

@@ -5,11 +5,11 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 from backfill_country import command, fill, receipts_in, run_command, shown, write_file
+from cluster_processes import processes
 
 from geomob_dask.store import Store
 
@@ -107,28 +107,16 @@ def test_interrupts_of_a_cluster_from_the_terminal(store, tmp_path, undisturbed,
 
 
 def test_a_lost_scheduler_ends_the_run_and_keeps_what_is_whole(store, tmp_path, undisturbed, monkeypatch):
-    file = tmp_path / "scheduler.json"
-    dask = [sys.executable, "-m", "dask"]
-    scheduler = start([*dask, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)])
-    worker = start([*dask, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", "--no-dashboard"])
-    try:
-        until = time.monotonic() + 60
-        while not file.exists() and time.monotonic() < until:
-            time.sleep(0.1)
-        address = re.search(r"tcp://[^\"]+", file.read_text())[0]
-        monkeypatch.setenv("GEOMOB_ADDRESS", address)
-        line = command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, cluster="address")
-        running = start(line)
+    with processes(tmp_path) as cluster:
+        monkeypatch.setenv("GEOMOB_ADDRESS", cluster.address)
+        running = start(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, cluster="address"))
         begun(store)
-        scheduler.kill()
+        cluster.scheduler.kill()
         _, err = running.communicate(timeout=90)
-        assert running.returncode == 1
-        assert "run the same command again" in err
-        assert "Traceback" not in err
-    finally:
-        for process in (scheduler, worker):
-            process.kill()
-            process.communicate()
+    assert running.returncode == 1
+    assert "run the same command again" in err
+    assert cluster.address in err
+    assert "Traceback" not in err
     done = run_command(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS))
     assert done.returncode == 0, done.stderr
     assert shown(store) == undisturbed

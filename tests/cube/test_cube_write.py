@@ -92,7 +92,7 @@ def test_the_same_arrays_from_any_number_of_workers(tmp_path, workers) -> None:
     write_cube(store, "made", results, None, QUIET, block=16)
     with (
         distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=":0"
+            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -363,7 +363,7 @@ def test_a_worker_killed_half_way_costs_a_second_try_and_nothing_else(tmp_path) 
     store, results = filled(str(tmp_path), n=400)
     write_cube(store, "whole", results, None, QUIET, block=100)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
     ):
         pid = next(iter(client.run(os.getpid).values()))

@@ -169,7 +169,7 @@ def test_a_frame_that_lacks_a_feature(whole) -> None:
 
 def test_inside_an_event_loop_with_an_asynchronous_client(whole) -> None:
     async def notebook() -> pd.DataFrame:
-        options = {"n_workers": 2, "processes": False, "dashboard_address": ":0", "asynchronous": True}
+        options = {"n_workers": 2, "processes": False, "dashboard_address": "127.0.0.1:0", "asynchronous": True}
         async with (
             distributed.LocalCluster(**options) as cluster,
             distributed.Client(cluster, asynchronous=True) as user,

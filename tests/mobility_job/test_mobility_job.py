@@ -193,7 +193,11 @@ def test_the_same_bytes_from_any_number_of_workers(client, tmp_path: Path) -> No
     for store, workers in ((stores[1], 1), (stores[3], 3)):
         with (
             distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=":0", memory_limit=0
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=False,
+                dashboard_address="127.0.0.1:0",
+                memory_limit=0,
             ) as cluster,
             distributed.Client(cluster) as other,
         ):

@@ -4,18 +4,20 @@ import json
 import os
 import signal
 
+import dask
 import dask.array as da
 import distributed
 import numpy as np
 import pytest
 from dask_ml.linear_model import LogisticRegression as DaskLogistic
 from dask_ml.model_selection import HyperbandSearchCV
+from deadly_product import DeadlyEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from geomob_dask.errors import InputError, RunError
-from geomob_dask.frames.grid_search import refuse_wrong_answers
+from geomob_dask.frames.grid_search import grid_scores, refuse_wrong_answers
 from geomob_dask.frames.model_search import search, stream
 from geomob_dask.models.catalog import MODELS, Model
 from geomob_dask.models.fold_plans import FoldPlan
@@ -101,7 +103,12 @@ def test_the_same_scores_in_this_process_and_from_one_two_and_three_workers(clie
     same(search(sample, searches, client=client), here)
     for workers in (1, 3):
         with (
-            distributed.LocalCluster(workers, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
+            distributed.LocalCluster(
+                workers,
+                threads_per_worker=1,
+                processes=False,
+                dashboard_address="127.0.0.1:0",
+            ) as cluster,
             distributed.Client(cluster) as other,
         ):
             same(search(sample, searches, client=other), here)
@@ -174,7 +181,7 @@ def test_killed_workers_lose_no_finished_fit():
             2,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=":0",
+            dashboard_address="127.0.0.1:0",
             memory_limit="2GiB",
             silence_logs="CRITICAL",
         ) as cluster,
@@ -193,6 +200,22 @@ def test_killed_workers_lose_no_finished_fit():
     same(found, expected)
     assert len(killed) == 3
     assert kept.writes == 40
+
+
+def test_a_fit_that_kills_its_workers_ends_the_search(monkeypatch):
+    """dask-ml by itself would try it again forever, with a new worker each time."""
+    monkeypatch.setitem(MODELS, "deadly", Model("deadly", "deadly", lambda seed: DeadlyEstimator(), {"c": [1.0]}))
+    sample = made_up()
+    one = Search("deadly", tuple(stratified_folds(sample.codes, 2)))
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            1, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs="CRITICAL"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        pytest.raises(RunError, match=r"searches, model deadly: .*memory_limit"),
+    ):
+        grid_scores(sample, one, client, 0)
 
 
 def test_dask_ml_is_refused_where_it_answers_wrongly(monkeypatch):

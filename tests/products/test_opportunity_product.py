@@ -65,7 +65,7 @@ def test_same_bytes_in_a_bucket_on_a_cluster(expected, client, bucket, tmp_path)
 @pytest.mark.parametrize("workers", [1, 3])
 def test_same_bytes_from_any_number_of_workers(expected, workers, s3_endpoint, bucket, tmp_path):
     with (
-        distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
     ):
         store = ingest_sample(bucket, tmp_path)
@@ -78,7 +78,12 @@ def test_same_bytes_from_any_number_of_workers(expected, workers, s3_endpoint, b
 def test_same_bytes_after_a_worker_is_killed_half_way(expected, tmp_path):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         for build, stage in ((build_graph, "match"), (build_index, "scored")):
@@ -100,7 +105,7 @@ def test_an_index_is_spread_only_where_it_is_large(tmp_path, request):
     store = ingest_sample(str(tmp_path / "store"), tmp_path)
     build_graph(store)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
     ):
         build_index(store, client)

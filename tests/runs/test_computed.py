@@ -58,7 +58,7 @@ def test_the_error_of_a_task(client, here):
 
 def test_a_worker_that_dies_again_and_again_is_named():
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
         pytest.raises(RunError, match="tcp://"),
     ):

@@ -1,0 +1,140 @@
+"""The end of a job: Ctrl-C and SIGTERM from its first import on, exit codes, and leaving the process.
+
+A job imports this module before all others. Importing it changes the handlers of signals only where the process was
+started to run a script of its own, such as ``python jobs/exposure.py``; in a notebook or a test it changes nothing.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+INTERRUPTED = 1
+"""Exit code of a run that was interrupted, as of every run that started and did not end."""
+
+KEPT = "what was committed stays, nothing is half-written; run the same command again"
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM; no library takes it for an error of its own."""
+
+
+def is_script() -> bool:
+    """Return whether this process was started to run a script; not so for workers, tests and notebooks."""
+    main = sys.modules.get("__main__")
+    return getattr(main, "__spec__", 1) is None and bool(getattr(main, "__file__", "")) and bool(_loader_of(main))
+
+
+def _loader_of(module: Any) -> Any:
+    return getattr(module, "__loader__", None)
+
+
+def say(line: str) -> None:
+    """Write a line to standard error at once; a handler of signals may call it in the middle of another output."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())
+
+
+@contextlib.contextmanager
+def handled(handler: Handler) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM call a function; in the main thread only, other threads get no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, known in before.items():
+            signal.signal(number, known)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `Interrupted` at the first Ctrl-C or SIGTERM; the second Ctrl-C does not wait for what is cleaned up."""
+    asked = 0
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise Interrupted
+        if number == signal.SIGINT:
+            if is_script():
+                say(f"error: interrupted twice: stopped at once; {KEPT}")
+                _end(INTERRUPTED)
+            raise Interrupted
+
+    with handled(ask):
+        yield
+
+
+@contextlib.contextmanager
+def blocked() -> Iterator[None]:
+    """Block Ctrl-C and SIGTERM in this thread, in threads that it starts, and in processes that those start."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave(code: int, *, at_once: bool = False) -> NoReturn:
+    """End the process with an exit code.
+
+    The interpreter is not torn down: a thread of a library that is inside C++ at that moment (Arrow's, a storage
+    client's) would be unwound there, and the process would abort after a good result.
+
+    Parameters
+    ----------
+    at_once : bool
+        Whether what is registered for the end of the process is left out: after an interrupt it may wait for a cluster.
+    """
+    if not is_script():
+        sys.exit(code)
+    _end_children()
+    if not at_once:
+        atexit._run_exitfuncs()
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    _end_children()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+def _end_children() -> None:
+    """Kill worker processes that are left, and release what they shared: its tracker would list it."""
+    if "multiprocessing.util" not in sys.modules:
+        return
+    import multiprocessing.util
+
+    children = multiprocessing.active_children()
+    for child in children:
+        child.kill()
+    for child in children:
+        child.join(1.0)
+    multiprocessing.util._run_finalizers()  # type: ignore[attr-defined]
+
+
+def _before_anything(number: int, frame: FrameType | None) -> None:
+    say("error: interrupted before anything began")
+    os._exit(INTERRUPTED)
+
+
+if is_script() and threading.current_thread() is threading.main_thread():
+    # Imports take seconds, and nothing is written meanwhile.
+    for _number in _SIGNALS:
+        signal.signal(_number, _before_anything)

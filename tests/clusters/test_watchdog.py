@@ -1,0 +1,149 @@
+"""No wait for a cluster is endless or silent: stopped and killed schedulers and workers, in every kind of wait."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import distributed
+import numpy as np
+import pytest
+from cluster_processes import Slow, processes, sleeps
+
+from geomob_dask.cluster import connect
+from geomob_dask.errors import ClusterLostError, RunError, SettingsError
+from geomob_dask.frames.futures import Call, completed
+from geomob_dask.frames.grid_search import grid_scores
+from geomob_dask.models.catalog import MODELS, Model
+from geomob_dask.models.folds import stratified_folds
+from geomob_dask.models.search import Sample, Search
+from geomob_dask.runs.watchdog import trouble_of
+from geomob_dask.settings import AddressSection, Settings
+
+
+def settings(address: str, patience: float = 1.0, timeout: float = 30.0) -> Settings:
+    section = AddressSection(address=address, patience=patience, timeout=timeout)
+    return Settings(cluster="address", clusters={"address": section})
+
+
+def worker(status: str = "running", seen: float = 100.0, executing: int = 0) -> dict:
+    return {"status": status, "last_seen": seen, "metrics": {"task_counts": {"executing": executing}}}
+
+
+@pytest.mark.parametrize(
+    ("workers", "told", "patience"),
+    [
+        ([], "no worker", 90),
+        ([worker(), worker("paused")], None, None),
+        ([worker("paused"), worker("paused", executing=1)], None, None),
+        ([worker("paused"), worker("paused")], "2 workers .*memory_limit", 90),
+        ([worker(seen=30.0), worker(seen=99.0)], None, None),
+        ([worker(seen=30.0), worker(seen=20.0)], "2 workers said nothing", 300),
+    ],
+)
+def test_why_workers_compute_nothing(workers, told, patience):
+    found = trouble_of({str(place): one for place, one in enumerate(workers)}, 100.0, 90.0)
+    if told is None:
+        assert found is None
+        return
+    assert re.search(told, found.what)
+    assert found.patience == patience
+
+
+def sleep_on_a_worker(client: distributed.Client) -> None:
+    client.submit(time.sleep, 300, pure=False).result()
+
+
+def named_futures(client: distributed.Client) -> None:
+    list(completed([Call("stage", "one", sleeps, (300,))], [np.ones(3)], client))
+
+
+def a_grid_search(client: distributed.Client) -> None:
+    draws = np.random.default_rng(0)
+    sample = Sample(draws.normal(size=(30, 2)), np.arange(30) % 2, 2, ("a", "b"))
+    search = Search("slow", tuple(stratified_folds(sample.codes, 2)))
+    grid_scores(sample, search, client, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "wait"),
+    [
+        ("scheduler stopped", sleep_on_a_worker),
+        ("scheduler stopped", a_grid_search),
+        ("scheduler killed", named_futures),
+        ("scheduler killed", a_grid_search),
+        ("worker killed", named_futures),
+        ("worker killed", a_grid_search),
+    ],
+)
+def test_every_wait_ends(fault, wait, tmp_path, monkeypatch, capfd):
+    monkeypatch.setitem(MODELS, "slow", Model("slow", "slow", lambda seed: Slow(), {"seconds": [1, 2]}))
+    with processes(tmp_path) as cluster:
+        victim = cluster.scheduler if "scheduler" in fault else cluster.workers[0]
+        sent = signal.SIGSTOP if "stopped" in fault else signal.SIGKILL
+        threading.Timer(1.5, victim.send_signal, [sent]).start()
+        where = cluster.address if "worker" in fault else "scheduler"
+        with pytest.raises(ClusterLostError, match=where), connect(settings(cluster.address, 9.0)) as client:
+            wait(client)
+    assert fault == "scheduler killed" or "; waiting up to" in capfd.readouterr().err
+
+
+def test_a_worker_that_comes_back_in_time_computes(tmp_path, capfd):
+    with processes(tmp_path) as cluster, connect(settings(cluster.address, patience=60.0)) as client:
+        future = client.submit(lambda: time.sleep(2) or 7, pure=False)
+        cluster.workers[0].kill()
+        while "no worker is left" not in capfd.readouterr().err:
+            time.sleep(0.1)
+        cluster.add_worker()
+        assert future.result() == 7
+
+
+def test_a_driver_that_was_stopped_itself_loses_nothing(tmp_path):
+    """A laptop sleeps for longer than the patience."""
+    with processes(tmp_path) as cluster, connect(settings(cluster.address, patience=5.0)) as client:
+        future = client.submit(lambda: time.sleep(12) or 7, pure=False)
+        cluster.workers[0].send_signal(signal.SIGSTOP)
+        threading.Timer(4, cluster.workers[0].send_signal, [signal.SIGCONT]).start()
+        assert future.result() == 7
+
+
+def test_a_cluster_without_workers_is_waited_for(tmp_path, capfd):
+    with processes(tmp_path, workers=0) as cluster:
+        with pytest.raises(RunError, match=f"{cluster.address}.*no workers"), connect(settings(cluster.address)):
+            pass
+        assert "no worker yet; waiting up to 1 s" in capfd.readouterr().err
+        threading.Timer(1, cluster.add_worker).start()
+        with connect(settings(cluster.address, patience=60.0)) as client:
+            assert client.submit(int, "7").result() == 7
+
+
+def test_a_stopped_worker_holds_up_no_start_for_long(tmp_path, capfd):
+    with processes(tmp_path, workers=2) as cluster:
+        cluster.workers[0].send_signal(signal.SIGSTOP)
+        with connect(settings(cluster.address, timeout=3.0)):
+            pass
+    assert "not all workers told their version" in capfd.readouterr().err
+
+
+def test_no_scheduler_is_bad_usage(tmp_path):
+    nobody = connect(settings("tcp://127.0.0.1:9", timeout=1.0))
+    with pytest.raises(SettingsError, match=r"tcp://127\.0\.0\.1:9.*no answer"), nobody:
+        pass
+
+
+def test_a_killed_worker_is_not_one_without_the_package(tmp_path, monkeypatch, capfd):
+    """The worker ends with the question for its version: that says nothing about what it can import."""
+    monkeypatch.setattr("geomob_dask.cluster._package_version", end_this_worker)
+    with (
+        processes(tmp_path) as cluster,
+        pytest.raises(RunError, match=cluster.address),
+        connect(settings(cluster.address)) as client,
+    ):
+        sleep_on_a_worker(client)
+    assert "lost while connecting" in capfd.readouterr().err
+
+
+def end_this_worker() -> str:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return ""
