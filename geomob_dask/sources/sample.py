@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree, Voronoi
 from scipy.special import expit
 
-from geomob_dask.errors import StoreError
+from geomob_dask.errors import StoreError, StoreFailedError
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -166,7 +166,8 @@ def write_sample(folder: str | Path) -> SamplePaths:
         paths.measures.write_bytes(table)
         paths.definition.write_text(sample_definition(), encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"folder {folder}: the sample country cannot be written ({error.strerror})") from error
+        kind = StoreError if isinstance(error, (FileExistsError, NotADirectoryError)) else StoreFailedError
+        raise kind(f"folder {folder}: the sample country cannot be written ({error.strerror})") from error
     return paths
 
 

@@ -64,10 +64,11 @@ _SAID = _Said()
 
 
 class _Progress:
-    """The seconds that a request may still take, of which every byte that arrives buys some."""
+    """The seconds that a request may still take, of which every byte that arrives buys some, and its last failure."""
 
     def __init__(self, limit: float) -> None:
         self._began, self._limit, self._received = time.monotonic(), limit, 0
+        self.failed: Exception | None = None
 
     def add(self, size: int) -> None:
         self._received += size
@@ -121,10 +122,6 @@ class Bucket:
     def info(self, path: str) -> dict[str, Any]:
         """Return type, size and time of an object or folder."""
         return self._within(lambda _: self._fs._info(path))
-
-    def exists(self, path: str) -> bool:
-        """Return whether there is a bucket, object or folder."""
-        return bool(self._within(lambda _: self._fs._exists(path)))
 
     def ls(self, path: str, detail: bool = True) -> list[Any]:
         """Return what is directly below a path."""
@@ -180,11 +177,14 @@ class Bucket:
             if progress.left <= 0:
                 work.cancel()
                 await asyncio.wait({work}, timeout=1)
+                if progress.failed is not None:
+                    raise progress.failed
                 _SAID.silent.add(self.url)
                 raise SilentError(f"no answer, or not all of it, within {limit:g} s (store_timeout)")
             if progress.waited >= notice:
+                why = "no answer" if progress.failed is None else " ".join(str(progress.failed).split())
                 _SAID.say(
-                    f"waiting for {self.url}: no answer for {progress.waited:.0f} s, given up after {limit:g} s "
+                    f"still waiting for {self.url} after {progress.waited:.0f} s: {why}; given up after {limit:g} s "
                     "(store_timeout)"
                 )
 
@@ -197,6 +197,8 @@ async def _attempted(act: Callable[[_Progress], Awaitable[_T]], progress: _Progr
         except Exception as error:
             if not _may_pass(error):
                 raise
+            # A time that the library itself keeps is no failure that is worth telling.
+            progress.failed = None if "Timeout" in type(error).__name__ else error
         await asyncio.sleep(_FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.8, 1.2))
     return await act(progress)
 

@@ -236,9 +236,16 @@ class Objects:
         return None if self.local else self._explained("reach", "", self._fs.head)
 
     def _bucket_must_exist(self) -> None:
-        bucket = self.root.split("/", 1)[0]
-        if not self.local and not self._fs.exists(bucket):
-            raise FileNotFoundError(f"the bucket {bucket!r} does not exist")
+        if self.local:
+            return
+        try:
+            self._fs.head()
+        except FileNotFoundError as error:
+            bucket = self.root.split("/", 1)[0]
+            raise FileNotFoundError(f"the bucket {bucket!r} does not exist") from error
+        except PermissionError:
+            # Rights to its objects do not include those to the bucket everywhere.
+            pass
 
     def _put_file(self, key: str, data: bytes, place: Callable[[str, str], None]) -> None:
         target = Path(self.path(key))
