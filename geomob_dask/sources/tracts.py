@@ -27,6 +27,7 @@ from geomob_dask.sources.coordinates import refuse_coordinates
 from geomob_dask.sources.key_columns import key_columns
 from geomob_dask.sources.keys import and_more, listed
 from geomob_dask.sources.polygon_files import FORMATS, PolygonTable, read_polygons, same_crs, short_name
+from geomob_dask.sources.recoded import check_recoding, recoded
 from geomob_dask.sources.tables import Tables, crs_name, split_by_state
 from geomob_dask.sources.tract_repair import COLLECTION, TractReport, polygons_of, repair_tracts
 
@@ -44,21 +45,30 @@ class Options(BaseOptions):
     )
     crs: str | None = Field(None, description="Coordinate system of files that do not state theirs.")
     layer: str | None = Field(None, description="Layer of a file that has several, or member of a zip file.")
+    recode_from: Name | None = Field(
+        None, description="Vintage of the files' codes, where they are not those of --vintage: 2020 for 2022."
+    )
     empty: Literal["refuse", "leave-out"] = Field("refuse", description="Rows without a polygon: refuse, or leave-out.")
 
 
 def read(options: Options) -> Tables:
     """Return tract polygons by state; see `read_tracts`."""
+    if options.recode_from is not None:
+        check_recoding(options.recode_from, options.vintage)
     tracts, report = read_tracts(
         options.files, key_column=options.key_column, crs=options.crs, layer=options.layer, empty=options.empty
     )
+    lines = report.lines()
+    if options.recode_from is not None:
+        tracts, found = recoded(tracts, options.recode_from, options.vintage)
+        lines += found
     return Tables(
         collection=f"tracts/{options.vintage}",
         parts=split_by_state(tracts),
         attributes={"crs": crs_name(tracts.crs)},
         options=options.plain(),
         files=options.files,
-        lines=report.lines(),
+        lines=lines,
     )
 
 
