@@ -283,12 +283,13 @@ def true_checksum(data: bytes) -> bytes:
 
 # By name of the file ------------------------------------------------------------------------------
 
+measures_workbook = workbook({"measures": cells()})
 MEASURES_FILES: dict[str, Callable[[Path], Any]] = {
     "m.csv": text(MEASURES),
     "m.csv.gz": text(MEASURES),
     "m.tsv": text(MEASURES.replace(",", "\t")),
     "m.parquet": parquet,
-    "m.xlsx": workbook({"measures": cells()}),
+    "m.xlsx": measures_workbook,
     "m.xls": old_workbook({"measures": cells()}),
     "m.zip": zipped({"f/m.csv": MEASURES}),
 }
