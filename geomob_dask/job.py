@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from geomob_dask import cli
-from geomob_dask.outputs.result import Done, Flag, Outputs, option_of
+from geomob_dask.outputs.result import Done, Flag, Outputs, notes, option_of
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.engine import run
@@ -87,7 +87,8 @@ def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> No
         run(store, plan, client, cli.console)
         run(store, further, client, cli.console)
         prepared = _prepared(plan)
-        cli.say([line for item in prepared for line in outputs.lines(store, item)])
+        for item in prepared:
+            cli.say([*outputs.lines(store, item), *(f"  note: {line}" for line in notes(store, item))])
         cli.say(outputs.write(Done(store, [*prepared, *_prepared(further)], flags, client, cli.console)))
     return None
 

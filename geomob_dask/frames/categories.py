@@ -14,6 +14,7 @@ from geomob_dask.frames.groups import group_counts
 from geomob_dask.metrics.brackets import bracket_positions, equal_classes, merge_brackets
 from geomob_dask.sources.brackets import AcsGroups, Brackets, Categories, GroupList
 from geomob_dask.sources.groups import find_edition
+from geomob_dask.sources.keys import listed
 from geomob_dask.transforms.margins_of_error import standard_error
 
 Floats = NDArray[np.float64]
@@ -181,9 +182,25 @@ def _bracket_counts(table: pd.DataFrame, brackets: Brackets, *, margins: bool) -
 
 
 def _listed_counts(table: pd.DataFrame, groups: GroupList) -> CategoryCounts:
-    counts = [_counts(table, group.columns, groups.name).sum(axis=1) for group in groups.groups]
+    by_group = [_counts(table, group.columns, groups.name).sum(axis=1) for group in groups.groups]
+    counts = np.stack(by_group, axis=1)
     labels = tuple(group.label or group.name for group in groups.groups)
-    return CategoryCounts(tuple(group.name for group in groups.groups), labels, np.stack(counts, axis=1))
+    total = groups.total(table.columns)
+    if total is not None:
+        _refuse_more_than(table[total].to_numpy(dtype=np.float64, na_value=np.nan), counts, labels, table, total)
+    return CategoryCounts(tuple(group.name for group in groups.groups), labels, counts)
+
+
+def _refuse_more_than(people: Floats, counts: Floats, labels: Sequence[str], table: pd.DataFrame, total: str) -> None:
+    """Raise CountsError where groups have more people than there are: one contains another."""
+    found = counts.sum(axis=1)
+    over = found > people * (1 + 1e-9)
+    if over.any():
+        row = int(np.argmax(over))
+        raise CountsError(
+            f"tract {table.index[row]}: groups {listed(labels)} sum to {found[row]:g}, expected no more than the "
+            f"{people[row]:g} people of {total}: groups that do not overlap"
+        )
 
 
 def _acs_counts(table: pd.DataFrame, groups: AcsGroups, year: int, *, margins: bool) -> CategoryCounts:

@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
 _QUANTILES = (0.05, 0.95)
 _STATE = 10**9
 _ERROR = "error "
+TOO_FEW = "fewer than two draws give an index"
 
 
 def intervals(
@@ -65,7 +66,7 @@ def intervals(
     DataFrame, in memory or on Dask as `tracts`
         One row for every tract that takes part: ``opportunity_lb``, ``_ub`` (5th and 95th percentile of the draws) and
         ``_se`` (their sample standard deviation), the same of ``rank`` (among all these tracts, 0 to 1), and ``draws``:
-        how many gave the tract an index. NaN where fewer than two did.
+        how many gave the tract an index. NaN where fewer than two did, and ``reason`` says so; else it is empty.
 
     Raises
     ------
@@ -242,7 +243,7 @@ def bounds_of(keys: pd.Index, draws: Sequence[Floats]) -> pd.DataFrame:
     DataFrame
         See `intervals`.
     """
-    columns: dict[str, Floats] = {}
+    columns: dict[str, Any] = {}
     for place, name in enumerate(("opportunity", "rank")):
         values = np.stack([draw[place] for draw in draws])
         known = ~np.isnan(values)
@@ -253,6 +254,7 @@ def bounds_of(keys: pd.Index, draws: Sequence[Floats]) -> pd.DataFrame:
             error[enough] = np.nanstd(values[:, enough], axis=0, ddof=1)
         columns |= {f"{name}_lb": low, f"{name}_ub": high, f"{name}_se": error}
         columns["draws"] = known.sum(axis=0).astype(np.float64)
+        columns["reason"] = pd.array(np.where(enough, "", TOO_FEW), dtype="str")
     return pd.DataFrame(columns, index=keys)
 
 

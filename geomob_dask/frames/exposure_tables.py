@@ -76,8 +76,9 @@ def interaction_table(found: Interactions, regions: Sequence[str], groups: Seque
         "interaction_se": found.se.ravel(),
         "interaction_lb": found.lower.ravel(),
         "interaction_ub": found.upper.ravel(),
+        "reason": [Reason(code).words for code in found.reason.ravel().tolist()],
     }
-    return pd.DataFrame(columns, index=index).astype({"group": "str", "other": "str"})
+    return pd.DataFrame(columns, index=index).astype({"group": "str", "other": "str", "reason": "str"})
 
 
 def exposure_summary(found: Exposures, regions: pd.Index, groups: Sequence[str]) -> dict[str, Any]:

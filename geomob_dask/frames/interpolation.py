@@ -18,6 +18,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.own_rows import Frame, is_lazy
 from geomob_dask.frames.reduction import partials, reduced_rows
+from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import margin_columns
 from geomob_dask.transforms import crosswalk as kernels
 from geomob_dask.transforms.crosswalk import Links, check_links, check_mass_balance
@@ -117,7 +118,8 @@ def interpolate(
     DataFrame, in memory or on Dask as `values`
         Index ``region``, sorted: each count and its margin; each rate, its margin and ``_coverage`` (share of the
         weight whose rate is known); of each categorical column, the class of most of the region and ``_CLASS``, the
-        share of each class. NaN where a count of a tract of the region, or all rates, are not known.
+        share of each class. NaN where a count of a tract of the region, or all rates, are not known: ``reason`` names
+        the columns, and is empty elsewhere.
 
     Raises
     ------
@@ -136,7 +138,7 @@ def interpolate(
 
     >>> tracts = pd.DataFrame({"people": [100, 40], "poverty": [0.1, 0.4]}, index=["a", "b"])
     >>> links = pd.DataFrame({"region": ["town", "town"], "afact": [0.5, 1.0]}, index=["a", "b"])
-    >>> interpolate(tracts, links, extensive=["people"], intensive={"poverty": "people"}).iloc[0].round(3).to_dict()
+    >>> interpolate(tracts, links, extensive=["people"], intensive={"poverty": "people"}).iloc[0, :3].round(3).to_dict()
     {'people': 90.0, 'poverty': 0.233, 'poverty_coverage': 1.0}
     """
     wanted = _variables(list(values.columns), extensive, intensive or {}, categorical or {})
@@ -286,4 +288,20 @@ def _table(sums: Floats, regions: pd.Index, wanted: Variables) -> pd.DataFrame:
         columns[name] = pd.Series(labels[dominant], index=regions, dtype="str" if text else object)
         for number, category in enumerate(classes.categories):
             columns[f"{name}_{category}"] = shares[:, number]
-    return pd.DataFrame(columns, index=regions)
+    table = pd.DataFrame(columns, index=regions)
+    return table.assign(reason=_reasons(table, wanted))
+
+
+def _reasons(table: pd.DataFrame, wanted: Variables) -> pd.Series:
+    """Return why values of regions are missing; empty where all are there."""
+    texts = pd.Series("", index=table.index, dtype="str")
+    for names, why in (
+        (list(wanted.extensive), "a tract's count is missing"),
+        (list(wanted.intensive), "no tract has a rate with a weight"),
+        (list(wanted.categorical), "no tract has a class with a weight"),
+    ):
+        missing = table[names].isna()
+        for row in np.flatnonzero(missing.any(axis=1)).tolist():
+            told = f"{why}: {listed(list(missing.columns[missing.iloc[row]]), 3)}"
+            texts.iloc[row] = f"{texts.iloc[row]}; {told}" if texts.iloc[row] else told
+    return texts

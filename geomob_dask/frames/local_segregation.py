@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from geomob_dask.frames.keys import has_text_keys, to_text
 from geomob_dask.frames.own_rows import empty_of, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals, no_totals, totals_of
 from geomob_dask.frames.regions import NATION, By, regions_of
-from geomob_dask.frames.units import COUNT, People, counts_of, units_of
+from geomob_dask.frames.units import COUNT, EMPTY, People, counts_of, units_of
+from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.divergence import divergence
 from geomob_dask.metrics.location_quotient import location_quotient
+from geomob_dask.metrics.quality import Reason
 from geomob_dask.sources.brackets import Categories, categories_of
+from geomob_dask.sources.keys import listed
 
 
 def local(
@@ -38,7 +42,8 @@ def local(
     -------
     DataFrame, in memory or on Dask as `measures`
         One row per tract and region: ``region``, ``people``, ``local_divergence`` (nats; its mean by people is M of the
-        region) and ``location_quotient_<group>``. NaN where nobody lives.
+        region), ``location_quotient_<group>``, and ``reason``: why values are missing, empty where they are not. A
+        tract where nobody lives has none, and no tract of a region without the group has its quotient.
 
     Raises
     ------
@@ -71,6 +76,16 @@ def _scored(units: pd.DataFrame, totals: pd.DataFrame, *, text: bool) -> pd.Data
         "people": counts.sum(axis=1),
         "local_divergence": divergence(counts, reference),
         **{f"location_quotient_{group}": quotients[:, place] for place, group in enumerate(groups)},
+        "reason": pd.array(_reasons(counts, reference, groups), dtype="str"),
     }
     index = to_text(units.index) if text else units.index
     return pd.DataFrame(columns, index=index.rename("geoid"))
+
+
+def _reasons(counts: Floats, reference: Floats, groups: Sequence[str]) -> list[str]:
+    """Return why values of tracts are missing: nobody lives there, or nobody of a group in their region."""
+    texts = np.where(counts.sum(axis=1) > 0, "", EMPTY).astype(object)
+    for row in np.flatnonzero((reference == 0).any(axis=1) & (texts == "")).tolist():
+        absent = [group for group, people in zip(groups, reference[row], strict=True) if people == 0]
+        texts[row] = f"{Reason.ABSENT.words}: {listed(absent, 3)}"
+    return list(texts)

@@ -15,7 +15,7 @@ from geomob_dask.frames.keys import has_text_keys, to_codes, to_text
 from geomob_dask.frames.own_rows import empty_of, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals, no_totals, totals_of
 from geomob_dask.frames.regions import NATION, By, regions_of
-from geomob_dask.frames.units import LEAF, People, counts_of, left_out, matrix, units_of
+from geomob_dask.frames.units import EMPTY, LEAF, People, counts_of, left_out, matrix, units_of
 from geomob_dask.metrics.composition import relative_composition
 from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.divergence import divergence, nested_divergence, scaled_divergence
@@ -28,7 +28,7 @@ from geomob_dask.metrics.wasserstein import (
 )
 from geomob_dask.sources.brackets import Brackets, brackets_of
 
-EMPTY = "nobody is counted here"
+ONE_BRACKET = "everybody of the region is in one bracket"
 
 
 def mixing(
@@ -167,13 +167,19 @@ def _mixed(
         "low": composition[:, 0],
         "middle": composition[:, 1],
         "high": composition[:, 2],
-        "reason": pd.array(np.where(people > 0, "", EMPTY), dtype="str"),
+        "reason": pd.array(_reasons(people, reference), dtype="str"),
     }
     table = pd.DataFrame(columns, index=units.index)
     if len(rest):
         more = rest.assign(region="").set_axis(to_codes(rest.index)).reindex(columns=table.columns)
         table = pd.concat([table, more.astype(table.dtypes)]).sort_index(kind="stable")
     return table.set_axis(to_text(table.index) if text else table.index).rename_axis("geoid")
+
+
+def _reasons(people: Floats, reference: Floats) -> list[str]:
+    """Return why values of tracts are missing: nobody lives there, or in the region nothing can be mixed."""
+    alike = np.where((reference > 0).sum(axis=1) > 1, "", ONE_BRACKET)
+    return list(np.where(people > 0, alike, EMPTY).astype(object))
 
 
 def _parts(units: pd.DataFrame, reference: Floats, mixture: Mixture) -> dict[str, Floats]:

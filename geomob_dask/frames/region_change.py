@@ -14,13 +14,13 @@ from geomob_dask.metrics.segregation_change import segregation_change
 from geomob_dask.metrics.segregation_multi_group import information_theory, mutual_information
 
 _INDICES = {"mutual_information": mutual_information, "information_theory": information_theory}
-_PARTS = ("removals", "additions", "unit_marginal", "group_marginal", "structural")
+PARTS = ("removals", "additions", "unit_marginal", "group_marginal", "structural")
 
 
 def change_columns() -> list[str]:
     """Return the columns of a change: the index before, its change, and the parts of that."""
     return [
-        f"{name}_{text}" for name in _INDICES for text in ("before", "change", *(f"change_{part}" for part in _PARTS))
+        f"{name}_{text}" for name in _INDICES for text in ("before", "change", *(f"change_{part}" for part in PARTS))
     ]
 
 
@@ -53,5 +53,5 @@ def _changed(later: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     columns = []
     for index in _INDICES.values():
         found = segregation_change(tables[1], tables[0], codes, len(regions), index=index)
-        columns += [found.first, found.second - found.first, *(getattr(found, part) for part in _PARTS)]
+        columns += [found.first, found.second - found.first, *(getattr(found, part) for part in PARTS)]
     return wide(np.stack(columns, axis=1), regions, change_columns())

@@ -16,11 +16,15 @@ from geomob_dask.frames.reduction import reduced_rows
 from geomob_dask.frames.region_blocks import whole_regions
 from geomob_dask.frames.region_change import change_columns, changed
 from geomob_dask.frames.region_draws import DRAWS_A_TASK, Inference, inferred, no_regions, wide
+from geomob_dask.frames.region_reasons import reasons
 from geomob_dask.frames.region_sums import sums_around, sums_of_own
 from geomob_dask.frames.region_totals import Totals, totals_of
 from geomob_dask.frames.units import region_units
 from geomob_dask.metrics.segregation_catalog import INDICES, SegregationIndex
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
+
+# Whether people of a region live where there is no polygon: a column on the way, not of the result.
+_LACKING = "without polygon "
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,11 @@ class RegionTable:
         if regions:
             columns = {name: self.columns(INDICES[name]) for name in regions}
             found = own_rows(
-                _of_regions, whole, meta=lambda: no_regions(_flat(columns)), columns=columns, cutoff=self.cutoff
+                _of_regions,
+                whole,
+                meta=lambda: no_regions([*_flat(columns), _LACKING]),
+                columns=columns,
+                cutoff=self.cutoff,
             )
             tables.append(_merged(found, totals))
         if self.inference.drawn(self.indices):
@@ -84,7 +92,15 @@ class RegionTable:
         if earlier is not None:
             tables.append(_merged(changed(whole_regions(earlier, totals), whole), totals))
         order = self.all_columns(change=earlier is not None)
-        return own_rows(_side_by_side, *tables, meta=lambda: _no_table(order), order=order)
+        columns = {index.name: self.columns(index) for index in self.indices}
+        return own_rows(
+            _side_by_side,
+            *tables,
+            meta=lambda: _no_table(order),
+            order=order,
+            columns=columns,
+            groups=self.groups,
+        )
 
     def columns(self, index: SegregationIndex) -> list[str]:
         """Return the columns of an index."""
@@ -97,7 +113,7 @@ class RegionTable:
             suffixes = self.inference.suffixes(index, self.indices)
             found += self.columns(index)
             found += [f"{name}_{suffix}" for suffix in suffixes for name in self.columns(index)]
-        return found + (change_columns() if change else [])
+        return [*found, *(change_columns() if change else []), "reason"]
 
     def _computed_from(self, rows: str) -> tuple[str, ...]:
         return tuple(index.name for index in self.indices if index.strategy.rows == rows)
@@ -135,8 +151,9 @@ def _of_regions(gathered: pd.DataFrame, *, columns: Mapping[str, Sequence[str]],
     """Return indices that need whole regions, of the regions of one partition."""
     regions, units = region_units(gathered, cutoff=cutoff)
     if not len(regions):
-        return no_regions(_flat(columns))
-    return pd.concat([wide(INDICES[name].of(units), regions, names) for name, names in columns.items()], axis=1)
+        return no_regions([*_flat(columns), _LACKING])
+    tables = [wide(INDICES[name].of(units), regions, names) for name, names in columns.items()]
+    return pd.concat([*tables, wide(units.without_land(), regions, [_LACKING])], axis=1)
 
 
 def _merged(by_partition: Any, totals: Any) -> Any:
@@ -149,12 +166,18 @@ def _in_order(parts: Sequence[pd.DataFrame], totals: Totals) -> pd.DataFrame:
     return pd.concat(filled).reindex(pd.Index(totals.regions, dtype="str", name="region"))
 
 
-def _side_by_side(*tables: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    return pd.concat(tables, axis=1)[list(order)]
+def _side_by_side(
+    *tables: pd.DataFrame, order: Sequence[str], columns: Mapping[str, Sequence[str]], groups: Sequence[str]
+) -> pd.DataFrame:
+    """Return one table with the reasons of values that are missing."""
+    whole = pd.concat(tables, axis=1)
+    lacking = whole[_LACKING] > 0 if _LACKING in whole else None
+    values = whole[[name for name in order if name != "reason"]]
+    return pd.concat([values, reasons(values, columns, groups, lacking)], axis=1)
 
 
 def _no_table(order: Sequence[str]) -> pd.DataFrame:
-    return no_regions(order).astype({"region_name": "str", "units": np.int64})
+    return no_regions(order).astype({"region_name": "str", "units": np.int64, "reason": "str"})
 
 
 def _flat(columns: Mapping[str, Sequence[str]]) -> list[str]:

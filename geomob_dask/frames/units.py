@@ -35,6 +35,7 @@ MISSING = ("refuse", "leave-out")
 COUNT, ERROR, LEAF, LEVEL = "count ", "error ", "leaf ", "level "
 NOWHERE = "in no region"
 UNKNOWN = "a count is missing"
+EMPTY = "nobody is counted here"
 _DEGREES = "EPSG:4326"
 
 

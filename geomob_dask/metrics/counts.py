@@ -94,6 +94,31 @@ def log_ratio_weighted(share: Floats, reference: Floats) -> Floats:
     return weighted
 
 
+def at_least(counts: Floats, *, rest: bool = False) -> NDArray[np.bool_]:
+    """Return whether a group has at least the people of another in every unit.
+
+    Parameters
+    ----------
+    counts : shape (n_units, n_groups), persons or households
+    rest : bool
+        Whether a group is compared with all others together.
+
+    Returns
+    -------
+    shape (n_groups, n_groups)
+        True on the diagonal, and everywhere without units.
+
+    Examples
+    --------
+    >>> at_least(np.array([[9.0, 4.0, 5.0], [7.0, 3.0, 2.0]]))[0].tolist()
+    [True, True, True]
+    """
+    if rest:
+        most = (2 * counts >= counts.sum(axis=1, keepdims=True)).all(axis=0)
+        return np.asarray(most[:, None] | np.eye(len(most), dtype=bool))
+    return np.array([(counts[:, [group]] >= counts).all(axis=0) for group in range(counts.shape[1])])
+
+
 def _refuse(table: Floats, bad: NDArray[np.bool_], expected: str) -> None:
     if bad.any():
         unit, group = np.argwhere(bad)[0]

@@ -126,12 +126,15 @@ class Interactions:
     ----------
     value, se, lower, upper : shape (n_regions, n_groups, n_groups)
         [r, g, h]; the diagonal is the isolation of g. Missing where the exposure of g is.
+    reason : shape (n_regions, n_groups, n_groups), uint8
+        Values of `quality.Reason`.
     """
 
     value: Floats
     se: Floats
     lower: Floats
     upper: Floats
+    reason: NDArray[np.uint8]
 
 
 def exposure_by_region(
@@ -342,7 +345,7 @@ def interactions_from_sums(sums: Floats, n_groups: int, *, threshold: float = SU
     reason = missing_reason(np.broadcast_to(count[:, :, None], met.shape), any_missing, missing_moes, threshold)
     value, se = _withheld(np.where(np.eye(n_groups, dtype=bool), unmet, met), se, reason)
     lower, upper = _bounds(value, se)
-    return Interactions(value, se, lower, upper)
+    return Interactions(value, se, lower, upper, reason)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,13 @@ from geomob_dask.metrics.segregation_gini import by_region, sums_before
 from geomob_dask.metrics.segregation_sums import RegionSums
 from geomob_dask.transforms.exact_sums import region_sums
 
+# Indices of this module that PySAL and OasisR compute in another reading of the paper.
+READ_OTHERWISE = ("absolute_concentration", "relative_concentration")
+READ_OTHERWISE_NOTE = (
+    "the unit in which as many people as the group's are reached counts with those who are missing, in PySAL and "
+    "OasisR with all its people (docs/segregation.md)"
+)
+
 
 def delta(counts: ArrayLike, areas: ArrayLike, region: Integers | None = None, n_regions: int | None = None) -> Floats:
     """Delta: ``½ Σ |x_i / X − a_i / A|``, the share of a group that would have to move for even density.

@@ -86,9 +86,7 @@ def _of_paths(kernel: Kernel, units: RegionUnits) -> Floats:
 
 def _blanked(values: Floats, units: RegionUnits) -> Floats:
     """Return values, NaN in regions that have people where there is no polygon."""
-    lacking = np.isnan(units.known_land) & (units.counts.sum(axis=1) > 0)
-    blank = np.bincount(units.region, weights=lacking, minlength=units.n_regions) > 0
-    return np.where(blank[:, None], np.nan, values)
+    return np.where((units.without_land() > 0)[:, None], np.nan, values)
 
 
 SUMS = Strategy("sums", _of_sums, rows="own")

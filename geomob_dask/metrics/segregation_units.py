@@ -110,6 +110,13 @@ class RegionUnits:
             raise _lacking("polygons")
         return self.points
 
+    def without_land(self) -> Floats:
+        """Return how many units with people have no polygon in each region; none where no polygons are given."""
+        if self.land is None:
+            return np.zeros(self.n_regions)
+        lacking = (np.isnan(self.land) & (self.counts.sum(axis=1) > 0)).astype(np.float64)
+        return np.asarray(np.bincount(self.region, weights=lacking, minlength=self.n_regions), dtype=np.float64)
+
     @cached_property
     def paths(self) -> Integers:
         """Positions of each unit's region, of its area at each level, and of the unit itself."""

@@ -94,7 +94,7 @@ class OpportunityOutputs(Outputs):
         if done.given.get("export"):
             table = self.table(done.store, index)
             if bounds:
-                table = table.join(bounds[0])
+                table = table.join(bounds[0].rename(columns={"reason": "interval_reason"}))
             self.write_table(done, "export", table)
         if done.given.get("map"):
             for item, file in files_of(done.given["map"], index):

@@ -15,7 +15,7 @@ from geomob_dask.errors import InputError, SettingsError
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.tables import SUFFIXES, TABLES, WITH_GEOMETRY, check_file
-from geomob_dask.products.product import Prepared, Product
+from geomob_dask.products.product import NOTES, Prepared, Product
 from geomob_dask.runs.planning import Request
 from geomob_dask.sources.keys import listed
 from geomob_dask.store import Part, Snapshot, Store
@@ -171,13 +171,23 @@ def _parts(snapshot: Snapshot, prepared: Prepared) -> list[Part]:
 
 
 def report(store: Store, prepared: Prepared) -> dict[str, Any]:
-    """Return the report of a run, from the provenance of its result."""
-    snapshot = store.snapshot(prepared.collection)
-    reports = [snapshot.runs[part.run]["report"] for part in _parts(snapshot, prepared)]
+    """Return the report of a run without its notes, from the provenance of its result."""
     whole: dict[str, Any] = {}
-    for found in reports:
-        whole |= found
+    for found in _reports(store.snapshot(prepared.collection), prepared):
+        whole |= {key: value for key, value in found.items() if key != NOTES}
     return whole
+
+
+def notes(store: Store, prepared: Prepared) -> list[str]:
+    """Return the notes of a run, each once; see `frames.notes`."""
+    snapshot = store.find(prepared.collection)
+    reports = [] if snapshot is None else _reports(snapshot, prepared)
+    return list(dict.fromkeys(line for found in reports for line in found.get(NOTES, [])))
+
+
+def _reports(snapshot: Snapshot, prepared: Prepared) -> list[Mapping[str, Any]]:
+    runs = {part.run: snapshot.runs[part.run] for part in _parts(snapshot, prepared)}
+    return [run.get("report", {}) for run in runs.values()]
 
 
 def option_of(name: str) -> str:

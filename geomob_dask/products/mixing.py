@@ -7,11 +7,12 @@ import pandas as pd
 from pydantic import BeforeValidator, Field
 
 from geomob_dask.frames.mixing import Mixture, mixing
+from geomob_dask.frames.notes import overlap_notes
 from geomob_dask.frames.units import People
 from geomob_dask.products.options import ByRegion, Codes, Text, piece, slug, states_named
-from geomob_dask.products.product import Frames, Prepared, RegionProduct, Target
+from geomob_dask.products.product import NOTES, Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
-from geomob_dask.products.regions import read_by, region_inputs
+from geomob_dask.products.regions import read_by, region_inputs, regions_frame
 from geomob_dask.sources.attributes import period_in
 from geomob_dask.sources.brackets import Brackets, brackets_of
 from geomob_dask.store import Store
@@ -94,8 +95,9 @@ class Mixing(RegionProduct):
     def compute(self, read: Reader, prepared: Prepared) -> Frames:
         """Return the mixing of every tract, by state."""
         options: Options = prepared.options
+        measures = read.frame("measures", prepared.details)
         found = mixing(
-            read.frame("measures", prepared.details),
+            measures,
             brackets=options.brackets,
             by=read_by(read, options.by),
             merge=options.merge,
@@ -104,7 +106,8 @@ class Mixing(RegionProduct):
             regions=options.regions,
             missing=options.missing,
         )
-        return {"result": found}
+        where = regions_frame(read, options.by, measures)
+        return {"result": found, NOTES: overlap_notes(measures, where, options.people)}
 
     def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
         """Return the number of tracts with D, and the reasons of the others."""

@@ -157,6 +157,8 @@ def of_states(snapshot: Snapshot, states: Sequence[str]) -> Snapshot:
     return replace(snapshot, parts=parts or dict(list(snapshot.parts.items())[:1]), runs={})
 
 
+# Role of a frame of notes (`frames.notes`) among what `compute` returns, and their key in the report.
+NOTES = "notes"
 # What `compute` returns: frames by role, in memory or on Dask as the reader's are.
 Frames = Mapping[str, Any]
 # By role of target, then by name of part.

@@ -9,16 +9,19 @@ from pydantic import BeforeValidator, Field
 from geomob_dask.errors import InputError
 from geomob_dask.frames.halo import near_partitions
 from geomob_dask.frames.local_segregation import local
+from geomob_dask.frames.notes import overlap_notes, together
+from geomob_dask.frames.own_rows import no_value, one_value, own_rows
 from geomob_dask.frames.reduction import reduced_rows
 from geomob_dask.frames.region_draws import Inference
 from geomob_dask.frames.region_table import RegionTable
 from geomob_dask.frames.segregation import segregation
 from geomob_dask.frames.units import NOWHERE, UNKNOWN, People, counts_of, left_out, units_of
 from geomob_dask.metrics.segregation_catalog import suited
+from geomob_dask.metrics.segregation_concentration import READ_OTHERWISE, READ_OTHERWISE_NOTE
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
 from geomob_dask.names import Year
 from geomob_dask.products.options import ByRegion, Codes, Listed, Text, piece
-from geomob_dask.products.product import Frames, Prepared, RegionProduct, Summaries, Target
+from geomob_dask.products.product import NOTES, Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_columns, region_table, regions_frame
 from geomob_dask.sources.attributes import period_in
@@ -27,6 +30,8 @@ from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.provenance import canonical_json, sha256
 
 _LEVEL = "level "
+# Reasons are many where groups are.
+_NOTES = 8
 
 
 class Options(ByRegion):
@@ -198,8 +203,14 @@ class Segregation(RegionProduct):
             near=near,
             **shared,
         )
-        rest = left_out(measures, regions_frame(read, options.by, measures), options.people)
-        frames = {"result": table, "left_out": reduced_rows(_reasons, rest)}
+        where = regions_frame(read, options.by, measures)
+        rest = left_out(measures, where, options.people)
+        noted = own_rows(_notes, table, meta=no_value, indices=prepared.details["indices"])
+        frames = {
+            "result": table,
+            "left_out": reduced_rows(_reasons, rest),
+            NOTES: together(overlap_notes(measures, where, options.people), noted),
+        }
         return {**frames, "local": local(measures, **shared)} if options.local else frames
 
     def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
@@ -231,6 +242,19 @@ def region_counts(read: Reader, prepared: Prepared, regions: Sequence[str]) -> d
     units = units_of(measures, regions_frame(read, options.by, measures), people)
     counts, region = counts_of(units), units["region"].to_numpy(object)
     return {name: counts[region == name] for name in regions}
+
+
+def _notes(table: pd.DataFrame, *, indices: Sequence[str]) -> pd.DataFrame:
+    """Return notes on indices that other programs read otherwise, and on regions without values."""
+    lines = []
+    read_otherwise = [name for name in indices if name in READ_OTHERWISE]
+    if read_otherwise:
+        lines.append(f"{', '.join(read_otherwise)}: {READ_OTHERWISE_NOTE}")
+    without = table["reason"][table["reason"] != ""]
+    for reason, regions in without.groupby(without):
+        few = f"{regions.index[0]}" + (", …" if len(regions) > 1 else "")
+        lines.append(f"values missing in {len(regions):,} of {len(table):,} regions ({few}): {reason}")
+    return one_value(lines[:_NOTES] + ([f"… and {len(lines) - _NOTES} more reasons"] if len(lines) > _NOTES else []))
 
 
 def _lacking(

@@ -13,7 +13,7 @@ from geomob_dask.errors import RunError
 from geomob_dask.frames.own_rows import no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import reduced
 from geomob_dask.products.catalog import product_named
-from geomob_dask.products.product import Prepared
+from geomob_dask.products.product import NOTES, Prepared
 from geomob_dask.products.reader import Reader
 from geomob_dask.store import Commit, Part, Provenance, Receipt, Store, receipts
 from geomob_dask.store.provenance import versions
@@ -170,7 +170,8 @@ def settle(
     by_role: dict[str, list[_Written]] = dict(zip(roles, map(value_of, frames), strict=False))
     summaries = {role: {one.name: one.summary for one in written} for role, written in by_role.items()}
     found = dict(zip(values, map(value_of, frames[len(roles) :]), strict=True))
-    report = product.report(prepared, summaries, found)
+    notes = found.pop(NOTES, [])
+    report = {**product.report(prepared, summaries, found), **({NOTES: notes} if notes else {})}
     attributes = product.attributes(prepared, summaries)
     if provenance.identity != identity:
         raise RunError(

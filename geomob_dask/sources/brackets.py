@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
 from geomob_dask.names import Name, did_you_mean, shown
-from geomob_dask.sources.groups import Grouping, Prefix, find_edition, load_grouping, shipped_groupings
+from geomob_dask.sources.groups import Grouping, Prefix, find_edition, load_grouping, shipped_groupings, total_of
 from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
 Merge = Annotated[int, Field(ge=2)] | tuple[int, ...]
@@ -216,7 +216,16 @@ class GroupList(_Named):
         """Return the columns to read; see `Brackets.columns`."""
         if margins:
             raise DefinitionError(f"groups {self.name}: a list has no margins of error, expected ACS groups")
-        return _present(self.name, [column for group in self.groups for column in group.columns], available)
+        total = self.total(available)
+        return _present(self.name, [*self._parts, *([] if total is None else [total])], available)
+
+    def total(self, available: Collection[str]) -> str | None:
+        """Return the column that is known to hold all people of the groups' tables; see `sources.groups.total_of`."""
+        return total_of(self._parts, available)
+
+    @property
+    def _parts(self) -> list[str]:
+        return [column for group in self.groups for column in group.columns]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ names the columns of one form of the table; the edition is chosen by a table's c
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +23,9 @@ from geomob_dask.yaml_text import read_yaml, shipped_yaml
 
 # Where a table fits several groupings: these first, in this order.
 _PREFERRED = ("b03002_four", "dp05_four")
+
+# Detailed tables of the Bureau, whose first line is everybody.
+_OF_TABLE = re.compile(r"([BC][0-9]+[A-Z]*|P[0-9]+[A-Z]*)_[0-9]{3}(E|N)")
 
 Columns = tuple[str, str]
 Prefix = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
@@ -112,6 +117,38 @@ class Grouping(Checked):
     title: str
     subgroup_type: str
     editions: Annotated[tuple[Edition, ...], Field(min_length=1)]
+
+
+def total_of(columns: Sequence[str], available: Collection[str]) -> str | None:
+    """Return the column that is known to hold all people of those in some columns; None if none is known.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Counts of parts: all of one table of the Bureau (``B03002_003E``: its ``…_001E``), or of one edition of the
+        shipped groupings.
+    available : collection of str
+        Of the table; the total is one of them.
+
+    Examples
+    --------
+    >>> total_of(["B03002_003E", "B03002_012E"], ["B03002_001E", "B03002_003E", "B03002_012E"])
+    'B03002_001E'
+    """
+    matches = [_OF_TABLE.fullmatch(column) for column in columns]
+    tables = {(match[1], match[2]) for match in matches if match}
+    if len(tables) == 1 and all(matches):
+        table, role = tables.pop()
+        total = f"{table}_001{role}"
+        return total if total in available else None
+    totals = (total for parts, total in _totals() if parts.issuperset(columns) and total in available)
+    return next(totals, None)
+
+
+@cache
+def _totals() -> list[tuple[frozenset[str], str]]:
+    editions = [edition for name in shipped_groupings() for edition in load_grouping(name).editions]
+    return [(frozenset(edition.columns), edition.total[0]) for edition in editions]
 
 
 def shipped_groupings() -> list[str]:

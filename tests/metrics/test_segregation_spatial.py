@@ -235,3 +235,33 @@ def test_what_has_no_meaning_with_environments() -> None:
         environment(counts, csr_array((1, 3)))
     with pytest.raises(DefinitionError, match=r"shape \(3, 3\), expected \(2, 2\)"):
         neighborhood_weights(csr_array((3, 3)), np.zeros(2, dtype=np.int64))
+
+
+def whole_units(group: Floats, people: Floats, land: Floats) -> tuple[float, float]:
+    """Return ACO and RCO as PySAL and OasisR read them: the unit that reaches the group's size counts whole."""
+    order = sorted(range(len(land)), key=lambda unit: land[unit])
+    ends = []
+    for units in (order, order[::-1]):
+        counted: list[int] = []
+        while sum(people[unit] for unit in counted) < group.sum():
+            counted.append(units[len(counted)])
+        ends.append(sum(people[unit] * land[unit] for unit in counted) / sum(people[unit] for unit in counted))
+    own, others = (float(some @ land / some.sum()) for some in (group, people - group))
+    small, large = ends
+    return 1 - (own - small) / (large - small), (own / others - 1) / (small / large - 1)
+
+
+def test_the_other_reading_of_concentration_counts_units_whole() -> None:
+    people, land = np.array([60.0, 50, 40]), np.array([1.0, 2, 4])
+    group = np.array([30.0, 10, 20])
+    counts = np.column_stack([group, people - group])
+    found = absolute_concentration(counts, land)[0, 0], relative_concentration(counts, land)[0, 0]
+    # The numbers of docs/segregation.md.
+    np.testing.assert_allclose(found, (0.5, -0.0376), atol=5e-5)
+    np.testing.assert_allclose(whole_units(group, people, land), (0.3824, -0.0402), atol=5e-5)
+    # A group of as many people as the smallest and the largest unit: the paper's equality holds, and so do both.
+    equal = np.array([20.0, 10, 30])
+    sizes = np.array([60.0, 50, 60])
+    counts = np.column_stack([equal, sizes - equal])
+    found = absolute_concentration(counts, land)[0, 0], relative_concentration(counts, land)[0, 0]
+    np.testing.assert_allclose(whole_units(equal, sizes, land), found)

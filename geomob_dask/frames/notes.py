@@ -1,0 +1,109 @@
+"""Notes on a run: what a user should know of its data or result, computed with it and kept in its report.
+
+A note is a line of text. A frame of notes has one row, whose value is a list of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from geomob_dask.frames.categories import category_counts
+from geomob_dask.frames.own_rows import no_value, one_value, own_rows, value_of
+from geomob_dask.frames.reduction import partials, reduced
+from geomob_dask.frames.units import People
+from geomob_dask.metrics.counts import at_least
+from geomob_dask.sources.brackets import AcsGroups, Brackets
+from geomob_dask.sources.keys import listed
+
+
+def together(*notes: Any) -> Any:
+    """Return several frames of notes as one."""
+    return own_rows(_together, *notes, meta=no_value)
+
+
+def _together(*notes: pd.DataFrame) -> pd.DataFrame:
+    return one_value([line for one in notes for line in value_of(one)])
+
+
+def left_out_notes(parts: Sequence[pd.DataFrame]) -> list[str]:
+    """Return notes on tracts that are in no result, by reason; see `frames.units.left_out`."""
+    rest = pd.concat(parts)["reason"]
+    return [
+        f"left out: {len(rows):,} {'tract' if len(rows) == 1 else 'tracts'}, {reason} ({listed(list(rows.index), 3)})"
+        for reason, rows in rest.groupby(rest)
+    ]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Comparison of the categories of one partition's tracts.
+
+    Attributes
+    ----------
+    labels : tuple of str
+    larger : shape (n_categories, n_categories)
+        Whether one category has at least the people of another in every tract.
+    people : shape (n_categories,)
+    tracts : int
+        With people.
+    """
+
+    labels: tuple[str, ...]
+    larger: NDArray[np.bool_]
+    people: NDArray[np.float64]
+    tracts: int
+
+
+def overlap_notes(measures: Any, where: Any, people: People) -> Any:
+    """Return notes on groups that may contain others: each has at least the people of the other in every tract.
+
+    Groups of a survey's table, and brackets with a total, were compared with their total. Of brackets one is named that
+    has at least the people of all others together: neighboring brackets may well be alike.
+
+    Parameters
+    ----------
+    measures : DataFrame, in memory or on Dask
+    where : DataFrame, aligned
+        See `frames.regions.regions_of`.
+    people : People
+    """
+    return reduced(_overlaps, partials(_compared, measures, where, people=people))
+
+
+def _compared(measures: pd.DataFrame, where: pd.DataFrame, *, people: People) -> Comparison | None:
+    categories = people.categories
+    checked = isinstance(categories, Brackets) and categories.total in measures.columns
+    if checked or isinstance(categories, AcsGroups):
+        return None
+    table = people.known(measures)
+    if people.regions is not None:
+        table = table[table.index.isin(where.index[where["region"].isin(people.regions)])]
+    found = category_counts(table, categories, people.year)
+    lived_in = found.counts[found.counts.sum(axis=1) > 0]
+    larger = at_least(lived_in, rest=isinstance(categories, Brackets))
+    return Comparison(found.labels, larger, lived_in.sum(axis=0), len(lived_in))
+
+
+def _overlaps(parts: Sequence[Comparison | None]) -> list[str]:
+    compared = [part for part in parts if part is not None]
+    # In a single tract one group is always the larger one.
+    if sum(part.tracts for part in compared) < 2:
+        return []
+    labels = compared[0].labels
+    larger = np.logical_and.reduce([part.larger for part in compared])
+    present = np.sum([part.people for part in compared], axis=0) > 0
+    notes = []
+    for place, label in enumerate(labels):
+        smaller = [other for at, other in enumerate(labels) if at != place and larger[place, at] and present[at]]
+        if smaller and present[place]:
+            notes.append(
+                f"groups: {label} has at least the people of {listed(smaller)} in every tract; if it contains them, "
+                "they are counted twice: expected groups that do not overlap"
+            )
+    return notes
