@@ -67,7 +67,8 @@ def explained(label: str, expected: str) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """Return what an error says, in one line of bounded length."""
-    text = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    words = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    text = "".join(letter if letter.isprintable() else "?" for letter in words)
     return text if len(text) < 300 else f"{text[:300]}…"
 
 
