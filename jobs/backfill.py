@@ -15,7 +15,7 @@ from geomob_dask.errors import InputError, RunError
 from geomob_dask.outputs.backfill import cube_lines, planned_lines, planned_table, result_lines, result_table
 from geomob_dask.runs.backfill.cubes import write_cubes
 from geomob_dask.runs.backfill.file import read_backfill
-from geomob_dask.runs.backfill.plan import Asked, Order, plan_backfill
+from geomob_dask.runs.backfill.plan import Asked, Order, check_runnable, plan_backfill
 from geomob_dask.runs.engine import execute
 from geomob_dask.runs.planning import Reprocess
 from geomob_dask.settings import load_settings
@@ -28,6 +28,7 @@ app = cli.application(
     """
     python jobs/backfill.py night.yaml --years 2009:2023
     python jobs/backfill.py night.yaml --years 2009:2023 --dry-run
+    python jobs/backfill.py night.yaml --years 2009:2023 --dry-run --reasons
     python jobs/backfill.py night.yaml --years 2020,2022-2023 --states IN,OH --products counties
     python jobs/backfill.py night.yaml --years 2009:2023 --reprocess failed --order oldest
     """,
@@ -38,11 +39,11 @@ app = cli.application(
 def backfill(
     file: Annotated[str, typer.Argument(help="A .yaml file of products: docs/backfill.md.")],
     years: Annotated[
-        str | None, typer.Option(help="Such as 2009:2023 or 2018,2020-2023. [default: those of the file]")
+        str | None, typer.Option(help="Such as 2009:2023 or 2018,2020-2023. \\[default: those of the file]")
     ] = None,
     states: cli.StatesOption = None,
     products: Annotated[
-        str | None, typer.Option(help="Products of the file, separated by commas. [default: all]")
+        str | None, typer.Option(help="Products of the file, separated by commas. \\[default: all]")
     ] = None,
     reprocess: Annotated[
         str,
@@ -53,10 +54,18 @@ def backfill(
     ] = "stale",
     order: Annotated[str, typer.Option(help="Which years come first: newest or oldest.")] = "newest",
     max_active: Annotated[
-        int | None, typer.Option(help="Outputs handed to workers at once. [default: three a thread]")
+        int | None, typer.Option(help="Outputs that workers hold at once. \\[default: three per thread]")
     ] = None,
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Leave out years without measures instead of refusing them.")
+    ] = False,
+    reasons: Annotated[
+        bool,
+        typer.Option(
+            "--reasons",
+            help="List every reason of refused and failed outputs, not the first 20; with --dry-run also those of "
+            "earlier runs, from the journal.",
+        ),
     ] = False,
     dry_run: cli.DryRunOption = False,
     store: cli.StoreOption = None,
@@ -81,11 +90,13 @@ def backfill(
     where = Store.of(settings)
     plan = plan_backfill(where, read_backfill(file), asked)
     if dry_run:
-        return cli.say([*planned_table(plan), *planned_lines(where, plan, threads_of(settings))])
+        cli.say([*planned_table(plan), *planned_lines(where, plan, threads_of(settings), every=reasons)])
+        return check_runnable(plan)
     cli.say(list(plan.left_out))
+    check_runnable(plan)
     with cli.cluster(settings) if plan.computes else nullcontext() as client:
         result = execute(where, plan, client, cli.console, max_active=max_active)
-        cli.say([*result_table(plan, result), *result_lines(result)])
+        cli.say([*result_table(plan, result), *result_lines(where, plan, result, every=reasons)])
         cubes = [] if result.stopped else write_cubes(where, plan, client, cli.console)
     cli.say(cube_lines(cubes))
     broken = [cube.name for cube in cubes if cube.error]

@@ -7,9 +7,11 @@ from geomob_dask.runs.backfill.cubes import CubeDone
 from geomob_dask.runs.engine import Result
 from geomob_dask.runs.journal import Journal, Timings
 from geomob_dask.runs.planning import Group, Plan, Standing
+from geomob_dask.sources.keys import listed
 from geomob_dask.store import Store
 
 _REASONS = 20
+_NAMES = 6
 
 
 def planned_table(plan: Plan) -> list[str]:
@@ -45,27 +47,46 @@ def aligned(rows: Sequence[Sequence[str]], n_left: int) -> list[str]:
     ]
 
 
-def planned_lines(store: Store, plan: Plan, threads: int | None) -> list[str]:
-    """Return lines about what is left out and refused, and the estimated time.
+def planned_lines(store: Store, plan: Plan, threads: int | None, *, every: bool = False) -> list[str]:
+    """Return lines about what is left out, refused and failed before, and the estimated time.
 
     Parameters
     ----------
     threads : int, optional
         Of the cluster; None if it does not tell.
+    every : bool
+        Whether all reasons are listed, not the first twenty.
     """
-    lines = [*plan.left_out]
-    lines += [f"{group.product} {group.year}: refused: {group.problem}" for group in plan.groups if group.problem]
     journal = Journal(store, plan.name)
+    most = None if every else _REASONS
+    lines = [*plan.left_out, *refused_lines(plan, every=every)]
     failed = [
         group.name(place)
         for group in plan.groups
         for place, how in enumerate(group.standings)
         if how is Standing.FAILED
     ]
-    lines += [f"{name}: failed: {journal.reason(name)}" for name in failed[:_REASONS]]
-    if len(failed) > _REASONS:
-        lines.append(f"… and {len(failed) - _REASONS:,} more failed")
+    lines += _reason_lines("failed before", {name: journal.reason(name) for name in failed[:most]}, every=True)
+    if len(failed) > len(failed[:most]):
+        lines.append(f"… and {len(failed) - _REASONS:,} more that failed before: {_rest(journal)}")
     return [*lines, estimate(plan, _timings(journal, plan), threads)]
+
+
+def refused_lines(plan: Plan, *, every: bool = False) -> list[str]:
+    """Return why outputs are refused, each product and year in a line, and how many of the plan they are."""
+    refused = [group for group in plan.groups if group.problem]
+    shown = refused if every else refused[:_REASONS]
+    lines = [f"{group.product} {group.year}: refused: {group.problem}" for group in shown]
+    if len(refused) > len(lines):
+        lines.append(f"… and {len(refused) - len(lines):,} more are refused: --dry-run --reasons lists them")
+    count, total = plan.counts()[Standing.REFUSED], plan.counts().total()
+    if count:
+        lines.append(f"refused: {count:,} of {total:,} outputs, which the run reports as failed")
+    return lines
+
+
+def _rest(journal: Journal) -> str:
+    return f"--dry-run --reasons lists them, from {journal.where}/failed"
 
 
 def _timings(journal: Journal, plan: Plan) -> dict[str, Timings]:
@@ -152,19 +173,21 @@ def _cells(counts: Counter[str]) -> list[str]:
     return [_number(counts[way]) for way in ("computed", "kept", "skipped", "as they are", "failed", "left")]
 
 
-def result_lines(result: Result) -> list[str]:
-    """Return the reasons of failures, each with its outputs, and why the run ended early."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in result.failed.items():
-        by_reason.setdefault(reason, []).append(name)
-    lines = [f"failed: {_some(names)}: {reason}" for reason, names in list(by_reason.items())[:_REASONS]]
-    if len(by_reason) > _REASONS:
-        lines.append(f"… and {len(by_reason) - _REASONS:,} more reasons, in the journal of the backfill")
+def result_lines(store: Store, plan: Plan, result: Result, *, every: bool = False) -> list[str]:
+    """Return the reasons of failures, each with its outputs; `every` as in `planned_lines`."""
+    lines = _reason_lines("failed", result.failed, every=every)
+    if not every and lines != _reason_lines("failed", result.failed, every=True):
+        lines.append(f"all reasons: {_rest(Journal(store, plan.name))}")
     return lines
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
+def _reason_lines(what: str, reasons: Mapping[str, str], *, every: bool) -> list[str]:
+    """Return a line per reason, with the names of its outputs: the first reasons and names, or every one."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(name)
+    chosen = list(by_reason.items())[: None if every else _REASONS]
+    return [f"{what}: {', '.join(names) if every else listed(names, _NAMES)}: {reason}" for reason, names in chosen]
 
 
 def cube_lines(cubes: Sequence[CubeDone]) -> list[str]:

@@ -29,11 +29,17 @@ class Journal:
     store : Store
     name : str
         Of the backfill.
+
+    Attributes
+    ----------
+    where : str
+        The folder of its objects.
     """
 
     def __init__(self, store: Store, name: str) -> None:
         self._objects = store.objects
         self._folder = f"{PREFIX}/{name}"
+        self.where = f"{store.url}/{self._folder}"
 
     def failed(self) -> set[str]:
         """Return the names of the outputs that failed and have not been computed since."""

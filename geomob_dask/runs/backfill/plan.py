@@ -95,6 +95,19 @@ def plan_backfill(store: Store, backfill: Backfill, asked: Asked) -> Plan:
     return Plan(tuple(settled), asked.reprocess, backfill.name, tuple(left_out), cubes)
 
 
+def check_runnable(plan: Plan) -> None:
+    """Raise InputError if a plan has outputs and the store allows none of them."""
+    counts = plan.counts()
+    refused = [group for group in plan.groups if group.problem is not None]
+    if refused and counts[Standing.REFUSED] == counts.total():
+        first = refused[0]
+        more = f" (and {len(refused) - 1:,} more products and years, each with its reason)" if len(refused) > 1 else ""
+        raise InputError(
+            f"backfill {plan.name}: all of its {counts.total():,} outputs are refused, so there is nothing to compute: "
+            f"{first.product} {first.year}: {first.problem}{more}"
+        )
+
+
 def _with_rows(store: Store, product: Product, year: int, only: Sequence[str] | None) -> list[str]:
     """Return the states that have measures of a year, of some states alone."""
     parts = store.snapshot(product.measures(year)).parts
