@@ -20,15 +20,19 @@ import pandas as pd
 import skops.io
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from skops.io.exceptions import UnsupportedTypeException
 
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.models.catalog import MODELS
+from geomob_dask.models.clusters import ClusterLabels
+from geomob_dask.models.model_archive import ABOUT, MODEL, UNREADABLE, not_a_model, read_members
 from geomob_dask.models.study import Feature
+from geomob_dask.names import check_name, shown
 
 FORMAT = 1
-_ABOUT, _MODEL = "about.json", "model.skops"
 # The same model gives the same bytes: no clock in the file.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 # Packages whose other versions may read the arrays otherwise.
@@ -42,6 +46,9 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
+
+# What may come before the classifier.
+_STEPS = (ClusterLabels, SimpleImputer, StandardScaler)
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ def to_bytes(model: FittedModel) -> bytes:
         "fitted_with": _versions(),
         "sha256": hashlib.sha256(dumped).hexdigest(),
     }
-    return _zip({_ABOUT: _json(about), _MODEL: dumped})
+    return _zip({ABOUT: _json(about), MODEL: dumped})
 
 
 def from_bytes(data: bytes, where: str) -> FittedModel:
@@ -156,15 +163,16 @@ def from_bytes(data: bytes, where: str) -> FittedModel:
     InputError
         If it is not a model file, has another version, is damaged, or holds a type that no model needs.
     """
-    about, dumped = _members(data, where)
+    about, dumped = read_members(data, where)
     found = about.get("format")
     if found != FORMAT:
         raise InputError(
             f"{where}: a model file of version {found}, expected version {FORMAT}; "
             "train the model again with jobs/mobility.py"
         )
+    fitted_with = about.get("fitted_with")
     for package, now in _versions().items():
-        then = about.get("fitted_with", {}).get(package)
+        then = fitted_with.get(package) if isinstance(fitted_with, dict) else None
         if then != now:
             raise InputError(
                 f"{where}: fitted with {package} {then}, found {package} {now} here; expected the same, "
@@ -175,10 +183,12 @@ def from_bytes(data: bytes, where: str) -> FittedModel:
     try:
         built = _built(about["model"], dumped, where)
         wrong = _wrong(built)
-    except (zipfile.BadZipFile, KeyError, IndexError, TypeError, ValueError, AttributeError, ImportError) as error:
-        raise InputError(f"{where}: not a model file ({error!r}); expected what jobs/mobility.py wrote") from error
+    except (*UNREADABLE, IndexError, TypeError, AttributeError, ImportError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise not_a_model(where, repr(error)) from error
     if wrong:
-        raise InputError(f"{where}: not a model file ({wrong}); expected what jobs/mobility.py wrote")
+        raise not_a_model(where, wrong)
     return built
 
 
@@ -186,10 +196,19 @@ def _built(plain: Mapping[str, Any], dumped: bytes, where: str) -> FittedModel:
     unknown = _unknown(dumped)
     if unknown:
         raise InputError(f"{where}: holds {', '.join(unknown)}; expected only types of the models that are known here")
+    texts = {name: plain[name] for name in ("name", "title", "study", "outcome", "study_checksum", "run")}
+    features = tuple(Feature(**feature) for feature in plain["features"])
+    every = [*texts.values(), *plain["classes"], *(text for one in features for text in vars(one).values())]
+    odd = [value for value in every if not isinstance(value, str)]
+    if odd or not all(type(edge) in (int, float) for edge in plain["edges"]):
+        found = shown(odd[0] if odd else plain["edges"])
+        raise TypeError(f"{ABOUT}: found {found}, expected text, and numbers as edges")
+    # It becomes a part of the path of predictions.
+    check_name(texts["name"], f"{where}: model")
     return FittedModel(
-        **{name: plain[name] for name in ("name", "title", "study", "outcome", "study_checksum", "run")},
+        **texts,
         estimator=skops.io.loads(dumped, trusted=list(TRUSTED)),
-        features=tuple(Feature(**feature) for feature in plain["features"]),
+        features=features,
         classes=tuple(plain["classes"]),
         edges=tuple(plain["edges"]),
     )
@@ -200,16 +219,19 @@ def _wrong(model: FittedModel) -> str | None:
     pipeline = model.estimator
     if not isinstance(pipeline, Pipeline):
         return f"found a {type(pipeline).__name__}, expected a Pipeline"
+    odd = [type(step).__name__ for _, step in pipeline.steps[:-1] if type(step) not in _STEPS]
+    if odd:
+        return f"a step of it is a {odd[0]}, which no model of the catalog has"
     last = pipeline.steps[-1][1]
     if type(last) not in {type(entry.classifier(0)) for entry in MODELS.values()}:
         return f"its last step is a {type(last).__name__}, which is no model of the catalog"
     count, classes = len(model.features), list(range(len(model.classes)))
     if pipeline.n_features_in_ != count:
-        return f"it is of {pipeline.n_features_in_} features, and {_ABOUT} of {count}"
+        return f"it is of {pipeline.n_features_in_} features, and {ABOUT} of {count}"
     # What the last step is given: it refuses any other number by itself.
     count = last.n_features_in_
     if np.asarray(last.classes_).tolist() != classes or len(model.edges) != len(classes) - 1:
-        return f"it is of classes {np.asarray(last.classes_).tolist()}, and {_ABOUT} of {classes}"
+        return f"it is of classes {np.asarray(last.classes_).tolist()}, and {ABOUT} of {classes}"
     if isinstance(last, RandomForestClassifier) and not all(
         _sound_tree(one, count, classes) for one in last.estimators_
     ):
@@ -248,18 +270,6 @@ def _sound(left: Any, right: Any, feature: Any, at: Any, nodes: Any, count: int)
 
 def _versions() -> dict[str, str]:
     return {package: version(package) for package in _FITTED_WITH}
-
-
-def _members(data: bytes, where: str) -> tuple[Mapping[str, Any], bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as members:
-            about = json.loads(members.read(_ABOUT))
-            dumped = members.read(_MODEL)
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise InputError(f"{where}: not a model file ({error}); expected what jobs/mobility.py wrote") from error
-    if not isinstance(about, dict):
-        raise InputError(f"{where}: not a model file ({_ABOUT} holds no object); expected what jobs/mobility.py wrote")
-    return about, dumped
 
 
 def _unknown(dumped: bytes) -> list[str]:
