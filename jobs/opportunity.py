@@ -11,7 +11,7 @@ EXAMPLES = """
     python jobs/opportunity.py --definition sample --dataset sample --year 2020 --map map.html
     python jobs/opportunity.py --definition my_index.yaml --dataset acs --year 2018 --states IN,OH --export index.csv
     python jobs/opportunity.py --definition my_index.csv --dataset acs --year 2018 --norm state --dry-run
-    python jobs/opportunity.py --definition my.yaml --dataset acs --year 2018 --validation v.csv --against atlas:2018
+    python jobs/opportunity.py --definition my.csv --dataset acs --year 2018 --against opportunity_atlas:2018
     python jobs/opportunity.py --definition my_index.csv --dataset acs --year 2019 --norm frozen:2018 --store s3://bucket/x
     """
 
