@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from geomob_dask import cli
 from geomob_dask.outputs.result import Done, Flag, Outputs, notes, option_of
@@ -123,7 +124,7 @@ def _flags(product: Product, outputs: Outputs) -> dict[str, tuple[Any, Any]]:
 def _of_flag(name: str, flag: Flag) -> tuple[Any, Any]:
     kind = list[str] if flag.kind is tuple else flag.kind
     optional = kind if flag.default is not None else kind | None
-    option = typer.Option(option_of(name), help=flag.help, metavar="|".join(flag.choices) or None)
+    option = typer.Option(option_of(name), help=escape(flag.help), metavar="|".join(flag.choices) or None)
     return Annotated[optional, option], flag.default
 
 

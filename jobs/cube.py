@@ -41,7 +41,7 @@ app = cli.application(
 )
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the cube.")]
-VersionOption = Annotated[str | None, typer.Option(help="A version of the history. [default: the newest]")]
+VersionOption = Annotated[str | None, typer.Option(help="A version of the history. \\[default: the newest]")]
 TagOption = Annotated[str | None, typer.Option(help="A tag of the history.")]
 MeasureOption = Annotated[str, typer.Option(help="A measure of the cube.")]
 
@@ -53,7 +53,7 @@ app.command("write")(product_command("cube", CubeOutputs(), left_out=("force",))
 def export(
     name: NameArgument,
     file: Annotated[str, typer.Argument(help=".csv or .csv.gz (long), .parquet (wide, with polygons).")],
-    years: Annotated[str | None, typer.Option(help="Only these. [default: all]")] = None,
+    years: Annotated[str | None, typer.Option(help="Only these. \\[default: all]")] = None,
     version: VersionOption = None,
     tag: TagOption = None,
     csv_text: cli.CsvTextOption = "safe",
@@ -71,7 +71,7 @@ def export(
 
 @app.command()
 def history(
-    name: Annotated[str | None, typer.Argument(help="Name of the cube. [default: the names of all cubes]")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the cube. \\[default: the names of all cubes]")] = None,
     store: cli.StoreOption = None,
     cluster: cli.HereOption = None,
     config: cli.ConfigOption = None,
@@ -105,7 +105,7 @@ def change(
     period: Annotated[
         int | None,
         typer.Option(
-            help="Years that an estimate spans. [default: as the dataset says; else 5 if it is named acs5_…, else 1]"
+            help="Years that an estimate spans. \\[default: as the dataset says; else 5 if it is named acs5_…, else 1]"
         ),
     ] = None,
     map_file: Annotated[
@@ -150,7 +150,7 @@ def series(
     page: Annotated[str, typer.Option(help="The page to write (.html), for offline use.")],
     tracts: Annotated[str | None, typer.Option(help="Tracts or regions to draw, at most 8, with commas.")] = None,
     states: cli.StatesOption = None,
-    years: Annotated[str | None, typer.Option(help="Only these. [default: all]")] = None,
+    years: Annotated[str | None, typer.Option(help="Only these. \\[default: all]")] = None,
     version: VersionOption = None,
     tag: TagOption = None,
     store: cli.StoreOption = None,

@@ -96,3 +96,13 @@ def test_datasets_that_examples_name_are_made_by_examples() -> None:
     read = {one for _, values in every for one in read_by(values)}
     assert (ATLAS, ATLAS_YEAR) in made & read
     assert read <= made
+
+
+def test_brackets_of_help_are_shown() -> None:
+    """Help is rich markup, in which [default: all] would be a style and vanish."""
+    for name, app in APPS.items():
+        command = cli.command_line(app)
+        for one in (command, *getattr(command, "commands", {}).values()):
+            for parameter in one.params:
+                lost = re.search(r"(?<!\\)\[[a-z]", getattr(parameter, "help", None) or "")
+                assert lost is None, (name, one.name, parameter.name)
