@@ -17,7 +17,7 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
 from geomob_dask.sources.numbers import required_floats
-from geomob_dask.sources.text_tables import read_texts
+from geomob_dask.sources.text_tables import TextTable, open_table
 from geomob_dask.sources.vintages import recoding, registry, vintage
 
 # Amounts of these are shares of the source already.
@@ -85,7 +85,7 @@ def read_relation(file: str | Path, source: str, target: str, *, columns: Relati
     InputError
         If the file cannot be read or is of other vintages, or a key has a wrong form.
     """
-    table = _table(Path(file))
+    table = open_table(file, expected="a table of tracts in tracts")
     rows, amounts = _links(table, str(file), source, target, columns or RelationColumns())
     rows = _recoded(rows, source, target)
     rows = rows.groupby(["source", "target"], as_index=False, sort=True)["weight"].sum()
@@ -120,15 +120,9 @@ def newest_codes(tracts: str) -> pd.DataFrame:
 # A file to its links -----------------------------------------------------------------------------
 
 
-def _table(path: Path) -> pd.DataFrame:
-    table = read_texts(path, expected="a table of tracts in tracts")
-    return table.rename(columns=str.lower)
-
-
-def _links(
-    table: pd.DataFrame, file: str, source: str, target: str, columns: RelationColumns
-) -> tuple[pd.DataFrame, bool]:
+def _links(read: TextTable, file: str, source: str, target: str, columns: RelationColumns) -> tuple[pd.DataFrame, bool]:
     """Return ``source``, ``target``, ``weight``, and whether the last are amounts."""
+    table = read.texts().rename(columns=str.lower)
     here, there = vintage(source).tracts, vintage(target).tracts
     names = set(table)
     number: pd.Series | str | None = None if columns.weight is None else columns.weight.lower()
@@ -156,6 +150,7 @@ def _links(
         raise InputError(
             f"{file}: no column {', '.join(absent)}, from vintage {source} to {target}; found {listed(list(table), 16)}"
         )
+    read.check_codes([name for name in read.names if name.lower() in (of_source, of_target)])
     if isinstance(number, str):
         given = _numbers(table[number], file)
         if not amounts and given.isna().any():

@@ -189,3 +189,10 @@ def test_a_table_of_prices_that_is_none(tmp_path, text):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(InputError, match=r"p\.csv"):
         read_prices(str(tmp_path / "p.csv"))
+
+
+def test_keys_in_single_precision_are_refused(tmp_path):
+    table = pd.DataFrame({"Source": [39001000101, 39001000102], "TARGET": [39001000100, 39001000100], "share": [1, 1]})
+    table.astype({"TARGET": "float32"}).to_parquet(tmp_path / "links.parquet")
+    with pytest.raises(InputError, match=r"links\.parquet: column 'TARGET', row 1: .* do not fit float32"):
+        read_relation(tmp_path / "links.parquet", "2020", "2010")
