@@ -57,6 +57,9 @@ class Options(BaseOptions):
         "or a pattern in quotes. May be repeated.",
         json_schema_extra={"repeated": True, "recorded": False},
     )
+    key_column: str | None = Field(
+        None, description="Column of a file's tracts, or STATE,COUNTY,TRACT. [default: GEO_ID or another known name]"
+    )
     dataset: Name | None = Field(None, description="Name of the dataset of one table. [default: acs5_ and the table]")
     vintage: Name | None = Field(
         None, description="Vintage of its tracts. [default: 2000, 2010, 2020 or 2022 by the year]"
@@ -173,7 +176,7 @@ def _of_files(options: Options, given: Sequence[str]) -> list[Tables]:
 
 def _of_file(options: Options, file: str) -> dict[str, AcsTable]:
     """Return the tables of a file, which in one of tidycensus may be several, or those that were asked for."""
-    found = read_file(file)
+    found = read_file(file, key=options.key_column)
     columns = [column for column in found.tracts if column != "geoid"]
     there = list(dict.fromkeys(column.split("_")[0] for column in columns))
     wanted = [table for table in there if options.table is None or table in options.table]

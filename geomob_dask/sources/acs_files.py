@@ -53,7 +53,7 @@ class AcsTable:
     others: pd.DataFrame
 
 
-def read_file(path: str | Path) -> AcsTable:
+def read_file(path: str | Path, *, key: str | None = None) -> AcsTable:
     """Return a table by tract from a file of the Bureau, or of a client of its API.
 
     Parameters
@@ -61,8 +61,9 @@ def read_file(path: str | Path) -> AcsTable:
     path : str or Path
         ``.csv`` (or another kind of `open_table`), ``.csv.gz`` or ``.zip`` of data.census.gov, with or without its
         second header row; a table with the API's columns, as of tidycensus and censusdis; tidycensus' long table
-        (``variable``, ``estimate``, ``moe``); or an answer of the API saved as ``.json``. Tracts are identified as in
-        `key_columns`.
+        (``variable``, ``estimate``, ``moe``); or an answer of the API saved as ``.json``.
+    key : str, optional
+        Column of keys, or those of state, county and tract; see `key_columns`.
 
     Raises
     ------
@@ -77,9 +78,9 @@ def read_file(path: str | Path) -> AcsTable:
             start = content.data.lstrip()[:60].decode("latin-1")
             raise InputError(f"{content.label}: found {start!r}, expected {_EXPECTED}")
         table = parsed(content, expected=_EXPECTED)
-        table.check_codes(key_columns(table.names, file=content.label, flag="").names)
+        table.check_codes(key_columns(table.names, file=content.label, named=key).names)
         rows = _without_labels(table.texts())
-    return decoded(widened(_with_geoid(rows, content.label), content.label), content.label)
+    return decoded(widened(_with_geoid(rows, key, content.label), content.label), content.label)
 
 
 def check_whole_country(table: AcsTable, column: str, *, tolerance: float = 0.0) -> None:
@@ -172,9 +173,9 @@ def _without_labels(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[1:].reset_index(drop=True) if labelled else rows
 
 
-def _with_geoid(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+def _with_geoid(rows: pd.DataFrame, key: str | None, name: str) -> pd.DataFrame:
     """Add the tract's key, and the GEO_ID of the row; rows of other areas have no key."""
-    keys = key_columns(list(rows), file=name, flag="")
+    keys = key_columns(list(rows), file=name, named=key)
     if len(keys.names) > 1:
         geoids, _ = keys.geoids(rows, file=name)
         return rows.assign(geoid=geoids, GEO_ID="1400000US" + geoids)

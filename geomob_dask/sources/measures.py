@@ -182,6 +182,7 @@ def read_measures(
     label = table.label
     keys = key_columns(table.names, file=label, named=key)
     wanted = _wanted(columns, table, keys)
+    table.check_codes(keys.names)
     geoids, key_report = keys.geoids(
         {name: values.to_pandas() for name, values in table.columns(keys.names).items()}, file=label
     )

@@ -1,5 +1,6 @@
 """The client against a local server that answers, and fails, in the shapes recorded of the Census API."""
 
+import json
 import re
 import threading
 import time
@@ -81,6 +82,18 @@ def test_counties_one_by_one_are_the_same_table(ask, server, tmp_path, landing):
 def test_annotations_are_asked_for_where_a_table_has_them(ask, server):
     ask(["53"], table="B19113")
     assert server.asked[0][2]["get"] == "B19113_001E,B19113_001M,B19113_001EA,B19113_001MA"
+
+
+def test_a_bottom_code_has_the_number_of_its_annotation(ask, server):
+    header = ["B19113_001E", "B19113_001M", "B19113_001EA", "B19113_001MA", "state", "county", "tract"]
+    rows = [
+        ["0", "-333333333", "2,500-", "***", "39", "001", "000100"],
+        ["60000", "9", None, None, "39", "001", "000200"],
+    ]
+    server.failures = {"39": [status(200, json.dumps([header, *rows]).encode())]}
+    table = ask(["39"], table="B19113")
+    assert table.tracts["B19113_001E"].tolist() == [2499, 60000]
+    assert table.reasons["reason"].str.startswith("bottom-coded").tolist() == [True, False]
 
 
 def test_no_more_requests_at_once_than_allowed(ask, server):

@@ -54,6 +54,13 @@ def test_keys_have_many_names(tmp_path: Path, header: str, keys: list[str]) -> N
     check(saved(tmp_path, table(header, keys)))
 
 
+def test_keys_of_another_name_are_named(tmp_path: Path) -> None:
+    path = saved(tmp_path, table("Tract_Id", TRACTS))
+    with pytest.raises(InputError, match=r"a\.csv: no key column; found 'Tract_Id'.*--key-column Tract_Id"):
+        read_file(path)
+    assert read_file(path, key="tract_id").tracts["geoid"].tolist() == TRACTS
+
+
 def test_a_table_in_latin_1_is_read(tmp_path: Path) -> None:
     cells = [[f'"Doña Ana {number}"', *row] for number, row in enumerate(CELLS)]
     text = table("GEO_ID", TRACTS, cells, "NAME,B01003_001E,B01003_001M")

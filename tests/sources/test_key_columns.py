@@ -1,8 +1,12 @@
 """Columns of keys: found under the names that publishers give them, in any case, whole or in pieces."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,6 +165,15 @@ def test_measures_are_read_by_pieces_which_are_no_measures(tmp_path: Path) -> No
     assert list(frame) == ["people"]
     assert frame["people"].tolist() == [5, 6]
     assert report.left_out == ()
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_measures_with_keys_of_too_few_digits_are_refused(tmp_path: Path, kind: type[np.floating[Any]]) -> None:
+    with np.errstate(over="ignore"):
+        keys = pa.array(np.array([39001000100, 39003000100], dtype=np.float64).astype(kind))
+    pq.write_table(pa.table({"GEOID": keys, "people": [1, 2]}), tmp_path / "m.parquet")
+    with pytest.raises(InputError, match=rf"m\.parquet: column 'GEOID', row 1: .* not fit {kind.__name__}"):
+        read_measures(tmp_path / "m.parquet")
 
 
 # Real tracts have codes from 000100 on; suffixes beyond 99 do not exist by form.
