@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.names import Name, did_you_mean, shown, some
+from geomob_dask.names import Name, did_you_mean, shown, shown_path, some
 from geomob_dask.yaml_text import mapping_of, read_text, read_yaml
 
 _SUFFIXES = (".yaml", ".yml", ".csv")
@@ -235,13 +235,12 @@ def _file(name_or_file: str) -> Path:
     choice = did_you_mean(path.stem, shipped)
     if path.suffix not in _SUFFIXES:
         raise DefinitionError(
-            f"definition {shown(name_or_file)}: expected a file ({', '.join(_SUFFIXES)}) or a shipped "
+            f"definition {shown_path(name_or_file)}: expected a file ({', '.join(_SUFFIXES)}) or a shipped "
             f"definition; {choice}"
         )
     if not os.path.lexists(path):
         raise DefinitionError(
-            f"definition {shown(name_or_file)}: no such file in {shown(str(Path.cwd()))}; expected one, or a shipped "
-            f"definition; {choice}"
+            f"definition {shown_path(name_or_file)}: no such file; expected one, or a shipped definition; {choice}"
         )
     return path
 

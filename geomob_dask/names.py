@@ -92,10 +92,15 @@ Name = Annotated[str, BeforeValidator(as_text), AfterValidator(_name)]
 Year = Annotated[int, AfterValidator(_year)]
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, longest: int = _LONGEST_SHOWN) -> str:
     """Return a value as a message shows it: quoted, on one line, and cut where it is long."""
     text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def shown_path(path: Any) -> str:
+    """Return the path of a file as a message shows it: longer than other values, since its end is the file's name."""
+    return shown(str(path), 1000)
 
 
 def some(names: Iterable[str], most: int = _MOST_SHOWN) -> str:

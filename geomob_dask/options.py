@@ -23,6 +23,10 @@ Listed = Annotated[tuple[Text, ...], BeforeValidator(listed), Field(min_length=1
 Names = Annotated[tuple[Name, ...], BeforeValidator(listed), Field(min_length=1)]
 
 
+# Marks the type of an option that names a file: a path in a backfill's file is relative to that file's folder.
+FILE = "names a file"
+
+
 class Options(Checked):
     """Options of a command. A field's description is the help of its flag; its alias is the flag's name."""
 

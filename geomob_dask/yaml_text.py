@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from geomob_dask.errors import GeomobError
-from geomob_dask.names import shown
+from geomob_dask.names import shown, shown_path
 
 LARGEST = 2 * 2**20
 DEEPEST = 50
@@ -50,7 +50,7 @@ def read_yaml(file: str | Path, error: type[GeomobError], what: str) -> Any:
 
 def read_text(file: str | Path, error: type[GeomobError], what: str) -> str:
     """Return the text of a small regular file in UTF-8, with or without a byte order mark; see `read_yaml`."""
-    where = str(file) if str(file).isprintable() and len(str(file)) < 1000 else shown(str(file))
+    where = str(file) if str(file).isprintable() and len(str(file)) < 1000 else shown_path(file)
     try:
         # A pipe would be waited for.
         if not stat.S_ISREG(os.stat(file).st_mode):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
@@ -10,7 +10,7 @@ from geomob_dask.errors import SettingsError
 from geomob_dask.frames.exposure import Reported, exposures
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
-from geomob_dask.options import Text, unrecorded
+from geomob_dask.options import FILE, Text, unrecorded
 from geomob_dask.products.options import ByYear, piece, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
@@ -28,7 +28,9 @@ class Options(ByYear):
         description="county, state, regions in the store (cbsa, place, …) or a column; several separated by commas."
     )
     # The grouping that is found is recorded, whatever its file.
-    groups: Text | None = unrecorded(None, "A .yaml file or a shipped grouping. [default: found from the columns]")
+    groups: Annotated[Text | None, FILE] = unrecorded(
+        None, "A .yaml file or a shipped grouping. [default: found from the columns]"
+    )
     mode: str = Field(
         Mode.CORRECTED.value,
         alias="as",
@@ -38,7 +40,9 @@ class Options(ByYear):
         float(SUPPRESSION_THRESHOLD), description="Groups of this many people or fewer are suppressed."
     )
     interactions: bool = unrecorded(False, "Also compute the share of each group around each other.")
-    reported: Text | None = unrecorded(None, "A .csv of regions and reported people; a large difference fails the run.")
+    reported: Annotated[Text | None, FILE] = unrecorded(
+        None, "A .csv of regions and reported people; a large difference fails the run."
+    )
     tolerance: float = unrecorded(0.05, "Largest relative difference from reported people.")
     least: float = unrecorded(0.0, "Only regions of this many reported people are compared.")
 

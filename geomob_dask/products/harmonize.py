@@ -3,7 +3,8 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field, model_validator
@@ -13,7 +14,7 @@ from geomob_dask.frames.conversion import Conversion
 from geomob_dask.frames.harmonize import MEDIANS, conversion, harmonized, links_between
 from geomob_dask.frames.relations import link_shares
 from geomob_dask.names import Name, Year
-from geomob_dask.options import Text, unrecorded
+from geomob_dask.options import FILE, Text, unrecorded
 from geomob_dask.products.measures import reasons_of
 from geomob_dask.products.options import ByYear
 from geomob_dask.products.product import Frames, Prepared, Product, Summaries, Target
@@ -34,10 +35,10 @@ class Options(ByYear):
 
     to: Name = Field(description="Vintage of the result: 2000, census2010, 2010, 2020 or 2022.")
     source: Name | None = unrecorded(None, "Vintage of the measures. [default: as they were ingested]", alias="from")
-    crosswalk: Text | None = unrecorded(
+    crosswalk: Annotated[Text | None, FILE] = unrecorded(
         None, "Shares of tracts in tracts: source, target, weight, or a form that is known."
     )
-    relationship: Text | None = unrecorded(
+    relationship: Annotated[Text | None, FILE] = unrecorded(
         None, "A relationship file of the Census Bureau (tab20_tract20_tract10_….txt)."
     )
     source_column: Text | None = Field(None, description="Column of the sources in a crosswalk of another form.")
@@ -45,12 +46,12 @@ class Options(ByYear):
     weight: Text | None = Field(None, description="Column of shares or amounts. [default: by the form; land]")
     amounts: bool = Field(False, description="The weights are amounts (people, area), not shares.")
     least: float = Field(0.0, description="Leave out links with a smaller share of the source: slivers.")
-    kinds: Text | None = unrecorded(
+    kinds: Annotated[Text | None, FILE] = unrecorded(
         None, "A .yaml that names the kind of columns: count, moe, share, mean, median, index, key."
     )
     new: Name | None = unrecorded(None, "Name of the result. [default: dataset, vintage and dollars]", alias="as")
     dollars: Year | None = Field(None, description="State money in dollars of this year.")
-    prices: Text = unrecorded(SHIPPED, "Index of prices: cpi_u, or a .csv of year, index.")
+    prices: Annotated[Text, FILE] = unrecorded(SHIPPED, "Index of prices: cpi_u, or a .csv of year, index.")
     lost: float = Field(0.0, description="Largest share of a count that may lie in no target.")
     medians: str = Field("refuse", description="A median that would be split or merged: refuse, or missing there.")
 
@@ -131,7 +132,7 @@ class Harmonize(Product):
         targets = _targets(options, links, list(measures.parts), how.same_tracts)
         reasons = store.find(reasons_of(name))
         collection = f"measures/{options.name}/{options.year}"
-        money = {} if options.dollars is None else {"dollars": options.dollars, "prices": options.prices}
+        money = {} if options.dollars is None else {"dollars": options.dollars, "prices": Path(options.prices).name}
         return Prepared(
             self.name,
             options,
@@ -207,7 +208,7 @@ def _files(options: Options, links: pd.DataFrame) -> dict[str, str]:
         files |= file_checksums([options.file])
     if options.dollars is not None:
         prices = read_prices(options.prices)
-        files[f"prices {prices.name}"] = prices.checksum
+        files[f"prices {Path(prices.name).name}"] = prices.checksum
     return files
 
 

@@ -11,6 +11,7 @@ from geomob_dask.frames.notes import left_out_notes, overlap_notes, together
 from geomob_dask.frames.own_rows import empty_of, own_rows
 from geomob_dask.frames.reduction import reduced_rows
 from geomob_dask.frames.units import People, left_out
+from geomob_dask.options import FILE
 from geomob_dask.products.options import ByRegion, Text, piece, states_named
 from geomob_dask.products.product import NOTES, Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
@@ -23,7 +24,7 @@ from geomob_dask.store import Store
 class Options(ByRegion):
     """Options of location quotients."""
 
-    groups: Annotated[Any, BeforeValidator(categories_of)] = Field(
+    groups: Annotated[Any, BeforeValidator(categories_of), FILE] = Field(
         description="Shipped brackets or groups, a .yaml file, or columns separated by commas, one group each."
     )
     missing: Text = Field("refuse", description="A tract without one of its counts: refuse, or leave-out.")

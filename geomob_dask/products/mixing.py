@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from geomob_dask.frames.mixing import Mixture, mixing
 from geomob_dask.frames.notes import overlap_notes
 from geomob_dask.frames.units import People
+from geomob_dask.options import FILE
 from geomob_dask.products.options import ByRegion, Codes, Text, piece, slug, states_named
 from geomob_dask.products.product import NOTES, Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
@@ -21,7 +22,7 @@ from geomob_dask.store import Store
 class Options(ByRegion):
     """Options of mixing."""
 
-    brackets: Annotated[Brackets, BeforeValidator(brackets_of)] = Field(
+    brackets: Annotated[Brackets, BeforeValidator(brackets_of), FILE] = Field(
         "b19001", validate_default=True, description="A .yaml file, or the name of one that is shipped."
     )
     positions: Text = Field(

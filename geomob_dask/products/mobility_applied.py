@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field
@@ -12,6 +12,7 @@ from pydantic import Field
 from geomob_dask.errors import InputError
 from geomob_dask.frames.mobility import predict
 from geomob_dask.models.model_files import FittedModel, from_bytes
+from geomob_dask.options import FILE
 from geomob_dask.products.mobility_result import model_part
 from geomob_dask.products.options import ByYear, Text
 from geomob_dask.products.product import Frames, Prepared, Product, Target
@@ -26,7 +27,7 @@ _STUDIES = "results/mobility/"
 class Options(ByYear):
     """Options of the application of a fitted model."""
 
-    model: Text = Field(
+    model: Annotated[Text, FILE] = Field(
         description="A model file, or the collection of a study in the store and the name of a model, such as "
         f"{_STUDIES}zones/2-classes-1a2b3c4d/elastic_net."
     )

@@ -16,6 +16,7 @@ from geomob_dask.frames.opportunity import no_index, opportunity_index
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.recipes import Reference
 from geomob_dask.names import check_year
+from geomob_dask.options import FILE
 from geomob_dask.products.options import ByYear, Text, WithDefinition, states_named
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
@@ -32,7 +33,9 @@ _NO_NORMS = pd.DataFrame(
 class Options(ByYear, WithDefinition):
     """Options of an index."""
 
-    definition: Annotated[Definition, Field(description="A .yaml or .csv file, or the name of a shipped definition.")]
+    definition: Annotated[
+        Definition, FILE, Field(description="A .yaml or .csv file, or the name of a shipped definition.")
+    ]
     norm: Text = Field(
         "selected",
         description="Whose neighbors, moments and ranks count: those of the selected states together, of each state "

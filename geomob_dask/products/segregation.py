@@ -20,6 +20,7 @@ from geomob_dask.metrics.segregation_catalog import suited
 from geomob_dask.metrics.segregation_concentration import READ_OTHERWISE, READ_OTHERWISE_NOTE
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
 from geomob_dask.names import Year
+from geomob_dask.options import FILE
 from geomob_dask.products.options import ByRegion, Codes, Listed, Text, piece
 from geomob_dask.products.product import NOTES, Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
@@ -37,7 +38,7 @@ _NOTES = 8
 class Options(ByRegion):
     """Options of segregation."""
 
-    groups: Annotated[Any, BeforeValidator(categories_of)] = Field(
+    groups: Annotated[Any, BeforeValidator(categories_of), FILE] = Field(
         description="Shipped brackets or groups, a .yaml file, or columns separated by commas, one group each."
     )
     indices: Listed = Field(("all",), description="all, or names of the catalog separated by commas.")

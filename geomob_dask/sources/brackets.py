@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.names import Name, did_you_mean, shown
+from geomob_dask.names import Name, did_you_mean, shown_path
 from geomob_dask.sources.groups import Grouping, Prefix, find_edition, load_grouping, shipped_groupings, total_of
 from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
@@ -308,7 +308,7 @@ def load_categories(text: str) -> Categories:
             return _listed([column.strip() for column in text.split(",")])
         shipped = [*shipped_brackets(), *shipped_groupings()]
         raise DefinitionError(
-            f"{shown(text)}: neither a file, nor columns separated by commas, nor categories that are shipped; "
+            f"{shown_path(text)}: neither a file, nor columns separated by commas, nor categories that are shipped; "
             f"{did_you_mean(Path(text).stem, shipped)}"
         )
     what = "brackets or groups"

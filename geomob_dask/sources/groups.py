@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.names import Name, Year, did_you_mean, shown
+from geomob_dask.names import Name, Year, did_you_mean, shown_path
 from geomob_dask.yaml_text import read_yaml, shipped_yaml
 
 # Where a table fits several groupings: these first, in this order.
@@ -175,7 +175,7 @@ def load_grouping(name_or_file: str) -> Grouping:
         return _parsed(shipped_yaml("groups", f"{name_or_file}.yaml"), name_or_file)
     if not os.path.lexists(name_or_file):
         raise DefinitionError(
-            f"groups {shown(name_or_file)}: neither a file nor groups that are shipped; "
+            f"groups {shown_path(name_or_file)}: neither a file nor groups that are shipped; "
             f"{did_you_mean(Path(name_or_file).stem, shipped_groupings())}"
         )
     return _parsed(read_yaml(name_or_file, DefinitionError, "groups of people"), name_or_file)

@@ -12,7 +12,8 @@
 The keys of a product are the options of its job.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError, GeomobError, InputError
 from geomob_dask.names import Name
-from geomob_dask.products.catalog import product_named
+from geomob_dask.options import FILE
+from geomob_dask.products.catalog import CATALOG, product_named
 from geomob_dask.products.options import States, Years
 from geomob_dask.runs.planning import Request
 from geomob_dask.yaml_text import mapping_of, read_yaml
@@ -168,6 +170,9 @@ class Product:
 def read_backfill(file: str) -> Backfill:
     """Return the contents of a backfill file.
 
+    Files that it names (definitions, groups, brackets, kinds, crosswalks, prices, models) are looked for in its own
+    folder; one that is only in the current folder is used too.
+
     Raises
     ------
     DefinitionError
@@ -177,8 +182,38 @@ def read_backfill(file: str) -> Backfill:
     what = "a backfill: keys name, products, …"
     plain = mapping_of(read_yaml(path, DefinitionError, what), str(path), DefinitionError, what)
     try:
-        return Backfill.model_validate(plain)
+        return Backfill.model_validate(_beside(plain, path.parent))
     except ValidationError as error:
         raise DefinitionError(f"{path}: {explain(error)}") from error
     except GeomobError as error:
         raise DefinitionError(f"{path}: {error}") from error
+
+
+_SUFFIXES = frozenset((".yaml", ".yml", ".csv", ".tsv", ".txt", ".gz", ".parquet", ".xls", ".xlsx", ".zip", ".model"))
+
+
+def _beside(plain: Mapping[Any, Any], folder: Path) -> dict[Any, Any]:
+    """Return the contents of a file with the files that its products name as paths from the current folder."""
+    products = plain.get("products")
+    if not isinstance(products, dict):
+        return dict(plain)
+    return {**plain, "products": {name: _with_files(entry, folder) for name, entry in products.items()}}
+
+
+def _with_files(entry: Any, folder: Path) -> Any:
+    job = entry.get("job") if isinstance(entry, dict) else None
+    if not isinstance(job, str) or job not in CATALOG:
+        return entry
+    fields = product_named(job).options.model_fields
+    named = {key for name, field in fields.items() if FILE in field.metadata for key in (name, field.alias)}
+    return {key: _found(text, folder) if key in named else text for key, text in entry.items()}
+
+
+def _found(text: Any, folder: Path) -> Any:
+    """Return the path of a file, or the text as it is: a name that is shipped, columns, a study in the store."""
+    # Shipped names have neither, and come before files.
+    if not isinstance(text, str) or (not Path(text).suffix and "/" not in text):
+        return text
+    beside = os.path.join(folder, os.path.expanduser(text))
+    is_file = Path(text).suffix in _SUFFIXES and not os.path.lexists(text)
+    return beside if os.path.lexists(beside) or is_file else text
