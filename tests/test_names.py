@@ -123,8 +123,9 @@ def errors_of(model, given):
 @pytest.mark.parametrize(("model", "field"), OF_EACH, ids=lambda one: getattr(one, "__module__", one))
 def test_every_option_that_becomes_a_path_is_checked(model, field):
     if field in OF_YEARS:
-        assert errors_of(model, {field: -5})[field] == "year"
-        assert errors_of(model, {field: 99_999_999})[field] == "year"
+        # Several years are text with a parser of its own.
+        for year in (-5, 9999, 99_999_999):
+            assert errors_of(model, {field: year})[field] in ("year", "value_error")
     else:
         assert errors_of(model, {field: "../../esc"})[field] == "name"
         assert errors_of(model, {field: "_snapshots"})[field] == "name"
