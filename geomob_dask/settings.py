@@ -178,7 +178,11 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
         settings = Settings.model_validate(plain)
     except ValidationError as error:
         raise SettingsError(f"{path}: {explain(error)}") from error
-    _ = settings.section
+    try:
+        _ = settings.section
+    except SettingsError as error:
+        # The section is named by a flag or variable, or by the file.
+        raise error if chosen["cluster"] else SettingsError(f"{path}: {error}") from error
     return settings
 
 

@@ -68,7 +68,7 @@ def test_the_file_of_the_repository_is_valid(monkeypatch):
         ("clusters: {big: {kind: mainframe}}", "clusters.big: Input tag 'mainframe'.*'local', 'address', 'serial'"),
         ("store: [1", "not YAML"),
         ("- a\n- b", "found a list, expected keys store, cluster, clusters"),
-        ("cluster: huge", "cluster 'huge': no such section; available: local, address, serial"),
+        ("cluster: huge", "cluster.yaml: cluster 'huge': no such section; available: local, address, serial"),
     ],
 )
 def test_a_wrong_file_is_explained(tmp_path, text, message):

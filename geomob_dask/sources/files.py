@@ -258,7 +258,7 @@ class Archive:
         with explained(label, expected):
             self._zip = zipfile.ZipFile(io.BytesIO(content))
         self._left = self.limits.bytes
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        infos = [info for info in self._zip.infolist() if not info.filename.endswith("/")]
         for info in infos:
             self._check(info)
         self._all = infos

@@ -10,8 +10,9 @@ import json
 import mmap
 import re
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,14 +126,16 @@ def _gdal_path(path: Path, driver: _Driver, label: str) -> str:
 
 
 def _gdal_layers(path: Path, label: str, driver: _Driver) -> list[str]:
-    found = pyogrio.list_layers(_gdal_path(path, driver, label))
+    with _quiet(label):
+        found = pyogrio.list_layers(_gdal_path(path, driver, label))
     return [str(name) for name, kind in found if kind is not None]
 
 
 def _gdal_read(path: Path, layer: str, label: str, choose: Choose, driver: _Driver) -> Content:
     where = _gdal_path(path, driver, label)
     try:
-        about = pyogrio.read_info(where, layer=layer)
+        with _quiet(label):
+            about = pyogrio.read_info(where, layer=layer)
     except UnboundLocalError as error:
         # So pyogrio fails on a system that GDAL can read and not write.
         raise GeometryError(f"{label}: its coordinate system cannot be read; expected one such as EPSG:4269") from error
@@ -141,11 +144,29 @@ def _gdal_read(path: Path, layer: str, label: str, choose: Choose, driver: _Driv
     refuse_rows(about["features"], label)
     columns = choose([str(name) for name in about["fields"]])
     # A geometry that cannot be built comes out as None: its row is refused where rows without polygons are.
-    frame = pyogrio.read_dataframe(where, layer=layer, columns=columns, on_invalid="ignore")
+    with _quiet(label):
+        frame = pyogrio.read_dataframe(where, layer=layer, columns=columns, on_invalid="ignore")
     if not isinstance(frame, gpd.GeoDataFrame):
         raise InputError(f"{label}: a table without geometry; expected polygons")
     stated = None if frame.crs is None else without_grids(frame.crs, label)
     return Content(pd.DataFrame(frame[columns]), np.asarray(frame.geometry.array, dtype=object), stated)
+
+
+# What GDAL warns of when it puts another value in the place of one that it cannot read.
+_OTHER_VALUE = re.compile("parsed incompletely|overflow|out of range", re.IGNORECASE)
+
+
+@contextmanager
+def _quiet(label: str) -> Iterator[None]:
+    """Keep GDAL's warnings about a file from the terminal; raise InputError for those about a value it changed."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        yield
+    for one in found:
+        if not issubclass(one.category, (RuntimeWarning, UserWarning)):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        elif _OTHER_VALUE.search(str(one.message)):
+            raise InputError(f"{label}: {one.message} Expected values of their column's type")
 
 
 def refuse_rows(rows: int, label: str) -> None:

@@ -19,8 +19,8 @@ from fuzz.readers import READERS
 MUTANTS = int(os.environ.get("GEOMOB_FUZZ_MUTANTS", "45"))
 # A bound for what never ends, however slow the machine.
 DEADLINE = 60.0
-# Their mutants are read once these readers have been put on `sources.files`.
-_LATER = ("zones", "brackets json", "brackets csv", "relationships csv", "tracts", "areas", "model", "settings")
+# Its mutants are read once its container is read by `sources.files`.
+_LATER = ("model",)
 WORKER = Path(__file__).with_name("worker.py")
 
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -86,10 +87,10 @@ def test_one_of_several_members_is_named(tmp_path: Path) -> None:
         unpacked(tmp_path / "m.zip", CSV, member="c")
 
 
-@pytest.mark.parametrize("name", ["../a.csv", "/a.csv", "f/../../a.csv", "f\\a.csv", "..\\a.csv", "C:/a.csv"])
+@pytest.mark.parametrize("name", ["", "../a.csv", "/a.csv", "f/../../a.csv", "f\\a.csv", "..\\a.csv", "C:/a.csv"])
 def test_members_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "m.zip").write_bytes(one_member(zipfile.ZipInfo(name)))
-    with pytest.raises(InputError, match=r"m\.zip: member .*a\.csv' leads outside"):
+    with pytest.raises(InputError, match=rf"m\.zip: member {re.escape(repr(name))} leads outside"):
         unpacked(tmp_path / "m.zip", CSV)
 
 

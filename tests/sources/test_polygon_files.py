@@ -405,3 +405,20 @@ def test_one_layer_of_notes_beside_the_polygons(tmp_path: Path) -> None:
     frame().to_file(tmp_path / "t.gpkg", layer="tract")
     pyogrio.write_dataframe(frame()[["GEOID"]], tmp_path / "t.gpkg", layer="notes", append=True)
     assert len(tracts_of(tmp_path / "t.gpkg")) == 2
+
+
+def test_a_value_that_gdal_would_change_is_refused_and_other_warnings_are_not_shown(tmp_path: Path) -> None:
+    frame(ALAND=[12.5, 7.25], AWATER=0.5).to_file(tmp_path / "t.shp")
+    table = tmp_path / "t.dbf"
+    whole = table.read_bytes()
+    table.write_bytes(whole.replace(b"12.500", b"12x500"))
+    assert table.read_bytes() != whole
+    with pytest.raises(InputError, match=r"t\.shp: .*ALAND"):
+        tracts_of(tmp_path / "t.shp")
+    # A column that is not read may hold anything.
+    assert len(regions_of(tmp_path / "t.shp")) == 2
+    frame().to_file(tmp_path / "t.gpkg", layer="t")
+    with closing(sqlite3.connect(tmp_path / "t.gpkg")) as base:
+        base.execute("UPDATE gpkg_geometry_columns SET geometry_type_name = 'POINT'")
+        base.commit()
+    assert shapely.area(tracts_of(tmp_path / "t.gpkg").geometry.array).sum() == pytest.approx(0.02)
