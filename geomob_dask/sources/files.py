@@ -8,7 +8,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -136,6 +136,7 @@ def unpacked(
     suffixes: Sequence[str],
     *,
     member: str | None = None,
+    flag: str = "",
     expected: str = "a table",
     limits: Limits | None = None,
 ) -> Content:
@@ -148,6 +149,8 @@ def unpacked(
         What the content may be named, in lower case, such as ``.csv``; each may be in a ``.gz`` or ``.zip``.
     member : str, optional
         Name of the file in a .zip, with or without its folder, where there are several.
+    flag : str
+        The flag that names it, if the user has one.
     expected : str
         For messages.
     limits : Limits, optional
@@ -165,14 +168,22 @@ def unpacked(
         kinds = ", ".join([*suffixes, *_CONTAINERS])
         raise InputError(f"{_shown(path)}: suffix {Path(path).suffix!r}; expected one of {kinds}")
     data = read_bytes(path, expected=expected, limits=most)
-    return _opened(Content(str(path), name, data), suffixes, member, expected, most, depth=0)
+    return _opened(Content(str(path), name, data), _Wanted(suffixes, member, flag, expected), most, depth=0)
 
 
-def _opened(
-    content: Content, suffixes: Sequence[str], member: str | None, expected: str, limits: Limits, depth: int
-) -> Content:
-    suffix = PurePosixPath(content.name).suffix.lower()
-    if suffix not in _CONTAINERS or suffix in suffixes:
+@dataclass(frozen=True)
+class _Wanted:
+    """What a path should lead to: a file of one of these suffixes, perhaps of a name that a flag gives."""
+
+    suffixes: Sequence[str]
+    member: str | None
+    flag: str
+    expected: str
+
+
+def _opened(content: Content, wanted: _Wanted, limits: Limits, depth: int) -> Content:
+    suffix, expected = PurePosixPath(content.name).suffix.lower(), wanted.expected
+    if suffix not in _CONTAINERS or suffix in wanted.suffixes:
         return content
     if depth == limits.depth:
         raise too_large(content.label, "depth", depth + 1, limits)
@@ -183,12 +194,17 @@ def _opened(
         inner = Content(content.label, content.name[: -len(suffix)], data)
     else:
         archive = Archive(content.label, content.data, expected=expected, limits=limits)
-        chosen = archive.only(lambda name: _is_kind(name, suffixes), expected, member)
+        chosen = archive.only(lambda name: _is_kind(name, wanted.suffixes), expected, wanted.member, flag=wanted.flag)
         label = f"{content.label}, member {chosen}"
         inner = Content(label, PurePosixPath(chosen).name, archive.read(chosen))
-        # What is left of the name serves for a .zip in the .zip.
-        member = None
-    return _opened(inner, suffixes, member, expected, limits, depth + 1)
+        # The name has served: a .zip in the .zip has members of its own.
+        wanted = replace(wanted, member=None, flag="")
+    return _opened(inner, wanted, limits, depth + 1)
+
+
+def choice(flag: str) -> str:
+    """Return what is expected of several: that a flag names one, or that there is only one."""
+    return f"the name of one of them ({flag})" if flag else "a single one"
 
 
 def _is_kind(name: str, suffixes: Sequence[str]) -> bool:
@@ -267,8 +283,8 @@ class Archive:
             raise InputError(f"{label}: found two members of one name; expected different names")
         self.names = list(self._infos)
 
-    def only(self, wanted: Callable[[str], bool], what: str, member: str | None = None) -> str:
-        """Return the name of the only member that is wanted; of several, that which is named.
+    def only(self, wanted: Callable[[str], bool], what: str, member: str | None = None, *, flag: str = "") -> str:
+        """Return the name of the only member that is wanted; of several, that which is named, perhaps by a flag.
 
         Raises
         ------
@@ -286,7 +302,7 @@ class Archive:
             raise InputError(f"{self.label}: no member {member!r}; found {listing}{more}")
         if not found:
             raise InputError(f"{self.label}: found {listing}{more} in it, expected {what}")
-        raise InputError(f"{self.label}: found {listing}{more} in it, expected one of them to be named (--layer)")
+        raise InputError(f"{self.label}: found {listing}{more} in it, expected {choice(flag)}")
 
     def read(self, name: str) -> bytes:
         """Return the content of a member.
@@ -359,6 +375,7 @@ __all__ = [
     "ZIP",
     "Archive",
     "Content",
+    "choice",
     "explained",
     "read_bytes",
     "reason",

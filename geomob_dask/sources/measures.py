@@ -178,7 +178,7 @@ def read_measures(
     for name, value, known in (("infinite", infinite, ("refuse", "missing")), ("sentinels", sentinels, _SENTINELS)):
         if value not in known:
             raise InputError(f"{name}: found {value!r}, expected {' or '.join(map(repr, known))}")
-    table = open_table(file, layer=layer, expected=_EXPECTED)
+    table = open_table(file, layer=layer, flag="--layer", expected=_EXPECTED)
     label = table.label
     keys = key_columns(table.names, file=label, named=key)
     wanted = _wanted(columns, table, keys)

@@ -128,7 +128,12 @@ class TextTable:
 
 
 def open_table(
-    path: str | Path, *, layer: str | None = None, expected: str = "a table with a header", limits: Limits | None = None
+    path: str | Path,
+    *,
+    layer: str | None = None,
+    flag: str = "",
+    expected: str = "a table with a header",
+    limits: Limits | None = None,
 ) -> TextTable:
     """Return the table in a file.
 
@@ -139,6 +144,8 @@ def open_table(
         or ``|``), ``.xlsx``, ``.xls`` or ``.parquet``, plain, in a ``.gz``, or alone in a ``.zip``.
     layer : str, optional
         Name of a member of a .zip, or of a worksheet, where there are several.
+    flag : str
+        The flag that names it, if the user has one.
     expected : str
         For messages.
     limits : Limits, optional
@@ -151,15 +158,17 @@ def open_table(
         number of values than the header. It names the file, and the row or column.
     """
     most = limits or limits_in_use()
-    suffix = PurePosixPath(str(path)).suffix.lower()
-    content = unpacked(path, SUFFIXES, member=layer if suffix == ".zip" else None, expected=expected, limits=most)
-    return parsed(content, layer=None if suffix == ".zip" else layer, expected=expected, limits=most)
+    is_zip = PurePosixPath(str(path)).suffix.lower() == ".zip"
+    member, sheet = (layer, None) if is_zip else (None, layer)
+    content = unpacked(path, SUFFIXES, member=member, flag=flag, expected=expected, limits=most)
+    return parsed(content, layer=sheet, flag="" if is_zip else flag, expected=expected, limits=most)
 
 
 def parsed(
     content: Content,
     *,
     layer: str | None = None,
+    flag: str = "",
     expected: str = "a table with a header",
     limits: Limits | None = None,
 ) -> TextTable:
@@ -169,19 +178,19 @@ def parsed(
     ----------
     content : Content
         Of a file, a member of an archive or an answer of a server.
-    layer : str, optional
-        Name of a worksheet.
+    layer, flag : str, optional
+        Name of a worksheet, and the flag for it.
     """
     most = limits or limits_in_use()
     if not content.data:
         raise InputError(f"{content.label}: is empty; expected {expected}")
     suffix = PurePosixPath(content.name).suffix.lower()
     if layer is not None and suffix not in WORKBOOKS:
-        raise InputError(f"{content.label}: found a single table, expected no --layer ({layer!r})")
+        raise InputError(f"{content.label}: found a single table, expected no name of one ({layer!r})")
     if suffix == ".parquet":
         return _of_parquet(content, expected, most)
     if suffix in WORKBOOKS:
-        label, names, columns = read_sheet(content, layer, expected, most)
+        label, names, columns = read_sheet(content, layer, expected, most, flag)
     else:
         label = content.label
         names, columns = read_delimited(content, expected, most)

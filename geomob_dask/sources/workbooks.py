@@ -13,7 +13,7 @@ import xlrd
 
 from geomob_dask.errors import InputError
 from geomob_dask.settings import Limits
-from geomob_dask.sources.files import ZIP, Archive, Content, explained, too_large
+from geomob_dask.sources.files import ZIP, Archive, Content, choice, explained, too_large
 
 SUFFIXES = (".xlsx", ".xlsm", ".xls")
 _XLS = b"\xd0\xcf\x11\xe0"
@@ -109,14 +109,14 @@ def _open_xlsx(data: bytes) -> tuple[list[str], Callable[[str], Any]]:
 
 
 def read_sheet(
-    content: Content, layer: str | None, expected: str, limits: Limits
+    content: Content, layer: str | None, expected: str, limits: Limits, flag: str = ""
 ) -> tuple[str, list[str], list[pa.ChunkedArray]]:
     """Return label, header and columns of a worksheet, as text: the only one that holds anything, or the named one.
 
     Parameters
     ----------
-    layer : str, optional
-        Name of the sheet.
+    layer, flag : str, optional
+        Name of the sheet, and the flag that gives it.
 
     Raises
     ------
@@ -130,8 +130,7 @@ def read_sheet(
         raise InputError(f"{content.label}: is empty; expected {expected}")
     if len(filled) > 1:
         raise InputError(
-            f"{content.label}: found the sheets {', '.join(map(repr, filled[:12]))}; expected one of them to be named "
-            "(--layer)"
+            f"{content.label}: found the sheets {', '.join(map(repr, filled[:12]))}; expected {choice(flag)}"
         )
     name = filled[0]
     label = content.label if len(book.sheets) == 1 else f"{content.label}, sheet {name}"

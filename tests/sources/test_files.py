@@ -79,8 +79,10 @@ def test_the_content_of_containers(tmp_path: Path, name: str, data: bytes, label
 
 def test_one_of_several_members_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.zip").write_bytes(zipped(**{"f/a.csv": b"1", "g/b.csv": TABLE}))
-    with pytest.raises(InputError, match=r"m\.zip: found 'f/a\.csv', 'g/b\.csv' in it.*--layer"):
+    with pytest.raises(InputError, match=r"m\.zip: found 'f/a\.csv', 'g/b\.csv' in it, expected a single one"):
         unpacked(tmp_path / "m.zip", CSV)
+    with pytest.raises(InputError, match=r"'f/a\.csv', 'g/b\.csv' in it.*--layer"):
+        unpacked(tmp_path / "m.zip", CSV, flag="--layer")
     for member in ("g/b.csv", "b.csv", "b"):
         assert unpacked(tmp_path / "m.zip", CSV, member=member).data == TABLE
     with pytest.raises(InputError, match=r"no member 'c'; found 'f/a\.csv'"):

@@ -365,5 +365,5 @@ def test_sheets_and_members_are_named_by_layer(tmp_path: Path) -> None:
         archive.writestr("a.csv", "GEOID,a\n39001961400,1\n")
         archive.writestr("b.csv", "GEOID,a\n39001961400,2\n")
     assert read_measures(tmp_path / "m.zip", layer="b")[0]["a"].tolist() == [2]
-    with pytest.raises(InputError, match=r"m\.zip: found 'a\.csv', 'b\.csv'"):
+    with pytest.raises(InputError, match=r"m\.zip: found 'a\.csv', 'b\.csv'.*--layer"):
         read_measures(tmp_path / "m.zip")

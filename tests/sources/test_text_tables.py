@@ -192,7 +192,7 @@ def test_one_of_several_sheets_is_named(tmp_path: Path) -> None:
     book = workbook({"notes": [["Read me"]], "data": [HEADER, *ROWS], "empty": []})
     path = saved(tmp_path, "m.xlsx", book)
     with pytest.raises(InputError, match=r"m\.xlsx: found the sheets 'notes', 'data'; .*--layer"):
-        open_table(path)
+        open_table(path, flag="--layer")
     pd.testing.assert_frame_equal(open_table(path, layer="data").texts(), TRUE)
     with pytest.raises(InputError, match=r"m\.xlsx: no sheet 'other'; found 'notes', 'data', 'empty'"):
         open_table(path, layer="other")
