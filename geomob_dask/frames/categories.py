@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.frames.groups import group_counts
+from geomob_dask.frames.numbers import LARGEST
 from geomob_dask.metrics.brackets import bracket_positions, equal_classes, merge_brackets
 from geomob_dask.sources.brackets import AcsGroups, Brackets, Categories, GroupList
 from geomob_dask.sources.groups import find_edition
@@ -231,12 +232,12 @@ def _counts(table: pd.DataFrame, columns: Sequence[str], name: str) -> Floats:
 
 
 def _refuse_unknown(counts: Floats, columns: Sequence[str], table: pd.DataFrame, name: str) -> None:
-    bad = ~((counts >= 0) & (counts < np.inf))
+    bad = ~((counts >= 0) & (counts <= LARGEST))
     if bad.any():
         row, place = np.argwhere(bad)[0]
         raise CountsError(
             f"{name}: tract {table.index[row]}, column {columns[place]}: found {counts[row, place]:g}, "
-            "expected a count of 0 or more"
+            "expected a count of 0 or more, at most 1e+150"
         )
 
 

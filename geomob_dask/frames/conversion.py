@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.numbers import check_numbers
 from geomob_dask.sources.kinds import Kind
 from geomob_dask.sources.relationships import is_water, plain_codes
 from geomob_dask.transforms.crosswalk import Links
@@ -176,8 +177,13 @@ def convert(
     ------
     InputError
         If a tract is there under two codes.
+    CountsError
+        If a count or margin is negative, or a number is too large to be computed with.
     """
     table = pd.concat([own, far]) if len(far) else own
+    if len(table):
+        numbers = [column for column, kind in how.kinds.items() if kind.kind != "key"]
+        check_numbers(table, numbers, counts=[name for name in numbers if how.kinds[name].kind in ("count", "moe")])
     rows = Rows(table, how.keys(table.index), len(own))
     if rows.keys.has_duplicates:
         twice = rows.keys[rows.keys.duplicated()][0]

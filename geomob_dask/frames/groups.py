@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import CountsError, DefinitionError
+from geomob_dask.frames.numbers import LARGEST
 from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
 from geomob_dask.sources.kinds import margin_columns
 from geomob_dask.transforms.collapse import check_groups_make_up_people, collapse, remainder, within_people
@@ -221,3 +222,6 @@ def _refuse_negative(values: Floats, what: str, tracts: Sequence[str]) -> None:
     if (values < 0).any():
         row = int(np.argmax(values < 0))
         raise CountsError(f"tract {tracts[row]}, {what}: found {values[row]:g}, expected zero or more")
+    if (values > LARGEST).any():
+        row = int(np.argmax(values > LARGEST))
+        raise CountsError(f"tract {tracts[row]}, {what}: found {values[row]:g}, expected at most {LARGEST:g}")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.align import aligned
+from geomob_dask.frames.numbers import check_numbers
 from geomob_dask.frames.own_rows import Frame, is_lazy
 from geomob_dask.frames.reduction import partials, reduced_rows
 from geomob_dask.sources.keys import listed
@@ -80,6 +81,13 @@ class Variables:
         rates = [name for rate in self.intensive.values() for name in (rate.weight, rate.moe)]
         classes = [one.weight for one in self.categorical.values()]
         every = [*self.extensive, *self.extensive.values(), *self.intensive, *rates, *self.categorical, *classes]
+        return list(dict.fromkeys(name for name in every if name is not None))
+
+    @property
+    def weights_and_counts(self) -> list[str]:
+        """Return the columns of people and of margins of error: zero or more."""
+        rates = [name for rate in self.intensive.values() for name in (rate.weight, rate.moe)]
+        every = [*self.extensive, *self.extensive.values(), *rates, *(one.weight for one in self.categorical.values())]
         return list(dict.fromkeys(name for name in every if name is not None))
 
     @property
@@ -191,6 +199,8 @@ class InterpolationSums:
 
 
 def _interpolation_sums(values: pd.DataFrame, links: pd.DataFrame, *, wanted: Variables) -> InterpolationSums:
+    people = wanted.weights_and_counts
+    check_numbers(values, [*dict.fromkeys([*people, *wanted.intensive])], counts=people, name="interpolation")
     links = links[links.index.isin(values.index)]
     rows = values.index.get_indexer(links.index).astype(np.int64)
     share = links["afact"].to_numpy(np.float64)

@@ -17,6 +17,7 @@ from geomob_dask.errors import DefinitionError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.halo import Near, halo
 from geomob_dask.frames.keys import codes_like, has_text_keys, to_codes, to_text
+from geomob_dask.frames.numbers import check_numbers
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.recipes import RECIPES, Reference, Scored, extremes_of
 from geomob_dask.graph.bands import Neighborhood, band, neighborhood, rows_of
@@ -180,6 +181,9 @@ def _rows(measures: pd.DataFrame, tracts: pd.DataFrame, *, definition: Definitio
     text = [name for name in definition.columns if not pd.api.types.is_numeric_dtype(measures[name])]
     if text and len(measures):
         raise DefinitionError(f"definition {definition.name!r}: column {', '.join(text)} holds text, expected numbers")
+    if len(measures):
+        people = [] if definition.population is None else [definition.population]
+        check_numbers(measures, definition.columns, counts=people, name=f"definition {definition.name!r}")
     known, polygons = to_codes(measures.index), to_codes(tracts.index)
     # A union of equal indexes keeps their order; rows are looked up in sorted keys.
     keys = known.union(polygons).sort_values()
