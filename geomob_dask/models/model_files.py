@@ -123,7 +123,8 @@ class FittedModel:
 
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each class, shape (n_rows, n_classes)."""
-        return np.asarray(self.estimator.predict_proba(values), dtype=np.float64)
+        # Rows, as `values` returns them: the memory layout would change the last bits.
+        return np.asarray(self.estimator.predict_proba(np.ascontiguousarray(values)), dtype=np.float64)
 
 
 def to_bytes(model: FittedModel) -> bytes:

@@ -208,6 +208,8 @@ def test_columns_are_found_by_name_and_absent_ones_told() -> None:
     table = pd.DataFrame(x, columns=["one", "two", "three"])
     turned = table[["three", "one", "two"]].assign(more="text")
     assert model.values(turned).flags.c_contiguous
+    rows = model.values(turned)
+    np.testing.assert_array_equal(model.predict(np.asfortranarray(rows)), model.predict(rows))
     np.testing.assert_array_equal(model.predict(model.values(turned)), model.predict(x))
     with pytest.raises(InputError, match="my table: no column 'two', which the model logistic was fitted on"):
         model.values(turned.drop(columns="two"), "my table")
