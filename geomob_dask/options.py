@@ -42,7 +42,10 @@ class Options(Checked):
             Naming the flag, what was found and what was expected.
         """
         try:
-            return cls.model_validate(given)
+            # An error names the flag, which is the alias where a field has one.
+            fields = cls.model_fields
+            named = {name: fields[name].alias or name for name in given if name in fields}
+            return cls.model_validate({named.get(name, name): value for name, value in given.items()})
         except ValidationError as error:
             for item in error.errors():
                 cause = item.get("ctx", {}).get("error")

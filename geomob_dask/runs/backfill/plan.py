@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import did_you_mean
 from geomob_dask.runs.backfill.file import Backfill, Product
 from geomob_dask.runs.journal import Journal
 from geomob_dask.runs.planning import (
@@ -141,9 +142,12 @@ def _years_of(
         if absent:
             text = f"{product.name}: no measures/{product.options.dataset} of {listed(list(map(str, absent)), 40)}"
             if not asked.skip_missing:
+                datasets = store.objects.folders("measures")
+                known = product.options.dataset in datasets
+                guess = "" if known else f"{did_you_mean(product.options.dataset, datasets)}; "
                 raise InputError(
-                    f"{text} in store {store.url}; expected them from jobs/ingest.py, years: for this product in the "
-                    "file, or --skip-missing"
+                    f"{text} in store {store.url}; {guess}expected them from jobs/ingest.py, years: for this product "
+                    "in the file, or --skip-missing"
                 )
             left_out.append(f"{text}: left out")
         wanted[product.name] = there
