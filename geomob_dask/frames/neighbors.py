@@ -34,6 +34,7 @@ from geomob_dask.graph.pairs import OVERLAP, ROOK, RULES, Flags, Pairs, rule_num
 from geomob_dask.graph.points import Floats, Ints
 from geomob_dask.graph.residual import Checked, check, leaving
 from geomob_dask.graph.vertices import Vertices
+from geomob_dask.sources.coordinates import refuse_coordinates
 
 _BLOCK = 2500
 # Outlines this much further apart than vertices that are one, a meter or 1e-5 degrees, were meant to touch.
@@ -71,7 +72,7 @@ def neighbors(
     Raises
     ------
     GeometryError
-        If a geometry is neither a polygon nor a multipolygon.
+        If a geometry is neither a polygon nor a multipolygon, or coordinates are not those of their system.
     InputError
         If a tract comes twice, or a Dask frame is not sorted.
     SettingsError
@@ -292,6 +293,7 @@ def _match(polygons: gpd.GeoSeries, *, snap: float) -> _Part:
     if len(wrong):
         found = geoms[wrong[0]].geom_type
         raise GeometryError(f"tract {polygons.index[wrong[0]]}: found a {found}, expected a Polygon or MultiPolygon")
+    refuse_coordinates(geoms, polygons.index, polygons.crs, "tracts", "tract")
     matched = match(geoms, snap)
     return _Part(_keys(polygons.index), matched.pairs, matched.open)
 

@@ -11,6 +11,7 @@ import shapely
 
 from geomob_dask.errors import GeometryError
 from geomob_dask.frames.own_rows import is_lazy, own_rows
+from geomob_dask.sources.coordinates import refuse_coordinates, reprojected
 from geomob_dask.transforms.crosswalk import area_links
 from geomob_dask.transforms.projection import EQUAL_AREA
 
@@ -63,6 +64,8 @@ def area_weights(tracts: Any, regions: Any, *, least: float = 0.0) -> Any:
 
 def block_crosswalk(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame, least: float = 0.0) -> pd.DataFrame:
     """Return the share of each tract of one partition in each region; see `area_weights`."""
+    for what, layer in (("tract", tracts), ("region", regions)):
+        refuse_coordinates(np.asarray(layer.geometry.array), layer.index, layer.crs, f"{what}s", what)
     near = _near(tracts, regions)
     links = pd.DataFrame({"geoid": tracts.index[:0], "region": [], "afact": [], "afact2": []})
     if len(near):
@@ -95,7 +98,8 @@ def _near(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame) -> gpd.GeoDataFra
 
 
 def _links(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame) -> pd.DataFrame:
-    sources, targets = (_measurable(layer.geometry) for layer in (tracts, regions))
+    sources = _measurable(tracts.geometry, "tracts", "tract")
+    targets = _measurable(regions.geometry, "regions", "region")
     links = area_links(sources.to_numpy(), targets.to_numpy(), source_names=tracts.index.tolist())
     return pd.DataFrame(
         {
@@ -107,11 +111,11 @@ def _links(tracts: gpd.GeoDataFrame, regions: gpd.GeoDataFrame) -> pd.DataFrame:
     )
 
 
-def _measurable(polygons: gpd.GeoSeries) -> gpd.GeoSeries:
+def _measurable(polygons: gpd.GeoSeries, where: str, what: str) -> gpd.GeoSeries:
     """Return polygons in meters; projecting can make an outline touch itself."""
     if polygons.crs is None:
         return polygons
-    projected = polygons.to_crs(EQUAL_AREA)
+    projected = reprojected(polygons, EQUAL_AREA, where, what)
     invalid = ~projected.is_valid
     if invalid.any():
         projected[invalid] = shapely.make_valid(projected[invalid].to_numpy())

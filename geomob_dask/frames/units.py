@@ -29,6 +29,7 @@ from geomob_dask.graph.islands import centroids
 from geomob_dask.metrics.counts import Floats, Integers
 from geomob_dask.metrics.segregation_units import RegionUnits
 from geomob_dask.sources.brackets import Brackets, Categories
+from geomob_dask.sources.coordinates import refuse_coordinates
 from geomob_dask.transforms.projection import EQUAL_AREA
 
 MISSING = ("refuse", "leave-out")
@@ -204,6 +205,7 @@ def _polygons(tracts: pd.DataFrame, geoids: pd.Index) -> Floats:
     frame = gpd.GeoDataFrame(tracts).set_axis(to_codes(tracts.index)).reindex(geoids)
     if frame.crs is None:
         raise GeometryError("tracts: no coordinate system is given; expected one, for land and distances")
+    refuse_coordinates(np.asarray(frame.geometry.array), frame.index, frame.crs, "tracts", "tract")
     land = np.full(len(geoids), np.nan)
     if "aland" in frame:
         land = frame["aland"].to_numpy(dtype=np.float64, na_value=np.nan)

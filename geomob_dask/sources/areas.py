@@ -11,7 +11,7 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import GeometryError, InputError
-from geomob_dask.sources.coordinates import refuse_coordinates
+from geomob_dask.sources.coordinates import refuse_coordinates, reprojected
 from geomob_dask.sources.key_columns import find_column
 from geomob_dask.sources.keys import and_more, listed
 from geomob_dask.sources.polygon_files import PolygonTable, read_polygons
@@ -62,7 +62,9 @@ def read_areas(
         areas, invalid = _regions(table, key)
         layers.append(areas)
         repaired += invalid
-    areas = gpd.GeoDataFrame(pd.concat([layer.to_crs(layers[0].crs) for layer in layers]), crs=layers[0].crs)
+    for areas in layers[1:]:
+        areas.geometry = reprojected(areas.geometry, layers[0].crs, listed(files), "region")
+    areas = gpd.GeoDataFrame(pd.concat(layers), crs=layers[0].crs)
     twice = areas.index.duplicated()
     if twice.any():
         raise InputError(f"{listed(files)}: region {areas.index[twice][0]} occurs twice, expected one polygon each")

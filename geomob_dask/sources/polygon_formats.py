@@ -312,6 +312,7 @@ def _parquet_layers(path: Path, label: str) -> list[str]:
 def _read_parquet(path: Path, layer: str, label: str, choose: Choose) -> Content:
     with pq.ParquetFile(path) as file:
         refuse_rows(file.metadata.num_rows, label)
+        _refuse_bytes(file.metadata, label)
         schema = file.schema_arrow
         columns = choose([name for name in schema.names if not pa.types.is_nested(schema.field(name).type)])
         table = file.read(columns=columns, use_pandas_metadata=False)
@@ -319,6 +320,12 @@ def _read_parquet(path: Path, layer: str, label: str, choose: Choose) -> Content
         found = _declared_geometry(path, file, geo, label) if geo else _undeclared_geometry(file, label)
     values = pd.DataFrame({name: _plain(table.column(name)).to_pandas() for name in columns})
     return found._replace(table=values)
+
+
+def _refuse_bytes(metadata: pq.FileMetaData, label: str) -> None:
+    unpacked = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    if unpacked > limits_in_use().bytes:
+        raise too_large(label, "bytes", unpacked, limits_in_use())
 
 
 def _declared_geometry(path: Path, file: pq.ParquetFile, geo: dict[str, Any], label: str) -> Content:
