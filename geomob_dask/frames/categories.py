@@ -15,7 +15,7 @@ from geomob_dask.frames.numbers import LARGEST
 from geomob_dask.metrics.brackets import bracket_positions, equal_classes, merge_brackets
 from geomob_dask.sources.brackets import AcsGroups, Brackets, Categories, GroupList
 from geomob_dask.sources.groups import find_edition
-from geomob_dask.sources.keys import listed
+from geomob_dask.transforms.collapse import check_within
 from geomob_dask.transforms.margins_of_error import standard_error
 
 Floats = NDArray[np.float64]
@@ -188,20 +188,9 @@ def _listed_counts(table: pd.DataFrame, groups: GroupList) -> CategoryCounts:
     labels = tuple(group.label or group.name for group in groups.groups)
     total = groups.total(table.columns)
     if total is not None:
-        _refuse_more_than(table[total].to_numpy(dtype=np.float64, na_value=np.nan), counts, labels, table, total)
+        people = table[total].to_numpy(dtype=np.float64, na_value=np.nan)
+        check_within(people, counts, labels, [str(key) for key in table.index], total)
     return CategoryCounts(tuple(group.name for group in groups.groups), labels, counts)
-
-
-def _refuse_more_than(people: Floats, counts: Floats, labels: Sequence[str], table: pd.DataFrame, total: str) -> None:
-    """Raise CountsError where groups have more people than there are: one contains another."""
-    found = counts.sum(axis=1)
-    over = found > people * (1 + 1e-9)
-    if over.any():
-        row = int(np.argmax(over))
-        raise CountsError(
-            f"tract {table.index[row]}: groups {listed(labels)} sum to {found[row]:g}, expected no more than the "
-            f"{people[row]:g} people of {total}: groups that do not overlap"
-        )
 
 
 def _acs_counts(table: pd.DataFrame, groups: AcsGroups, year: int, *, margins: bool) -> CategoryCounts:

@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.frames.numbers import LARGEST
-from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
+from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping, total_of
 from geomob_dask.sources.kinds import margin_columns
-from geomob_dask.transforms.collapse import check_groups_make_up_people, collapse, remainder, within_people
+from geomob_dask.transforms.collapse import (
+    check_groups_make_up_people,
+    check_within,
+    collapse,
+    remainder,
+    within_people,
+)
 from geomob_dask.transforms.margins_of_error import sum_moe
 
 Floats = NDArray[np.float64]
@@ -52,17 +58,20 @@ class GroupColumns:
     total : str, optional
         Column of all people: those in none of the groups are a last group, ``other``. By default the groups are all.
     total_margin : str, optional
+    within : str, optional
+        Column that is known to hold everybody, where no total was named: the groups together have no more people.
     """
 
     groups: tuple[str, ...]
     margins: tuple[str | None, ...]
     total: str | None = None
     total_margin: str | None = None
+    within: str | None = None
 
     @property
     def columns(self) -> list[str]:
         """Return all columns that are read."""
-        names = [self.total, self.total_margin, *self.groups, *self.margins]
+        names = [self.total, self.total_margin, self.within, *self.groups, *self.margins]
         return list(dict.fromkeys(name for name in names if name is not None))
 
     @property
@@ -118,7 +127,8 @@ def find_groups(
     if absent:
         raise DefinitionError(f"groups: no column {', '.join(absent)}; found {', '.join(map(str, columns))}")
     margins = margin_columns(columns)
-    return GroupColumns(names, tuple(margins.get(name) for name in names), total, margins.get(total or ""))
+    within = total_of(names, columns) if total is None else None
+    return GroupColumns(names, tuple(margins.get(name) for name in names), total, margins.get(total or ""), within)
 
 
 def names_of(groups: Groups) -> tuple[str, ...]:
@@ -137,6 +147,8 @@ def people_of_groups(table: pd.DataFrame, groups: Groups) -> GroupCounts:
     moes = np.column_stack(
         [unknown if name is None else _margins(table, name, "missing", tracts) for name in groups.margins]
     )
+    if groups.within is not None:
+        check_within(_numbers(table, groups.within), counts, groups.groups, tracts, groups.within)
     if total is None:
         total, total_moe = counts.sum(axis=1), sum_moe(counts, moes)
     else:

@@ -105,9 +105,10 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     options: Options = prepared.options
     details: Details = prepared.details
     lines = [
-        f"{title(options)}: {found['regions']:,} regions from {found['tracts']:,} tracts, groups "
+        f"{title(options)}: {found['regions']:,} regions from "
+        f"{found['tracts'] - found['tracts_outside']:,} tracts, groups "
         f"{details.grouping.name}, mode {options.mode}",
-        f"  in no region: {found['tracts_outside']:,} tracts whole; {found['people_outside']:,.0f} of "
+        f"  in no region: {found['tracts_outside']:,} of {found['tracts']:,} tracts; {found['people_outside']:,.0f} of "
         f"{found['people']:,.0f} people",
         "  exposure to everybody else: first quartile, median, third quartile of regions; regions by quality 1, 2, 3",
     ]

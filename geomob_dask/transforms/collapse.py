@@ -83,6 +83,34 @@ def within_people(counts: Floats, total: Floats) -> Floats:
     return np.asarray(np.where((counts > people) & (counts <= people * (1 + _ROUNDING)), people, counts))
 
 
+def check_within(people: Floats, counts: Floats, groups: Sequence[str], tracts: Sequence[str], total: str) -> None:
+    """Check that groups together have no more than all people of their tract: else one contains another.
+
+    Parameters
+    ----------
+    people : shape (n_tracts,)
+        NaN: not known.
+    counts : shape (n_tracts, n_groups)
+    groups, tracts : sequence of str
+        Their names, in order.
+    total : str
+        Name of the people's column.
+
+    Raises
+    ------
+    CountsError
+        Naming the first such tract.
+    """
+    found = counts.sum(axis=1)
+    over = found > people * (1 + _ROUNDING)
+    if over.any():
+        row = int(np.argmax(over))
+        raise CountsError(
+            f"tract {tracts[row]}: groups {', '.join(groups)} sum to {found[row]:g}, expected no more than the "
+            f"{people[row]:g} people of {total}: groups that do not overlap"
+        )
+
+
 def check_groups_make_up_people(counts: Floats, total: Floats, tracts: Sequence[str], groups: Sequence[str]) -> None:
     """Check that the groups of each tract sum to its people, but for rounding.
 

@@ -9,6 +9,7 @@ from stores import make
 
 from geomob_dask.errors import CountsError
 from geomob_dask.frames.draws import TOO_FEW, bounds_of
+from geomob_dask.frames.exposure import exposure
 from geomob_dask.frames.interpolation import interpolate
 from geomob_dask.frames.local_segregation import local
 from geomob_dask.frames.mixing import ONE_BRACKET, mixing
@@ -71,6 +72,14 @@ def test_groups_are_held_against_the_total_of_their_table(store, groups):
     else:
         found = local(store.frame("measures/people/2020").compute(), groups=groups.split(","))
         assert found["location_quotient_b03002_003e"].notna().sum() == 6
+
+
+def test_exposure_of_columns_is_held_against_the_total_of_their_table(store):
+    table = store.frame("measures/people/2020").compute()
+    with pytest.raises(CountsError, match=r"39001000100: groups B03002_001E, B03002_012E"):
+        exposure(table, groups=["B03002_001E", "B03002_012E"], by="county")
+    found = exposure(table, groups=["B03002_003E", "B03002_012E"], by="county")
+    assert found["people_count"].tolist() == [130.0, 165.0, 0.0]
 
 
 def test_regions_without_values_have_a_reason_and_the_run_says_so(store):
