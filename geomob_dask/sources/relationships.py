@@ -172,7 +172,7 @@ def _land(table: pd.DataFrame, file: str, source: str) -> pd.Series:
 def _check_years(table: pd.DataFrame, file: str, here: str, there: str) -> None:
     for column, expected in (("from_census_yr", here), ("to_census_yr", there)):
         if column in table:
-            found = sorted({f"{float(year):.0f}" for year in table[column]})
+            found = sorted(f"{year:.0f}" for year in _numbers(table[column], file).dropna().unique())
             if found != [expected]:
                 raise InputError(
                     f"{file}: column {column}: found {', '.join(found)}, expected {expected}: a table from tracts of "

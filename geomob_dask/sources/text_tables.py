@@ -30,6 +30,8 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", *WORKBOOKS)
 
 
 _LONG_KEYS = 1e9
+# Beyond it, a float64 does not distinguish neighboring integers.
+_LARGEST_WHOLE = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -345,18 +347,26 @@ def as_text(values: pa.ChunkedArray) -> pd.Series:
     """Return a column of a plain type as stripped text; empty where a value is missing."""
     kind = values.type
     if pa.types.is_floating(kind):
-        numbers = values.to_pandas()
-        texts = [_number_text(number) for number in numbers.astype(object).where(numbers.notna(), None)]
-        return pd.Series(texts, dtype="str")
-    if pa.types.is_decimal(kind):
-        return pd.Series([_number_text(number) for number in values.to_pylist()], dtype="str")
-    if pa.types.is_boolean(kind):
+        values = _texts_of_floats(values.cast(pa.float64()))
+    elif pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
-    texts = values if is_text(kind) else values.cast(pa.string())
+    elif pa.types.is_decimal(kind):
+        return pd.Series([_number_text(number) for number in values.to_pylist()], dtype="str")
+    texts = values if is_text(values.type) else values.cast(pa.string())
     return pc.utf8_trim_whitespace(pc.fill_null(texts, "")).to_pandas().astype("str")
 
 
+def _texts_of_floats(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    # Arrow writes 39001961400.0 as 3.90019614e+10.
+    known = pc.and_(pc.is_finite(values), pc.less(pc.abs(values), _LARGEST_WHOLE))
+    whole = pc.fill_null(pc.and_(known, pc.equal(pc.floor(values), values)), False)
+    digits = pc.if_else(whole, values, 0.0).cast(pa.int64()).cast(pa.string())
+    texts = pc.if_else(whole, digits, values.cast(pa.string()))
+    return pc.if_else(pc.is_nan(values), None, texts)
+
+
 def _number_text(number: object) -> str:
+    """Return a decimal as text."""
     if number is None:
         return ""
     text = str(number)

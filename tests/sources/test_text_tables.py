@@ -12,10 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from geomob_dask.errors import InputError
 from geomob_dask.settings import Limits
-from geomob_dask.sources.text_tables import open_table, read_texts
+from geomob_dask.sources.text_tables import as_text, open_table, read_texts
 
 HEADER = ["GEOID", "a", "name"]
 ROWS = [["01001020100", "1", "Doña Ana"], ["39001961400", "2.5", ""]]
@@ -349,3 +351,16 @@ def test_keys_in_single_precision_are_refused(tmp_path: Path, rows: list[int | N
     with pytest.raises(InputError, match=rf"column 'key', row {1 + (rows[0] is None)}: .* do not fit float32"):
         table.texts()
     assert table.texts(["a"])["a"].tolist() == ["0.5", "4000000000"]
+
+
+@given(st.lists(st.floats() | st.integers(-(2**52), 2**52).map(float) | st.none(), min_size=1, max_size=20))
+@settings(max_examples=50)
+def test_floats_are_written_to_the_last_bit(numbers: list[float | None]) -> None:
+    texts = as_text(pa.chunked_array([pa.array(numbers, pa.float64())]))
+    for number, text in zip(numbers, texts, strict=True):
+        if number is None or np.isnan(number):
+            assert text == ""
+        else:
+            assert float(text) == number
+            assert not text.endswith(".0")
+    assert as_text(pa.chunked_array([[39001961400.0, 0.1]])).tolist() == ["39001961400", "0.1"]

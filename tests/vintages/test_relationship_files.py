@@ -99,6 +99,10 @@ BAD = {
         "from_census_tract,from_census_yr,to_census_tract,to_census_yr,hu\n39001000100,2000,39001000101,2020,3\n",
         "found 2000, expected 2010",
     ),
+    "year": (
+        "from_census_tract,from_census_yr,to_census_tract,to_census_yr,hu\n39001000100,then,39001000101,2020,3\n",
+        "column from_census_yr, row 1: found 'then', expected a number",
+    ),
     "columns": ("a,b\n1,2\n", "no column source, target"),
     "empty": ("source,target,weight\n", "no rows"),
     "null": ("source,target,weight\n,39001000101,1\n", "no tract in any row"),
