@@ -221,19 +221,13 @@ class Objects:
         """Return the time by the storage's clock, in seconds since 1970."""
         if self.local:
             return time.time()
-        date = self.reach()["ResponseMetadata"]["HTTPHeaders"].get("date")
+        date = self._explained("reach", "", self._fs.head)["ResponseMetadata"]["HTTPHeaders"].get("date")
         # The header has whole seconds: an object written before the answer must not look newer.
         return email.utils.parsedate_to_datetime(date).timestamp() + 1.0 if date else time.time()
 
-    def reach(self) -> Any:
-        """Return the answer of a bucket to a request for itself; of a folder nothing is asked.
-
-        Raises
-        ------
-        StoreError
-            If it does not answer, or there is no such bucket.
-        """
-        return None if self.local else self._explained("reach", "", self._fs.head)
+    def reach(self) -> None:
+        """Raise StoreError if a bucket does not answer or does not exist; of a folder nothing is asked."""
+        self._explained("reach", "", self._bucket_must_exist)
 
     def _bucket_must_exist(self) -> None:
         if self.local:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from geomob_dask.runs.retries import may_pass
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store, bucket
+from geomob_dask.store.cube_form import form_of
 from geomob_dask.store.cubes import Cube
 from geomob_dask.store.objects import Objects
 
@@ -61,6 +63,17 @@ def test_a_disk_that_is_full_fails_the_run_and_leaves_nothing(tmp_path):
     assert done.returncode == 1, done.stderr
     assert os.strerror(errno.EFBIG) in done.stderr
     assert Objects(str(tmp_path / "store")).listing() == []
+
+
+def test_a_disk_that_is_full_fails_the_writing_of_a_cube(tmp_path):
+    cube = Cube(Store(str(tmp_path / "store")), "made")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(StoreFailedError, match="cubes/made: cannot be created"):
+            cube.create(form_of({"a": "number"}, "tract"), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_a_user_must_change_is_bad_input(tmp_path, job):
