@@ -108,7 +108,7 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         f"{title(options)}: {found['regions']:,} regions from "
         f"{found['tracts'] - found['tracts_outside']:,} tracts, groups "
         f"{details.grouping.name}, mode {options.mode}",
-        f"  in no region: {found['tracts_outside']:,} of {found['tracts']:,} tracts; {found['people_outside']:,.0f} of "
+        f"  in no region: {found['tracts_outside']:,} tracts whole; {found['people_outside']:,.0f} of "
         f"{found['people']:,.0f} people",
         "  exposure to everybody else: first quartile, median, third quartile of regions; regions by quality 1, 2, 3",
     ]
