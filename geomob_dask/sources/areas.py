@@ -14,7 +14,7 @@ from geomob_dask.errors import GeometryError, InputError
 from geomob_dask.sources.coordinates import refuse_coordinates, reprojected
 from geomob_dask.sources.key_columns import find_column
 from geomob_dask.sources.keys import and_more, listed
-from geomob_dask.sources.polygon_files import PolygonTable, read_polygons
+from geomob_dask.sources.polygon_files import PolygonTable, naming, read_polygons
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.tract_repair import COLLECTION, made_valid, polygons_of
@@ -59,7 +59,8 @@ def read_areas(
     """
     layers, repaired = [], list[str]()
     for table in read_polygons(files, partial(_columns, key=key), crs=crs, layer=layer):
-        areas, invalid = _regions(table, key)
+        with naming(table.layers):
+            areas, invalid = _regions(table, key)
         layers.append(areas)
         repaired += invalid
     for areas in layers[1:]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ class PolygonTable(NamedTuple):
     crs : CRS
     crs_given : bool
         Whether the layer states no coordinate system, and has the given one.
+    layers : tuple of str
+        All layers of the file.
     """
 
     label: str
@@ -54,6 +57,18 @@ class PolygonTable(NamedTuple):
     shapes: Geometries
     crs: CRS
     crs_given: bool
+    layers: tuple[str, ...] = ()
+
+
+@contextmanager
+def naming(layers: Sequence[str]) -> Iterator[None]:
+    """Add the layers of a file to what is wrong with one of them, where it has several."""
+    try:
+        yield
+    except InputError as error:
+        if len(layers) < 2:
+            raise
+        raise type(error)(f"{error}; --layer chooses one of {listed(layers)}") from error
 
 
 def read_polygons(
@@ -91,8 +106,12 @@ def read_polygons(
             if label.startswith(_ELSEWHERE) or "://" in label:
                 raise InputError(f"{label}: an address; expected the path of a file on this machine")
             path = regular_file(file, _POLYGONS)
-            for one in _chosen(list(_layers(path, label, Path(folder), 0)), layer, label):
-                yield _read(one, choose, given)
+            layers = list(_layers(path, label, Path(folder), 0))
+            names = tuple(dict.fromkeys(one.name for one in layers)) if layer is None else ()
+            for one in _chosen(layers, layer, label):
+                with naming(names):
+                    table = _read(one, choose, given)
+                yield table._replace(layers=names)
 
 
 def given_crs(crs: str) -> CRS:

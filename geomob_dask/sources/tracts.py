@@ -26,7 +26,7 @@ from geomob_dask.options import argument
 from geomob_dask.sources.coordinates import refuse_coordinates
 from geomob_dask.sources.key_columns import key_columns
 from geomob_dask.sources.keys import and_more, listed
-from geomob_dask.sources.polygon_files import FORMATS, PolygonTable, read_polygons, same_crs, short_name
+from geomob_dask.sources.polygon_files import FORMATS, PolygonTable, naming, read_polygons, same_crs, short_name
 from geomob_dask.sources.recoded import check_recoding, recoded
 from geomob_dask.sources.tables import Tables, crs_name, split_by_state
 from geomob_dask.sources.tract_repair import COLLECTION, TractReport, polygons_of, repair_tracts
@@ -153,7 +153,8 @@ def load_tracts(
     for table in read_polygons(files, wanted, crs=crs, layer=layer):
         first = first or table
         _refuse_other_crs(table.label, table.crs, first.label, first.crs)
-        part, loaded = _checked(table._replace(crs=first.crs), empty, key_column)
+        with naming(table.layers):
+            part, loaded = _checked(table._replace(crs=first.crs), empty, key_column)
         parts.append(part)
         report = report + loaded
     raw = gpd.GeoDataFrame(pd.concat(parts), geometry="geometry", crs=parts[0].crs)

@@ -197,6 +197,16 @@ def test_a_layer_of_every_container(tmp_path: Path, read: Read) -> None:
             read(file)
 
 
+def test_a_layer_of_something_else_in_a_zip_names_the_option(tmp_path: Path) -> None:
+    frame().assign(GEOID=["39001", "39003"]).to_file(tmp_path / "county.shp")
+    frame().to_file(tmp_path / "tract.shp")
+    file = zipped(tmp_path / "mixed.zip", tmp_path / "county.shp", tmp_path / "tract.shp")
+    with pytest.raises(InputError, match=r"mixed\.zip/county\.shp: .*'39001'.*--layer chooses one of county, tract"):
+        tracts_of(file)
+    with pytest.raises(InputError, match=r"county\.shp: no key column.*--layer chooses one of county, tract"):
+        tracts_of(file, key_column="KEY")
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".geojson", ".fgb", ".shp"])
 def test_a_layer_of_a_file_with_one(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"t{suffix}"
@@ -334,6 +344,29 @@ def test_a_geopackage_runs_no_sql(tmp_path: Path, read: Read, statement: str, wh
         base.commit()
     with pytest.raises(InputError, match=rf"t\.gpkg: .* is a(.*){what.removeprefix('a ')}"):
         read(file)
+
+
+def test_a_virtual_table_of_a_geopackage_is_refused(tmp_path: Path) -> None:
+    frame().to_file(tmp_path / "t.gpkg", layer="t")
+    statement = f"CREATE VIRTUAL TABLE t USING VirtualOGR('{tmp_path / 'other.gpkg'}')"
+    with closing(sqlite3.connect(tmp_path / "t.gpkg")) as base:
+        for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            base.execute(f'DROP TRIGGER "{name}"')
+        base.execute("PRAGMA writable_schema = ON")
+        base.execute("UPDATE sqlite_master SET sql = ?, rootpage = 0 WHERE name = 't' AND type = 'table'", [statement])
+        base.commit()
+    with pytest.raises(InputError, match=r"t\.gpkg: layer t is a virtual table"):
+        tracts_of(tmp_path / "t.gpkg")
+
+
+@pytest.mark.parametrize("encoding", ["/etc/passwd", "UTF-7", "\x00" * 40, "x" * 5000])
+def test_the_encoding_of_a_shapefile_is_a_name_alone(tmp_path: Path, encoding: str) -> None:
+    frame().to_file(tmp_path / "t.shp")
+    (tmp_path / "t.cpg").write_text(encoding)
+    try:
+        assert tracts_of(tmp_path / "t.shp").index.tolist() == [A, B]
+    except InputError as error:
+        assert "t.shp" in str(error)  # noqa: PT017
 
 
 def test_members_of_a_geodatabase_of_another_format_are_not_unpacked(tmp_path: Path) -> None:
