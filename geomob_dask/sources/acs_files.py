@@ -139,7 +139,7 @@ def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tr
         raise InputError(f"{what}: the answer has no rows, expected at least one {level}")
     for number, row in enumerate(rows):
         if len(row) != len(header):
-            raise InputError(f"{what}, row {number}: found {len(row)} cells, expected {len(header)}")
+            raise InputError(f"{what}, row {number + 1}: found {len(row)} cells, expected {len(header)}")
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 

@@ -10,7 +10,7 @@ Reference: U.S. Census Bureau, "Notes on ACS Estimate and Annotation Values".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -25,6 +25,8 @@ from geomob_dask.sources.keys import MISSING_WORDS, is_missing
 
 Floats = NDArray[np.float64]
 Role = Literal["estimate", "moe"]
+# Names a row in messages, from its place.
+Unit = Callable[[int], str]
 
 
 class CodeReason(IntEnum):
@@ -119,6 +121,7 @@ def decode(
     role: Role,
     name: str,
     annotations: Sequence[object] | pd.Series | None = None,
+    unit: Unit = lambda row: f"row {row + 1}",
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """Return the numbers of a column, and the reason for each that is missing, coded or controlled.
 
@@ -133,6 +136,8 @@ def decode(
     annotations : sequence of str or None, optional
         Column of annotations (``…EA``, ``…MA``): an estimate in an open-ended interval has the number of its
         annotation. Without it a top-coded number looks like any other.
+    unit : callable
+        Names a row in messages, from its place.
 
     Returns
     -------
@@ -160,14 +165,14 @@ def decode(
         values = series.to_numpy(dtype=np.float64, na_value=np.nan).copy()
         reasons = np.where(np.isnan(values), np.uint8(CodeReason.NOT_GIVEN), np.uint8(0)).astype(np.uint8)
     else:
-        values, reasons = _read_texts(series, role, name)
+        values, reasons = _read_texts(series, role, name, unit)
     for special in SPECIAL_CODES:
         found = np.isin(values, _SPELLINGS[special])
         values[found] = special.moe if role == "moe" else np.nan
         reasons[found] = special.reason
-    _refuse_unknown(values, role, name)
+    _refuse_unknown(values, role, name, unit)
     if annotations is not None:
-        _annotate(values, reasons, pd.Series(annotations), role, f"{name}, annotation")
+        _annotate(values, reasons, pd.Series(annotations), role, f"{name}, annotation", unit)
     return values, reasons
 
 
@@ -202,10 +207,15 @@ def decode_table(table: pd.DataFrame, roles: Mapping[str, Role], *, source: str,
         Column of keys.
     """
     values = table.copy()
+    what = "tract" if key == "geoid" else "area"
+
+    def areas(row: int) -> str:
+        return f"{what} {table[key].iloc[row]}"
+
     reasons = [pd.DataFrame({"geoid": [], "column": [], "reason": []}, dtype=str)]
     for column, role in roles.items():
         annotations = values.pop(f"{column}A") if f"{column}A" in values else None
-        numbers, why = decode(table[column], role, f"{source}: column {column}", annotations)
+        numbers, why = decode(table[column], role, f"{source}: column {column}", annotations, areas)
         values[column] = numbers
         rows = np.flatnonzero(why)
         if rows.size:
@@ -216,7 +226,7 @@ def decode_table(table: pd.DataFrame, roles: Mapping[str, Role], *, source: str,
     return Decoded(values, pd.concat(reasons, ignore_index=True))
 
 
-def _read_texts(series: pd.Series, role: Role, name: str) -> tuple[Floats, NDArray[np.uint8]]:
+def _read_texts(series: pd.Series, role: Role, name: str, unit: Unit) -> tuple[Floats, NDArray[np.uint8]]:
     texts = _stripped(series)
     values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64).copy()
     reasons = np.zeros(len(values), dtype=np.uint8)
@@ -225,18 +235,20 @@ def _read_texts(series: pd.Series, role: Role, name: str) -> tuple[Floats, NDArr
     which, different = pd.factorize(texts.to_numpy()[rows])
     for number, text in enumerate(different):
         same = rows[which == number]
-        values[same], reasons[same] = _read_text(text, role, f"{name}, row {same[0]}")
+        values[same], reasons[same] = _read_text(text, role, f"{name}, {unit(int(same[0]))}")
     return values, reasons
 
 
-def _annotate(values: Floats, reasons: NDArray[np.uint8], annotations: pd.Series, role: Role, name: str) -> None:
+def _annotate(
+    values: Floats, reasons: NDArray[np.uint8], annotations: pd.Series, role: Role, name: str, unit: Unit
+) -> None:
     texts = _stripped(annotations)
     open_to_it = np.isin(reasons, (CodeReason.NONE, CodeReason.NOT_GIVEN))
     rows = np.flatnonzero(open_to_it & ~is_missing(texts).to_numpy())
     which, different = pd.factorize(texts.to_numpy()[rows])
     for number, text in enumerate(different):
         same = rows[which == number]
-        values[same], reasons[same] = _read_text(text, role, f"{name}, row {same[0]}")
+        values[same], reasons[same] = _read_text(text, role, f"{name}, {unit(int(same[0]))}")
 
 
 def _stripped(series: pd.Series) -> pd.Series:
@@ -265,10 +277,10 @@ def _read_text(text: str, role: Role, where: str) -> tuple[float, CodeReason]:
     raise InputError(f"{where}: found {text!r}, expected a number or one of the annotations {known}")
 
 
-def _refuse_unknown(values: Floats, role: Role, name: str) -> None:
+def _refuse_unknown(values: Floats, role: Role, name: str, unit: Unit) -> None:
     limit = 0.0 if role == "moe" else _LARGEST_CODE + 1.0
     wrong = (values < limit) | np.isinf(values)
     if wrong.any():
         row = int(np.argmax(wrong))
         known = ", ".join(str(special.code) for special in SPECIAL_CODES)
-        raise InputError(f"{name}, row {row}: found {values[row]:.0f}, expected a number or one of the codes {known}")
+        raise InputError(f"{name}, {unit(row)}: found {values[row]:.0f}, expected a number or one of the codes {known}")

@@ -310,5 +310,5 @@ def shares(rows: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
     found = pd.to_numeric(rows[column], errors="coerce")
     if found.isna().any():
         row = int(np.argmax(found.isna()))
-        raise InputError(f"{path}, column {column}, row {row}: found {rows[column].iloc[row]!r}, expected a share")
+        raise InputError(f"{path}, column {column}, row {row + 1}: found {rows[column].iloc[row]!r}, expected a share")
     return found

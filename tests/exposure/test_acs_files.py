@@ -84,7 +84,7 @@ def test_api_columns_with_annotations_and_unpadded_codes(tmp_path):
     [
         ("a.csv", census_csv(ROWS[0]), r"a.csv: found no tract among 1 rows \(0100000US\), expected 1400000US"),
         ("b.csv", census_csv(ROWS[1], ROWS[1]), r"b.csv: tract 39001000200 is there twice \(1 such rows\)"),
-        ("c.csv", census_csv(ROWS[1].replace("300", "3OO")), r"column B02001_001E, row 0: found '3OO'"),
+        ("c.csv", census_csv(ROWS[1].replace("300", "3OO")), r"column B02001_001E, tract 39001000200: found '3OO'"),
         ("d.csv", "<!DOCTYPE html><html>busy</html>", r"d.csv: found '<!DOCTYPE html>.*expected a table"),
         ("e.csv", "GEOID,POP\n39001000100,4\n", r"e.csv: found the columns GEOID, POP, expected estimates such as"),
         ("e2.csv", "ID,POP\n39001000100,4\n", r"e2.csv: no key column; found 'ID', 'POP', expected one of GEOID"),
@@ -92,7 +92,7 @@ def test_api_columns_with_annotations_and_unpadded_codes(tmp_path):
         ("g.csv", "GEO_ID,A_001E,A_001E\n1400000US39001000100,4,5\n", r"g.csv: the header has 'A_001E' more than once"),
         ("h.json", '[["A_001E", "state"], ["1"', r"h.json: found text that is not JSON or breaks off"),
         ("i.json", '{"error": "x"}', r"i.json: found .*expected a list of rows"),
-        ("j.json", '[["A_001E", "state", "county", "tract"], ["1", "39"]]', r"row 0: found 2 cells, expected 4"),
+        ("j.json", '[["A_001E", "state", "county", "tract"], ["1", "39"]]', r"row 1: found 2 cells, expected 4"),
         ("k.zip", "PK broken", r"k.zip: cannot be read"),
         ("l.csv", 'GEO_ID,A_001E\n1400000US39001000100,"4\n', r"l.csv: ends within quotes"),
     ],

@@ -81,19 +81,19 @@ def test_rounded_codes_are_codes(code, spell):
 @pytest.mark.parametrize("text", ["\u00b19", "+/-9", "+/- 9", "\u00c2\u00b19", "+-9", " \u00b1 9 "])
 def test_margins_may_have_their_sign(text):
     assert decode([text, "\u00b11,234", "\u00b1***"], "moe", "x")[0][:2].tolist() == [9, 1234]
-    with pytest.raises(InputError, match=r"x, row 0: found"):
+    with pytest.raises(InputError, match=r"x, row 1: found"):
         decode([text], "estimate", "x")
 
 
 @pytest.mark.parametrize(
     ("cells", "role", "message"),
     [
-        (["1", "n.a. "], "estimate", r"B1_001E, row 1: found 'n.a.', expected a number or one of the annotations"),
-        (["1", "250,000+"], "moe", r"row 1: found '250,000\+'"),
-        (["1", "-777777777"], "estimate", r"row 1: found -777777777, expected a number or one of the codes"),
-        ([1, -5], "moe", r"row 1: found -5, expected a number"),
-        ([1.0, np.inf], "estimate", r"row 1: found inf"),
-        (["1", "inf"], "estimate", r"row 1: found 'inf'"),
+        (["1", "n.a. "], "estimate", r"B1_001E, row 2: found 'n.a.', expected a number or one of the annotations"),
+        (["1", "250,000+"], "moe", r"row 2: found '250,000\+'"),
+        (["1", "-777777777"], "estimate", r"row 2: found -777777777, expected a number or one of the codes"),
+        ([1, -5], "moe", r"row 2: found -5, expected a number"),
+        ([1.0, np.inf], "estimate", r"row 2: found inf"),
+        (["1", "inf"], "estimate", r"row 2: found 'inf'"),
     ],
 )
 def test_what_is_in_no_table_is_refused(cells, role, message):

@@ -57,7 +57,7 @@ def test_names_in_latin_1_are_no_hindrance(tmp_path):
         ),
         ([HEADER, ROWS[0], ROWS[0]], r"39001000100 and region 3900100 are linked twice"),
         ([HEADER, ROWS[0].replace("0.8", "most")], r"found 1 rows of labels and none of shares"),
-        ([HEADER, ROWS[0].replace("0.8", "?")], r"column afact, row 0: found '\?', expected a share"),
+        ([HEADER, ROWS[0].replace("0.8", "?")], r"column afact, row 1: found '\?', expected a share"),
         ([HEADER, ROWS[0].replace("0001.00", "BLK")], r"column tract, row 1: found 'BLK', expected a tract of"),
         ([HEADER.replace("afact", "share", 1), ROWS[0]], r"found the columns .*, expected afact"),
         ([HEADER.replace("placefp", "zcta"), ROWS[0]], r"expected place or placefp"),
