@@ -153,7 +153,7 @@ def interpolate(
     absent = [column for column in wanted.columns if column not in values.columns]
     if absent or not wanted.columns:
         raise InputError(
-            f"interpolation: no column {', '.join(absent) or 'named'}; found {', '.join(map(str, values.columns))}"
+            f"interpolation: no column {', '.join(absent) or 'named'}; found {listed([*map(str, values.columns)], 40)}"
         )
     values, links = values[wanted.columns], links[["region", "afact"]]
     if is_lazy(links):

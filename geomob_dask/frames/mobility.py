@@ -23,6 +23,7 @@ from geomob_dask.models.mobility_results import fitted_models, result_tables
 from geomob_dask.models.model_files import FittedModel
 from geomob_dask.models.predictions import predict_table
 from geomob_dask.models.study import Feature, Study, check_once, frame_study
+from geomob_dask.sources.keys import listed
 
 
 @dataclass(frozen=True, repr=False)
@@ -250,14 +251,14 @@ def _features(
     columns = frame._meta if is_lazy(frame) else frame
     for column in [outcome, *([] if states is None else [states])]:
         if column not in columns:
-            raise InputError(f"frame: no column {column!r}; expected one of: {', '.join(map(str, columns))}")
+            raise InputError(f"frame: no column {column!r}; expected one of: {listed([*map(str, columns)], 40)}")
     numbers = [str(name) for name in columns.select_dtypes("number") if name not in (outcome, states)]
     if outcome not in columns.select_dtypes("number"):
         raise InputError(f"outcome {outcome!r}: found {columns[outcome].dtype}, expected numbers")
     chosen = check_once(numbers if features is None else _named(features))
     for name in chosen:
         if name not in numbers:
-            raise InputError(f"feature {name!r}: expected some of the other columns of numbers: {', '.join(numbers)}")
+            raise InputError(f"feature {name!r}: expected some of the other columns of numbers: {listed(numbers, 40)}")
     return tuple(Feature(name, name, domains.get(name, ""), "") for name in chosen)
 
 

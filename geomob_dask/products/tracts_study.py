@@ -11,6 +11,7 @@ import pandas as pd
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
 from geomob_dask.models.study import Feature, Study, check_features, check_once, refuse_twins, study_pairs
+from geomob_dask.sources.keys import listed
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_OUTCOME, ATLAS_YEAR
 from geomob_dask.sources.states import STATES
 from geomob_dask.store import Snapshot, Store
@@ -161,7 +162,7 @@ def read_tracts_study(
     source = snapshots[at]
     columns = store.columns(source, states)
     if outcome not in columns:
-        raise InputError(f"outcome {outcome!r}: not in {at}; expected one of: {', '.join(columns)}")
+        raise InputError(f"outcome {outcome!r}: not in {at}; expected one of: {listed(columns, 40)}")
     frames = {}
     for name in map(_collection, measures):
         _refuse_other_vintage(snapshots[name], source)

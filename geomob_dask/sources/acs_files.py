@@ -134,7 +134,7 @@ def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tr
         raise InputError(f"{what}: found the header {str(header)[:80]}, expected different names of columns")
     missing = [column for column in columns if column not in header]
     if missing:
-        raise InputError(f"{what}: the answer has no column {', '.join(missing)}; found {', '.join(map(str, header))}")
+        raise InputError(f"{what}: the answer has no column {listed(missing, 12)}; found {listed(header, 40)}")
     if not rows:
         raise InputError(f"{what}: the answer has no rows, expected at least one {level}")
     for number, row in enumerate(rows):

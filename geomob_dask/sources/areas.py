@@ -91,7 +91,7 @@ def _columns(names: Sequence[str], label: str, key: str | None) -> list[str]:
     """Return the column of codes, and that of names if there is one."""
     code = _first(names, (key,) if key else _KEYS)
     if code is None:
-        raise InputError(f"{label}: found the columns {', '.join(names)}, expected {key or ' or '.join(_KEYS)}")
+        raise InputError(f"{label}: found the columns {listed(names, 12)}, expected {key or ' or '.join(_KEYS)}")
     name = _first([other for other in names if other != code], _NAMES)
     return [code] if name is None else [code, name]
 

@@ -18,7 +18,7 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.sources.key_columns import find_column, no_such_column
 from geomob_dask.sources.key_pieces import keys_of_pieces
-from geomob_dask.sources.keys import MISSING_WORDS
+from geomob_dask.sources.keys import MISSING_WORDS, listed
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.text_tables import open_table
 
@@ -284,7 +284,7 @@ def _column(rows: pd.DataFrame, given: str | None, usual: tuple[str, ...], path:
         found = _find(rows, name, path)
         if found is not None:
             return found
-    raise InputError(f"{path}: found the columns {', '.join(columns)}, expected {' or '.join(usual)}")
+    raise InputError(f"{path}: found the columns {listed(columns, 12)}, expected {' or '.join(usual)}")
 
 
 def _find(rows: pd.DataFrame, name: str, path: str | Path) -> str | None:

@@ -19,6 +19,7 @@ from pydantic import ValidationError, model_validator
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError, InputError
 from geomob_dask.names import shown
+from geomob_dask.sources.keys import listed
 from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
 _ACS = re.compile(r"([A-Z]+[0-9]+[A-Z]*)_([0-9]{3,4})(E|M|N)")
@@ -124,7 +125,7 @@ def kinds_of(
     given = given or {}
     absent = [name for name in given if name not in columns]
     if absent:
-        raise InputError(f"kinds: no column {', '.join(absent)}; found {', '.join(columns)}")
+        raise InputError(f"kinds: no column {', '.join(absent)}; found {listed(columns, 40)}")
     kinds: dict[str, Kind] = {}
     unknown = []
     for column in columns:
@@ -223,7 +224,7 @@ def _by_name(column: str, columns: Sequence[str]) -> Kind | None:
 def _check_references(column: str, kind: Kind, kinds: Mapping[str, Kind]) -> None:
     for name in kind.of:
         if name not in kinds:
-            raise InputError(f"column {column}, {kind.kind} of {name}: no such column; found {', '.join(kinds)}")
+            raise InputError(f"column {column}, {kind.kind} of {name}: no such column; found {listed([*kinds], 40)}")
         found = kinds[name].kind
         if kind.kind in _OF_TWO and found != "count":
             raise InputError(f"column {column}, {kind.kind} of {name}: found a {found}, expected a count")

@@ -240,7 +240,7 @@ def _column(
     if given is not None:
         raise no_such_column(columns, given, str(path))
     raise InputError(
-        f"{path}: found the columns {', '.join(columns)}, expected one of {', '.join(dict.fromkeys(usual))} "
+        f"{path}: found the columns {listed(columns, 12)}, expected one of {', '.join(dict.fromkeys(usual))} "
         f"with the {what} (or its name in {option})"
     )
 

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import estimate_of
 
 
@@ -209,7 +210,7 @@ def form_of(
         if other != name:
             raise InputError(f"columns {other!r} and {name!r}: both are the {variable} of {measure!r}, expected one")
     if not columns:
-        raise InputError(f"found no column of numbers among {', '.join(kinds)}; expected at least one measure")
+        raise InputError(f"found no column of numbers among {listed([*kinds], 12)}; expected at least one measure")
     measures = tuple(
         Measure(name, own, _units(name, default_units), _dollars_of(name)) for name, own in columns.items()
     )

@@ -8,6 +8,7 @@ import geopandas as gpd
 import pandas as pd
 
 from geomob_dask.errors import InputError, SettingsError
+from geomob_dask.sources.keys import listed
 
 if TYPE_CHECKING:
     from geomob_dask.store.tables import Store
@@ -55,7 +56,7 @@ def drawn(how: str, store: "Store", collection: str, column: str, states: Sequen
     """
     frame = with_polygons(store, collection, states)
     if column not in frame:
-        columns = ", ".join(map(str, frame.columns.drop("geometry")))
+        columns = listed([*map(str, frame.columns.drop("geometry"))], 40)
         raise InputError(f"{store.url}/{collection}: no column {column!r}; expected one of: {columns}")
     try:
         return explored(frame, column, **options) if how == "explore" else frame.plot(column=column, **options)

@@ -26,6 +26,7 @@ import shapely
 
 from geomob_dask.errors import InputError, StoreError
 from geomob_dask.settings import Settings
+from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import receipts, snapshots
 from geomob_dask.store.contents import CUBES
@@ -393,7 +394,7 @@ def _read_parquet(
 ) -> pd.DataFrame:
     absent = [column for column in columns or () if column not in schema.names]
     if absent:
-        raise InputError(f"{where}: no column {absent[0]!r}; expected one of: {', '.join(schema.names)}")
+        raise InputError(f"{where}: no column {absent[0]!r}; expected one of: {listed(schema.names, 40)}")
     is_geo = b"geo" in (schema.metadata or {}) and (columns is None or "geometry" in columns)
     stream.seek(0)
     reader = gpd.read_parquet if is_geo else pd.read_parquet

@@ -60,3 +60,23 @@ def test_control_characters_are_written_out(monkeypatch, capsys) -> None:
     assert capsys.readouterr().err == "error: a\\x1b[31mb\\x07\\x9bc\n"
     cli.say(["x\x1b]0;title\x07y"])
     assert capsys.readouterr().out == "x\\x1b]0;title\\x07y\n"
+
+
+def test_the_columns_of_a_wide_table_are_not_all_listed(job, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GEOMOB_CLUSTER", "serial")
+    names = ["GEOID", *(f"measure_{k}" for k in range(3000))]
+    row = ["91001000100", *map(str, range(3000))]
+    Path("wide.csv").write_text(f"{','.join(names)}\n{','.join(row)}\n")
+    ingest = ("ingest", "measures", "wide.csv", "--dataset", "wide", "--vintage", "2010", "--year", "2020")
+    assert job(*ingest, "--store", "store").code == 0
+    definition = "{name: d, population: people, domains: {a: [{measure: nope}]}, parameters: {recipe: svi}}"
+    Path("d.yaml").write_text(definition)
+    opportunity = ("opportunity", "--definition", "d.yaml", "--dataset", "wide", "--year", "2020")
+    regions = ("ingest", "regions", "wide.csv", "--name", "r", "--vintage", "2010", "--region-column", "nope")
+    for arguments in (opportunity, regions):
+        done = job(*arguments, "--store", "store")
+        assert done.code == 2, done
+        assert "measure_0" in done.err
+        assert "more characters" not in done.err
+        assert len(done.err) < 2000
