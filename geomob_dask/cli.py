@@ -36,6 +36,9 @@ ConfigOption = Annotated[
     str | None, typer.Option("--config", help=escape("The cluster file. [default: ./cluster.yaml]"))
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, compute and write nothing.")]
+CheckOnlyOption = Annotated[
+    bool, typer.Option("--dry-run", help="Read and check files, or list what would be fetched; write nothing.")
+]
 ExportOption = Annotated[str | None, typer.Option("--export", help=EXPORT.help)]
 CsvTextOption = Annotated[str, typer.Option("--csv-text", help=CSV_TEXT_HELP, metavar="|".join(CSV_TEXTS))]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="List the rows of every state.")]

@@ -21,7 +21,7 @@ from geomob_dask.store import Store
 # One option of products by year: it takes one year or several.
 YEAR_FLAGS = ("--year", "--years")
 _COMMON = {
-    "force": Annotated[bool, typer.Option("--force", help="Compute even if the store holds just this result.")],
+    "force": Annotated[bool, typer.Option("--force", help="Compute again, even if the store holds this result.")],
     "dry_run": cli.DryRunOption,
     "store": cli.StoreOption,
     "cluster": cli.ClusterOption,

@@ -48,8 +48,8 @@ def backfill(
     reprocess: Annotated[
         str,
         typer.Option(
-            help="What is computed besides what is missing: none; failed; stale (and failed): an input, definition "
-            "or version changed; all."
+            help="Which outputs are computed besides missing ones: none; failed; stale (failed, and those of which an "
+            "input, definition or version changed); all."
         ),
     ] = "stale",
     order: Annotated[str, typer.Option(help="Which years come first: newest or oldest.")] = "newest",
@@ -72,7 +72,7 @@ def backfill(
     cluster: cli.ClusterOption = None,
     config: cli.ConfigOption = None,
 ) -> None:
-    """Bring products up to date; stop, kill and repeat it as you like."""
+    """Compute what is missing or out of date; a run that was stopped goes on where it ended."""
     settings = load_settings(config, store=store, cluster=cluster)
     for option, given, allowed in (("reprocess", reprocess, get_args(Reprocess)), ("order", order, get_args(Order))):
         if given not in allowed:

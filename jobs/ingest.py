@@ -47,7 +47,7 @@ app = cli.application(
 
 _COMMON: dict[str, tuple[Any, Any]] = {
     "verbose": (cli.VerboseOption, False),
-    "dry_run": (cli.DryRunOption, False),
+    "dry_run": (cli.CheckOnlyOption, False),
     "store": (cli.StoreOption, None),
     "cluster": (cli.HereOption, None),
     "config": (cli.ConfigOption, None),
@@ -141,7 +141,7 @@ app.command("join")(product_command("join", JoinOutputs()))
 @app.command()
 def sample(
     verbose: cli.VerboseOption = False,
-    dry_run: cli.DryRunOption = False,
+    dry_run: cli.CheckOnlyOption = False,
     store: cli.StoreOption = None,
     cluster: cli.HereOption = None,
     config: cli.ConfigOption = None,

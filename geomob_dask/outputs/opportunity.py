@@ -43,7 +43,7 @@ class OpportunityOutputs(Outputs):
         **Outputs.flags,
         "map": Flag("Write an interactive map (.html), for offline use; one per year.", files=PAGES),
         "validation": Flag(
-            "Write what each domain explains, and correlations, as a table (.csv, .parquet); one per year.",
+            "Write the variance explained by each domain, and correlations, as a table (.csv, .parquet); one per year.",
             files=TABLES,
         ),
         "draws": Flag("Number of draws from margins of error; adds 90 % intervals of the index and its rank.", int),

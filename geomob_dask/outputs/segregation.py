@@ -71,7 +71,7 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         low, middle, high = table[name].quantile([0.25, 0.5, 0.75])
         lines.append(f"    {name:<36} {low:8.4f} {middle:8.4f} {high:8.4f}")
     if len(shown) > _SHOWN_COLUMNS:
-        lines.append(f"    … and {len(shown) - _SHOWN_COLUMNS} more")
+        lines.append(f"    … and {len(shown) - _SHOWN_COLUMNS} more; --export and --report have all of them")
     return [*lines, f"  in {store.url}/{prepared.collection}"]
 
 

@@ -1,4 +1,4 @@
-"""The validation table of an opportunity index: what each domain explains, and what the index goes along with."""
+"""Validation table of an opportunity index: variance explained by each domain, and correlations of the index."""
 
 from __future__ import annotations
 

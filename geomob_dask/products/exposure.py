@@ -97,7 +97,7 @@ def title(options: Options) -> str:
 
 
 class Exposure(RegionProduct):
-    """Compute, check and store exposures."""
+    """Compute exposures between groups by region, and check them."""
 
     name = "exposure"
     title = "Exposure of each group to everybody else in each region, with errors, bounds, quality and reasons."

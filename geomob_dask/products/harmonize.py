@@ -36,7 +36,7 @@ class Options(ByYear):
     to: Name = Field(description="Vintage of the result: 2000, census2010, 2010, 2020 or 2022.")
     source: Name | None = unrecorded(None, "Vintage of the measures. [default: as they were ingested]", alias="from")
     crosswalk: Annotated[Text | None, FILE] = unrecorded(
-        None, "Shares of tracts in tracts: source, target, weight, or a form that is known."
+        None, "Crosswalk of tracts: columns source, target, weight, or another known form."
     )
     relationship: Annotated[Text | None, FILE] = unrecorded(
         None, "A relationship file of the Census Bureau (tab20_tract20_tract10_….txt)."
@@ -98,7 +98,7 @@ class Details:
 
 
 class Harmonize(Product):
-    """Convert, check that nobody is lost, and store."""
+    """Convert measures to the tracts of another vintage, and check that no count is lost."""
 
     name = "harmonize"
     title = (

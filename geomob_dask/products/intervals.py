@@ -19,7 +19,7 @@ from geomob_dask.store import Store
 class Options(opportunity.Options):
     """An index, and how often its measures are drawn."""
 
-    draws: int = Field(description="Draw the measures this often from their margins of error: 90 % intervals.")
+    draws: int = Field(description="Number of draws of the measures from their margins of error: 90 % intervals.")
     seed: int = Field(0, description="Seed of the draws.")
 
     def collection(self, kind: str = "intervals", *, by_state: bool = False, year: int | None = None) -> str:

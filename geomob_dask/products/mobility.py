@@ -46,7 +46,7 @@ class Options(WithDefinition):
         description="How units are held out: stratified:FOLDS, states:FOLDS (whole states), contiguity:FOLDS:BUFFER "
         "(blocks of neighbors, units within BUFFER steps left out); several separated by commas.",
     )
-    repeats: int = Field(5, description="How often units are dealt to folds, each time differently.")
+    repeats: int = Field(5, description="Number of repetitions of the folds, each with another assignment of units.")
     seed: int = Field(0, description="Seed of folds, models and draws; the same seed gives the same bytes.")
     grid: Text = Field("full", description="Settings that are searched: full, or small (a few of them).")
     outcome: Text | None = Field(

@@ -71,7 +71,7 @@ class Options(ByYear, WithDefinition):
 
 
 class Opportunity(Product):
-    """The index of every tract, and what it is made of."""
+    """Compute the index of every tract, with its domains, imputed counts and reasons for missing values."""
 
     name = "opportunity"
     title = "Opportunity index: imputed, standardized, ranked and transformed domains of each tract."

@@ -47,7 +47,7 @@ class Options(ByRegion):
     )
     regions: Codes | None = Field(None, description="Only these, codes separated by commas. [default: all]")
     missing: Text = Field("refuse", description="A tract without one of its counts: refuse, or leave-out.")
-    draws: int = Field(0, description="Random draws for p-values and intervals.")
+    draws: int = Field(0, description="Number of random draws for p-values and intervals.")
     null: Text = Field(
         "evenness", description="What is drawn for p-values: evenness, or units or persons that change places."
     )
