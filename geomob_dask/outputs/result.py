@@ -16,6 +16,8 @@ from geomob_dask.outputs import tables
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.tables import SUFFIXES, TABLES, WITH_GEOMETRY, check_file
 from geomob_dask.products.product import NOTES, Prepared, Product
+from geomob_dask.products.reader import Reader
+from geomob_dask.products.regions import regions_frame
 from geomob_dask.runs.planning import Request
 from geomob_dask.sources.keys import listed
 from geomob_dask.store import Part, Snapshot, Store
@@ -98,8 +100,10 @@ class Outputs:
     def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
         """Raise InputError if the results, once computed, could not be shown as flags ask for.
 
-        Called with the plan, also of a dry run: columns, datasets and polygons are looked up, no rows are read.
+        Called with the plan, also of a dry run: columns, datasets and polygons are looked up. No rows are read, but
+        the regions of tracts where some regions are chosen.
         """
+        check_regions(store, prepared)
         for name, flag in self.flags.items():
             file = given.get(name)
             if file and flag.files and str(file).endswith(WITH_GEOMETRY):
@@ -230,6 +234,28 @@ def check_polygons(store: Store, prepared: Sequence[Prepared], what: str) -> Non
                 f"{what}: the store has no polygons of vintage {vintage} in the states {listed(item.written)}; "
                 f"expected them from: jobs/ingest.py tracts FILE --vintage {vintage}"
             )
+
+
+def check_regions(store: Store, prepared: Sequence[Prepared]) -> None:
+    """Raise InputError if regions that ``--regions`` names hold no tract; the regions of the tracts alone are read."""
+    for item in prepared:
+        chosen = getattr(item.options, "regions", None)
+        if chosen:
+            there = _regions_of(store, item)
+            absent = [region for region in chosen if region not in there]
+            if absent:
+                raise InputError(
+                    f"--regions {','.join(chosen)}: no tract of {item.options.measures} lies in {absent[0]}; expected "
+                    f"some of the regions by {item.options.by}: {listed(sorted(there), 12)}"
+                )
+
+
+def _regions_of(store: Store, prepared: Prepared) -> set[str]:
+    """Return the regions in which tracts of a run lie."""
+    read = Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy=False)
+    columns, by = store.columns(prepared.inputs["measures"]), prepared.options.by
+    measures = read.frame("measures", [by] if by in columns else columns[:1])
+    return {str(region) for region in regions_frame(read, by, measures)["region"].dropna() if region != ""}
 
 
 def check_one_vintage(prepared: Sequence[Prepared], what: str) -> None:

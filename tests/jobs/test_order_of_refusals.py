@@ -107,6 +107,12 @@ WRONG = {
         ("--dataset", "bare", *SHARES[2:], "--export", "q.geojson"),
         ["--export q.geojson", "vintage bare", "jobs/ingest.py tracts"],
     ),
+    "no such region": ("mixing", (*MIXING, "--regions", "west,nope"), ["--regions nope,west", "east"]),
+    "no such county": (
+        "segregation",
+        (*MADE, "--by", "county", "--groups", "owners,renters", "--regions", "17001,99999"),
+        ["99999", "17001", "18001"],
+    ),
     "edges on a map": ("neighbors", ("--vintage", "toy", "--export", "e.gpkg"), ["--export e.gpkg", ".parquet"]),
     "edges of no kind": ("neighbors", ("--vintage", "toy", "--contiguity", "king"), ["--contiguity king", "rook"]),
     "edges of no state": ("neighbors", ("--vintage", "toy", "--states", "55"), ["--states 55", "17"]),
