@@ -187,7 +187,7 @@ BAD = [
     (["--merge", "quintiles", "--positions", "middle"], "merged into 5"),
     (["--weight", "2"], "weight 2.0: expected a number between 0 and 1"),
     (["--by", "metro"], "metro: expected county, state"),
-    (["--regions", "north"], "no tract lies in north"),
+    (["--regions", "north"], "lies in north"),
     (["--regions", ","], "--regions"),
     (["--states", "CA"], "no state 06"),
     (["--year", "2019"], "no measures/made/2019"),

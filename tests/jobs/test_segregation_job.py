@@ -158,7 +158,7 @@ BAD = [
     (["--draws", "9", "--interval", "moe"], "decile_1 names no column of margins of error"),
     (["--draws", "9", "--null", "units", "--indices", "gini"], "none of the indices looks at where"),
     (["--by", "cbsa"], "--by cbsa: expected county, state"),
-    (["--regions", "north"], "no tract lies in north"),
+    (["--regions", "north"], "lies in north"),
     (["--levels", "borough"], "--by borough: expected county"),
     (["--cutoff", "0"], "cutoff 0.0: expected kilometers above 0"),
     (["--change"], "--change: found the year 2020 alone"),
