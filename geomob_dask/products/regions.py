@@ -16,7 +16,7 @@ PREFIX = "regions"
 
 
 def region_table(
-    store: Store, by: str, vintage: str, columns: Collection[str], *, nation: bool = False
+    store: Store, by: str, vintage: str, columns: Collection[str], *, nation: bool = False, option: str = "--by"
 ) -> Snapshot | None:
     """Return the table of regions that a product reads; None where none is needed.
 
@@ -30,6 +30,8 @@ def region_table(
         Of the measures.
     nation : bool
         Whether ``nation`` is a region too.
+    option : str
+        The flag that names the regions, for the message.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def region_table(
     close = nearest(by, [*BY_KEY, *columns, *(name.split("/")[0] for name in there)])
     guess = "" if close in (None, by) else f"did you mean {close!r}? "
     raise InputError(
-        f"--by {by if is_name(by) else shown(by)}: {guess}expected county, state, a column of the measures "
+        f"{option} {by if is_name(by) else shown(by)}: {guess}expected county, state, a column of the measures "
         f"({some(sorted(columns), 8)}), or regions of vintage {vintage} in the store ({some(there) or 'none yet'}): "
         f"jobs/ingest.py regions FILE --name NAME --vintage {vintage}"
     )

@@ -131,7 +131,9 @@ class Segregation(RegionProduct):
         RegionTable(indices, options.inference, found.names, cutoff=options.cutoff)
         needed = {need for index in indices for need in index.strategy.inputs}
         levels = options.levels if "levels" in needed else ()
-        areas = {f"{_LEVEL}{level}": region_table(store, level, vintage, available) for level in levels}
+        areas = {
+            f"{_LEVEL}{level}": region_table(store, level, vintage, available, option="--levels") for level in levels
+        }
         tables = {options.by: regions, **{level: areas[f"{_LEVEL}{level}"] for level in levels}}
         named = [name for by, table in tables.items() for name in region_columns(by, table, available)]
         inputs = {

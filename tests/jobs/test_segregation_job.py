@@ -159,7 +159,7 @@ BAD = [
     (["--draws", "9", "--null", "units", "--indices", "gini"], "none of the indices looks at where"),
     (["--by", "cbsa"], "--by cbsa: expected county, state"),
     (["--regions", "north"], "lies in north"),
-    (["--levels", "borough"], "--by borough: expected county"),
+    (["--levels", "borough"], "--levels borough: expected county"),
     (["--cutoff", "0"], "cutoff 0.0: expected kilometers above 0"),
     (["--change"], "--change: found the year 2020 alone"),
     (["--year", "2019"], "no measures/made/2019"),
