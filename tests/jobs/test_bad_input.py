@@ -342,7 +342,7 @@ def test_full_disk(job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     try:
         done = job("ingest", "sample", "--store", disk)
-        assert done.code == 2
+        assert done.code == 1
         assert "No space left on device" in done.err
         assert str(disk) in done.err
         assert [path for path in disk.rglob("*") if path.is_file()] == []
