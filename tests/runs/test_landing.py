@@ -56,6 +56,9 @@ def test_measures_are_parts_by_state_with_their_provenance(store: Store, tmp_pat
         "vintage": "2020",
         "columns": ["poor_count"],
         "infinite": "refuse",
+        "layer": None,
+        "missing": None,
+        "sentinels": "refuse",
         "key_column": None,
     }
 
@@ -74,6 +77,7 @@ def test_a_dry_run_reads_and_writes_nothing(store: Store, tmp_path: Path) -> Non
         ({"file": "m.csv", "dataset": "d", "year": 2020, "vintage": "2020", "colour": "red"}, ["colour"]),
         ({"file": "m.csv", "dataset": "d", "year": "soon", "vintage": "2020"}, ["year", "soon"]),
         ({"file": "m.csv", "dataset": "d", "year": 2020, "vintage": "2020", "infinite": "zero"}, ["infinite", "zero"]),
+        ({"file": "m.csv", "dataset": "d", "year": 2020, "vintage": "2020", "sentinels": "no"}, ["sentinels", "no"]),
     ],
 )
 def test_options_are_checked_before_files(store: Store, options: dict[str, Any], words: list[str]) -> None:
