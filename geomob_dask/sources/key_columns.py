@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.names import nearest
 from geomob_dask.sources.key_pieces import keys_of_pieces
 from geomob_dask.sources.keys import KeyReport, listed, tract_geoids
 
@@ -175,9 +175,5 @@ def _shown(columns: Sequence[str]) -> str:
 
 
 def _nearest(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    folded = {str(column).casefold(): str(column) for column in columns}
-    for name in names:
-        near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
-        if near:
-            return folded[near[0]]
-    return None
+    found = [str(column) for column in columns]
+    return next((near for name in names if (near := nearest(name, found)) is not None), None)
