@@ -191,7 +191,7 @@ def _of_file(options: Options, file: str) -> dict[str, AcsTable]:
         if known is not None and not known.annotations:
             for column in part.tracts:
                 if column.endswith("E"):
-                    check_whole_country(part, column)
+                    check_whole_country(part, column, where=file)
         tables[table] = part if options.states is None else _of_states(part, options.states, file)
     return tables
 

@@ -83,7 +83,7 @@ def read_file(path: str | Path, *, key: str | None = None) -> AcsTable:
     return decoded(widened(_with_geoid(rows, key, content.label), content.label), content.label)
 
 
-def check_whole_country(table: AcsTable, column: str, *, tolerance: float = 0.0) -> None:
+def check_whole_country(table: AcsTable, column: str, *, where: str = "table", tolerance: float = 0.0) -> None:
     """Check that tracts sum to the row of the whole country, where the file has one.
 
     The Bureau's United States are the 50 states and the District of Columbia; Puerto Rico's tracts are not added.
@@ -93,6 +93,8 @@ def check_whole_country(table: AcsTable, column: str, *, tolerance: float = 0.0)
     table : AcsTable
     column : str
         A count.
+    where : str
+        The file, for the message.
     tolerance : float
         Largest difference; none by default, as the Bureau's tables of tracts add up.
 
@@ -108,7 +110,7 @@ def check_whole_country(table: AcsTable, column: str, *, tolerance: float = 0.0)
     in_it = table.tracts["geoid"].str[:2] <= LAST_STATE
     expected, found = float(country.iloc[0]), float(table.tracts.loc[in_it, column].sum())
     if abs(found - expected) > tolerance:
-        raise InputError(f"{column}: tracts sum to {found:,.0f}, expected the country's {expected:,.0f}")
+        raise InputError(f"{where}: column {column}: tracts sum to {found:,.0f}, expected the country's {expected:,.0f}")
 
 
 def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tract") -> list[dict[str, Any]]:

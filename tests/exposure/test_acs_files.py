@@ -41,8 +41,8 @@ def test_tracts_and_the_whole_country_are_told_apart(tmp_path):
 
 def test_tracts_that_do_not_sum_to_the_country_are_named(tmp_path):
     table = read_file(saved(tmp_path, "B02001.csv", census_csv(ROWS[0], ROWS[1])))
-    with pytest.raises(InputError, match=r"B02001_001E: tracts sum to 300, expected the country's 400"):
-        check_whole_country(table, "B02001_001E")
+    with pytest.raises(InputError, match=r"b\.csv: column B02001_001E: tracts sum to 300, expected the country's 400"):
+        check_whole_country(table, "B02001_001E", where="b.csv")
 
 
 def test_the_same_table_zipped_with_trailing_commas_and_as_json(tmp_path):

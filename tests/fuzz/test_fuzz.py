@@ -19,8 +19,6 @@ from fuzz.readers import READERS
 MUTANTS = int(os.environ.get("GEOMOB_FUZZ_MUTANTS", "45"))
 # A bound for what never ends, however slow the machine.
 DEADLINE = 60.0
-# Its mutants are read once its container is read by `sources.files`.
-_LATER = ("model",)
 WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -74,7 +72,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     one.stop()
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if not name.startswith(_LATER)])
+@pytest.mark.parametrize("name", READERS)
 def test_every_mutant_is_read_soundly_or_refused_by_name(name: str, worker: Worker) -> None:
     found = {}
     for seed in range(MUTANTS + 1):
