@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import GeomobError, InputError
-from geomob_dask.names import Name, as_text
+from geomob_dask.names import Name, as_text, shown
 
 
 def listed(value: Any) -> Any:
@@ -16,6 +16,20 @@ def listed(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(as_text(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Return a tuple of the texts in a text, a number, or a list of them; see `listed`.
+
+    Raises
+    ------
+    ValueError
+        If it is something else: pydantic tells which option.
+    """
+    found = listed(value)
+    if not isinstance(found, tuple) or not all(isinstance(one, str) for one in found):
+        raise ValueError(f"found {shown(value)}, expected text, or a list of texts")
+    return found
 
 
 Text = Annotated[str, BeforeValidator(as_text), Field(min_length=1)]

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from geomob_dask import cli
 from geomob_dask.errors import InputError
 from geomob_dask.options import Listed, Options, argument, unrecorded
+from geomob_dask.products.options import Codes, Years
 from geomob_dask.sources.states import StateCodes
 from geomob_dask.sources.years import years_of
 
@@ -41,18 +42,30 @@ def test_text_and_lists_are_the_same_options() -> None:
     }
 
 
+class WithYears(Made):
+    """With years and codes."""
+
+    years: Years = None
+    codes: Codes | None = None
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"kind": "flat"}, ["--kind", "'flat'", "round"]),
         ({"states": "XX"}, ["states", "XX"]),
+        ({"states": [["OH"]]}, ["--states", "[['OH']]"]),
+        ({"states": False}, ["--states", "False"]),
+        ({"years": {"2020": 1}}, ["--years", "{'2020': 1}"]),
+        ({"years": [2020, [2021]]}, ["--years", "[2020, [2021]]"]),
+        ({"codes": [["a"], "b"]}, ["--codes", "[['a'], 'b']"]),
         ({"size": 3}, ["--size"]),
         ({"year": "last"}, ["--year", "'last'"]),
     ],
 )
 def test_wrong_options_name_the_flag(options: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(InputError) as error:
-        Made.of(**{"files": ["a"], "year": 2020, **options})
+        WithYears.of(**{"files": ["a"], "year": 2020, **options})
     assert all(word in str(error.value) for word in words)
 
 

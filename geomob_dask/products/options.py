@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from geomob_dask.definition import read_definition
 from geomob_dask.names import Name, Year, is_name
-from geomob_dask.options import Listed, Options, Text, listed
+from geomob_dask.options import Listed, Options, Text, texts
 from geomob_dask.sources.states import StateCodes
 from geomob_dask.sources.years import parsed_years
 from geomob_dask.store.provenance import sha256
@@ -18,12 +18,11 @@ def _years(value: Any) -> Any:
     if value is None or isinstance(value, tuple):
         return value
     # Without the name of a flag: in a backfill file it is a key, and the model knows which.
-    return parsed_years(",".join(listed(str(value) if isinstance(value, int) else value)))
+    return parsed_years(",".join(texts(value)))
 
 
 def _sorted(value: Any) -> Any:
-    codes = listed(value)
-    return tuple(sorted(set(codes))) if isinstance(codes, tuple) else codes
+    return tuple(sorted(set(texts(value))))
 
 
 Codes = Annotated[tuple[Text, ...], BeforeValidator(_sorted), Field(min_length=1)]

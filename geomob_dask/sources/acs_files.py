@@ -110,7 +110,9 @@ def check_whole_country(table: AcsTable, column: str, *, where: str = "table", t
     in_it = table.tracts["geoid"].str[:2] <= LAST_STATE
     expected, found = float(country.iloc[0]), float(table.tracts.loc[in_it, column].sum())
     if abs(found - expected) > tolerance:
-        raise InputError(f"{where}: column {column}: tracts sum to {found:,.0f}, expected the country's {expected:,.0f}")
+        raise InputError(
+            f"{where}: column {column}: tracts sum to {found:,.0f}, expected the country's {expected:,.0f}"
+        )
 
 
 def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tract") -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ from geomob_dask.errors import GeometryError, InputError
 from geomob_dask.settings import limits_in_use
 from geomob_dask.sources.files import too_large
 from geomob_dask.sources.keys import listed
+from geomob_dask.sources.text_tables import plain
 
 Geometries = NDArray[np.object_]
 Choose = Callable[[Sequence[str]], list[str]]
@@ -318,7 +319,8 @@ def _read_parquet(path: Path, layer: str, label: str, choose: Choose) -> Content
         table = file.read(columns=columns, use_pandas_metadata=False)
         geo = json.loads((schema.metadata or {}).get(b"geo", b"null"))
         found = _declared_geometry(path, file, geo, label) if geo else _undeclared_geometry(file, label)
-    values = pd.DataFrame({name: _plain(table.column(name)).to_pandas() for name in columns})
+    plain_columns = {name: _plain(table.column(name), f"{label}: column {name!r}") for name in columns}
+    values = pd.DataFrame({name: column.to_pandas() for name, column in plain_columns.items()})
     return found._replace(table=values)
 
 
@@ -380,9 +382,9 @@ def _from_wkb(file: pq.ParquetFile, name: str) -> Geometries:
     return shapes
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of views, which pandas cannot take, as a plain one."""
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+def _plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Return a column as text or numbers; floats stay as narrow as they are, which tells rounded keys."""
+    return column if pa.types.is_floating(column.type) else plain(column, where)
 
 
 FORMS = (

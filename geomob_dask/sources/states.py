@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator
 
 from geomob_dask.errors import InputError
-from geomob_dask.options import listed
+from geomob_dask.options import texts
 
 
 class State(NamedTuple):
@@ -151,7 +151,7 @@ def _state_code(name: str) -> str:
 
 
 def _codes(value: Any) -> Any:
-    return value if value is None else state_codes(",".join(listed(value)))
+    return value if value is None else state_codes(",".join(texts(value)))
 
 
 StateCodes = Annotated[tuple[str, ...], BeforeValidator(_codes)]

@@ -455,3 +455,18 @@ def test_a_value_that_gdal_would_change_is_refused_and_other_warnings_are_not_sh
         base.execute("UPDATE gpkg_geometry_columns SET geometry_type_name = 'POINT'")
         base.commit()
     assert shapely.area(tracts_of(tmp_path / "t.gpkg").geometry.array).sum() == pytest.approx(0.02)
+
+
+@READERS
+def test_keys_of_bytes_are_text_or_refused_by_their_column(tmp_path: Path, read: Read) -> None:
+    table = pa.table(frame().to_arrow())
+    place = table.column_names.index("GEOID")
+    geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB"}}}
+    for keys, words in (([A.encode(), B.encode()], None), ([b"\xff", b"\xfe"], r"t\.parquet: column 'GEOID'")):
+        one = table.set_column(place, "GEOID", pa.array(keys, pa.binary()))
+        pq.write_table(one.replace_schema_metadata({"geo": json.dumps(geo)}), tmp_path / "t.parquet")
+        if words is None:
+            assert list(read(tmp_path / "t.parquet").index) == [A, B]
+        else:
+            with pytest.raises(InputError, match=words):
+                read(tmp_path / "t.parquet")
