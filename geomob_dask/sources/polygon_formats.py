@@ -378,7 +378,9 @@ def _from_wkb(file: pq.ParquetFile, name: str) -> Geometries:
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
     if pa.types.is_binary_view(column.type):
         column = column.cast(pa.large_binary())
-    shapes: Geometries = shapely.from_wkb(column.to_numpy(zero_copy_only=False))
+    # A coordinate may be no number, which NumPy would warn of; geometries with such are refused with their keys.
+    with np.errstate(invalid="ignore"):
+        shapes: Geometries = shapely.from_wkb(column.to_numpy(zero_copy_only=False))
     return shapes
 
 
