@@ -440,6 +440,12 @@ def read_white_shares(file: str | Path, white: str = "nh.white") -> pd.Series:
         If a column is missing, or a count is missing, negative or more than the tract's people.
     """
     table, _ = read_measures(file, columns=["pop2000", white], sentinels="keep")
+    for name in table:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            found = table[name].iloc[0]
+            raise InputError(
+                f"{file}: column {name!r}, tract {table.index[0]}: found {found!r}, expected numbers of people"
+            )
     people, part = table["pop2000"].to_numpy(np.float64), table[white].to_numpy(np.float64)
     wrong = ~((people >= 0) & (part >= 0) & (part <= people))
     if wrong.any():

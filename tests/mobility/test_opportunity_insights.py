@@ -274,3 +274,9 @@ def test_atlas_that_cannot_be_used(tmp_path, text, columns, words):
         read_atlas(path, columns)
     assert words in str(error.value)
     assert "atlas.csv" in str(error.value)
+
+
+def test_a_column_of_people_that_is_text(tmp_path):
+    (tmp_path / "w.csv").write_text("GEOID,pop2000,nh.white\n18001000100,10,many\n18001000200,20,few\n")
+    with pytest.raises(InputError, match=r"w\.csv: column 'nh\.white', tract 18001000100: found 'many'"):
+        read_white_shares(tmp_path / "w.csv")
