@@ -112,3 +112,14 @@ def contents(objects: Objects, prefix: str = "") -> Contents:
         else:
             present.others.append(item)
     return present
+
+
+def committed(objects: Objects, prefix: str) -> list[str]:
+    """Return the committed collections below a prefix, sorted; cubes are none, and nothing in them is looked at."""
+    if f"{prefix}/".startswith(CUBES):
+        return []
+    folders = objects.folders(prefix)
+    if "_snapshots" in folders:
+        return [prefix]
+    below = [f"{prefix}/{name}" if prefix else name for name in folders]
+    return sorted(collection for path in below for collection in committed(objects, path))

@@ -29,7 +29,7 @@ from geomob_dask.settings import Settings
 from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import receipts, snapshots
-from geomob_dask.store.contents import CUBES
+from geomob_dask.store.contents import committed
 from geomob_dask.store.listing import absent_message, html_of, listing, text_of
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.paths import check_collection
@@ -90,8 +90,6 @@ class Store:
             If folium is not installed: it comes with the extra ``plot``.
         """
         return drawn("explore", self, collection, column, states, **options)
-
-    # Writing -------------------------------------------------------------------------------
 
     def put(self, collection: str, state: str, frame: pd.DataFrame) -> Part:
         """Write the rows of one state; no reader sees them before `commit`.
@@ -156,8 +154,6 @@ class Store:
         for key in sorted(fresh - listed):
             self.objects.delete(key)
 
-    # Reading -------------------------------------------------------------------------------
-
     def find(self, collection: str) -> Snapshot | None:
         """Return the newest snapshot of a collection, None where nothing was committed."""
         return snapshots.newest(self.objects, collection)[1]
@@ -177,11 +173,8 @@ class Store:
 
     def absent(self, collection: str) -> str:
         """Return the message about a collection that is not there: the nearest name, and those there are."""
-        parent = collection.rsplit("/", 1)[0]
-        names = self.objects.folders(parent)
-        there = [f"{parent}/{name}" for name in names if self.objects.names(f"{parent}/{name}/_snapshots")]
-        # No year of a dataset is there: another dataset may have been meant.
-        there = there or self.collections(collection.split("/", 1)[0])
+        # Where no year of a dataset is there, another dataset may have been meant.
+        there = self.collections(collection.rsplit("/", 1)[0]) or self.collections(collection.split("/", 1)[0])
         return absent_message(self.url, collection, there)
 
     def columns(self, snapshot: Snapshot, states: Sequence[str] | None = None) -> builtins.list[str]:
@@ -202,14 +195,7 @@ class Store:
 
     def collections(self, prefix: str = "") -> builtins.list[str]:
         """Return the committed collections below a prefix (all by default), sorted; cubes are none."""
-        prefix = prefix.strip("/")
-        if prefix == CUBES.rstrip("/") or prefix.startswith(CUBES):
-            return []
-        folders = self.objects.folders(prefix)
-        if "_snapshots" in folders:
-            return [prefix]
-        below = [f"{prefix}/{name}" if prefix else name for name in folders]
-        return sorted(collection for path in below for collection in self.collections(path))
+        return committed(self.objects, prefix.strip("/"))
 
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return one part as a frame in memory; only the columns asked for travel."""
