@@ -96,8 +96,8 @@ def tract_codes(values: Any, where: str) -> pd.Series:
     six = texts.str.len() == _TRACT
     if decimals.any():
         return _of_numbers(texts, ~decimals & six, where)
-    zeros = texts.str.startswith("0")
-    if zeros.any():
+    # A single 0, the water of a county in some years, is written so by numbers too.
+    if texts.str.fullmatch("0[0-9]+").any():
         # The column has kept its zeros: a short text has lost its end.
         _refuse(~six & (texts.str.len() != _AS_CODE), texts, where, _EXPECTED_TRACT, lead="")
         return texts.where(six, texts + "00")
@@ -116,8 +116,8 @@ def _of_integers(texts: pd.Series, where: str) -> pd.Series:
     numbers = texts.astype(np.int64)
     if (texts.str.len() > _AS_CODE).any() or (numbers % 100 == 0).all():
         return texts.str.zfill(_TRACT)
-    if (numbers < 100).any():
-        # No tract has a code below 000100.
+    if numbers.between(1, 99).any():
+        # But for 000000, no tract has a code below 000100.
         return texts.str.zfill(_AS_CODE) + "00"
     unclear = numbers % 100 != 0
     row = int(np.argmax(unclear))
