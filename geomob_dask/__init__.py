@@ -5,7 +5,6 @@ until you ask. `open` opens a store of frames by state in a folder or bucket.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from geomob_dask.store import Store
     from geomob_dask.store.cubes import open_cube
 
-__version__ = version("geomob-dask")
+__version__: str
 
 # A name is imported when it is first used: a user of one function does not wait for the packages of all others.
 _WHERE = {
@@ -94,6 +93,11 @@ def open(url: str) -> "Store":
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # Looked up when it is asked for: it takes longer than this module.
+        from importlib.metadata import version
+
+        return version("geomob-dask")
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"geomob_dask.{_WHERE[name]}"), name)

@@ -101,10 +101,12 @@ def leave(code: int, *, at_once: bool = False) -> NoReturn:
     """
     if not is_script():
         sys.exit(code)
-    _end_children()
-    if not at_once:
-        atexit._run_exitfuncs()
-    _end(code)
+    # The job has ended: there is nothing more to interrupt.
+    with handled(lambda *_: _end(code)):
+        _end_children()
+        if not at_once:
+            atexit._run_exitfuncs()
+        _end(code)
 
 
 def _end(code: int) -> NoReturn:

@@ -469,7 +469,12 @@ class _Driver:
         for unit in self.carrier.drop_waiting():
             assert isinstance(unit, _Unit)
             self.active.pop(unit, None)
-        self.result.stopped = "interrupted: outputs that were running are finished, and whole ones are committed"
+        whole = (
+            "nothing is committed, the store is as it was; outputs that are whole are kept for the next run"
+            if self.together
+            else "outputs that were running are finished, and whole ones are committed"
+        )
+        self.result.stopped = f"interrupted: {whole}"
         self.progress.say(f"interrupted: finishing {len(self.active)} outputs; interrupt again to stop now")
 
     def _stop_now(self) -> None:

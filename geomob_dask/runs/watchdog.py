@@ -125,11 +125,15 @@ class Watchdog:
     def _run(self) -> None:
         known: Trouble | None = None
         waited, told = 0.0, False
+        began = time.monotonic()
         while not self._stopped.wait(_EVERY):
-            began = time.monotonic()
             trouble = self._look()
             if self._stopped.is_set():
                 return
+            took, began = time.monotonic() - began, time.monotonic()
+            if took > 2 * (_EVERY + _ANSWER):
+                # This process itself was stopped, or had no time: it has asked nobody meanwhile.
+                continue
             if trouble is None:
                 if told:
                     self._say(f"cluster {self.address}: it works again, the run goes on")
@@ -137,8 +141,7 @@ class Watchdog:
                 continue
             if known is not None and known.what != trouble.what:
                 told = False
-            # Rounds count, not the clock: a driver that was itself stopped has asked nothing meanwhile.
-            waited += _EVERY + min(time.monotonic() - began, _ANSWER)
+            waited += took
             known = trouble
             if waited >= trouble.patience:
                 self._give_up(f"{trouble.what}, for {waited:.0f} s (patience in cluster.yaml)")
