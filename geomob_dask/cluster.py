@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,8 +19,8 @@ import distributed
 from distributed.worker_memory import parse_memory_limit
 
 import geomob_dask
-from geomob_dask import ending
 from geomob_dask.errors import RunError, SettingsError
+from geomob_dask.runs.other_thread import in_other_thread
 from geomob_dask.runs.watchdog import watched
 from geomob_dask.settings import AddressSection, LocalSection, SerialSection, Settings
 
@@ -91,7 +90,7 @@ def _local(section: LocalSection) -> Iterator[distributed.Client]:
         try:
             # Started by a thread, it would let through there what is blocked.
             resource_tracker.ensure_running()
-            client = _in_other_thread(lambda: _started(section, limit), _STARTS)
+            client = in_other_thread(lambda: _started(section, limit), _STARTS)
         except Exception as error:
             raise RunError(
                 f"cluster local: a worker ended while it started ({' '.join(str(error).split())}); expected "
@@ -174,38 +173,6 @@ _OPENERS: dict[type, Callable[[Any], _Opened]] = {
 # Starting and closing ------------------------------------------------------------------------------
 
 
-def _in_other_thread(function: Callable[[], Any], seconds: float | None = None) -> Any:
-    """Return what a function returns, or raise what it raises; the wait for it may be interrupted.
-
-    Threads and processes that it starts get no Ctrl-C from the terminal: the driver alone decides what ends.
-
-    Raises
-    ------
-    TimeoutError
-        If it takes longer than these seconds.
-    """
-    found: list[Any] = []
-
-    def call() -> None:
-        try:
-            found.extend((function(), None))
-        except BaseException as error:
-            found.extend((None, error))
-
-    thread = threading.Thread(target=call, daemon=True, name="geomob-cluster")
-    with ending.blocked():
-        thread.start()
-    end = None if seconds is None else time.monotonic() + seconds
-    while thread.is_alive():
-        thread.join(_LOOK_AGAIN)
-        if end is not None and time.monotonic() > end and thread.is_alive():
-            raise TimeoutError(f"not done within {seconds:g} s")
-    value, error = found
-    if error is not None:
-        raise error
-    return value
-
-
 @contextlib.contextmanager
 def _closed_at_the_end(client: distributed.Client) -> Iterator[None]:
     """Close a client, and its cluster if it is of this process; one that does not answer is left behind."""
@@ -216,7 +183,7 @@ def _closed_at_the_end(client: distributed.Client) -> Iterator[None]:
         nannies = [] if cluster is None else list(cluster.workers.values())
         # What a connection that is lost makes of closing is nobody's concern: the run has ended.
         with contextlib.suppress(Exception):
-            _in_other_thread(lambda: _close(client), _CLOSES)
+            in_other_thread(lambda: _close(client), _CLOSES)
         for nanny in nannies:
             # A worker that is stopped, or deaf in a long computation, does not end by itself.
             if nanny.pid:
@@ -239,7 +206,7 @@ def _same_package_everywhere(client: distributed.Client, section: AddressSection
     where = f"cluster {client.scheduler.address}"
     _await_worker(client, where, section.patience)
     try:
-        found = _in_other_thread(lambda: client.run(_package_version, on_error="return"), section.timeout)
+        found = in_other_thread(lambda: client.run(_package_version, on_error="return"), section.timeout)
     except TimeoutError:
         _say(f"{where}: not all workers told their version within {section.timeout:g} s; going on without")
         return

@@ -16,10 +16,12 @@ from distributed.comm import CommClosedError
 from geomob_dask.errors import ClusterLostError, GeomobError
 from geomob_dask.frames.own_rows import value_of
 from geomob_dask.frames.stages import stages_of
+from geomob_dask.runs.other_thread import in_other_thread
 from geomob_dask.runs.watchdog import check
 
 Outcome = tuple[Hashable, Any, BaseException | None]
 _LOOK_AGAIN = 2.0
+_ANSWER = 10.0
 # What calls of a client raise whose scheduler is lost.
 _LOST = (OSError, TimeoutError, distributed.CancelledError)
 
@@ -233,8 +235,12 @@ class OnCluster:
     def drop_waiting(self) -> list[Hashable]:
         """Cancel the tasks that no worker has begun; an output that is spread has."""
         with self._answered():
-            # A worker that dies at this moment does not answer.
-            said = self._client.run(_executing, on_error="ignore").values()
+            try:
+                # A worker that dies at this moment does not answer.
+                said = in_other_thread(lambda: self._client.run(_executing, on_error="ignore"), _ANSWER).values()
+            except TimeoutError:
+                # Which tasks a worker that is stopped has begun is not known.
+                said = [[future.key for future in self._futures.values()]]
             begun = {str(key) for keys in said for key in keys}
         waiting = [
             output

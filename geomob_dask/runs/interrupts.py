@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from geomob_dask import ending
+from geomob_dask.runs.watchdog import waits
 
 
 class StopNow(ending.Interrupted):
@@ -20,7 +21,7 @@ class Interrupts:
     count : int
     at_once : bool
         Whether this process itself computes: then the first request is reported at once, and the second one breaks
-        into what is computed. A cluster's work is cancelled instead.
+        into what is computed. Otherwise it breaks into waiting for the cluster, and into nothing else.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class Interrupts:
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
         self.count = max(self.count, 1) if number == signal.SIGTERM else self.count + 1
-        if self.count > 1 and self.at_once:
+        if self.count > 1 and (self.at_once or waits(frame)):
             raise StopNow
         if self.at_once:
             ending.say("interrupted: finishing what runs; interrupt again to stop now")

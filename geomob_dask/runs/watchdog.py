@@ -30,7 +30,7 @@ _SILENT_PATIENCE = 300.0
 # Harmless where it arrives late: by default it is ignored.
 _SIGNAL = signal.SIGURG
 # Where a thread that waits for the cluster is found, below the standard library.
-_WAITS = ("distributed", "geomob_dask.frames.stages", "geomob_dask.runs.carriers")
+_WAITS = ("distributed", "geomob_dask.frames.stages", "geomob_dask.runs.carriers", "geomob_dask.runs.other_thread")
 
 Say = Callable[[str], None]
 
@@ -119,7 +119,7 @@ class Watchdog:
                 signal.signal(_SIGNAL, before)
 
     def _break_in(self, number: int, frame: FrameType | None) -> None:
-        if self.lost and _waits(frame):
+        if self.lost and waits(frame):
             raise ClusterLostError(self.lost)
 
     def _run(self) -> None:
@@ -180,7 +180,7 @@ async def _state_of(client: distributed.Client) -> tuple[dict[str, Any], float]:
     return found["workers"], now
 
 
-def _waits(frame: FrameType | None) -> bool:
+def waits(frame: FrameType | None) -> bool:
     """Return whether a thread waits for the cluster: its innermost frame outside the standard library tells."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
