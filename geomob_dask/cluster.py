@@ -79,14 +79,16 @@ def _local(section: LocalSection) -> Iterator[distributed.Client]:
     # Another cluster on this machine has the port: the dashboard moves to a free one, and its link is printed.
     warnings.filterwarnings("ignore", message=r"(?s)Port \d+ is already in use", category=UserWarning)
     limit = _memory_of(section)
-    memory = {
+    config = {
         f"distributed.worker.memory.{name}": getattr(section, name)
         for name in ("target", "spill", "pause", "terminate")
     }
     # Freed arrays of some MiB go back to the allocator and not to the system, which would hand them out page by page.
-    memory["distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_"] = 32 * 2**20
+    config["distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_"] = 32 * 2**20
+    # On a busy machine a worker takes longer to start again than Dask waits before it gives its place up.
+    config["distributed.deploy.lost-worker-timeout"] = max(section.patience, _STARTS)
     # A small frame's shuffle costs less in tasks than peer to peer.
-    with dask.config.set({**memory, "dataframe.shuffle.method": "tasks"}):
+    with dask.config.set({**config, "dataframe.shuffle.method": "tasks"}):
         try:
             # Started by a thread, it would let through there what is blocked.
             resource_tracker.ensure_running()

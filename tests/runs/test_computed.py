@@ -2,6 +2,7 @@
 
 import os
 
+import dask
 import dask.dataframe as dd
 import distributed
 import pandas as pd
@@ -58,6 +59,8 @@ def test_the_error_of_a_task(client, here):
 
 def test_a_worker_that_dies_again_and_again_is_named():
     with (
+        # On a busy machine a worker takes longer to start again than Dask waits by default.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "300s"}),
         distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
         pytest.raises(RunError, match="tcp://"),
