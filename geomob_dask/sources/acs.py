@@ -7,7 +7,7 @@ or a server that gives up, leaves the store as it was (answers that came are kep
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from geomob_dask.options import Names, unrecorded
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.sources.acs_api import census_client, fetch
 from geomob_dask.sources.acs_choice import chosen_files
-from geomob_dask.sources.acs_files import LAST_STATE, AcsTable, check_whole_country, read_file
+from geomob_dask.sources.acs_files import LAST_STATE, AcsTable, check_whole_country, combined, read_file
 from geomob_dask.sources.acs_tables import Query, query, registry
 from geomob_dask.sources.attributes import of_survey
 from geomob_dask.sources.download import AnswerCache, Downloader, Politeness
@@ -98,7 +98,7 @@ def read(options: Options, cache: AnswerCache, *, downloader: Downloader | None 
     ------
     InputError
         As `acs_choice.chosen_files`, `acs_files.read_file` and `acs_api.fetch`; if counts of a file do not sum to its
-        row of the whole country, or two files hold the same table of one year.
+        row of the whole country, or files of one table and year hold the same tract or different columns.
     """
     return _of_files(options, options.file) if options.file else _of_api(options, cache, downloader)
 
@@ -156,22 +156,20 @@ def _of_api(options: Options, cache: AnswerCache, downloader: Downloader | None)
 
 def _of_files(options: Options, given: Sequence[str]) -> list[Tables]:
     files, left_out = chosen_files(given, options.year, options.table or ())
-    found: dict[tuple[str, int], Tables] = {}
+    found: dict[tuple[str, int], dict[str, AcsTable]] = {}
     for file in files:
         for table, part in _of_file(options, file.path).items():
-            known = found.get((table, file.year))
-            if known is not None:
-                raise InputError(
-                    f"{file.path}: table {table} of {file.year}, which is in {known.files[0]} too; expected one file"
-                )
-            lines = left_out if not found else []
-            name = Path(file.path).name
-            found[table, file.year] = _tables(options, table, file.year, part, name, lines, files=[file.path])
+            found.setdefault((table, file.year), {})[file.path] = part
     _check_dataset(options, sorted({table for table, _ in found}))
     absent = [table for table in options.table or () if table not in {name for name, _ in found}]
     if absent:
         raise InputError(f"--table {', '.join(absent)}: in none of the files {listed([file.path for file in files])}")
-    return list(found.values())
+    tables = []
+    for (table, year), parts in found.items():
+        whole = _whole(options, table, parts)
+        source = listed([Path(file).name for file in parts], 3)
+        tables.append(_tables(options, table, year, whole, source, [] if tables else left_out, files=list(parts)))
+    return tables
 
 
 def _of_file(options: Options, file: str) -> dict[str, AcsTable]:
@@ -184,16 +182,20 @@ def _of_file(options: Options, file: str) -> dict[str, AcsTable]:
         raise InputError(
             f"{file}: found the column {columns[0]}, expected those of table {', '.join(options.table or ())}"
         )
-    tables = {}
-    for table in wanted:
-        part = _of_columns(found, [column for column in columns if column.startswith(f"{table}_")])
-        known = registry().tables.get(table)
-        if known is not None and not known.annotations:
-            for column in part.tracts:
-                if column.endswith("E"):
-                    check_whole_country(part, column, where=file)
-        tables[table] = part if options.states is None else _of_states(part, options.states, file)
-    return tables
+    return {
+        table: _of_columns(found, [column for column in columns if column.startswith(f"{table}_")]) for table in wanted
+    }
+
+
+def _whole(options: Options, table: str, parts: Mapping[str, AcsTable]) -> AcsTable:
+    """Return a table of one year from its files, by file, of the states that were asked for."""
+    found, files = combined(parts, table), listed(list(parts), 3)
+    known = registry().tables.get(table)
+    if known is not None and not known.annotations:
+        for column in found.tracts:
+            if column.endswith("E"):
+                check_whole_country(found, column, where=files)
+    return found if options.states is None else _of_states(found, options.states, files)
 
 
 def _of_columns(found: AcsTable, columns: list[str]) -> AcsTable:

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.acs_files import describes
 from geomob_dask.sources.keys import listed
+from geomob_dask.sources.text_tables import SUFFIXES
 
-_SUFFIXES = (".csv", ".csv.gz", ".zip", ".json")
+# Text beside tables is notes on them.
+_SUFFIXES = (".json", *(suffix for suffix in SUFFIXES if suffix != ".txt"))
 _YEAR = re.compile(r"(?<![0-9])(20[0-9]{2})(?![0-9])")
 _TABLE = re.compile(r"(?<![A-Z0-9])((?:B|C|S)[0-9]{5}[A-Z]{0,3}|DP[0-9]{2})(?![A-Z0-9])")
+_EXPECTED = ", ".join((*_SUFFIXES, ".zip"))
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -106,7 +110,11 @@ def _matching(name: str) -> list[str] | None:
         found = [match for match in glob.glob(name) if Path(match).is_file()]
     else:
         return None
-    tables = sorted(match for match in found if match.lower().endswith(_SUFFIXES))
+    tables = sorted(match for match in found if _is_table(Path(match).name.lower()))
     if not tables:
-        raise InputError(f"--file {name}: found no file, expected some of {', '.join(_SUFFIXES)}")
+        raise InputError(f"--file {name}: found no file, expected some of {_EXPECTED}")
     return tables
+
+
+def _is_table(name: str) -> bool:
+    return name.endswith(".zip") or (name.removesuffix(".gz").endswith(_SUFFIXES) and not describes(name))

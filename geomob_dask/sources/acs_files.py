@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -83,6 +83,45 @@ def read_file(path: str | Path, *, key: str | None = None) -> AcsTable:
     return decoded(widened(_with_geoid(rows, key, content.label), content.label), content.label)
 
 
+def combined(parts: Mapping[str, AcsTable], table: str) -> AcsTable:
+    """Return one table from several files of it, such as one of each state.
+
+    Parameters
+    ----------
+    parts : mapping of str to AcsTable
+        By file.
+    table : str
+        For messages.
+
+    Raises
+    ------
+    InputError
+        If the files have other columns than the first, or a tract is in two of them; it names both files.
+    """
+    (first, start), *rest = parts.items()
+    for file, part in rest:
+        odd = sorted(set(start.tracts) ^ set(part.tracts))
+        if odd:
+            lacking, having = (file, first) if odd[0] in start.tracts else (first, file)
+            raise InputError(
+                f"{lacking}: table {table} has no column {odd[0]}, which {having} has{and_more(len(odd))}; expected "
+                "the same columns in all files of one table and year"
+            )
+    tracts = pd.concat({file: part.tracts[list(start.tracts)] for file, part in parts.items()}, names=["file", None])
+    tracts = tracts.sort_values("geoid", kind="stable")
+    twice = tracts["geoid"].duplicated()
+    if twice.any():
+        tract = tracts["geoid"][twice].iloc[0]
+        files = tracts.index.get_level_values("file")[tracts["geoid"] == tract]
+        raise InputError(
+            f"{files[1]}: table {table}, tract {tract}: is in {files[0]} too{and_more(int(twice.sum()))}; expected "
+            "each tract in one file"
+        )
+    reasons = pd.concat([part.reasons for part in parts.values()], ignore_index=True)
+    others = pd.concat([part.others for part in parts.values()], ignore_index=True).drop_duplicates("GEO_ID")
+    return AcsTable(tracts.reset_index(drop=True), reasons, others.reset_index(drop=True))
+
+
 def check_whole_country(table: AcsTable, column: str, *, where: str = "table", tolerance: float = 0.0) -> None:
     """Check that tracts sum to the row of the whole country, where the file has one.
 
@@ -153,12 +192,13 @@ def _content(path: str | Path) -> Content:
         return unpacked(path, (*SUFFIXES, ".json"), expected=_EXPECTED)
     archive = Archive(str(path), expected=_EXPECTED)
     tables = [name for name in archive.names if re.search(r"\.(csv|json)$", name, re.IGNORECASE)]
-    data = [name for name in tables if re.search(r"data[^/]*\.csv$", name, re.IGNORECASE) and not _describes(name)]
+    data = [name for name in tables if re.search(r"data[^/]*\.csv$", name, re.IGNORECASE) and not describes(name)]
     member = archive.only(lambda name: name in (data or tables), _EXPECTED)
     return Content(f"{path}, member {member}", PurePosixPath(member).name, archive.read(member))
 
 
-def _describes(name: str) -> bool:
+def describes(name: str) -> bool:
+    """Return whether a file of data.census.gov describes the columns of another."""
     return "metadata" in name.lower()
 
 

@@ -20,8 +20,6 @@ _CONTAINERS = (".gz", ".zip")
 _CHUNK = 1 << 20
 # Larger files are counted to their end before any of it is kept: those beyond the limit never fill the memory.
 _KEPT_AT_ONCE = 1 << 27
-# Deflate packs no more bytes than that into one; a file that states more has been cut short.
-_MOST_DENSE = 1032
 # Other methods unpack without a bound on what one piece becomes.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -190,7 +188,9 @@ def _opened(content: Content, wanted: _Wanted, limits: Limits, depth: int) -> Co
     if not content.data:
         raise InputError(f"{content.label}: is empty; expected {expected}")
     if suffix == ".gz":
-        data = _gunzipped(content, expected, limits)
+        # What the last bytes state as the length is unknown bytes in a file that was cut: it is unpacked to be judged.
+        with explained(content.label, expected):
+            data = _bounded(lambda: gzip.GzipFile(fileobj=io.BytesIO(content.data)), content.label, limits)
         inner = Content(content.label, content.name[: -len(suffix)], data)
     else:
         archive = Archive(content.label, content.data, expected=expected, limits=limits)
@@ -212,15 +212,6 @@ def _is_kind(name: str, suffixes: Sequence[str]) -> bool:
     if lower.endswith(".zip"):
         return True
     return lower.removesuffix(".gz").endswith(tuple(suffixes))
-
-
-def _gunzipped(content: Content, expected: str, limits: Limits) -> bytes:
-    # A file ends with its length modulo 2**32: one that states too much need not be unpacked to be refused.
-    stated = int.from_bytes(content.data[-4:], "little")
-    if content.data[:2] == GZIP and limits.bytes < stated <= _MOST_DENSE * len(content.data):
-        raise too_large(content.label, "bytes", stated, limits)
-    with explained(content.label, expected):
-        return _bounded(lambda: gzip.GzipFile(fileobj=io.BytesIO(content.data)), content.label, limits)
 
 
 def _bounded(opened: Callable[[], IO[bytes] | gzip.GzipFile], label: str, limits: Limits) -> bytes:

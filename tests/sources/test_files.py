@@ -174,6 +174,15 @@ def test_more_than_the_limit_is_refused_with_the_setting(tmp_path: Path, name: s
     assert len(unpacked(tmp_path / name, CSV, limits=Limits(bytes=10_001)).data) == 10_001
 
 
+def test_a_cut_file_is_no_large_one(tmp_path: Path) -> None:
+    # Its last bytes, which state the length in a whole file, are of its content.
+    whole = gzip.compress((20_000).to_bytes(4, "little") * 500, compresslevel=0)
+    cut = whole[: whole.index((20_000).to_bytes(4, "little"), 1_000) + 4]
+    (tmp_path / "m.csv.gz").write_bytes(cut)
+    with pytest.raises(InputError, match=r"m\.csv\.gz: cannot be read \(Compressed file ended before"):
+        unpacked(tmp_path / "m.csv.gz", CSV, limits=SMALL)
+
+
 def test_members_count_together(tmp_path: Path) -> None:
     (tmp_path / "m.zip").write_bytes(zipped(**{"a.csv": bytes(6_000), "b.csv": bytes(6_000)}))
     archive = Archive(str(tmp_path / "m.zip"), limits=SMALL)

@@ -152,10 +152,66 @@ def test_options_that_fit_no_table_are_refused(
     assert contents(store) == {}
 
 
-def test_the_same_table_in_two_files_is_refused(store: Store, folder: Path) -> None:
-    (folder / "more_2020.csv").write_text(table("B01003", 1, "18001000100"))
-    with pytest.raises(InputError, match=r"more_2020\.csv: table B01003 of 2020, which is in .*B01003_2020\.csv too"):
+def test_files_of_single_states_are_one_table(store: Store, folder: Path, tmp_path: Path) -> None:
+    more = tmp_path / "indiana.csv"
+    more.write_text("GEO_ID,B01003_001M,B01003_001E\n1400000US18001000100,*****,7\n0400000US18,1,2\n")
+    files = [str(folder / "B01003_2020.csv"), str(more)]
+    (one,) = ingest_all(store, "acs", file=files, year=2020)
+    frame = store.frame(one.collection).compute()
+    assert frame["B01003_001E"].to_dict() == {"18001000100": 7.0, "39001000100": 2020.0}
+    assert frame["B01003_001M"].to_dict() == {"18001000100": 0.0, "39001000100": 5.0}
+    assert store.frame("reasons/acs5_b01003/2020").compute()["column"].to_dict() == {"18001000100": "B01003_001M"}
+    (run,) = store.snapshot(one.collection).runs.values()
+    assert run["inputs"] == file_checksums(files)
+    # States that were asked for may be in different files.
+    (one,) = ingest_all(store, "acs", file=files, year=2020, states="18,39", dataset="both")
+    assert len(store.frame(one.collection)) == 2
+    with pytest.raises(InputError, match=r"B01003_2020\.csv, .*indiana\.csv: no tract of state 55; found 18, 39"):
+        ingest_all(store, "acs", file=files, year=2020, states="55")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            table("B01003", 1),
+            r"more_2020\.csv: table B01003, tract 39001000100: is in .*B01003_2020\.csv too; expected each tract",
+        ),
+        (
+            "GEO_ID,B01003_001E\n1400000US18001000100,1\n",
+            r"more_2020\.csv: table B01003 has no column B01003_001M, which .*B01003_2020\.csv has",
+        ),
+        (
+            "GEO_ID,B01003_001E,B01003_001M,B01003_002E\n1400000US18001000100,1,1,1\n",
+            r"B01003_2020\.csv: table B01003 has no column B01003_002E, which .*more_2020\.csv has",
+        ),
+    ],
+    ids=["tract twice", "fewer columns", "more columns"],
+)
+def test_files_that_make_no_table_together_are_refused(store: Store, folder: Path, text: str, message: str) -> None:
+    (folder / "more_2020.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
         ingest_all(store, "acs", file=str(folder), year="2020-2021")
+    assert contents(store) == {}
+
+
+def test_a_country_is_the_sum_of_the_files_of_its_states(store: Store, tmp_path: Path) -> None:
+    country = "0100000US,30,1\n"
+    (tmp_path / "one.csv").write_text(table("B01003", 10) + country)
+    (tmp_path / "two.csv").write_text(table("B01003", 20, "18001000100") + country)
+    (one,) = ingest_all(store, "acs", file=str(tmp_path / "*.csv"), year=2020)
+    assert store.frame(one.collection).compute()["B01003_001E"].sum() == 30
+    with pytest.raises(InputError, match=r"two\.csv: column B01003_001E: tracts sum to 20, expected the country's 30"):
+        ingest_all(store, "acs", file=str(tmp_path / "two.csv"), year=2020)
+
+
+def test_what_describes_the_tables_of_a_folder_is_left_out(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "ACSDT5Y2020.B01003-Data.csv").write_text(table("B01003", 10))
+    (tmp_path / "ACSDT5Y2020.B01003-Column-Metadata.csv").write_text("Column Name,Label\nGEO_ID,Geography\n")
+    (tmp_path / "ACSDT5Y2020.B01003-Table-Notes.txt").write_text("Notes")
+    (tmp_path / "B25001_2020.tsv").write_text(table("B25001", 10).replace(",", "\t"))
+    done = ingest_all(store, "acs", file=str(tmp_path), year=2020)
+    assert [one.collection for one in done] == ["measures/acs5_b01003/2020", "measures/acs5_b25001/2020"]
 
 
 def test_a_function_that_returns_one_collection_names_the_one_for_several(store: Store, folder: Path) -> None:
