@@ -164,7 +164,7 @@ def _of_files(options: Options, given: Sequence[str]) -> list[Tables]:
     absent = [table for table in options.table or () if table not in {name for name, _ in found}]
     if absent:
         raise InputError(f"--table {', '.join(absent)}: in none of the files {listed([file.path for file in files])}")
-    tables = []
+    tables: list[Tables] = []
     for (table, year), parts in found.items():
         whole = _whole(options, table, parts)
         source = listed([Path(file).name for file in parts], 3)
