@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from geomob_dask.names import nearest, shown, some
+from geomob_dask.messages import listed, shown
+from geomob_dask.names import nearest
 
 _MOST_ERRORS = 5
 _MOST_KEYS = 3
@@ -69,7 +70,7 @@ def _unknown(about: Mapping[str, Any], flags: bool) -> str:
     known = [_flag(name) if flags else name for name in about["known"]]
     close = nearest(_flag(str(keys[0])) if flags else str(keys[0]), known)
     guess = f"did you mean {close!r}? " if close else ""
-    return f"unknown {what} {named}{more}; {guess}{'Expected' if guess else 'expected'} some of {some(known, 12)}"
+    return f"unknown {what} {named}{more}; {guess}{'Expected' if guess else 'expected'} some of {listed(known, 12)}"
 
 
 def _flag(name: str) -> str:

@@ -20,6 +20,7 @@ from distributed.worker_memory import parse_memory_limit
 
 import geomob_dask
 from geomob_dask.errors import RunError, SettingsError
+from geomob_dask.messages import one_line
 from geomob_dask.runs.other_thread import in_other_thread
 from geomob_dask.runs.watchdog import watched
 from geomob_dask.settings import AddressSection, LocalSection, SerialSection, Settings
@@ -95,7 +96,7 @@ def _local(section: LocalSection) -> Iterator[distributed.Client]:
             client = in_other_thread(lambda: _started(section, limit), _STARTS)
         except Exception as error:
             raise RunError(
-                f"cluster local: a worker ended while it started ({' '.join(str(error).split())}); expected "
+                f"cluster local: a worker ended while it started ({one_line(error)}); expected "
                 f"{_count(section)} worker processes: run again, or set workers and memory_limit in cluster.yaml"
             ) from error
         with _closed_at_the_end(client), watched(client, section.patience, _say):

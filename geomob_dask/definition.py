@@ -25,7 +25,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.names import Name, did_you_mean, shown, shown_path, some
+from geomob_dask.messages import LONGEST_PATH, listed, shown
+from geomob_dask.names import Name, did_you_mean
 from geomob_dask.yaml_text import mapping_of, read_text, read_yaml
 
 _SUFFIXES = (".yaml", ".yml", ".csv")
@@ -232,16 +233,11 @@ def _file(name_or_file: str) -> Path:
     path = Path(name_or_file)
     if name_or_file in shipped:
         return shipped[name_or_file]
-    choice = did_you_mean(path.stem, shipped)
+    named, choice = f"definition {shown(name_or_file, LONGEST_PATH)}", did_you_mean(path.stem, shipped)
     if path.suffix not in _SUFFIXES:
-        raise DefinitionError(
-            f"definition {shown_path(name_or_file)}: expected a file ({', '.join(_SUFFIXES)}) or a shipped "
-            f"definition; {choice}"
-        )
+        raise DefinitionError(f"{named}: expected a file ({', '.join(_SUFFIXES)}) or a shipped definition; {choice}")
     if not os.path.lexists(path):
-        raise DefinitionError(
-            f"definition {shown_path(name_or_file)}: no such file; expected one, or a shipped definition; {choice}"
-        )
+        raise DefinitionError(f"{named}: no such file; expected one, or a shipped definition; {choice}")
     return path
 
 
@@ -259,7 +255,7 @@ def _read_csv(path: Path) -> dict[str, Any]:
     columns = [name.strip() for name in rows[0]] if rows else []
     if sorted(columns) not in (["domain", "measure"], ["direction", "domain", "measure"]):
         raise DefinitionError(
-            f"{path}: found the columns {some(columns, 12) or 'none'}; expected measure, domain and perhaps direction"
+            f"{path}: found the columns {listed(columns, 12) or 'none'}; expected measure, domain and perhaps direction"
         )
     domains: dict[str, list[dict[str, Any]]] = {}
     for number, values in enumerate(rows[1:], start=2):

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed, shown
 
 LONGEST_NAME = 100
 FIRST_YEAR, LAST_YEAR = 1790, 2100
@@ -25,8 +26,6 @@ YEAR_RULE = f"a year from {FIRST_YEAR} to {LAST_YEAR}"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
 # Files of these names, whatever their ending, cannot exist on Windows: a store there could not be copied.
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
-_MOST_SHOWN = 6
-_LONGEST_SHOWN = 80
 
 
 def is_name(text: str) -> bool:
@@ -92,30 +91,6 @@ Name = Annotated[str, BeforeValidator(as_text), AfterValidator(_name)]
 Year = Annotated[int, AfterValidator(_year)]
 
 
-def shown(value: Any, longest: int = _LONGEST_SHOWN) -> str:
-    """Return a value as a message shows it: quoted, on one line, and cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def shown_path(path: Any) -> str:
-    """Return the path of a file as a message shows it: longer than other values, since its end is the file's name."""
-    return shown(str(path), 1000)
-
-
-def some(names: Iterable[str], most: int = _MOST_SHOWN) -> str:
-    """Return names separated by commas: the first few and how many there are.
-
-    Examples
-    --------
-    >>> some(["a", "b", "c"], most=2)
-    'a, b, … (3 in total)'
-    """
-    names = list(names)
-    more = f", … ({len(names):,} in total)" if len(names) > most else ""
-    return ", ".join(name if len(name) <= _LONGEST_SHOWN else shown(name) for name in names[:most]) + more
-
-
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that comes closest; None where none is close.
 
@@ -146,4 +121,4 @@ def did_you_mean(name: str, known: Iterable[str], none: str = "none yet") -> str
     names = list(known)
     close = nearest(name, names)
     guess = f"did you mean {close!r}? Available: " if close is not None else "available: "
-    return f"{guess}{some(names) or none}"
+    return f"{guess}{listed(names) or none}"

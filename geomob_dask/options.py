@@ -7,10 +7,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import GeomobError, InputError
-from geomob_dask.names import Name, as_text, shown
+from geomob_dask.messages import shown
+from geomob_dask.names import Name, as_text
 
 
-def listed(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
     """Return a tuple of a list, or of texts separated by commas; other values as they are."""
     value = as_text(value)
     if isinstance(value, str):
@@ -19,22 +20,22 @@ def listed(value: Any) -> Any:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """Return a tuple of the texts in a text, a number, or a list of them; see `listed`.
+    """Return a tuple of the texts in a text, a number, or a list of them; see `as_tuple`.
 
     Raises
     ------
     ValueError
         If it is something else: pydantic tells which option.
     """
-    found = listed(value)
+    found = as_tuple(value)
     if not isinstance(found, tuple) or not all(isinstance(one, str) for one in found):
         raise ValueError(f"found {shown(value)}, expected text, or a list of texts")
     return found
 
 
 Text = Annotated[str, BeforeValidator(as_text), Field(min_length=1)]
-Listed = Annotated[tuple[Text, ...], BeforeValidator(listed), Field(min_length=1)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(listed), Field(min_length=1)]
+Listed = Annotated[tuple[Text, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 
 
 # Marks the type of an option that names a file: a path in a backfill's file is relative to that file's folder.

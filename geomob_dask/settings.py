@@ -16,7 +16,8 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import SettingsError
-from geomob_dask.names import did_you_mean, shown
+from geomob_dask.messages import shown
+from geomob_dask.names import did_you_mean
 from geomob_dask.yaml_text import mapping_of, read_yaml
 
 DEFAULT_STORE = "store"

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from geomob_dask.errors import GeomobError
-from geomob_dask.names import shown, shown_path
+from geomob_dask.messages import one_line, reason, shown, shown_path
 
 LARGEST = 2 * 2**20
 DEEPEST = 50
@@ -50,7 +50,7 @@ def read_yaml(file: str | Path, error: type[GeomobError], what: str) -> Any:
 
 def read_text(file: str | Path, error: type[GeomobError], what: str) -> str:
     """Return the text of a small regular file in UTF-8, with or without a byte order mark; see `read_yaml`."""
-    where = str(file) if str(file).isprintable() and len(str(file)) < 1000 else shown_path(file)
+    where = shown_path(file)
     try:
         # A pipe would be waited for.
         if not stat.S_ISREG(os.stat(file).st_mode):
@@ -60,8 +60,7 @@ def read_text(file: str | Path, error: type[GeomobError], what: str) -> str:
     except (OSError, ValueError) as failure:
         if isinstance(failure, GeomobError):
             raise
-        reason = getattr(failure, "strerror", None) or failure
-        raise error(f"{where}: cannot be read ({reason}); expected {what}") from failure
+        raise error(f"{where}: cannot be read ({reason(failure)}); expected {what}") from failure
     if len(data) > LARGEST:
         raise error(f"{where}: found more than {LARGEST // 2**20} MiB, expected {what}")
     try:
@@ -217,7 +216,7 @@ def _explained(failure: yaml.YAMLError, text: str) -> str:
     line = None if mark is None else mark.line + 1
     if line is None and isinstance(position, int):
         line = text.encode().count(b"\n", 0, position) + 1
-    problem = " ".join(str(problem).split())
+    problem = one_line(problem)
     # The parser's own words do not say that the text is no YAML.
     own = isinstance(failure, yaml.MarkedYAMLError) and "expected" in problem and problem.startswith("found ")
     return f"{'' if line is None else f'line {line}: '}{problem if own else f'not YAML ({problem[:300]})'}"

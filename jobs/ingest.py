@@ -11,6 +11,7 @@ from typing import Any
 from geomob_dask import cli
 from geomob_dask.errors import InputError
 from geomob_dask.job import product_command
+from geomob_dask.messages import listed
 from geomob_dask.outputs.csv_text import check_csv_text
 from geomob_dask.outputs.ingest import export_collection, ingested_lines
 from geomob_dask.outputs.join import JoinOutputs
@@ -20,7 +21,6 @@ from geomob_dask.runs.landing import Ingested, ingest, land_all
 from geomob_dask.runs.sources import SOURCES, Source
 from geomob_dask.settings import load_settings
 from geomob_dask.sources import tiger
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
 

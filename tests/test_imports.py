@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "geomob_dask"
 ORDER = (
-    ("errors", "ending", "names", "yaml_text", "checked", "settings", "definition", "options"),
+    ("errors", "ending", "messages", "names", "yaml_text", "checked", "settings", "definition", "options"),
     ("sources",),
     ("store",),
     ("graph",),

@@ -22,8 +22,8 @@ from geomob_dask.frames.keys import has_text_keys, to_codes, to_text
 from geomob_dask.frames.opportunity import included, index_of, rows_and_pairs
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows
 from geomob_dask.frames.reduction import reduced_rows
+from geomob_dask.messages import listed
 from geomob_dask.metrics.segregation_draws import DrawKey
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import Kind, margin_columns
 from geomob_dask.transforms.margins_of_error import standard_error
 from geomob_dask.transforms.rank_exponential import ranking, scaled_ranks
@@ -125,7 +125,7 @@ def margins_of(
     if not margins:
         raise DefinitionError(
             f"definition {definition.name!r}: none of its measures has a column of margins; expected one such as "
-            f"{next(iter(definition.measures))}_moe among: {listed([*map(str, columns)], 40)}"
+            f"{next(iter(definition.measures))}_moe among: {listed(columns, 40)}"
         )
     return margins
 

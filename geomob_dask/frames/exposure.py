@@ -21,6 +21,7 @@ from geomob_dask.frames.groups import Groups, find_groups, names_of, people_of_g
 from geomob_dask.frames.own_rows import Frame, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced
 from geomob_dask.frames.regions import check_by, regions_of
+from geomob_dask.messages import listed
 from geomob_dask.metrics.checks_exposure import check_exposures, check_reported_totals
 from geomob_dask.metrics.exposure import (
     Exposures,
@@ -70,8 +71,8 @@ class Reported:
         reported = self.people.reindex(interpolated.index)
         if reported.notna().sum() == 0:
             raise InputError(
-                f"reported totals: none of their regions ({', '.join(self.people.index[:3])}, …) is among "
-                f"{', '.join(interpolated.index[:3])}, …; expected the same codes"
+                f"reported totals: none of their regions ({listed(self.people.index, 3)}) is among "
+                f"{listed(interpolated.index, 3)}; expected the same codes"
             )
         check_reported_totals(
             interpolated.to_numpy(np.float64),

@@ -19,6 +19,7 @@ import distributed
 from distributed.comm import CommClosedError
 
 from geomob_dask.errors import ClusterLostError, GeomobError, InputError, RunError
+from geomob_dask.messages import one_line
 
 # How often the data is sent again after all workers that held it were lost.
 ATTEMPTS = 5
@@ -136,7 +137,7 @@ def connected(client: distributed.Client) -> Iterator[None]:
     except (Exception, CancelledError) as error:
         if client.status == "running" and not isinstance(error, CommClosedError):
             raise
-        raise ClusterLostError(f"{_LOST} ({' '.join(str(error).split())})") from error
+        raise ClusterLostError(f"{_LOST} ({one_line(error)})") from error
     if client.status != "running":
         raise ClusterLostError(_LOST)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.frames.numbers import LARGEST
+from geomob_dask.messages import listed
 from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping, total_of
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import margin_columns
 from geomob_dask.transforms.collapse import (
     check_groups_make_up_people,
@@ -126,7 +126,7 @@ def find_groups(
         raise DefinitionError(f"groups {', '.join(names)}: expected two or more, each once")
     absent = [name for name in (*names, total) if name is not None and name not in columns]
     if absent:
-        raise DefinitionError(f"groups: no column {', '.join(absent)}; found {listed([*map(str, columns)], 40)}")
+        raise DefinitionError(f"groups: no column {', '.join(absent)}; found {listed(columns, 40)}")
     margins = margin_columns(columns)
     within = total_of(names, columns) if total is None else None
     return GroupColumns(names, tuple(margins.get(name) for name in names), total, margins.get(total or ""), within)

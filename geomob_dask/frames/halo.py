@@ -11,6 +11,7 @@ from dask.dataframe.dask_expr._expr import Expr
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.own_rows import is_lazy
+from geomob_dask.messages import listed
 
 Near = Sequence[Sequence[int]]
 
@@ -100,7 +101,7 @@ def stacked(empty: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         return empty
     kinds = {part.index.dtype.kind for part in filled}
     if len(kinds) > 1:
-        keys = ", ".join(str(part.index[0]) for part in filled[:3])
+        keys = listed((part.index[0] for part in filled), 3)
         raise InputError(
             f"keys: found {keys} in partitions of one frame; expected codes of 11 digits in all or in none"
         )

@@ -24,7 +24,7 @@ from geomob_dask.frames.halo import halo
 from geomob_dask.frames.keys import to_text
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced, reduced_rows
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed
 from geomob_dask.sources.kinds import Kind, kinds_of, text_columns
 from geomob_dask.sources.prices import SHIPPED, read_prices
 from geomob_dask.sources.relationships import newest_codes

@@ -19,7 +19,7 @@ from geomob_dask.frames.align import aligned
 from geomob_dask.frames.numbers import check_numbers
 from geomob_dask.frames.own_rows import Frame, is_lazy
 from geomob_dask.frames.reduction import partials, reduced_rows
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed
 from geomob_dask.sources.kinds import margin_columns
 from geomob_dask.transforms import crosswalk as kernels
 from geomob_dask.transforms.crosswalk import Links, check_links, check_mass_balance
@@ -152,9 +152,7 @@ def interpolate(
     wanted = _variables(list(values.columns), extensive, intensive or {}, categorical or {})
     absent = [column for column in wanted.columns if column not in values.columns]
     if absent or not wanted.columns:
-        raise InputError(
-            f"interpolation: no column {', '.join(absent) or 'named'}; found {listed([*map(str, values.columns)], 40)}"
-        )
+        raise InputError(f"interpolation: no column {', '.join(absent) or 'named'}; found {listed(values.columns, 40)}")
     values, links = values[wanted.columns], links[["region", "afact"]]
     if is_lazy(links):
         values, links = aligned(values=values, links=links)

@@ -11,7 +11,7 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.own_rows import empty_of, own_rows
-from geomob_dask.sources.keys import and_more
+from geomob_dask.messages import and_more
 from geomob_dask.sources.kinds import text_columns
 
 

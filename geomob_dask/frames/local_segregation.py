@@ -13,12 +13,12 @@ from geomob_dask.frames.own_rows import empty_of, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals, no_totals, totals_of
 from geomob_dask.frames.regions import NATION, By, regions_of
 from geomob_dask.frames.units import COUNT, EMPTY, People, counts_of, units_of
+from geomob_dask.messages import listed
 from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.divergence import divergence
 from geomob_dask.metrics.location_quotient import location_quotient
 from geomob_dask.metrics.quality import Reason
 from geomob_dask.sources.brackets import Categories, categories_of
-from geomob_dask.sources.keys import listed
 
 
 def local(

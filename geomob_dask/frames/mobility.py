@@ -17,13 +17,13 @@ from geomob_dask.frames.futures import check_client
 from geomob_dask.frames.mobility_steps import choose_settings, evaluate
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import reduced
+from geomob_dask.messages import listed
 from geomob_dask.models.design import ModelOptions, make_design
 from geomob_dask.models.labels import Labels
 from geomob_dask.models.mobility_results import fitted_models, result_tables
 from geomob_dask.models.model_files import FittedModel
 from geomob_dask.models.predictions import predict_table
 from geomob_dask.models.study import Feature, Study, check_once, frame_study
-from geomob_dask.sources.keys import listed
 
 
 @dataclass(frozen=True, repr=False)
@@ -251,7 +251,7 @@ def _features(
     columns = frame._meta if is_lazy(frame) else frame
     for column in [outcome, *([] if states is None else [states])]:
         if column not in columns:
-            raise InputError(f"frame: no column {column!r}; expected one of: {listed([*map(str, columns)], 40)}")
+            raise InputError(f"frame: no column {column!r}; expected one of: {listed(columns, 40)}")
     numbers = [str(name) for name in columns.select_dtypes("number") if name not in (outcome, states)]
     if outcome not in columns.select_dtypes("number"):
         raise InputError(f"outcome {outcome!r}: found {columns[outcome].dtype}, expected numbers")

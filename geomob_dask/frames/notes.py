@@ -17,9 +17,9 @@ from geomob_dask.frames.categories import category_counts
 from geomob_dask.frames.own_rows import no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced
 from geomob_dask.frames.units import People
+from geomob_dask.messages import listed
 from geomob_dask.metrics.counts import at_least
 from geomob_dask.sources.brackets import AcsGroups, Brackets
-from geomob_dask.sources.keys import listed
 
 
 def together(*notes: Any) -> Any:
@@ -35,7 +35,7 @@ def left_out_notes(parts: Sequence[pd.DataFrame]) -> list[str]:
     """Return notes on tracts that are in no result, by reason; see `frames.units.left_out`."""
     rest = pd.concat(parts)["reason"]
     return [
-        f"left out: {len(rows):,} {'tract' if len(rows) == 1 else 'tracts'}, {reason} ({listed(list(rows.index), 3)})"
+        f"left out: {len(rows):,} {'tract' if len(rows) == 1 else 'tracts'}, {reason} ({listed(rows.index, 3)})"
         for reason, rows in rest.groupby(rest)
     ]
 

@@ -21,7 +21,7 @@ from geomob_dask.frames.numbers import check_numbers
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.recipes import RECIPES, Reference, Scored, extremes_of
 from geomob_dask.graph.bands import Neighborhood, band, neighborhood, rows_of
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed
 from geomob_dask.sources.vintages import check_same_codes
 from geomob_dask.transforms import impute as imputation
 from geomob_dask.transforms import opportunity as index
@@ -168,7 +168,7 @@ def check_columns(columns: Sequence[Any], definition: Definition) -> None:
     if absent:
         raise DefinitionError(
             f"definition {definition.name!r}: no column {', '.join(absent)} in the measures; "
-            f"expected one of: {listed([*map(str, columns)], 40)}"
+            f"expected one of: {listed(columns, 40)}"
         )
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from geomob_dask.frames.region_change import PARTS, change_columns
 from geomob_dask.frames.units import EMPTY
+from geomob_dask.messages import listed
 from geomob_dask.metrics.quality import Reason
 from geomob_dask.metrics.segregation_catalog import INDICES
-from geomob_dask.sources.keys import listed
 
 NO_POLYGON = "a tract with people has no polygon"
 _NOT_BEFORE = "the index of the earlier year is not defined"

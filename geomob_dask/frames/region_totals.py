@@ -14,8 +14,8 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.own_rows import one_value
 from geomob_dask.frames.reduction import partials, reduced
 from geomob_dask.frames.units import coded, counts_of
+from geomob_dask.messages import listed
 from geomob_dask.metrics.counts import Floats, Integers
-from geomob_dask.sources.keys import listed
 from geomob_dask.transforms.exact_sums import ExactSums
 
 Names = NDArray[Any]

@@ -12,8 +12,8 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.keys import to_text
 from geomob_dask.frames.own_rows import Frame, empty_of, is_lazy, own_rows
+from geomob_dask.messages import listed
 from geomob_dask.sources.geocorr import check_years_agree
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.regions import BY_KEY, COLUMNS
 from geomob_dask.sources.states import STATES

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed
 from geomob_dask.sources.relationships import Relation
 from geomob_dask.transforms.exact_sums import region_sums
 from geomob_dask.transforms.harmonize import weights_of, whole_weights

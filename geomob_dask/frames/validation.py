@@ -9,6 +9,7 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.frames.own_rows import is_lazy, own_rows
 from geomob_dask.frames.reduction import reduced_rows
+from geomob_dask.messages import listed
 from geomob_dask.transforms.validation import associations, commonality
 
 COLUMNS = ("kind", "what", "n", "total", "unique", "common", "r", "p")
@@ -88,8 +89,8 @@ def _correlations(index: pd.DataFrame, name: str, table: pd.DataFrame) -> list[d
     numbers = table.select_dtypes("number")
     if not index.index.isin(numbers.index).any():
         raise InputError(
-            f"against {name}: none of its tracts ({', '.join(map(str, numbers.index[:3]))}, …) is among those of the "
-            f"index ({', '.join(map(str, index.index[:3]))}, …); expected the same vintage and states"
+            f"against {name}: none of its tracts ({listed(numbers.index, 3)}) is among those of the "
+            f"index ({listed(index.index, 3)}); expected the same vintage and states"
         )
     opportunity, others = index["opportunity"].to_numpy(np.float64), numbers.reindex(index.index)
     pairs = associations(opportunity, others.to_numpy(np.float64))

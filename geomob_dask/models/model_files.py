@@ -26,11 +26,12 @@ from sklearn.preprocessing import StandardScaler
 from skops.io.exceptions import UnsupportedTypeException
 
 from geomob_dask.errors import InputError, RunError
+from geomob_dask.messages import shown
 from geomob_dask.models.catalog import MODELS
 from geomob_dask.models.clusters import ClusterLabels
 from geomob_dask.models.model_archive import ABOUT, MODEL, UNREADABLE, not_a_model, read_members
 from geomob_dask.models.study import Feature
-from geomob_dask.names import check_name, shown
+from geomob_dask.names import check_name
 
 FORMAT = 1
 # The same model gives the same bytes: no clock in the file.

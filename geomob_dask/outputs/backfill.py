@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from geomob_dask.messages import listed
 from geomob_dask.runs.backfill.cubes import CubeDone
 from geomob_dask.runs.engine import Result
 from geomob_dask.runs.journal import Journal, Timings
 from geomob_dask.runs.planning import Group, Plan, Standing
-from geomob_dask.sources.keys import listed
 from geomob_dask.store import Store
 
 _REASONS = 20

@@ -11,8 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.sources.attributes import ACS_PERIOD, period_in
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import kinds_of
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.cube_form import NO_ROW

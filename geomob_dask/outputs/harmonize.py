@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from geomob_dask.messages import listed
 from geomob_dask.outputs.result import Outputs, report, result
 from geomob_dask.products.harmonize import Options
 from geomob_dask.products.product import Prepared
-from geomob_dask.sources.keys import listed
 from geomob_dask.store import Store
 
 
@@ -40,7 +40,7 @@ class HarmonizeOutputs(Outputs):
         for what, words in (("absent", "sources without a row"), ("unlisted", "tracts in no target")):
             count, first = found[what]
             if count:
-                examples = listed(first, 3) if count <= len(first) else ", ".join(first[:3]) + ", …"
+                examples = listed(first, 3, total=count)
                 lines.append(f"  {count:,} {words}: {examples}")
         return lines
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from geomob_dask.messages import listed
 from geomob_dask.outputs.ingest import ingested_lines
 from geomob_dask.outputs.result import Done, Flag, Outputs
 from geomob_dask.products.product import Prepared
 from geomob_dask.runs.landing import Ingested
-from geomob_dask.sources.keys import listed
 from geomob_dask.store import Store
 
 

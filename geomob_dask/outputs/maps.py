@@ -27,10 +27,10 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.outputs.page import Script, render
 from geomob_dask.outputs.palette import INK, MISSING, SEA, SOFT
 from geomob_dask.outputs.polygons import Inset, arrange, dissolve, pack, pack_polygons
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import state_name
 from geomob_dask.transforms.display import Geometry, display_tolerance, simplify_for_display
 
@@ -209,7 +209,7 @@ def _check(tracts: gpd.GeoDataFrame, values: pd.DataFrame, layers: Sequence[Laye
         raise InputError("map: found no layers, expected at least one")
     for column in [*(layer.column for layer in layers), *details]:
         if column not in values.columns:
-            raise InputError(f"map: column {column!r} is absent; found {listed([*map(str, values.columns)], 40)}")
+            raise InputError(f"map: column {column!r} is absent; found {listed(values.columns, 40)}")
     for layer in layers:
         if not pd.api.types.is_numeric_dtype(values[layer.column]):
             raise InputError(f"map: column {layer.column!r}: found {values[layer.column].dtype}, expected numbers")

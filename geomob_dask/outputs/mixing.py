@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from geomob_dask.messages import listed
 from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, check_polygons, report, result
 from geomob_dask.outputs.tables import PAGES
 from geomob_dask.products.mixing import Options
@@ -61,7 +62,7 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
             counts[reason] += count
             examples.setdefault(reason, []).extend(first)
     for reason, count in counts.most_common():
-        named = ", ".join(examples[reason][:3]) + (", …" if count > 3 else "")
+        named = listed(examples[reason], 3, total=count)
         lines.append(f"  without: {count:,} tracts, {reason} ({named})")
     single = units.index[units == 1]
     if len(single):

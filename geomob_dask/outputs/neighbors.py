@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.outputs.result import CSV_TEXT, Done, Flag, Flags, Outputs, report
 from geomob_dask.outputs.tables import TABLES
 from geomob_dask.products.product import Prepared
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import Store
 

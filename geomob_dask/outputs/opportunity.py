@@ -10,6 +10,7 @@ from rich.console import Console
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.outputs.opportunity_map import opportunity_map
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.result import (
@@ -179,7 +180,7 @@ def _reason_lines(every: Sequence[Mapping[str, Any]]) -> list[str]:
             examples.setdefault(reason, []).extend(first)
     lines = []
     for reason, count in counts.most_common():
-        named = ", ".join(examples[reason][:3]) + (", …" if count > 3 else "")
+        named = listed(examples[reason], 3, total=count)
         lines.append(f"  no index: {count:,} {'tract' if count == 1 else 'tracts'}, {reason} ({named})")
     return lines
 

@@ -12,6 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError, SettingsError
+from geomob_dask.messages import listed
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.tables import SUFFIXES, TABLES, WITH_GEOMETRY, check_file
@@ -19,7 +20,6 @@ from geomob_dask.products.product import NOTES, Prepared, Product
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import regions_frame
 from geomob_dask.runs.planning import Request
-from geomob_dask.sources.keys import listed
 from geomob_dask.store import Part, Snapshot, Store
 
 

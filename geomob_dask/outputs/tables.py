@@ -10,6 +10,7 @@ import geopandas as gpd
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import reason
 from geomob_dask.outputs.csv_text import write_csv
 
 TABLES = (".csv", ".csv.gz", ".parquet")
@@ -67,7 +68,7 @@ def written_whole(what: str, file: str | Path, suffix: str) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{what} {file}: cannot be written ({error.strerror or error})") from error
+        raise InputError(f"{what} {file}: cannot be written ({reason(error)})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

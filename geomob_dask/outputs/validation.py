@@ -9,9 +9,9 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.validation import validation
+from geomob_dask.messages import listed
 from geomob_dask.outputs.result import result
 from geomob_dask.products.product import Prepared
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.years import dataset_year
 from geomob_dask.store import Store
 
@@ -70,11 +70,11 @@ class Against:
         numbers = [str(name) for name in there.select_dtypes("number")]
         for column in self.columns or ():
             if column not in there:
-                raise InputError(f"{what}: no column {column!r}; found {listed([*map(str, there)], 12)}")
+                raise InputError(f"{what}: no column {column!r}; found {listed(there, 12)}")
             if column not in numbers:
                 raise InputError(f"{what}: column {column!r}: found {there[column].dtype}, expected numbers")
         if not numbers:
-            raise InputError(f"{what}: no column of numbers; found {listed([*map(str, there)], 12)}")
+            raise InputError(f"{what}: no column of numbers; found {listed(there, 12)}")
         if not set(states) & snapshot.parts.keys():
             raise InputError(
                 f"{what}: has the states {listed([*snapshot.parts], 12)}, expected some of the index: "

@@ -4,7 +4,8 @@ from functools import cache
 from importlib import import_module
 
 from geomob_dask.errors import InputError
-from geomob_dask.names import did_you_mean, shown
+from geomob_dask.messages import shown
+from geomob_dask.names import did_you_mean
 from geomob_dask.products.product import Product
 
 CATALOG = {

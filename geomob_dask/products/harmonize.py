@@ -13,6 +13,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.conversion import Conversion
 from geomob_dask.frames.harmonize import MEDIANS, conversion, harmonized, links_between
 from geomob_dask.frames.relations import link_shares
+from geomob_dask.messages import listed
 from geomob_dask.names import Name, Year
 from geomob_dask.options import FILE, Text, unrecorded
 from geomob_dask.products.measures import reasons_of
@@ -20,7 +21,6 @@ from geomob_dask.products.options import ByYear
 from geomob_dask.products.product import Frames, Prepared, Product, Summaries, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.sources.attributes import kinds_in, money_of, renamed
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.kinds import read_kinds, text_columns
 from geomob_dask.sources.prices import SHIPPED, read_prices
 from geomob_dask.sources.relationships import RelationColumns, read_relation
@@ -227,7 +227,7 @@ def _targets(options: Options, links: pd.DataFrame, measured: Sequence[str], sam
     left = sorted(set(measured) - states)
     if not states:
         raise InputError(
-            f"{options.measures}: no tract of its states {listed(list(measured))} is in the table of relationships"
+            f"{options.measures}: no tract of its states {listed(measured)} is in the table of relationships"
         )
     if left:
         raise InputError(

@@ -9,6 +9,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.conversion import no_reasons
 from geomob_dask.frames.join import join, joined_reasons, refuse_same_columns
 from geomob_dask.frames.own_rows import own_rows
+from geomob_dask.messages import listed
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Names
 from geomob_dask.options import Options as AnyOptions
@@ -16,7 +17,6 @@ from geomob_dask.products.measures import reasons_of
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.sources.attributes import joined, money_of
-from geomob_dask.sources.keys import listed
 from geomob_dask.store import Snapshot, Store
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.regions import NATION, regions_of
-from geomob_dask.names import is_name, nearest, shown, some
+from geomob_dask.messages import listed, shown
+from geomob_dask.names import is_name, nearest
 from geomob_dask.products.options import ByRegion
 from geomob_dask.products.reader import Reader
 from geomob_dask.sources.regions import BY_KEY
@@ -48,8 +49,8 @@ def region_table(
     guess = "" if close in (None, by) else f"did you mean {close!r}? "
     raise InputError(
         f"{option} {by if is_name(by) else shown(by)}: {guess}expected county, state, a column of the measures "
-        f"({some(sorted(columns), 8)}), or regions of vintage {vintage} in the store ({some(there) or 'none yet'}): "
-        f"jobs/ingest.py regions FILE --name NAME --vintage {vintage}"
+        f"({listed(sorted(columns), 8)}), or regions of vintage {vintage} in the store "
+        f"({listed(there) or 'none yet'}): jobs/ingest.py regions FILE --name NAME --vintage {vintage}"
     )
 
 

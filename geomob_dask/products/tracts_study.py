@@ -10,8 +10,8 @@ import pandas as pd
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.models.study import Feature, Study, check_features, check_once, refuse_twins, study_pairs
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_OUTCOME, ATLAS_YEAR
 from geomob_dask.sources.states import STATES
 from geomob_dask.store import Snapshot, Store

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.runs.sources import find_source
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.matching import match_keys
 from geomob_dask.sources.tables import Table, Tables, file_checksums
 from geomob_dask.sources.vintages import differing_codes

@@ -13,13 +13,13 @@ from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.overlay import area_weights
+from geomob_dask.messages import listed
 from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
 from geomob_dask.runs.computed import computed
 from geomob_dask.runs.landing import Ingested, put_all
 from geomob_dask.sources.areas import ALL, areas_by_state, read_areas
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.polygon_files import FORMATS
 from geomob_dask.sources.regions import COLUMNS, refuse_nested
 from geomob_dask.sources.tables import crs_name, file_checksums, split_by_state

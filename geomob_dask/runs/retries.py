@@ -7,6 +7,7 @@ import distributed
 
 from geomob_dask.errors import ConflictError, GeomobError, NewerStoreError, StoreTimeoutError
 from geomob_dask.frames.futures import MORE_MEMORY
+from geomob_dask.messages import one_line
 
 # Raised by clients of object storage without being OSErrors.
 _STORAGE = ("botocore", "aiobotocore", "aiohttp", "s3fs", "fsspec")
@@ -30,7 +31,7 @@ def reason_of(error: BaseException, states: Sequence[str] = ()) -> str:
             f"{stage_of(error.task, states)}: the worker died with this task several times (last on "
             f"{error.last_worker.address}); {MORE_MEMORY}"
         )
-    text = " ".join(str(error).split())
+    text = one_line(error)
     return text if isinstance(error, GeomobError) else f"{type(error).__name__}: {text}"
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from geomob_dask.errors import InputError
-from geomob_dask.names import did_you_mean, shown
+from geomob_dask.messages import shown
+from geomob_dask.names import did_you_mean
 from geomob_dask.options import Options
 from geomob_dask.runs import zones
 from geomob_dask.sources import acs, income_tables, measures, opportunity_atlas, regions, tracts

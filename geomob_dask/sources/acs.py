@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.names import Name
 from geomob_dask.options import Names, unrecorded
 from geomob_dask.options import Options as BaseOptions
@@ -23,7 +24,6 @@ from geomob_dask.sources.acs_files import LAST_STATE, AcsTable, check_whole_coun
 from geomob_dask.sources.acs_tables import Query, query, registry
 from geomob_dask.sources.attributes import of_survey
 from geomob_dask.sources.download import AnswerCache, Downloader, Politeness
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import STATES, StateCodes
 from geomob_dask.sources.tables import Table, Tables, split_by_state
 from geomob_dask.sources.vintages import vintage_of
@@ -189,7 +189,7 @@ def _of_file(options: Options, file: str) -> dict[str, AcsTable]:
 
 def _whole(options: Options, table: str, parts: Mapping[str, AcsTable]) -> AcsTable:
     """Return a table of one year from its files, by file, of the states that were asked for."""
-    found, files = combined(parts, table), listed(list(parts), 3)
+    found, files = combined(parts, table), listed(parts, 3)
     known = registry().tables.get(table)
     if known is not None and not known.annotations:
         for column in found.tracts:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.sources.acs_files import describes
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.text_tables import SUFFIXES
 
 # Text beside tables is notes on them.
@@ -61,7 +61,7 @@ def chosen_files(
                 chosen.append(ChosenFile(path, years[0] if alone and found is None else year_of_file(path, years)))
     if not chosen:
         raise InputError(
-            f"--file {', '.join(given)}: found {listed(left_out)}, expected files of {listed(list(map(str, years)))}"
+            f"--file {', '.join(given)}: found {listed(left_out)}, expected files of {listed(years)}"
             + (f" and table {', '.join(tables)}" if tables else "")
         )
     paths = [one.path for one in chosen]
@@ -85,9 +85,7 @@ def year_of_file(path: str, years: Sequence[int]) -> int:
     known = sorted(named.intersection(years))
     if len(known) != 1:
         found = listed([str(year) for year in sorted(named)]) or "no year"
-        raise InputError(
-            f"{path}: found {found} in its name, expected one of the years {listed(list(map(str, years)), 10)} (--year)"
-        )
+        raise InputError(f"{path}: found {found} in its name, expected one of the years {listed(years, 10)} (--year)")
     return known[0]
 
 

@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import and_more, listed
 from geomob_dask.sources.census_codes import Role, decode_table
 from geomob_dask.sources.download import IncompleteAnswerError, page_title
 from geomob_dask.sources.files import Archive, Content, unpacked
 from geomob_dask.sources.key_columns import find_column, key_columns
-from geomob_dask.sources.keys import AROUND, and_more, exact_texts, listed, tract_geoids
+from geomob_dask.sources.keys import AROUND, exact_texts, tract_geoids
 from geomob_dask.sources.text_tables import SUFFIXES, parsed
 
 # Wyoming; codes above it are those of Puerto Rico and the islands.

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from geomob_dask.checked import Checked
 from geomob_dask.errors import DefinitionError
-from geomob_dask.names import did_you_mean, shown
+from geomob_dask.messages import shown
+from geomob_dask.names import did_you_mean
 from geomob_dask.yaml_text import shipped_yaml
 
 # The API takes 50 variables at a time.

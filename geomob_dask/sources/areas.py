@@ -11,9 +11,9 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import GeometryError, InputError
+from geomob_dask.messages import and_more, listed
 from geomob_dask.sources.coordinates import refuse_coordinates, reprojected
 from geomob_dask.sources.key_columns import find_column
-from geomob_dask.sources.keys import and_more, listed
 from geomob_dask.sources.polygon_files import PolygonTable, naming, read_polygons
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.states import STATES

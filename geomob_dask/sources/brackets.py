@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.names import Name, did_you_mean, shown_path
+from geomob_dask.messages import LONGEST_PATH, listed, shown
+from geomob_dask.names import Name, did_you_mean
 from geomob_dask.sources.groups import Grouping, Prefix, find_edition, load_grouping, shipped_groupings, total_of
 from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
@@ -308,8 +309,8 @@ def load_categories(text: str) -> Categories:
             return _listed([column.strip() for column in text.split(",")])
         shipped = [*shipped_brackets(), *shipped_groupings()]
         raise DefinitionError(
-            f"{shown_path(text)}: neither a file, nor columns separated by commas, nor categories that are shipped; "
-            f"{did_you_mean(Path(text).stem, shipped)}"
+            f"{shown(text, LONGEST_PATH)}: neither a file, nor columns separated by commas, nor categories that are "
+            f"shipped; {did_you_mean(Path(text).stem, shipped)}"
         )
     what = "brackets or groups"
     plain = mapping_of(
@@ -408,7 +409,6 @@ def _present(name: str, needed: Sequence[str], available: Collection[str]) -> li
     absent = [column for column in needed if column not in available]
     if absent:
         raise DefinitionError(
-            f"{name}: the measures have no column {', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}; "
-            f"found {', '.join(sorted(available)[:20])}"
+            f"{name}: the measures have no column {listed(absent)}; found {listed(sorted(available), 20)}"
         )
     return list(dict.fromkeys(needed))

@@ -10,8 +10,8 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.sources.areas import read_areas
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.matching import by_state
 from geomob_dask.sources.opportunity_insights import minority_tracts, read_white_shares, zones_of_counties
 from geomob_dask.sources.states import STATES

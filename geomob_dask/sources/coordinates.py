@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from geomob_dask.errors import GeometryError
-from geomob_dask.sources.keys import and_more
+from geomob_dask.messages import and_more
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import reason
 from geomob_dask.settings import Limits
-from geomob_dask.sources.files import GZIP, ZIP, Content, reason, too_large
+from geomob_dask.sources.files import GZIP, ZIP, Content, too_large
 
 SEPARATORS = (",", "\t", ";", "|")
 """In order of preference, where several divide a file equally well."""

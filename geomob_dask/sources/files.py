@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from geomob_dask.errors import GeomobError, InputError
+from geomob_dask.messages import listed, reason, shown_path
 from geomob_dask.settings import Limits, limits_in_use
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
@@ -63,13 +64,6 @@ def explained(label: str, expected: str) -> Iterator[None]:
         raise InputError(f"{label}: cannot be read ({reason(error)}); expected {expected}") from error
 
 
-def reason(error: BaseException) -> str:
-    """Return what an error says, in one line of bounded length."""
-    words = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
-    text = "".join(letter if letter.isprintable() else "?" for letter in words)
-    return text if len(text) < 300 else f"{text[:300]}…"
-
-
 def regular_file(path: str | Path, expected: str = "a file") -> Path:
     """Return the path of a regular file, or of a link to one.
 
@@ -82,17 +76,12 @@ def regular_file(path: str | Path, expected: str = "a file") -> Path:
     try:
         mode = found.stat().st_mode
     except (OSError, ValueError) as error:
-        raise InputError(f"{_shown(path)}: cannot be read ({reason(error)}); expected {expected}") from error
+        raise InputError(f"{shown_path(path)}: cannot be read ({reason(error)}); expected {expected}") from error
     if stat.S_ISDIR(mode):
         raise InputError(f"{path}: cannot be read (Is a directory); expected {expected}")
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: cannot be read (a pipe, socket or device); expected {expected}")
     return found
-
-
-def _shown(path: str | Path) -> str:
-    text = str(path)
-    return text if text.isprintable() and len(text) < 300 else repr(text[:300])
 
 
 def read_bytes(path: str | Path, *, expected: str = "a file", limits: Limits | None = None) -> bytes:
@@ -164,7 +153,7 @@ def unpacked(
     name = Path(path).name
     if not _is_kind(name, suffixes):
         kinds = ", ".join([*suffixes, *_CONTAINERS])
-        raise InputError(f"{_shown(path)}: suffix {Path(path).suffix!r}; expected one of {kinds}")
+        raise InputError(f"{shown_path(path)}: suffix {Path(path).suffix!r}; expected one of {kinds}")
     data = read_bytes(path, expected=expected, limits=most)
     return _opened(Content(str(path), name, data), _Wanted(suffixes, member, flag, expected), most, depth=0)
 
@@ -287,13 +276,12 @@ class Archive:
             found = [name for name in found if member in (name, PurePosixPath(name).name, PurePosixPath(name).stem)]
         if len(found) == 1:
             return found[0]
-        listing = ", ".join(map(repr, found[:8] or self.names[:8])) or "nothing"
-        more = f", … ({len(found or self.names)} in all)" if len(found or self.names) > 8 else ""
+        listing = listed(map(repr, found or self.names), 8) or "nothing"
         if member is not None and not found:
-            raise InputError(f"{self.label}: no member {member!r}; found {listing}{more}")
+            raise InputError(f"{self.label}: no member {member!r}; found {listing}")
         if not found:
-            raise InputError(f"{self.label}: found {listing}{more} in it, expected {what}")
-        raise InputError(f"{self.label}: found {listing}{more} in it, expected {choice(flag)}")
+            raise InputError(f"{self.label}: found {listing} in it, expected {what}")
+        raise InputError(f"{self.label}: found {listing} in it, expected {choice(flag)}")
 
     def read(self, name: str) -> bytes:
         """Return the content of a member.
@@ -369,7 +357,6 @@ __all__ = [
     "choice",
     "explained",
     "read_bytes",
-    "reason",
     "regular_file",
     "too_large",
     "unpacked",

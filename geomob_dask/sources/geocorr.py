@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.sources.key_columns import find_column, no_such_column
 from geomob_dask.sources.key_pieces import keys_of_pieces
-from geomob_dask.sources.keys import MISSING_WORDS, listed
+from geomob_dask.sources.keys import MISSING_WORDS
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.text_tables import open_table
 
@@ -181,7 +182,7 @@ def check_years_agree(
     linked = linked[linked.str[:2].isin(known.str[:2].unique())]
     unknown = linked.difference(known)
     if len(linked) == 0 or len(unknown) > tolerance * len(linked):
-        named = ", ".join(unknown[:3]) or "none of these states"
+        named = listed(unknown, 3) or "none of these states"
         raise InputError(
             f"{what}: {len(unknown)} of {len(linked)} tracts of the crosswalk are not in the table ({named}); "
             "expected a crosswalk of the table's own tracts and year"

@@ -18,7 +18,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError
-from geomob_dask.names import Name, Year, did_you_mean, shown_path
+from geomob_dask.messages import LONGEST_PATH, listed, shown
+from geomob_dask.names import Name, Year, did_you_mean
 from geomob_dask.yaml_text import read_yaml, shipped_yaml
 
 # Where a table fits several groupings: these first, in this order.
@@ -175,7 +176,7 @@ def load_grouping(name_or_file: str) -> Grouping:
         return _parsed(shipped_yaml("groups", f"{name_or_file}.yaml"), name_or_file)
     if not os.path.lexists(name_or_file):
         raise DefinitionError(
-            f"groups {shown_path(name_or_file)}: neither a file nor groups that are shipped; "
+            f"groups {shown(str(name_or_file), LONGEST_PATH)}: neither a file nor groups that are shipped; "
             f"{did_you_mean(Path(name_or_file).stem, shipped_groupings())}"
         )
     return _parsed(read_yaml(name_or_file, DefinitionError, "groups of people"), name_or_file)
@@ -201,8 +202,7 @@ def find_edition(grouping: Grouping, columns: Collection[str], year: int | None 
     if not fitting:
         missing = min((sorted(set(edition.columns) - present) for edition in editions), key=len)
         raise DefinitionError(
-            f"groups {grouping.name}: the table has no column {', '.join(missing)}; "
-            f"found {', '.join(sorted(present)[:12])}{', …' if len(present) > 12 else ''}"
+            f"groups {grouping.name}: the table has no column {', '.join(missing)}; found {listed(sorted(present), 12)}"
         )
     return fitting[0]
 
@@ -229,7 +229,7 @@ def find_grouping(columns: Collection[str], year: int | None = None) -> tuple[Gr
     if len(found) > 1:
         raise DefinitionError(f"groups {', '.join(found)} all fit the table's columns; expected one to be named")
     if not found:
-        given = f"{', '.join(sorted(columns)[:12])}{', …' if len(columns) > 12 else ''}"
+        given = listed(sorted(columns), 12)
         raise DefinitionError(
             f"no grouping fits the columns {given}; "
             f"expected those of {', '.join(shipped_groupings())}, or a file of groups"

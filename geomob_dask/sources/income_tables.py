@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from geomob_dask.errors import CountsError, InputError
+from geomob_dask.messages import listed
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
@@ -114,8 +115,7 @@ def read_income(file: str | Path, year: int) -> IncomeTable:
     if metros:
         return _gathered(label, "metro", [_metro(archive, name, year) for name in _of_year(metros, year, label)])
     raise InputError(
-        f"{label}: found {', '.join(names[:5]) or 'no file'}; expected files named 31080.json or "
-        "Bostoncensus_summ_2018.csv"
+        f"{label}: found {listed(names) or 'no file'}; expected files named 31080.json or Bostoncensus_summ_2018.csv"
     )
 
 

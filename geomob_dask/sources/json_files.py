@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import reason
 from geomob_dask.settings import Limits
-from geomob_dask.sources.files import Content, reason, unpacked
+from geomob_dask.sources.files import Content, unpacked
 
 
 def read_json(path: str | Path, *, expected: str = "JSON", limits: Limits | None = None) -> Any:

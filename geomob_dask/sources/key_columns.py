@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.names import nearest
 from geomob_dask.sources.key_pieces import keys_of_pieces
-from geomob_dask.sources.keys import KeyReport, listed, tract_geoids
+from geomob_dask.sources.keys import KeyReport, tract_geoids
 
 KEY_COLUMNS = (
     *("GEOID", "GEO_ID", "GEOID20", "GEOID10", "GEOID00", "GEOIDFQ", "GEOIDFQ20", "AFFGEOID", "AFFGEOID20"),
@@ -171,7 +172,7 @@ def _named(columns: Sequence[str], named: str, file: str) -> KeyColumns:
 
 
 def _shown(columns: Sequence[str]) -> str:
-    return listed([repr(str(name)) for name in columns], 12) or "no column"
+    return listed((repr(str(name)) for name in columns), 12) or "no column"
 
 
 def _nearest(columns: Sequence[str], names: Sequence[str]) -> str | None:

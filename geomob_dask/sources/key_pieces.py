@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.keys import AROUND, and_more, exact_texts, is_missing
+from geomob_dask.messages import and_more
+from geomob_dask.sources.keys import AROUND, exact_texts, is_missing
 
 _STATE, _COUNTY, _TRACT = 2, 3, 6
 _EXPECTED_TRACT = "expected a tract of six digits, such as 020100, or of four and two decimals, such as 0201.00"

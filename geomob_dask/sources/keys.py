@@ -3,7 +3,7 @@
 Two digits of the state, three of the county, six of the tract.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import and_more, listed
 from geomob_dask.sources.states import STATES
 
 DIGITS = 11
@@ -57,19 +58,6 @@ _COUNTIES = {
 }
 
 
-def listed(names: Sequence[str], limit: int = 5) -> str:
-    """Return names separated by commas: the first of them, and their number where there are more.
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"], limit=2)
-    'a, b, … (3 in all)'
-    """
-    if len(names) <= limit:
-        return ", ".join(names)
-    return f"{', '.join(names[:limit])}, … ({len(names):,} in all)"
-
-
 def is_missing(texts: pd.Series) -> pd.Series:
     """Return which texts are empty or a word for a missing value.
 
@@ -79,11 +67,6 @@ def is_missing(texts: pd.Series) -> pd.Series:
     [True, True, False, False]
     """
     return texts.str.strip().str.lower().isin(MISSING_WORDS)
-
-
-def and_more(count: int) -> str:
-    """Return the number of further cases besides the one in a message; empty if there is none."""
-    return f" (and {count - 1:,} more)" if count > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +143,7 @@ def tract_geoids(values: object, *, file: str, column: str) -> tuple[pd.Series, 
     padded = _lost_zeros(keys, short, found, where)
     unknown = ~padded.str[:2].isin(list(STATES))
     if unknown.all() and len(padded):
-        raise InputError(f"{where}: no key of a known state; found {listed(list(padded))}, {_EXPECTED}")
+        raise InputError(f"{where}: no key of a known state; found {listed(padded)}, {_EXPECTED}")
     report = KeyReport(len(padded), tuple(padded[short & ~unknown]), tuple(padded[unknown]))
     return padded.mask(unknown).rename("geoid"), report
 

@@ -18,8 +18,7 @@ from pydantic import ValidationError, model_validator
 
 from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import DefinitionError, InputError
-from geomob_dask.names import shown
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed, shown
 from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
 _ACS = re.compile(r"([A-Z]+[0-9]+[A-Z]*)_([0-9]{3,4})(E|M|N)")

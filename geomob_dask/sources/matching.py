@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed
 from geomob_dask.sources.states import state_name
 
 _SHOWN_STATES = 12

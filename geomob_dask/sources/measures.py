@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import and_more, listed
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.sources.key_columns import KEY_COLUMNS, KeyColumns, key_columns
-from geomob_dask.sources.keys import KeyReport, and_more, listed
+from geomob_dask.sources.keys import KeyReport
 from geomob_dask.sources.numbers import Floats, Missing, Unit, are_codes, floats, is_annotated, refuse_where, words
 from geomob_dask.sources.plausible import refuse_implausible
 from geomob_dask.sources.tables import Tables, split_by_state

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import and_more
 from geomob_dask.sources.census_codes import SPECIAL_CODES
-from geomob_dask.sources.keys import MISSING_WORDS, and_more
+from geomob_dask.sources.keys import MISSING_WORDS
 from geomob_dask.sources.text_tables import is_text
 
 Floats = NDArray[np.float64]

@@ -13,11 +13,11 @@ import pandas as pd
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import and_more, listed
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.sources.key_columns import KeyColumns
-from geomob_dask.sources.keys import and_more, listed
 from geomob_dask.sources.numbers import Missing, required_floats
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_VINTAGE, ATLAS_YEAR
 from geomob_dask.sources.plausible import refuse_implausible

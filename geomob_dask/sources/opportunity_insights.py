@@ -21,10 +21,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import and_more, listed
 from geomob_dask.settings import limits_in_use
 from geomob_dask.sources.files import Content, read_bytes
 from geomob_dask.sources.key_pieces import keys_of_pieces
-from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed
+from geomob_dask.sources.keys import MISSING_WORDS
 from geomob_dask.sources.measures import read_measures
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.text_tables import read_texts
@@ -142,7 +143,7 @@ def read_workbook(file: str | Path) -> Workbook:
     ]
     alone = characteristics.index.symmetric_difference(outcomes.index)
     if len(alone):
-        lines.append(f"zones on one sheet only: {listed(list(alone))}")
+        lines.append(f"zones on one sheet only: {listed(alone)}")
     missing = characteristics.isna().sum()
     worst = [f"{name} {count:,}" for name, count in missing[missing > 0].sort_values(ascending=False).items()]
     if worst:

@@ -18,9 +18,9 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from geomob_dask.errors import GeometryError, InputError
+from geomob_dask.messages import listed
 from geomob_dask.settings import limits_in_use
 from geomob_dask.sources.files import Archive, explained, regular_file, too_large
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.polygon_formats import FORMS, Form, Geometries
 
 _FORMS = {suffix: form for form in FORMS for suffix in form.suffixes}

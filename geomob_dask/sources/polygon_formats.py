@@ -28,9 +28,9 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from geomob_dask.errors import GeometryError, InputError
+from geomob_dask.messages import listed
 from geomob_dask.settings import limits_in_use
 from geomob_dask.sources.files import too_large
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.text_tables import plain
 
 Geometries = NDArray[np.object_]

@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.keys import and_more, listed
+from geomob_dask.messages import and_more, listed
 from geomob_dask.sources.tract_repair import polygons_of
 from geomob_dask.sources.vintages import recoding, registry, vintage
 
@@ -68,7 +68,7 @@ def recoded(tracts: gpd.GeoDataFrame, source: str, target: str) -> tuple[gpd.Geo
     kept = kept.set_axis(pd.Index(new.fillna(kept.index.to_series()), dtype="str", name=tracts.index.name))
     lines = [f"{changed:,} of {len(tracts):,} tracts have other codes in vintage {target} than in {source}"]
     if len(left_out):
-        lines.append(f"{len(left_out):,} tracts of water left out, which {target} divides: {listed(list(left_out))}")
+        lines.append(f"{len(left_out):,} tracts of water left out, which {target} divides: {listed(left_out)}")
     return _united(kept).sort_index(), lines
 
 

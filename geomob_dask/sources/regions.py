@@ -16,6 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
@@ -37,7 +38,7 @@ from geomob_dask.sources.key_columns import (
     piece_columns,
 )
 from geomob_dask.sources.key_pieces import keys_of_pieces
-from geomob_dask.sources.keys import AROUND, exact_texts, is_missing, listed, tract_geoids
+from geomob_dask.sources.keys import AROUND, exact_texts, is_missing, tract_geoids
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.tables import Tables, split_by_state

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.keys import MISSING_WORDS, and_more, listed, tract_geoids
+from geomob_dask.messages import and_more, listed
+from geomob_dask.sources.keys import MISSING_WORDS, tract_geoids
 from geomob_dask.sources.numbers import required_floats
 from geomob_dask.sources.text_tables import TextTable, open_table
 from geomob_dask.sources.vintages import recoding, registry, vintage
@@ -148,7 +149,7 @@ def _links(read: TextTable, file: str, source: str, target: str, columns: Relati
     absent = [name for name in needed if name not in names]
     if absent:
         raise InputError(
-            f"{file}: no column {', '.join(absent)}, from vintage {source} to {target}; found {listed(list(table), 16)}"
+            f"{file}: no column {', '.join(absent)}, from vintage {source} to {target}; found {listed(table, 16)}"
         )
     read.check_codes([name for name in read.names if name.lower() in (of_source, of_target)])
     if isinstance(number, str):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed
 from geomob_dask.sources.numbers import required_floats
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.text_tables import read_texts
@@ -45,8 +45,7 @@ def read_reported(path: str | Path, by: str, year: int | None = None) -> pd.Seri
     people = next((name for name in _PEOPLE if name in rows), None)
     if region is None or people is None:
         raise InputError(
-            f"{path}: found the columns {listed([*map(str, rows)], 12)}, expected {by} or region, and one of "
-            f"{', '.join(_PEOPLE)}"
+            f"{path}: found the columns {listed(rows, 12)}, expected {by} or region, and one of {', '.join(_PEOPLE)}"
         )
     codes = region_codes(rows[region], f"{path}: column {region}")
     if (codes == "").any():

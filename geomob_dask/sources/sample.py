@@ -23,6 +23,7 @@ from scipy.spatial import KDTree, Voronoi
 from scipy.special import expit
 
 from geomob_dask.errors import StoreError, StoreFailedError
+from geomob_dask.messages import reason
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -167,7 +168,7 @@ def write_sample(folder: str | Path) -> SamplePaths:
         paths.definition.write_text(sample_definition(), encoding="utf-8")
     except OSError as error:
         kind = StoreError if isinstance(error, (FileExistsError, NotADirectoryError)) else StoreFailedError
-        raise kind(f"folder {folder}: the sample country cannot be written ({error.strerror})") from error
+        raise kind(f"folder {folder}: the sample country cannot be written ({reason(error)})") from error
     return paths
 
 

@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.settings import Limits, limits_in_use
 from geomob_dask.sources.delimited import read_delimited
 from geomob_dask.sources.files import Archive, Content, explained, too_large, unpacked
-from geomob_dask.sources.keys import exact_texts, listed
+from geomob_dask.sources.keys import exact_texts
 from geomob_dask.sources.workbooks import SUFFIXES as WORKBOOKS
 from geomob_dask.sources.workbooks import read_sheet
 

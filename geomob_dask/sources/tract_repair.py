@@ -14,7 +14,8 @@ import shapely
 from numpy.typing import NDArray
 
 from geomob_dask.errors import GeometryError
-from geomob_dask.sources.keys import KeyReport, listed
+from geomob_dask.messages import listed
+from geomob_dask.sources.keys import KeyReport
 
 Geometries = NDArray[np.object_]
 

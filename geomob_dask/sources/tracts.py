@@ -20,12 +20,12 @@ from pydantic import Field
 from pyproj import CRS
 
 from geomob_dask.errors import GeometryError, InputError
+from geomob_dask.messages import and_more, listed
 from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
 from geomob_dask.sources.coordinates import refuse_coordinates
 from geomob_dask.sources.key_columns import key_columns
-from geomob_dask.sources.keys import and_more, listed
 from geomob_dask.sources.polygon_files import FORMATS, PolygonTable, naming, read_polygons, same_crs, short_name
 from geomob_dask.sources.recoded import check_recoding, recoded
 from geomob_dask.sources.tables import Tables, crs_name, split_by_state

@@ -22,8 +22,8 @@ import pandas as pd
 
 from geomob_dask.checked import Checked
 from geomob_dask.errors import InputError
-from geomob_dask.names import did_you_mean, shown
-from geomob_dask.sources.keys import and_more, listed
+from geomob_dask.messages import and_more, listed, shown
+from geomob_dask.names import did_you_mean
 from geomob_dask.sources.states import state_name
 from geomob_dask.yaml_text import shipped_yaml
 

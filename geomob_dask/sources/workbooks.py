@@ -12,6 +12,7 @@ import pyarrow as pa
 import xlrd
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.settings import Limits
 from geomob_dask.sources.files import ZIP, Archive, Content, choice, explained, too_large
 
@@ -64,7 +65,7 @@ class Workbook:
             If there is no such sheet, it is damaged, or it has more rows or columns than the limits.
         """
         if sheet not in self.sheets:
-            raise InputError(f"{self.label}: no sheet {sheet!r}; found {', '.join(map(repr, self.sheets[:12]))}")
+            raise InputError(f"{self.label}: no sheet {sheet!r}; found {listed(map(repr, self.sheets), 12)}")
         found: list[Row] = []
         with explained(f"{self.label}: sheet {sheet!r}", _EXPECTED):
             for row in self._rows(sheet):
@@ -129,9 +130,7 @@ def read_sheet(
     if not filled:
         raise InputError(f"{content.label}: is empty; expected {expected}")
     if len(filled) > 1:
-        raise InputError(
-            f"{content.label}: found the sheets {', '.join(map(repr, filled[:12]))}; expected {choice(flag)}"
-        )
+        raise InputError(f"{content.label}: found the sheets {listed(map(repr, filled), 12)}; expected {choice(flag)}")
     name = filled[0]
     label = content.label if len(book.sheets) == 1 else f"{content.label}, sheet {name}"
     (_, header), *rows = sheets[name]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from geomob_dask.errors import InputError
-from geomob_dask.names import FIRST_YEAR, LAST_YEAR, YEAR_RULE, check_name, check_year, shown
+from geomob_dask.messages import shown
+from geomob_dask.names import FIRST_YEAR, LAST_YEAR, YEAR_RULE, check_name, check_year
 
 _SPAN = re.compile(r"([0-9]{4})(?:[-:]([0-9]{4}))?")
 _DATASET_YEAR = re.compile(r"([^:]+):([0-9]{1,8})")

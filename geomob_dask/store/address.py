@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from geomob_dask.errors import StoreError
-from geomob_dask.names import shown
+from geomob_dask.messages import shown
 from geomob_dask.store.paths import is_path
 
 _EXPECTED = "expected a folder or s3://bucket/prefix"

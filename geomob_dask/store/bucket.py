@@ -18,6 +18,8 @@ import fsspec
 import fsspec.asyn
 from fsspec.caching import ReadAheadCache
 
+from geomob_dask.messages import one_line
+
 _T = TypeVar("_T")
 
 ATTEMPTS = 6
@@ -182,7 +184,7 @@ class Bucket:
                 _SAID.silent.add(self.url)
                 raise SilentError(f"no answer, or not all of it, within {limit:g} s (store_timeout)")
             if progress.waited >= notice:
-                why = "no answer" if progress.failed is None else " ".join(str(progress.failed).split())
+                why = "no answer" if progress.failed is None else one_line(progress.failed)
                 _SAID.say(
                     f"still waiting for {self.url} after {progress.waited:.0f} s: {why}; given up after {limit:g} s "
                     "(store_timeout)"

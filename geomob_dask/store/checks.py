@@ -12,6 +12,7 @@ import pyarrow.lib
 import pyarrow.parquet as pq
 
 from geomob_dask.errors import NewerStoreError, StoreError
+from geomob_dask.messages import one_line
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import sha256
 from geomob_dask.store.receipts import Receipt
@@ -169,7 +170,7 @@ def check_part(objects: Objects, state: str, part: Part) -> list[Finding]:
     try:
         extent = _extent(data)
     except (pyarrow.lib.ArrowInvalid, OSError) as error:
-        return finding(UNREADABLE, f"{' '.join(str(error).split())}; expected a Parquet file")
+        return finding(UNREADABLE, f"{one_line(error)}; expected a Parquet file")
     expected = (part.rows, part.first, part.last)
     if extent != expected:
         return finding(CHANGED, f"found rows, first and last key {extent}, expected {expected}")

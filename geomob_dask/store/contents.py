@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from geomob_dask.names import NAME_RULE, shown, some
+from geomob_dask.messages import listed, shown
+from geomob_dask.names import NAME_RULE
 from geomob_dask.store.objects import Objects, StoredObject
 from geomob_dask.store.paths import is_collection, is_path
 
@@ -72,13 +73,13 @@ class Contents:
         lines = []
         if refused:
             lines.append(
-                f"names that jobs refuse: {some(map(shown, refused))}; they are read and verified like others, but "
+                f"names that jobs refuse: {listed(map(shown, refused))}; they are read and verified like others, but "
                 f"ingest or compute them again under {NAME_RULE}, then delete these"
             )
         if self.misplaced:
             keys = sorted(item.key for item in self.misplaced)
             lines.append(
-                f"paths that lead out of the store: {some(map(shown, keys))}; not read and left as they are, delete "
+                f"paths that lead out of the store: {listed(map(shown, keys))}; not read and left as they are, delete "
                 "them with the tools of the storage"
             )
         return tuple(lines)

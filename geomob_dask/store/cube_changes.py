@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import counted, listed
 from geomob_dask.sources.attributes import together
 from geomob_dask.store.cube_arrays import State
 from geomob_dask.store.snapshots import Part, Snapshot
@@ -84,8 +85,8 @@ class CubeChange:
             f"from {size / 2**20:.1f} MiB; years in the cube: {present}"
         ]
         for year, change in self.years.items():
-            what = f"{_counted(change.changed, 'part')} to be written" if year in todo else "up to date"
-            blanked = f", {_counted(change.removed, 'part')} to be blanked" if change.removed else ""
+            what = f"{_with_names(change.changed, 'part')} to be written" if year in todo else "up to date"
+            blanked = f", {_with_names(change.removed, 'part')} to be blanked" if change.removed else ""
             lines.append(f"  {year}: {what}{blanked}, from {change.collection}")
         return lines
 
@@ -94,11 +95,11 @@ class CubeChange:
         pieces = []
         for year, change in self.todo.items():
             verb = "rewritten" if year in before.years else "added"
-            blanked = f", {_counted(change.removed, 'part')} blanked" if change.removed else ""
-            pieces.append(f"{year} {verb} ({_counted(change.changed, 'part')}{blanked})")
+            blanked = f", {_with_names(change.removed, 'part')} blanked" if change.removed else ""
+            pieces.append(f"{year} {verb} ({_with_names(change.changed, 'part')}{blanked})")
         more = len(after.keys) - len(before.keys)
         if more and before.years:
-            pieces.append(f"{more:,} {after.form.unit}s added at the end")
+            pieces.append(f"{counted(more, after.form.unit)} added at the end")
         return "; ".join(pieces)
 
     def metadata(self) -> dict[str, Any]:
@@ -220,11 +221,8 @@ def dataset_and_year(collection: str) -> tuple[str, str]:
     return (pieces[place - 1], pieces[place]) if place else ("", "")
 
 
-def _counted(names: Sequence[str], noun: str) -> str:
-    if len(names) == 1:
-        return f"1 {noun}: {names[0]}"
-    shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-    return f"{len(names)} {noun}s: {shown}" if names else f"0 {noun}s"
+def _with_names(names: Sequence[str], noun: str) -> str:
+    return counted(len(names), noun) + (f": {listed(names, _NAMED)}" if names else "")
 
 
 def year_spans(years: Sequence[int]) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed
 from geomob_dask.sources.kinds import estimate_of
 
 

@@ -21,7 +21,8 @@ import xarray as xr
 import zarr.errors
 
 from geomob_dask.errors import GeomobError, InputError, StoreError, StoreFailedError
-from geomob_dask.names import check_name, did_you_mean, shown, some
+from geomob_dask.messages import listed, shown
+from geomob_dask.names import check_name, did_you_mean
 from geomob_dask.store.cube_arrays import BLOCK, State, create_arrays, open_dataset, read_state
 from geomob_dask.store.cube_form import Form
 from geomob_dask.store.tables import Store
@@ -262,7 +263,7 @@ class Cube:
             return repository.readonly_session(BRANCH)
         known = [entry.id for entry in repository.ancestry(branch=BRANCH) if "__root" not in entry.metadata]
         if version not in known:
-            raise InputError(f"{self.where}: no version {shown(version)}; available: {some(known)}")
+            raise InputError(f"{self.where}: no version {shown(version)}; available: {listed(known)}")
         return repository.readonly_session(snapshot_id=version)
 
     def _read_state(self, session: Any) -> State | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from geomob_dask.errors import StoreError
-from geomob_dask.names import did_you_mean, shown, some
+from geomob_dask.messages import listed, shown
+from geomob_dask.names import did_you_mean
 from geomob_dask.store.contents import CUBES, contents
 from geomob_dask.store.objects import concurrently
 
@@ -124,7 +125,7 @@ def _short(names: Mapping[str, set[str]]) -> str:
             entries.append(f"{name} ({', '.join(sorted(years))})" if years else name)
         else:
             entries += sorted(years)
-    return some(entries)
+    return listed(entries)
 
 
 def absent_message(url: str, collection: str, available: Iterable[str]) -> str:
@@ -155,7 +156,7 @@ def absent_message(url: str, collection: str, available: Iterable[str]) -> str:
     siblings = sorted({path[depth] for path in paths if path[:depth] == wanted[:depth] and len(path) > depth})
     if depth in (0, len(wanted)) or not siblings:
         below = siblings if depth == 0 else [f"{parent}/{name}" for name in siblings] or [parent]
-        return f"store {url}: no {collection}; available: {some(below) or 'nothing yet'}"
+        return f"store {url}: no {collection}; available: {listed(below) or 'nothing yet'}"
     name = wanted[depth]
     levels = _LEVELS.get(wanted[0], ())
     level = levels[depth - 1] if depth <= len(levels) else "collection"

@@ -20,7 +20,7 @@ from typing import IO, Any, TypeVar
 import fsspec
 
 from geomob_dask.errors import GeomobError, SettingsError, StoreError, StoreFailedError, StoreTimeoutError
-from geomob_dask.names import shown
+from geomob_dask.messages import one_line, shown
 from geomob_dask.settings import DEFAULT_STORE_TIMEOUT
 from geomob_dask.store.address import parse_address
 from geomob_dask.store.bucket import Bucket, SilentError, status_of
@@ -292,9 +292,9 @@ def _link(temporary: str, target: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error.__cause__ or error) or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error.__cause__ or error) or type(error).__name__
     # The library counts its own attempts, which are not the only ones.
-    return re.sub(r" \(reached max retries: \d+\)", "", " ".join(str(reason).split()))
+    return re.sub(r" \(reached max retries: \d+\)", "", one_line(text))
 
 
 # Of these, a user must change the address, the rights or what is at the address.

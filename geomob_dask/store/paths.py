@@ -4,7 +4,8 @@ import posixpath
 import re
 
 from geomob_dask.errors import InputError
-from geomob_dask.names import NAME_RULE, shown
+from geomob_dask.messages import shown
+from geomob_dask.names import NAME_RULE
 
 _LONGEST_PATH, _LONGEST_SEGMENT, _DEEPEST = 1024, 255, 10
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,+=~-]{0,239}")

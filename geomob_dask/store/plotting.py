@@ -8,7 +8,7 @@ import geopandas as gpd
 import pandas as pd
 
 from geomob_dask.errors import InputError, SettingsError
-from geomob_dask.sources.keys import listed
+from geomob_dask.messages import listed
 
 if TYPE_CHECKING:
     from geomob_dask.store.tables import Store

@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 import shapely
 
 from geomob_dask.errors import InputError, StoreError
+from geomob_dask.messages import listed, one_line
 from geomob_dask.settings import Settings
-from geomob_dask.sources.keys import listed
 from geomob_dask.sources.states import state_codes
 from geomob_dask.store import receipts, snapshots
 from geomob_dask.store.contents import committed
@@ -218,7 +218,7 @@ class Store:
         except StoreError:
             raise
         except (pyarrow.lib.ArrowInvalid, OSError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise StoreError(f"{self.url}/{part.key}: {reason}; expected the part that its snapshot lists") from error
 
     def frame(

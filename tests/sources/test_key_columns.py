@@ -69,7 +69,7 @@ def test_columns_that_are_named_are_taken_in_any_case() -> None:
         (["tract_fips2", "y"], "tract_fips", ["'tract_fips'", "did you mean 'tract_fips2'"]),
         (["s", "c", "t"], "s,c", ["'s,c'", "STATE,COUNTY,TRACT"]),
         (["s", "c", "t"], "s,c,tract", ["'tract'"]),
-        ([f"c{number}" for number in range(40)], None, ["(40 in all)"]),
+        ([f"c{number}" for number in range(40)], None, ["(40 in total)"]),
     ],
 )
 def test_no_column_of_keys_is_refused_with_the_nearest(columns: list[str], named: str | None, names: list[str]) -> None:

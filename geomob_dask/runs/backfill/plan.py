@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import listed
 from geomob_dask.names import did_you_mean
 from geomob_dask.runs.backfill.file import Backfill, Product
 from geomob_dask.runs.journal import Journal
@@ -18,7 +19,6 @@ from geomob_dask.runs.planning import (
     refuse_one_place,
     refuse_outdated_inputs,
 )
-from geomob_dask.sources.keys import listed
 from geomob_dask.store import Store
 
 Order = Literal["newest", "oldest"]
@@ -140,7 +140,7 @@ def _years_of(
         there = {year for year in of_product if store.find(product.measures(year)) is not None}
         absent = sorted(set(of_product) - there)
         if absent:
-            text = f"{product.name}: no measures/{product.options.dataset} of {listed(list(map(str, absent)), 40)}"
+            text = f"{product.name}: no measures/{product.options.dataset} of {listed(absent, 40)}"
             if not asked.skip_missing:
                 datasets = store.objects.folders("measures")
                 known = product.options.dataset in datasets
