@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from geomob_dask.definition import Definition, read_definition
     from geomob_dask.frames.draws import intervals
     from geomob_dask.frames.exposure import exposure, interactions
@@ -74,12 +76,12 @@ __all__ = [
 ]
 
 
-def open(url: str) -> "Store":
+def open(url: "str | PathLike[str]") -> "Store":
     """Return the store at a URL.
 
     Parameters
     ----------
-    url : str
+    url : str or path
         A folder, or ``s3://bucket/prefix``; endpoint and credentials come from the usual AWS variables or profile.
 
     Returns

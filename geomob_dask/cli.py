@@ -1,7 +1,6 @@
 """What all jobs share: options, errors as exit codes, tables to files."""
 
 import inspect
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from rich.markup import escape
 from geomob_dask import ending
 from geomob_dask.cluster import connect
 from geomob_dask.errors import GeomobError
+from geomob_dask.messages import printable
 from geomob_dask.options import Options, extra
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.result import EXPORT, EXPORT_TABLE
@@ -51,12 +51,6 @@ def export_option(polygons: bool) -> Any:
 
 
 console = Console(highlight=False, soft_wrap=True)
-
-# A message of more characters is cut: it may list every column of a wide table.
-_LONGEST = 2000
-_WHOLE = "GEOMOB_FULL_ERRORS"
-# Names from files go to the terminal: a control character could move its cursor or color what follows.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def application(help_text: str, examples: str) -> typer.Typer:
@@ -154,13 +148,17 @@ def _kinds(field: FieldInfo) -> tuple[Any, ...]:
 
 
 def command_line(app: typer.Typer) -> Any:
-    """Return the command line of a job as typer parses it; every command has ``--version``."""
+    """Return the command line of a job as typer parses it.
+
+    The job and its commands have ``--version``, but for a command with an option of that name: the version of a cube.
+    """
     if len(app.registered_commands) == 1:
         # Typer shows a lone command's own help and examples only.
         app.registered_commands[0].epilog = app.info.epilog
     made: Any = typer.main.get_command(app)
     for one in (made, *getattr(made, "commands", {}).values()):
-        one.params.append(_version_option())
+        if not any("--version" in param.opts for param in one.params):
+            one.params.append(_version_option())
     return made
 
 
@@ -221,31 +219,7 @@ def main(app: typer.Typer) -> None:
 
 
 def _explain(message: str) -> None:
-    print(f"error: {printable(bounded(message))}", file=sys.stderr, flush=True)
-
-
-def bounded(message: str, longest: int = _LONGEST) -> str:
-    """Return a message as long as a reader can take in: its beginning, and how to see the rest.
-
-    Examples
-    --------
-    >>> bounded("no column 'a'; found b, c, d", longest=13)
-    "no column 'a' … (15 more characters; GEOMOB_FULL_ERRORS=1 shows them)"
-    """
-    if len(message) <= longest or os.environ.get(_WHOLE):
-        return message
-    return f"{message[:longest].rstrip()} … ({len(message) - longest:,} more characters; {_WHOLE}=1 shows them)"
-
-
-def printable(text: str) -> str:
-    r"""Return a text with its control characters written out.
-
-    Examples
-    --------
-    >>> printable("a\x1b[2Jb")
-    'a\\x1b[2Jb'
-    """
-    return text.translate(_CONTROLS)
+    print(f"error: {message}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -7,11 +7,16 @@ A message names the file, column, tract or setting, what was found and what was 
 from collections.abc import Callable
 from typing import Any
 
+from geomob_dask.messages import bounded, printable
+
 
 class GeomobError(Exception):
-    """Any failure that the package can explain."""
+    """Any failure that the package can explain; its text is bounded and without control characters."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return printable(bounded(super().__str__()))
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # OSError rewrites its arguments when it is unpickled; errors travel from workers.

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 LONGEST_PATH = 1000
 _LONGEST_VALUE, _LONGEST_REASON = 80, 300
 _MOST_NAMES = 6
+# A message of more characters is cut: it may list every column of a wide table.
+_LONGEST_MESSAGE = 2000
+_WHOLE = "GEOMOB_FULL_ERRORS"
+# Names from files go to the terminal: a control character could move its cursor, color what follows or turn it around.
+_CONTROLS = {
+    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    for code in (*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+    if chr(code) not in "\n\t"
+}
 
 
 def shown(value: Any, longest: int = _LONGEST_VALUE) -> str:
@@ -90,3 +100,27 @@ def reason(error: BaseException) -> str:
     """Return what an error says, in one line of bounded length; its class if it says nothing."""
     text = one_line(getattr(error, "strerror", None) or error) or type(error).__name__
     return text if len(text) < _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
+
+
+def bounded(message: str, longest: int = _LONGEST_MESSAGE) -> str:
+    """Return a message as long as a reader can take in: its beginning, and how to see the rest.
+
+    Examples
+    --------
+    >>> bounded("no column 'a'; found b, c, d", longest=13)
+    "no column 'a' … (15 more characters; GEOMOB_FULL_ERRORS=1 shows them)"
+    """
+    if len(message) <= longest or os.environ.get(_WHOLE):
+        return message
+    return f"{message[:longest].rstrip()} … ({len(message) - longest:,} more characters; {_WHOLE}=1 shows them)"
+
+
+def printable(text: str) -> str:
+    r"""Return a text with its control characters, and what no terminal can encode, written out.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return text.translate(_CONTROLS)

@@ -162,11 +162,11 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
     """
     path, plain = _given(file)
     chosen = {
-        "store": store or os.environ.get("GEOMOB_STORE"),
-        "store_timeout": os.environ.get("GEOMOB_STORE_TIMEOUT"),
-        "cluster": cluster or os.environ.get("GEOMOB_CLUSTER"),
+        "store": _chosen(store, "GEOMOB_STORE"),
+        "store_timeout": _chosen(None, "GEOMOB_STORE_TIMEOUT"),
+        "cluster": _chosen(cluster, "GEOMOB_CLUSTER"),
     }
-    plain |= {key: value for key, value in chosen.items() if value}
+    plain |= {key: value for key, value in chosen.items() if value is not None}
     # A file adds sections to those that are built in, and may change them.
     built_in = {name: {"kind": name} for name in _default_clusters()}
     if isinstance(plain.get("clusters", {}), dict):
@@ -183,8 +183,13 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
         _ = settings.section
     except SettingsError as error:
         # The section is named by a flag or variable, or by the file.
-        raise error if chosen["cluster"] else SettingsError(f"{path}: {error}") from error
+        raise error if chosen["cluster"] is not None else SettingsError(f"{path}: {error}") from error
     return settings
+
+
+def _chosen(flag: str | None, variable: str) -> str | None:
+    """Return a flag, or else a variable that is not empty; an empty flag is refused where its value is used."""
+    return flag if flag is not None else os.environ.get(variable) or None
 
 
 def _at(address: str, section: Any) -> dict[str, Any]:
@@ -228,7 +233,9 @@ def using_limits(limits: Limits) -> Iterator[None]:
 
 def _given(file: str | None) -> tuple[Path, dict[str, Any]]:
     """Return the path of the cluster file, and what it holds: nothing where there is none by default."""
-    given = file or os.environ.get("GEOMOB_CONFIG")
+    given = _chosen(file, "GEOMOB_CONFIG")
+    if given == "":
+        raise SettingsError("--config '': expected the name of a cluster file")
     path = Path(given or "cluster.yaml")
     return path, _read(path) if given or path.exists() else {}
 

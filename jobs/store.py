@@ -43,10 +43,10 @@ def verify_store(
 ) -> None:
     """Compare every part with its snapshot, and recorded inputs with the current ones; exit 1 if any is damaged."""
     settings = load_settings(config, store=store, cluster=cluster)
-    where, prefix = Store.of(settings), prefix.rstrip("/")
+    where, prefix = Store.of(settings), prefix.strip("/")
     if dry_run:
         table = listing(where, prefix)
-        return cli.say(listing_lines(table[table["kind"] != "cubes"]))
+        return cli.say(listing_lines(table[table["kind"] != "cubes"], prefix))
     with cli.cluster(settings) as client:
         result = runs.verify(where, client, cli.console, prefix=prefix)
     cli.say(result.lines())
@@ -87,8 +87,8 @@ def clean(
 @app.command("list")
 def list_store(prefix: PrefixArgument = "", store: cli.StoreOption = None, config: cli.ConfigOption = None) -> None:
     """List collections and cubes, with their parts, rows, commits, bytes and jobs."""
-    where = Store.of(load_settings(config, store=store))
-    cli.say(listing_lines(listing(where, prefix.rstrip("/"))))
+    where, prefix = Store.of(load_settings(config, store=store)), prefix.strip("/")
+    cli.say(listing_lines(listing(where, prefix), prefix))
 
 
 if __name__ == "__main__":

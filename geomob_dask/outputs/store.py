@@ -5,21 +5,24 @@ from typing import Any
 
 import pandas as pd
 
+from geomob_dask.messages import shown
 from geomob_dask.store.cleaning import Unreferenced
 from geomob_dask.store.objects import StoredObject
 
 
-def listing_lines(table: pd.DataFrame) -> list[str]:
+def listing_lines(table: pd.DataFrame, prefix: str = "") -> list[str]:
     """Return one line per collection of a listing, then their total.
 
     Parameters
     ----------
     table : DataFrame
         As `geomob_dask.store.listing.listing` returns it.
+    prefix : str
+        Below which collections were listed.
     """
     notes = list(table.attrs.get("notes", ()))
     if table.empty:
-        return ["nothing is committed", *notes]
+        return [f"nothing is committed{f' below {shown(prefix)}' if prefix else ''}", *notes]
     width = table["collection"].str.len().max()
     lines = [f"{row.collection:<{width}}  {_amounts(row)}  {row.made_by}" for row in table.itertuples()]
     total = f"{table['states'].sum():,} parts, {table['size'].sum() / 2**20:,.1f} MiB"

@@ -14,6 +14,8 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import shown
+from geomob_dask.names import did_you_mean
 from geomob_dask.runs.computed import computed
 from geomob_dask.store import Store, checks
 from geomob_dask.store.checks import Finding, History
@@ -107,7 +109,7 @@ def verify(store: Store, client: distributed.Client | None, console: Console, *,
     chosen = [history for history in histories if _is_below(history.collection, prefix)]
     if not chosen:
         raise InputError(
-            f"store {store.url}: no collection below {prefix}; found {', '.join(sorted(present.snapshots))}"
+            f"store {store.url}: no collection below {shown(prefix)}; {did_you_mean(prefix, sorted(present.snapshots))}"
         )
     names = {history.collection for history in chosen}
     inputs = checks.check_inputs(

@@ -32,12 +32,12 @@ class Address:
     local: bool
 
 
-def parse_address(text: str) -> Address:
+def parse_address(given: str | os.PathLike[str]) -> Address:
     """Return the address of a store from what a user wrote.
 
     Parameters
     ----------
-    text : str
+    given : str or path
         A folder (``~`` is the home folder), ``file:///folder`` or ``s3://bucket/prefix``; a slash at the end is no part
         of it.
 
@@ -51,9 +51,15 @@ def parse_address(text: str) -> Address:
     >>> parse_address("s3://bucket/prefix/").url
     's3://bucket/prefix'
     """
+    text = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(text, str):
+        raise StoreError(f"store {shown(text)}: found no text, {_EXPECTED}")
     if not text.strip() or text != text.strip() or not text.isprintable():
         raise StoreError(f"store {shown(text)}: {_EXPECTED}, without spaces around it and without control characters")
     scheme = _SCHEME.match(text)
+    if "://" in text[0 if scheme is None else scheme.end() :]:
+        # Filters of other libraries, such as simplecache::s3://…; what follows may hold a password.
+        raise StoreError(f"store {shown(text.partition(':')[0])}:…: found an address within an address, {_EXPECTED}")
     if scheme is None or (scheme[2] is None and scheme[1].lower() not in ("s3", "file")):
         return _folder(text, text)
     kind, rest = scheme[1].lower(), text[scheme.end() :]

@@ -20,7 +20,7 @@ from typing import IO, Any, TypeVar
 import fsspec
 
 from geomob_dask.errors import GeomobError, SettingsError, StoreError, StoreFailedError, StoreTimeoutError
-from geomob_dask.messages import one_line, shown
+from geomob_dask.messages import one_line, shown, shown_path
 from geomob_dask.settings import DEFAULT_STORE_TIMEOUT
 from geomob_dask.store.address import parse_address
 from geomob_dask.store.bucket import Bucket, SilentError, status_of
@@ -59,19 +59,23 @@ class Objects:
 
     Parameters
     ----------
-    url : str
+    url : str or path
         A folder, ``file://`` or ``s3://bucket/prefix``. Endpoint and credentials of a bucket come from
         the usual AWS variables or profile.
     timeout : float, optional
         Seconds that a request to a bucket may take, all attempts together; by default ``GEOMOB_STORE_TIMEOUT``.
     """
 
-    def __init__(self, url: str, timeout: float | None = None) -> None:
+    def __init__(self, url: str | os.PathLike[str], timeout: float | None = None) -> None:
         address = parse_address(url)
         self.local, self.root, self.url = address.local, address.root, address.url
         self.timeout = _default_timeout() if timeout is None else timeout
         self._fs: Any
         if self.local:
+            if os.path.exists(self.root) and not os.path.isdir(self.root):
+                raise StoreError(
+                    f"store {shown_path(self.root)}: found a file, expected a folder or s3://bucket/prefix"
+                )
             self._fs = fsspec.filesystem("file")
         else:
             self._fs = self._explained("open", "", lambda: Bucket(self.url, self.timeout))

@@ -12,6 +12,7 @@ import builtins
 import contextlib
 import io
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import IO, Any, Self
 
@@ -43,13 +44,13 @@ class Store:
 
     Parameters
     ----------
-    url : str
+    url : str or path
         A folder or ``s3://bucket/prefix``.
     timeout : float, optional
         Seconds that a request to a bucket may take; see `Objects`.
     """
 
-    def __init__(self, url: str, timeout: float | None = None) -> None:
+    def __init__(self, url: str | os.PathLike[str], timeout: float | None = None) -> None:
         self.objects = Objects(url, timeout)
         self.url = self.objects.url
 

@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuzz.mutations import mutate
 from fuzz.readers import READERS, Reader
 
-from geomob_dask.cli import bounded, printable
 from geomob_dask.errors import GeomobError
 
 # As a command prints it: bounded, and with how to see the rest.
@@ -78,7 +77,7 @@ def _outcome(reader: Reader, path: Path, must_succeed: bool) -> str | None:
     try:
         result = reader.read(path)
     except GeomobError as error:
-        message = printable(bounded(str(error)))
+        message = str(error)
         if must_succeed:
             return f"the valid file is refused: {message}"
         if reader.file not in message:

@@ -59,7 +59,7 @@ def test_addresses_have_one_form(monkeypatch, tmp_path):
     [
         "", " ", " store", "store ", "a\nb", "a\0b", "file:/x", "file:x", "file://x/y", "s3:/bucket", "s3:bucket", "s3://",
         "s3:///a", "s3://b", "s3://bucket//a", "s3://bucket/../a", "s3://bucket/a/./b", "gs://bucket", "http://host/a",
-        "~nobody-of-this-name/x", "s3://bu cket/a", "s3://-b/a",
+        "~nobody-of-this-name/x", "s3://bu cket/a", "s3://-b/a", None, 5, b"store", "memory::s3://bucket/a",
     ],
 )  # fmt: skip
 def test_an_address_of_no_store_is_refused_with_what_is_expected(text):
@@ -79,6 +79,7 @@ def test_an_address_of_no_store_is_refused_with_what_is_expected(text):
         "s3:/user:hunter2@bucket",
         "http://user:hunter2@host/bucket",
         "s3://u@v:hunter2@bucket/a",
+        "simplecache::s3://user:hunter2@bucket/a",
     ],
 )
 def test_a_password_in_an_address_is_refused_and_not_repeated(text, job, monkeypatch, tmp_path):
@@ -95,6 +96,24 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(text, job, monkeyp
     assert done.code == 2
     assert "hunt" not in done.err + done.out
     assert os.listdir(tmp_path) == ["cluster.yaml"]
+
+
+def test_a_path_is_an_address_and_a_file_is_none(tmp_path, job):
+    assert Store(tmp_path / "store").url == str(tmp_path / "store")
+    (tmp_path / "file.csv").write_text("GEOID\n")
+    with pytest.raises(StoreError, match=r"file\.csv.*found a file") as refused:
+        Store(tmp_path / "file.csv")
+    assert refused.value.exit_code == 2
+    assert job("store", "list", "--store", tmp_path / "file.csv").code == 2
+
+
+def test_an_empty_flag_is_not_an_absent_one(tmp_path, job, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for flag in ("--store", "--cluster", "--config"):
+        done = job("store", "verify", flag, "")
+        assert done.code == 2, flag
+        assert f"{flag.strip('-')} ''" in done.err
+    assert os.listdir(tmp_path) == []
 
 
 # Keys ----------------------------------------------------------------------------------------------

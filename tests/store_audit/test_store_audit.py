@@ -255,7 +255,7 @@ def test_an_empty_store_or_prefix_is_bad_input(store: Store):
     with pytest.raises(InputError, match="found no commit among 1 objects"):
         verified(store)
     measures(store)
-    with pytest.raises(InputError, match="no collection below measures/y; found measures/x/2020"):
+    with pytest.raises(InputError, match="no collection below 'measures/y'; did you mean 'measures/x/2020'"):
         verified(store, prefix="measures/y")
 
 
