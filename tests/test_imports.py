@@ -23,6 +23,8 @@ ORDER = (
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # Kernels know arrays: neither files nor tables of sources.
 KERNELS = ("graph", "transforms", "metrics", "models")
+# A model file is a .zip, and there is one reader of those.
+READERS = ("models/model_archive.py",)
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in RANK)
 
 
@@ -49,7 +51,7 @@ def test_imports_flow_one_way(path):
         return
     wrong = sorted(name for name in imported(path) if RANK[name] > RANK[own])
     assert not wrong, f"{own} is left of {', '.join(wrong)}"
-    if own in KERNELS:
+    if own in KERNELS and path.relative_to(PACKAGE).as_posix() not in READERS:
         assert not imported(path) & {"sources", "store", "settings", "definition", "yaml_text"}
 
 

@@ -163,7 +163,7 @@ def from_bytes(data: bytes, where: str) -> FittedModel:
     Raises
     ------
     InputError
-        If it is not a model file, has another version, is damaged, or holds a type that no model needs.
+        As `read_members`, and if it has another version, another checksum, or holds a type that no model needs.
     """
     about, dumped = read_members(data, where)
     found = about.get("format")

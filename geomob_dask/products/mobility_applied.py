@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field
 
-from geomob_dask.errors import InputError
 from geomob_dask.frames.mobility import predict
 from geomob_dask.models.model_files import FittedModel, from_bytes
 from geomob_dask.options import FILE
@@ -18,6 +16,7 @@ from geomob_dask.products.options import ByYear, Text
 from geomob_dask.products.product import Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.sources.attributes import DESCRIPTIVE, period_in
+from geomob_dask.sources.files import read_bytes
 from geomob_dask.store import Store
 from geomob_dask.store.provenance import sha256
 
@@ -122,7 +121,4 @@ def model_file(store: Store, model: str) -> ModelFile:
         collection, _, name = model.rpartition("/")
         part = model_part(store, collection, name)
         return ModelFile(f"{store.url}/{part.key}", store.objects.get(part.key))
-    try:
-        return ModelFile(model, Path(model).read_bytes())
-    except OSError as error:
-        raise InputError(f"model {model}: cannot be read ({error.strerror}); expected a model file") from error
+    return ModelFile(model, read_bytes(model, expected="a model file"))

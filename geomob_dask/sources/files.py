@@ -239,6 +239,8 @@ class Archive:
     ----------
     names : list of str
         Its files, without folders and without what operating systems add.
+    sizes : dict of str to int
+        Bytes of every member by name, as the .zip states them.
 
     Raises
     ------
@@ -257,11 +259,11 @@ class Archive:
         infos = [info for info in self._zip.infolist() if not info.filename.endswith("/")]
         for info in infos:
             self._check(info)
-        self._all = infos
-        self._infos = {info.filename: info for info in infos if not _is_added(info.filename)}
-        if len({info.filename for info in infos}) < len(infos):
+        self._infos = {info.filename: info for info in infos}
+        if len(self._infos) < len(infos):
             raise InputError(f"{label}: found two members of one name; expected different names")
-        self.names = list(self._infos)
+        self.names = [name for name in self._infos if not _is_added(name)]
+        self.sizes = {info.filename: info.file_size for info in infos}
 
     def only(self, wanted: Callable[[str], bool], what: str, member: str | None = None, *, flag: str = "") -> str:
         """Return the name of the only member that is wanted; of several, that which is named, perhaps by a flag.
@@ -291,23 +293,34 @@ class Archive:
         InputError
             If it is damaged or encrypted, or exceeds the limit.
         """
-        return self._read(self._infos[name])
-
-    def _read(self, info: zipfile.ZipInfo) -> bytes:
-        name = info.filename
-        label = f"{self.label}, member {name}"
+        info, label = self._infos[name], f"{self.label}, member {name}"
         if info.file_size > self._left:
             raise too_large(label, "bytes", info.file_size, self.limits)
         with explained(label, self.expected):
-            if info.flag_bits & _ENCRYPTED:
-                raise InputError(f"{label}: is encrypted; expected a member without a password")
-            if info.compress_type not in _METHODS:
-                raise InputError(f"{label}: is compressed by method {info.compress_type}; expected stored or deflated")
-            data = _bounded(lambda: self._zip.open(info), label, self.limits)
+            data = _bounded(lambda: self._opened(info, label), label, self.limits)
             if len(data) != info.file_size:
                 raise InputError(f"{label}: ends after {len(data):,} of {info.file_size:,} bytes; expected all of them")
         self._left -= len(data)
         return data
+
+    def head(self, name: str, count: int) -> bytes:
+        """Return the first bytes of a member, without unpacking the rest.
+
+        Raises
+        ------
+        InputError
+            If they are damaged or encrypted.
+        """
+        info, label = self._infos[name], f"{self.label}, member {name}"
+        with explained(label, self.expected), self._opened(info, label) as stream:
+            return stream.read(count)
+
+    def _opened(self, info: zipfile.ZipInfo, label: str) -> IO[bytes]:
+        if info.flag_bits & _ENCRYPTED:
+            raise InputError(f"{label}: is encrypted; expected a member without a password")
+        if info.compress_type not in _METHODS:
+            raise InputError(f"{label}: is compressed by method {info.compress_type}; expected stored or deflated")
+        return self._zip.open(info)
 
     def check(self) -> None:
         """Unpack all members without keeping them.
@@ -317,8 +330,8 @@ class Archive:
         InputError
             As `read`.
         """
-        for info in self._all:
-            self._read(info)
+        for name in self._infos:
+            self.read(name)
         self._left = self.limits.bytes
 
     def extract(self, names: Sequence[str], folder: str | Path) -> list[Path]:

@@ -6,8 +6,6 @@ Files are kept as they came, each with its checksum; a run that was stopped asks
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +14,12 @@ from typing import Literal
 from pydantic import Field
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import counted, listed
 from geomob_dask.names import Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import unrecorded
 from geomob_dask.sources.download import AnswerCache, Downloader, IncompleteAnswerError, Politeness, page_title
+from geomob_dask.sources.files import Archive
 from geomob_dask.sources.states import StateCodes
 
 BASE_URL = "https://www2.census.gov/geo/tiger"
@@ -137,15 +137,15 @@ def _kept(path: str, cache: AnswerCache, client: Downloader, base_url: str) -> S
 
 
 def _whole(data: bytes) -> bytes:
-    """Return a zip once its parts are found to have their checksums."""
+    """Return a zip once its members are found to have their checksums, and polygons among them."""
+    if data[:1000].lstrip()[:1] == b"<":
+        raise IncompleteAnswerError(f"found a web page ({page_title(data)!r}), expected a zip")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            broken = archive.testzip()
-            names = archive.namelist()
-    except zipfile.BadZipFile as error:
-        if data[:1000].lstrip()[:1] == b"<":
-            raise IncompleteAnswerError(f"found a web page ({page_title(data)!r}), expected a zip") from error
-        raise IncompleteAnswerError(f"found {len(data)} bytes that are no zip or break off") from error
-    if broken is not None or not any(name.endswith(".shp") for name in names):
-        raise IncompleteAnswerError(f"found a zip of {', '.join(names) or 'nothing'}, expected a whole shapefile")
+        archive = Archive("the answer", data, expected="a whole shapefile")
+        archive.check()
+    except InputError as error:
+        raise IncompleteAnswerError(f"{error} (of {counted(len(data), 'byte')})") from error
+    if not any(name.endswith(".shp") for name in archive.names):
+        found = listed(archive.names) or "nothing"
+        raise IncompleteAnswerError(f"found a zip of {found}, expected a whole shapefile")
     return data

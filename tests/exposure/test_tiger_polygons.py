@@ -1,6 +1,8 @@
 """Polygons from a local server that answers, and fails, as the Bureau's does; then into the store."""
 
+import io
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import geopandas as gpd
@@ -81,6 +83,31 @@ def test_a_half_downloaded_file_is_asked_for_again(ask, server):
     server.script[PATH.format("39")] = [(200, whole[:-40]), (503, b"")]
     ask("39")
     assert len(server.asked) == 3
+
+
+def zipped(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (zipped(**{"a.txt": b"1"}), r"found a zip of a\.txt, expected a whole shapefile"),
+        (zipped(), "found a zip of nothing, expected a whole shapefile"),
+        (zipped(**{"../a.shp": b"1"}), r"member '\.\./a\.shp' leads outside"),
+        (zipped(**{"a.shp": b"1234"}).replace(b"1234", b"1235"), r"member a\.shp: .*CRC"),
+        (b"PK\x03\x04 and no more", "expected a whole shapefile"),
+    ],
+    ids=["no polygons", "nothing", "a path out", "changed", "cut"],
+)
+def test_an_answer_that_is_no_shapefile_is_refused_by_the_checks_of_every_zip(ask, server, data, message):
+    server.script[PATH.format("39")] = [(200, data)] * 3
+    with pytest.raises(RunError, match=rf"_39_tract_500k\.zip: .*{message}"):
+        ask("39")
 
 
 def test_it_goes_on_at_the_state_that_failed(ask, server):

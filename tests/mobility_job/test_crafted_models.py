@@ -90,11 +90,35 @@ def objects() -> bytes:
     return buffer.getvalue()
 
 
+def changed_member() -> bytes:
+    """Return a dump whose first array is not what its checksum says, past its header."""
+    dumped = members(whole())["model.skops"]
+    with zipfile.ZipFile(io.BytesIO(dumped)) as file:
+        at = next(info for info in file.infolist() if info.filename.endswith(".npy")).header_offset
+    data = bytearray(dumped)
+    data[at + 14 : at + 18] = bytes(4)
+    listing = data.index(b"PK\x01\x02")
+    data[listing + 16 : listing + 20] = bytes(4)
+    return bytes(data)
+
+
+def flagged(bit: int = 0, mode: int = 0) -> bytes:
+    """Return a file whose description is marked as encrypted, or as a link."""
+    data = bytearray(whole())
+    listing = data.index(b"PK\x01\x02")
+    data[listing + 8] |= bit
+    data[listing + 38 : listing + 42] = (mode << 16).to_bytes(4, "little")
+    return bytes(data)
+
+
 CRAFTED: dict[str, Callable[[], bytes]] = {
     "a bomb": bomb,
     "zeros that were deflated": lambda: whole(dump(schema_json=b" " * (2**26 + 1))),
     "a path out": lambda: whole(dump(**{"..__..__harm": b"x"})),
     "an absolute path": lambda: whole(dump(__etc__passwd=b"x")),
+    "an encrypted member": lambda: flagged(bit=1),
+    "a link": lambda: flagged(mode=0o120777),
+    "a member that was changed": lambda: whole(changed_member()),
     "a pickle inside": lambda: whole(dump(**{"model.pkl": pickle.dumps(1)})),
     "a third member": lambda: zipped(*members(whole()).items(), ("more", b"")),
     "a member twice": lambda: zipped(*members(whole()).items(), ("about.json", b"{}")),

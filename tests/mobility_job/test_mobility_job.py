@@ -413,9 +413,9 @@ BAD = {
     "other zones": (["--vintage", "2000"], "no zones/2000"),
     "tracts without measures": (["--study", "tracts"], "--measures: none named"),
     "measures of zones": (["--measures", "a:2018"], "--measures: found --study zones"),
-    "measures without a year": (["--study", "tracts", "--measures", "a"], "--measures a: expected NAME:YEAR"),
+    "measures without a year": (["--study", "tracts", "--measures", "a"], "--measures 'a': expected NAME:YEAR"),
     "model without a dataset": (["--with-model", "x.model"], "--with-model: found no --apply"),
-    "model file absent": (["--with-model", "x.model", "--apply", "a:2018"], "model x.model: cannot be read"),
+    "model file absent": (["--with-model", "x.model", "--apply", "a:2018"], "x.model: cannot be read"),
     "folder absent": (["--save", "/nowhere/at/all"], "--save /nowhere/at/all"),
     "export of another kind": (["--export", "z.xyz"], "found the suffix '.xyz'"),
 }
