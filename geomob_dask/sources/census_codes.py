@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import IntEnum
 from typing import Literal
 
 import numpy as np
@@ -22,76 +21,14 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.keys import MISSING_WORDS, is_missing
+from geomob_dask.sources.sentinels import sentinel
+from geomob_dask.sources.special_codes import SPECIAL_CODES, SPELLINGS, CodeReason
 
 Floats = NDArray[np.float64]
 Role = Literal["estimate", "moe"]
 # Names a row in messages, from its place.
 Unit = Callable[[int], str]
 
-
-class CodeReason(IntEnum):
-    """Reason why a number is missing, coded or controlled."""
-
-    NONE = 0
-    NOT_GIVEN = 1
-    TOO_FEW_FOR_MOE = 2
-    OPEN_INTERVAL = 3
-    CONTROLLED = 4
-    TOO_FEW_FOR_ESTIMATE = 5
-    NOT_AVAILABLE = 6
-    TOO_FEW_TO_SHOW = 7
-    TOP_CODED = 8
-    BOTTOM_CODED = 9
-
-    @property
-    def words(self) -> str:
-        """Return the reason in words; empty for a plain number."""
-        return _WORDS[self]
-
-
-_WORDS = {
-    CodeReason.NONE: "",
-    CodeReason.NOT_GIVEN: "blank in the source",
-    CodeReason.TOO_FEW_FOR_MOE: "too few sample cases for a margin of error",
-    CodeReason.OPEN_INTERVAL: "median in an open-ended interval: no margin of error",
-    CodeReason.CONTROLLED: "controlled estimate: no sampling error",
-    CodeReason.TOO_FEW_FOR_ESTIMATE: "too few sample cases for an estimate, or a ratio with a zero median",
-    CodeReason.NOT_AVAILABLE: "not applicable or not available",
-    CodeReason.TOO_FEW_TO_SHOW: "too few sample cases in this area to show",
-    CodeReason.TOP_CODED: "top-coded: this value or more",
-    CodeReason.BOTTOM_CODED: "bottom-coded: this value or less",
-}
-
-
-@dataclass(frozen=True)
-class SpecialCode:
-    """One row of the table.
-
-    Parameters
-    ----------
-    code : int
-        What the API writes.
-    annotation : str
-        What data.census.gov writes.
-    reason : CodeReason
-    moe : float
-        Value as a margin of error; as an estimate every code is missing.
-    """
-
-    code: int
-    annotation: str
-    reason: CodeReason
-    moe: float = np.nan
-
-
-SPECIAL_CODES = (
-    SpecialCode(-222222222, "**", CodeReason.TOO_FEW_FOR_MOE),
-    SpecialCode(-333333333, "***", CodeReason.OPEN_INTERVAL),
-    SpecialCode(-555555555, "*****", CodeReason.CONTROLLED, moe=0.0),
-    SpecialCode(-666666666, "-", CodeReason.TOO_FEW_FOR_ESTIMATE),
-    SpecialCode(-888888888, "(X)", CodeReason.NOT_AVAILABLE),
-    SpecialCode(-999999999, "N", CodeReason.TOO_FEW_TO_SHOW),
-)
 
 _BY_ANNOTATION = {special.annotation: special for special in SPECIAL_CODES}
 # data.census.gov prints 250,000+ for a median in the highest interval; the API's number is 250001, and 2499 for 2,500-
@@ -103,17 +40,6 @@ _THOUSANDS = re.compile(r"-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _PLUS_MINUS = re.compile(r"(\u00b1|\u00c2\u00b1|\+/-|\+-)\s*(?=[0-9*(N-])")
 # Codes are nine times one digit; no estimate of a tract is that negative.
 _LARGEST_CODE = -111111111
-
-
-def _spellings(code: int) -> tuple[float, ...]:
-    """Return a code exactly, in single precision, and rounded to three digits or more, as spreadsheets do."""
-    rounded = (float(f"{code:.{digits}e}") for digits in range(2, 9))
-    return tuple(sorted({float(code), float(np.float32(code)), *rounded}))
-
-
-_SPELLINGS = {special: _spellings(special.code) for special in SPECIAL_CODES}
-CODE_NUMBERS = np.array(sorted(number for spelled in _SPELLINGS.values() for number in spelled))
-"""All numbers that stand for a special code, exactly or rounded."""
 
 
 def decode(
@@ -149,8 +75,8 @@ def decode(
     Raises
     ------
     InputError
-        If a text is neither a number nor an annotation, a number is a code that is not in the table, or a margin
-        is negative: it names the column, the row and what was found.
+        If a text is neither a number nor an annotation, a number is a code that is not in the table or, as -999, stands
+        for a missing one in tables of others, or a margin is negative: it names the column, the row and what was found.
 
     Examples
     --------
@@ -167,10 +93,11 @@ def decode(
     else:
         values, reasons = _read_texts(series, role, name, unit)
     for special in SPECIAL_CODES:
-        found = np.isin(values, _SPELLINGS[special])
+        found = np.isin(values, SPELLINGS[special])
         values[found] = special.moe if role == "moe" else np.nan
         reasons[found] = special.reason
     _refuse_unknown(values, role, name, unit)
+    _refuse_sentinels(values, name, unit)
     if annotations is not None:
         _annotate(values, reasons, pd.Series(annotations), role, f"{name}, annotation", unit)
     return values, reasons
@@ -284,3 +211,17 @@ def _refuse_unknown(values: Floats, role: Role, name: str, unit: Unit) -> None:
         row = int(np.argmax(wrong))
         known = ", ".join(str(special.code) for special in SPECIAL_CODES)
         raise InputError(f"{name}, {unit(row)}: found {values[row]:.0f}, expected a number or one of the codes {known}")
+
+
+def _refuse_sentinels(values: Floats, name: str, unit: Unit) -> None:
+    """Refuse values such as -999, which somebody wrote in place of the Bureau's codes."""
+    low = values[values < 0]
+    value = sentinel(values[np.isfinite(values)]) if low.size else None
+    if value is not None and value < 0:
+        same = values == value
+        known = ", ".join(str(special.code) for special in SPECIAL_CODES)
+        raise InputError(
+            f"{name}, {unit(int(np.argmax(same)))}: found {value:.0f} ({int(same.sum()):,} of {len(values):,} values), "
+            f"far outside of all others; expected an empty cell or one of the codes {known} for a missing value, or "
+            f"the table as measures (jobs/ingest.py measures --missing {value:.0f})"
+        )

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import and_more, listed
 from geomob_dask.sources.key_columns import find_column, no_such_column
 from geomob_dask.sources.key_pieces import keys_of_pieces
 from geomob_dask.sources.keys import MISSING_WORDS
+from geomob_dask.sources.numbers import required_floats
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.text_tables import open_table
 
@@ -308,8 +309,12 @@ def shares(rows: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
     InputError
         Naming the row that holds none.
     """
-    found = pd.to_numeric(rows[column], errors="coerce")
-    if found.isna().any():
-        row = int(np.argmax(found.isna()))
-        raise InputError(f"{path}, column {column}, row {row + 1}: found {rows[column].iloc[row]!r}, expected a share")
-    return found
+    where = f"{path}: column {column}"
+    found = required_floats(rows[column], where, lambda row: f"row {row + 1}")
+    empty = np.flatnonzero(np.isnan(found))
+    if empty.size:
+        text = rows[column].iloc[empty[0]]
+        raise InputError(
+            f"{where}, row {empty[0] + 1}: found {text!r}, expected a share from 0 to 1{and_more(empty.size)}"
+        )
+    return pd.Series(found, index=rows.index)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.messages import and_more
-from geomob_dask.sources.census_codes import SPECIAL_CODES
 from geomob_dask.sources.keys import MISSING_WORDS
+from geomob_dask.sources.special_codes import SPECIAL_CODES
 from geomob_dask.sources.text_tables import is_text
 
 Floats = NDArray[np.float64]

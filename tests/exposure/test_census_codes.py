@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from geomob_dask.errors import InputError
-from geomob_dask.sources.census_codes import SPECIAL_CODES, CodeReason, decode, decode_table
+from geomob_dask.sources.census_codes import decode, decode_table
+from geomob_dask.sources.special_codes import SPECIAL_CODES, CodeReason
 
 CODES = [-222222222, -333333333, -555555555, -666666666, -888888888, -999999999]
 
@@ -118,3 +119,20 @@ def test_a_table_keeps_its_reasons_beside_it_and_drops_its_annotations():
     assert found.reasons["geoid"].tolist() == table["geoid"].tolist() * 2
     assert found.reasons["reason"].str.contains("top-coded").tolist() == [True, False, False, False]
     assert table["X_001E"].tolist() == ["250001", "-666666666"]
+
+
+@pytest.mark.parametrize("spell", [float, str])
+@pytest.mark.parametrize("value", [-999, -99, -888, -9999999])
+def test_what_others_write_for_a_missing_value_is_refused_with_its_tract_and_column(value, spell):
+    numbers = [spell(number) for number in (1200, value, 31, value)]
+    table = pd.DataFrame({"geoid": [f"3900100010{row}" for row in range(4)], "B19013_001E": numbers})
+    with pytest.raises(InputError) as refused:
+        decode_table(table, {"B19013_001E": "estimate"}, source="a.csv")
+    for said in ("a.csv: column B19013_001E", "tract 39001000101", f"found {value} (2 of 4", f"--missing {value}"):
+        assert said in str(refused.value)
+
+
+def test_negative_estimates_among_others_are_numbers():
+    # Aggregate losses of the self-employed: dollars below zero.
+    column = [-1200.0, 15_000.0, -999.0, -40.0]
+    assert decode(column, "estimate", "x")[0].tolist() == column

@@ -9,7 +9,7 @@ import pytest
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.measures import read_measures
-from geomob_dask.sources.plausible import sentinel
+from geomob_dask.sources.sentinels import sentinel
 
 
 def table(folder: Path, values: list[object], name: str = "a") -> Path:
