@@ -17,8 +17,9 @@ import pandas as pd
 
 from geomob_dask.errors import InputError, SettingsError
 from geomob_dask.frames.exposure_tables import exposure_summary, exposure_table, interaction_table
-from geomob_dask.frames.groups import Groups, find_groups, names_of, people_of_groups
-from geomob_dask.frames.own_rows import Frame, no_value, one_value, own_rows, value_of
+from geomob_dask.frames.groups import GroupColumns, Groups, find_groups, names_of, people_of_groups
+from geomob_dask.frames.notes import Comparison, overlaps, warn
+from geomob_dask.frames.own_rows import Frame, is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced
 from geomob_dask.frames.regions import check_by, regions_of
 from geomob_dask.messages import listed
@@ -159,6 +160,12 @@ def exposure(
     ----------
     Williams & Pancini (2023), "Race/Ethnicity Exposure - City".
 
+    Warns
+    -----
+    UserWarning
+        If no total is given, and a group of frames in memory has at least the people of another in every tract, of five
+        or more: it may contain it.
+
     Examples
     --------
     80 % of the first group live where 10 % are others, 20 % where 50 % are:
@@ -210,6 +217,8 @@ def _inputs(
         check_by(by, measures.columns)
     of_regions = [by] if isinstance(by, str) and by in measures.columns else []
     rows = measures[list(dict.fromkeys([*columns.columns, *of_regions]))]
+    if isinstance(columns, GroupColumns) and columns.total is None and not is_lazy(measures):
+        warn(overlaps([Comparison.of(columns.groups, people_of_groups(rows, columns).counts)]))
     return rows, regions_of(rows, by), columns
 
 

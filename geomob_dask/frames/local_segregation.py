@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.frames.keys import has_text_keys, to_text
+from geomob_dask.frames.notes import warn_of_overlaps
 from geomob_dask.frames.own_rows import empty_of, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals, no_totals, totals_of
 from geomob_dask.frames.regions import NATION, By, regions_of
@@ -52,6 +53,11 @@ def local(
     InputError
         If a region has no tracts.
 
+    Warns
+    -----
+    UserWarning
+        As `geomob_dask.segregation`.
+
     Examples
     --------
     >>> tracts = pd.DataFrame({"white": [90, 30], "black": [10, 70]})
@@ -60,7 +66,9 @@ def local(
     """
     only = None if regions is None else tuple(regions)
     people = People(categories_of(groups), year, merge, missing, regions=only)
-    units = units_of(measures, regions_of(measures, by), people)
+    where = regions_of(measures, by)
+    warn_of_overlaps(groups, measures, where, people)
+    units = units_of(measures, where, people)
     empty, text, totals = empty_of(units), has_text_keys(measures), totals_of(units, only)
     return own_rows(_scored, units, totals, meta=lambda: _scored(empty, no_totals(empty), text=text), text=text)
 

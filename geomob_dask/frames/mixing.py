@@ -12,6 +12,7 @@ import pandas as pd
 from geomob_dask.errors import DefinitionError
 from geomob_dask.frames.categories import merge_classes, read_positions
 from geomob_dask.frames.keys import has_text_keys, to_codes, to_text
+from geomob_dask.frames.notes import warn_of_overlaps
 from geomob_dask.frames.own_rows import empty_of, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals, no_totals, totals_of
 from geomob_dask.frames.regions import NATION, By, regions_of
@@ -81,6 +82,12 @@ def mixing(
     InputError
         If a region has no tracts.
 
+    Warns
+    -----
+    UserWarning
+        If a bracket of frames in memory has at least the people of all others together in every tract, of five or more:
+        it may be their total.
+
     Examples
     --------
     >>> tracts = pd.DataFrame({"low": [10, 30], "middle": [20, 20], "high": [30, 10]}, index=["a", "b"])
@@ -91,6 +98,7 @@ def mixing(
     people = People(definition, merge=merge, missing=missing, regions=only)
     mixture = Mixture.of(definition, merge, positions, weight)
     where = regions_of(measures, by)
+    warn_of_overlaps(brackets, measures, where, people)
     units = units_of(measures, where, people)
     rest = left_out(measures, where, people)
     totals = totals_of(units, only)

@@ -5,6 +5,7 @@ A note is a line of text. A frame of notes has one row, whose value is a list of
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.frames.categories import category_counts
-from geomob_dask.frames.own_rows import no_value, one_value, own_rows, value_of
+from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced
 from geomob_dask.frames.units import People
 from geomob_dask.messages import listed
-from geomob_dask.metrics.counts import at_least
-from geomob_dask.sources.brackets import AcsGroups, Brackets
+from geomob_dask.metrics.counts import Floats, at_least
+from geomob_dask.sources.brackets import AcsGroups, Brackets, Categories
+
+# In fewer tracts one group is often the larger one in all of them.
+_FEW = 5
 
 
 def together(*notes: Any) -> Any:
@@ -56,8 +60,14 @@ class Comparison:
 
     labels: tuple[str, ...]
     larger: NDArray[np.bool_]
-    people: NDArray[np.float64]
+    people: Floats
     tracts: int
+
+    @classmethod
+    def of(cls, labels: Sequence[str], counts: Floats, *, rest: bool = False) -> Comparison:
+        """Compare counts of shape (n_tracts, n_categories); `rest` as in `metrics.counts.at_least`."""
+        lived_in = counts[counts.sum(axis=1) > 0]
+        return cls(tuple(labels), at_least(lived_in, rest=rest), lived_in.sum(axis=0), len(lived_in))
 
 
 def overlap_notes(measures: Any, where: Any, people: People) -> Any:
@@ -73,7 +83,7 @@ def overlap_notes(measures: Any, where: Any, people: People) -> Any:
         See `frames.regions.regions_of`.
     people : People
     """
-    return reduced(_overlaps, partials(_compared, measures, where, people=people))
+    return reduced(overlaps, partials(_compared, measures, where, people=people))
 
 
 def _compared(measures: pd.DataFrame, where: pd.DataFrame, *, people: People) -> Comparison | None:
@@ -85,15 +95,33 @@ def _compared(measures: pd.DataFrame, where: pd.DataFrame, *, people: People) ->
     if people.regions is not None:
         table = table[table.index.isin(where.index[where["region"].isin(people.regions)])]
     found = category_counts(table, categories, people.year)
-    lived_in = found.counts[found.counts.sum(axis=1) > 0]
-    larger = at_least(lived_in, rest=isinstance(categories, Brackets))
-    return Comparison(found.labels, larger, lived_in.sum(axis=0), len(lived_in))
+    return Comparison.of(found.labels, found.counts, rest=isinstance(categories, Brackets))
 
 
-def _overlaps(parts: Sequence[Comparison | None]) -> list[str]:
+def warn_of_overlaps(groups: Any, measures: Any, where: Any, people: People) -> None:
+    """Warn of what `overlap_notes` finds in frames in memory; nothing is computed of frames on Dask.
+
+    Parameters
+    ----------
+    groups
+        As a caller gave them. A run gives categories that were read before, and keeps its notes in its report.
+    measures, where, people
+        See `overlap_notes`.
+    """
+    if not (isinstance(groups, Categories) or is_lazy(measures) or is_lazy(where)):
+        warn(value_of(overlap_notes(measures, where, people)))
+
+
+def warn(notes: Sequence[str]) -> None:
+    """Warn of each note, at the line that called a function of the package."""
+    for line in notes:
+        warnings.warn(line, UserWarning, stacklevel=4)
+
+
+def overlaps(parts: Sequence[Comparison | None]) -> list[str]:
+    """Return notes on categories from comparisons of all partitions; None where they were not compared."""
     compared = [part for part in parts if part is not None]
-    # In a single tract one group is always the larger one.
-    if sum(part.tracts for part in compared) < 2:
+    if sum(part.tracts for part in compared) < _FEW:
         return []
     labels = compared[0].labels
     larger = np.logical_and.reduce([part.larger for part in compared])

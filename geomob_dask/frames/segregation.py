@@ -11,6 +11,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.align import aligned
 from geomob_dask.frames.halo import Near
 from geomob_dask.frames.neighbors import neighbors
+from geomob_dask.frames.notes import warn_of_overlaps
 from geomob_dask.frames.own_rows import empty_of, is_lazy
 from geomob_dask.frames.region_draws import DRAWS_A_TASK, Inference
 from geomob_dask.frames.region_table import RegionTable
@@ -106,6 +107,12 @@ def segregation(
     InputError
         If an index needs what is not given, or a region has no tracts.
 
+    Warns
+    -----
+    UserWarning
+        If a group of frames in memory has at least the people of another in every tract, of five or more: it may
+        contain it. Of frames on Dask nothing is computed for that.
+
     Examples
     --------
     >>> import pandas as pd
@@ -137,9 +144,11 @@ def segregation(
     )
     measures = frames["measures"]
     between = areas.items() if "levels" in needed else ()
+    where = regions_of(measures, by)
+    warn_of_overlaps(groups, measures, where, people)
     units = units_of(
         measures,
-        regions_of(measures, by),
+        where,
         people,
         levels={name: regions_of(measures, area) for name, area in between},
         tracts=frames.get("tracts"),

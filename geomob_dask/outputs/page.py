@@ -98,6 +98,7 @@ def report(
     sections: Sequence[Section],
     *,
     facts: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
     footer: str = "",
 ) -> str:
     """Return a report as HTML.
@@ -106,6 +107,8 @@ def report(
     ----------
     facts : sequence of (number, what it counts)
         Below the title.
+    notes : sequence of str
+        What a reader should know first, such as of groups that may overlap.
     """
     return render(
         "report.html",
@@ -119,6 +122,7 @@ def report(
         subtitle=subtitle,
         sections=sections,
         facts=facts,
+        notes=notes,
         footer=footer,
     )
 

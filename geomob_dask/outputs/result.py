@@ -189,6 +189,15 @@ def notes(store: Store, prepared: Prepared) -> list[str]:
     return list(dict.fromkeys(line for found in reports for line in found.get(NOTES, [])))
 
 
+def notes_of_years(store: Store, results: Sequence[Prepared]) -> list[str]:
+    """Return the notes of the runs of several years, for one page: with the year where not all years have them."""
+    years = {str(item.options.year): notes(store, item) for item in results}
+    of_line = {
+        line: [year for year, lines in years.items() if line in lines] for found in years.values() for line in found
+    }
+    return [line if len(found) == len(years) else f"{', '.join(found)}: {line}" for line, found in of_line.items()]
+
+
 def _reports(snapshot: Snapshot, prepared: Prepared) -> list[Mapping[str, Any]]:
     runs = {part.run: snapshot.runs[part.run] for part in _parts(snapshot, prepared)}
     return [run.get("report", {}) for run in runs.values()]

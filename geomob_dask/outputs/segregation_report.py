@@ -17,8 +17,8 @@ from geomob_dask.metrics.segregation_curve import segregation_curve
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import INK, SOFT, categories
 from geomob_dask.outputs.plots import choose_data, hover, plain_figure
+from geomob_dask.outputs.result import notes_of_years, result
 from geomob_dask.outputs.result import report as kept_report
-from geomob_dask.outputs.result import result
 from geomob_dask.outputs.segregation import headline_columns
 from geomob_dask.products.product import Prepared
 from geomob_dask.products.reader import Reader
@@ -55,6 +55,7 @@ def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
         dict(zip(found["groups"], found["labels"], strict=True)),
         title=f"Segregation: {options.groups.title or ', '.join(found['labels'])}",
         subtitle=f"{options.dataset} {', '.join(map(str, tables))}, regions by {options.by}, tracts as units",
+        notes=notes_of_years(store, results),
     )
     write_page("--report", file, text)
 
@@ -70,6 +71,7 @@ def report_page(
     *,
     title: str,
     subtitle: str,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the report as HTML.
 
@@ -80,6 +82,8 @@ def report_page(
     counts : mapping of year to mapping of region to array, shape (n_units, n_groups), persons
         For the curves, of the regions that `curve_regions` names.
     groups : mapping of name to label
+    notes : sequence of str
+        See `page.report`.
     """
     sections = [
         _ranked(tables),
@@ -87,7 +91,7 @@ def report_page(
         _by_group(tables, groups),
         _every_column(tables),
     ]
-    return report(title, subtitle, [section for section in sections if section is not None])
+    return report(title, subtitle, [section for section in sections if section is not None], notes=notes)
 
 
 def curve_regions(tables: Tables) -> list[str]:

@@ -1,5 +1,8 @@
 """Why values are missing, and what a run says of groups that contain one another and of indices read in two ways."""
 
+from types import SimpleNamespace
+
+import dask.dataframe as dd
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -9,7 +12,7 @@ from stores import make
 
 from geomob_dask.errors import CountsError
 from geomob_dask.frames.draws import TOO_FEW, bounds_of
-from geomob_dask.frames.exposure import exposure
+from geomob_dask.frames.exposure import exposure, interactions
 from geomob_dask.frames.interpolation import interpolate
 from geomob_dask.frames.local_segregation import local
 from geomob_dask.frames.mixing import ONE_BRACKET, mixing
@@ -17,6 +20,7 @@ from geomob_dask.frames.region_reasons import NO_POLYGON
 from geomob_dask.frames.segregation import segregation
 from geomob_dask.frames.units import EMPTY
 from geomob_dask.metrics.quality import Reason
+from geomob_dask.outputs import result
 from geomob_dask.outputs.result import notes
 from geomob_dask.products import location_quotients
 from geomob_dask.products import segregation as segregation_product
@@ -62,6 +66,58 @@ def test_groups_that_may_contain_one_another_are_named(store, product, module):
     # HISP and OTHER each have more people somewhere.
     _, found = computed(store, product, module, "HISP,OTHER")
     assert not any("every tract" in line for line in found)
+
+
+def overlapping():
+    """Return tracts with a column that holds the people of another, and a third that does not."""
+    people = {"TOT_POP": [50, 60, 70, 50, 60], "HISP": [10, 0, 30, 20, 60], "OTHER": [5, 70, 1, 99, 8]}
+    return pd.DataFrame(people, KEYS[:5])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda tracts, groups: segregation(tracts, groups=groups, indices=["diversity"]),
+        lambda tracts, groups: local(tracts, groups=groups),
+        lambda tracts, groups: exposure(tracts, groups=groups, by="nation"),
+        lambda tracts, groups: interactions(tracts, groups=groups, by="nation"),
+    ],
+    ids=["segregation", "local", "exposure", "interactions"],
+)
+def test_functions_warn_of_groups_that_may_contain_one_another(function):
+    with pytest.warns(UserWarning, match=r"TOT_POP has at least the people of HISP in every tract") as caught:
+        function(overlapping(), ["HISP", "TOT_POP"])
+    # The warning is shown at the line that called the function.
+    assert [(one.filename, len(caught)) for one in caught] == [(__file__, 1)]
+    function(overlapping(), ["HISP", "OTHER"])
+    # In a few tracts one group is easily the larger one in all of them.
+    function(overlapping().iloc[:4], ["HISP", "TOT_POP"])
+    # Frames on Dask are not computed for a warning.
+    function(dd.from_pandas(overlapping(), npartitions=2), ["HISP", "TOT_POP"])
+
+
+def test_mixing_warns_of_a_bracket_that_may_be_the_total():
+    with pytest.warns(UserWarning, match=r"TOT_POP has at least the people of .*HISP"):
+        mixing(overlapping().drop(columns="OTHER"), brackets=["HISP", "TOT_POP"])
+
+
+def test_pages_hold_the_notes_of_their_runs(store, job, tmp_path):
+    page = tmp_path / "page.html"
+    chosen = ("--dataset", "people", "--year", 2020, "--by", "county", "--store", store.url, "--cluster", "serial")
+    done = job("segregation", *chosen, "--groups", "HISP,TOT_POP", "--indices", "dissimilarity", "--report", page)
+    assert done.code == 0, done.err
+    assert "<p>Note: groups: TOT_POP has at least the people of HISP in every tract" in page.read_text()
+    (tmp_path / "two.yaml").write_text("name: two\ntitle: Two\nbrackets: [{column: HISP}, {column: TOT_POP}]\n")
+    done = job("mixing", *chosen, "--brackets", tmp_path / "two.yaml", "--report", page)
+    assert done.code == 0, done.err
+    assert "TOT_POP has at least the people of HISP in every tract" in page.read_text()
+
+
+def test_notes_of_some_years_are_marked(monkeypatch):
+    found = {2019: ["a", "b"], 2020: ["b"], 2021: ["b", "a"]}
+    monkeypatch.setattr(result, "notes", lambda _, item: found[item.options.year])
+    years = [SimpleNamespace(options=SimpleNamespace(year=year)) for year in found]
+    assert result.notes_of_years(None, years) == ["2019, 2021: a", "b"]
 
 
 @pytest.mark.parametrize("groups", ["B03002_001E,B03002_012E", "B03002_003E,B03002_012E"])
