@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes depends on the machine.
+hypothesis.settings.register_profile("geomob", deadline=None)
+hypothesis.settings.load_profile("geomob")
 
 JOBS = Path(__file__).parents[1] / "jobs"
 

@@ -102,7 +102,7 @@ def test_a_strip_narrower_than_the_tolerance_joins_what_it_parts():
 
 
 @pytest.mark.parametrize("snap", [0.0, 1e-9, 1e-4])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 4), columns=st.integers(1, 4), faults=st.integers(0, 4))
 def test_random_countries_equal_the_oracle(snap, seed, rows, columns, faults):
     tracts = country(seed, rows, columns, faults)
@@ -111,7 +111,7 @@ def test_random_countries_equal_the_oracle(snap, seed, rows, columns, faults):
         assert pairs_of(examined(tracts, snap=snap, block=block).edges) == expected
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1), snap=st.sampled_from([1e-3, 0.02, 0.1]))
 def test_countries_whose_cells_match_within_the_tolerance(seed, snap):
     tracts = country(seed, 3, 4, noise=snap / 4)
@@ -124,7 +124,7 @@ def test_countries_whose_cells_match_within_the_tolerance(seed, snap):
         assert pairs_of(found.edges) == joined(expected)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_gaps_between_shrunken_cells(seed):
     tracts = country(seed, 3, 3)

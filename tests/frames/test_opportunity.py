@@ -198,7 +198,7 @@ def countries(draw):
     return n, pairs, values, population, draw(st.integers(1, 4))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(countries())
 def test_index_equals_the_plain_loops(country):
     n, pairs, values, population, parts = country

@@ -76,7 +76,7 @@ class Country:
         return segregation(self.measures, **{"groups": GROUPS, "by": "zone", **frames, **options})
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(6, 24), st.integers(0, 1000), st.data())
 def test_partitions_change_no_bit(n: int, seed: int, data: st.DataObject) -> None:
     country, before = Country(n, seed), Country(n, seed + 1)

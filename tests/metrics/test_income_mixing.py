@@ -55,7 +55,7 @@ def test_quintiles_hide_the_first_scenario_alone() -> None:
     assert D[1] > 0.01
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables())
 def test_measures_are_those_of_loops(counts: Floats) -> None:
     region = counts.sum(axis=0)
@@ -73,7 +73,7 @@ def test_measures_are_those_of_loops(counts: Floats) -> None:
             assert w == pytest.approx(wasserstein_distance(places, places, u, region), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables(brackets=6), st.permutations(range(6)), st.sampled_from([1, 2, 3, 6]))
 def test_identities(counts: Floats, order: list[int], n_classes: int) -> None:
     region = counts.sum(axis=0) + 1
@@ -126,7 +126,7 @@ def nested(draw: st.DrawFn) -> tuple[Floats, np.ndarray]:
     return counts.astype(float), paths
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(nested())
 def test_nested_parts_add_up_at_any_depth(leaves: tuple[Floats, np.ndarray]) -> None:
     counts, paths = leaves
@@ -175,7 +175,7 @@ def test_one_bracket_has_nothing_to_mix() -> None:
     np.testing.assert_array_equal(wasserstein_sign(counts, np.ones(1)), [0, np.nan])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables(brackets=5), st.lists(st.floats(0.05, 0.95), min_size=1, max_size=3, unique=True))
 def test_composition_of_the_region_is_that_of_the_cuts(counts: Floats, cuts: list[float]) -> None:
     cuts = sorted(cuts)

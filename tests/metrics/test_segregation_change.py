@@ -44,7 +44,7 @@ def by_loops(first: Floats, second: Floats) -> dict[str, float]:
     }
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(positive, positive)
 def test_parts_are_those_of_loops(first: Floats, second: Floats) -> None:
     change = segregation_change(first, second)
@@ -52,7 +52,7 @@ def test_parts_are_those_of_loops(first: Floats, second: Floats) -> None:
         np.testing.assert_allclose(getattr(change, part), value, atol=1e-7, err_msg=part)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(with_zeros, with_zeros)
 @pytest.mark.parametrize("index", [mutual_information, information_theory])
 def test_parts_add_up_and_years_can_be_exchanged(index, first: Floats, second: Floats) -> None:
@@ -113,7 +113,7 @@ def test_no_unit_in_common() -> None:
     assert change.first[0] == 0.0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(positive, positive, positive, positive)
 def test_regions_do_not_touch_each_other(a: Floats, b: Floats, c: Floats, d: Floats) -> None:
     region = np.array([1, 0, 0, 1, 0, 1, 1, 0])

@@ -108,7 +108,7 @@ REGION_ORACLES = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(regions())
 def test_indices_are_those_of_loops(data: tuple[Floats, Integers]) -> None:
     counts, region = data
@@ -129,7 +129,7 @@ def test_every_index_from_counts_has_its_loops() -> None:
     assert {index.name for index in FROM_COUNTS} == GROUP_ORACLES.keys() | REGION_ORACLES.keys() | proven_apart
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(regions(), st.floats(0.05, 0.95))
 def test_bounds_and_identities(data: tuple[Floats, Integers], b: float) -> None:
     counts, region = data
@@ -171,7 +171,7 @@ def test_bounds_and_identities(data: tuple[Floats, Integers], b: float) -> None:
         np.testing.assert_allclose(left, right, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(regions(groups=2))
 def test_two_groups_agree_across_families(data: tuple[Floats, Integers]) -> None:
     sums = RegionSums.of(*data, 3)
@@ -191,7 +191,7 @@ def test_two_groups_agree_across_families(data: tuple[Floats, Integers]) -> None
         np.testing.assert_allclose(one, other, **CLOSE)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(regions(), st.data())
 def test_empty_units_and_groups_change_nothing(data: tuple[Floats, Integers], draw: st.DataObject) -> None:
     counts, region = data
@@ -212,7 +212,7 @@ def test_empty_units_and_groups_change_nothing(data: tuple[Floats, Integers], dr
         np.testing.assert_allclose(value, before, err_msg=index.name, **CLOSE)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(regions(), st.data())
 def test_partitions_and_order_change_no_bit(data: tuple[Floats, Integers], draw: st.DataObject) -> None:
     counts, region = data
@@ -230,7 +230,7 @@ def test_partitions_and_order_change_no_bit(data: tuple[Floats, Integers], draw:
     np.testing.assert_array_equal(gini(counts[order], region[order], 3), gini(counts, region, 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(regions())
 def test_sums_in_order_are_those_of_exact_ones(data: tuple[Floats, Integers]) -> None:
     for index in FROM_COUNTS:
@@ -354,7 +354,7 @@ def test_a_group_that_nobody_is_in_leaves_multigroup_indices_defined() -> None:
     assert information_theory(sums)[0] == pytest.approx(oracle.information_theory([[5, 3], [1, 9]]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(regions())
 def test_gini_and_dissimilarity_lie_under_the_curve(data: tuple[Floats, Integers]) -> None:
     counts = data[0]
@@ -446,7 +446,7 @@ RANK_ORDER = [
 ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(regions(groups=8), st.integers(0, 3))
 def test_rank_order_is_the_mean_of_a_fitted_curve(data: tuple[Floats, Integers], order: int) -> None:
     counts, region = data
@@ -501,7 +501,7 @@ def test_ordinal_indices_know_the_order() -> None:
     assert information_theory(far)[0] == pytest.approx(information_theory(near)[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_nested_parts_add_up_to_the_whole(draw: st.DataObject) -> None:
     depth, n_units = draw.draw(st.integers(2, 5)), draw.draw(st.integers(1, 12))

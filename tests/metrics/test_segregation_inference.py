@@ -86,7 +86,7 @@ def test_seed_region_year_and_draw_name_the_stream() -> None:
     assert KEY.generator(3).integers(0, 1000, 5).tolist() == [972, 982, 414, 613, 782]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tables)
 def test_what_each_draw_keeps(counts: Floats) -> None:
     drawn = {name: sampler(counts)(KEY.generator(0)) for name, sampler in SAMPLERS.items()}
@@ -214,7 +214,7 @@ def test_excess_over_evenness() -> None:
     np.testing.assert_allclose(excess_over_evenness(np.array([0.6, 0.2, 0.1]), null), [0.5, 0.0, -0.5])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tables, st.booleans())
 def test_bias_is_that_of_loops(counts: Floats, sampled: bool) -> None:
     errors = np.sqrt(counts) if sampled else 0.3 * counts + 2

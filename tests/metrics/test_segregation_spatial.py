@@ -52,7 +52,7 @@ def graph(pairs: set[tuple[int, int]], n: int) -> csr_array:
     return csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(places())
 def test_concentration_is_that_of_listed_people(data: tuple) -> None:
     counts, region, _, areas, _ = data
@@ -75,7 +75,7 @@ def test_concentration_is_that_of_listed_people(data: tuple) -> None:
             assert -1e-12 <= measured[1][r, k] <= 1 + 1e-12
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(places(), st.data())
 def test_concentration_knows_no_order_of_units(data: tuple, draw: st.DataObject) -> None:
     counts, region, _, areas, _ = data
@@ -103,7 +103,7 @@ def test_areas_that_do_not_fit(areas: list[float], message: str) -> None:
             index([[1, 2], [3, 4]], areas)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(places(), st.sampled_from([0.8, 2.0, 30.0]))
 def test_proximity_is_that_of_all_pairs(data: tuple, cutoff: float) -> None:
     counts, region, points, areas, _ = data
@@ -150,7 +150,7 @@ def test_proximity_needs_points_and_areas() -> None:
         proximity_weights(np.zeros((2, 2)), np.array([-1.0, 1]), np.zeros(2, dtype=np.int64), 1.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(places())
 def test_spatial_indices_are_those_of_loops(data: tuple) -> None:
     counts, region, _, _, pairs = data
@@ -179,7 +179,7 @@ def test_spatial_indices_are_those_of_loops(data: tuple) -> None:
                 np.testing.assert_allclose(exposure[k, m], sum(terms) / sums.totals[r, k], **CLOSE)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(places(), st.data())
 def test_halo_gives_the_bits_of_the_whole(data: tuple, draw: st.DataObject) -> None:
     counts, region, points, areas, pairs = data

@@ -36,7 +36,7 @@ INPUTS = {
 }
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(counts, scales)
 @pytest.mark.parametrize("index", INDICES.values(), ids=lambda index: index.name)
 def test_indices_of_the_catalog(index: SegregationIndex, table: Floats, scale: float) -> None:
@@ -46,7 +46,7 @@ def test_indices_of_the_catalog(index: SegregationIndex, table: Floats, scale: f
     np.testing.assert_allclose(index(table * scale, **inputs), index(table, **inputs), **CLOSE)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(counts, counts, scales, scales)
 def test_parts_of_a_change(first: Floats, second: Floats, scale: float, other: float) -> None:
     one, scaled = segregation_change(first, second), segregation_change(first * scale, second * other)
@@ -64,7 +64,7 @@ def test_the_structure_of_a_change_with_empty_cells(scale: float) -> None:
     assert found.unit_marginal[0] == pytest.approx(-0.1004832, abs=5e-8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(counts, scales)
 def test_mixing_and_location_quotients(table: Floats, scale: float) -> None:
     region = table.sum(axis=0)
@@ -76,7 +76,7 @@ def test_mixing_and_location_quotients(table: Floats, scale: float) -> None:
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(counts, counts, scales)
 def test_exposures_and_their_errors(table: Floats, moes: Floats, scale: float) -> None:
     region = np.array([0, 0, 1, 1, 1])

@@ -67,7 +67,7 @@ def test_scores_are_those_of_scikit_learn_at_tight_tolerance(n_classes, l1_ratio
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
     n_classes=st.sampled_from([2, 3, 4]),

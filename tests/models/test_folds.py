@@ -52,7 +52,7 @@ def each_is_tested_once(folds, n, n_repeats):
         assert (np.diff(fold.test) > 0).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(40, 90), st.sampled_from([2, 4]), st.integers(2, 5), st.integers(1, 3), st.integers(0, 99))
 def test_random_folds_have_the_classes_in_equal_shares(n, n_classes, n_folds, n_repeats, seed):
     classes = classes_of(n, n_classes, seed)
@@ -68,7 +68,7 @@ def test_random_folds_have_the_classes_in_equal_shares(n, n_classes, n_folds, n_
         assert any((folds[k].test.tolist() != folds[k + n_folds].test.tolist()) for k in range(n_folds))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(5, 20), st.integers(2, 5), st.integers(0, 99))
 def test_folds_by_state_keep_states_whole(n_states, n_folds, seed):
     rng = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ def test_folds_by_state_even_the_classes_out():
         assert np.bincount(classes[fold.test]).tolist() == [15, 15]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     shape=st.tuples(st.integers(5, 8), st.integers(6, 9)),
     islands=st.integers(0, 3),

@@ -30,7 +30,7 @@ def predictions(n, n_classes, seed):
     return codes, shares / shares.sum(axis=1, keepdims=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 60), st.sampled_from([2, 4]), st.integers(0, 10**6))
 def test_scores_are_those_of_scikit_learn(n, n_classes, seed):
     codes, shares = predictions(n, n_classes, seed)
@@ -54,7 +54,7 @@ def test_scores_of_the_perfect_and_the_indifferent():
     assert np.isnan(auc(np.zeros(4, int), flat))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(5, 200), st.integers(2, 12), st.integers(0, 10**6))
 def test_calibration_bins_hold_every_unit_once(n, n_bins, seed):
     rng = np.random.default_rng(seed)

@@ -188,7 +188,7 @@ TRACTS = st.lists(
 
 
 @given(TRACTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_spelling_of_a_key_is_the_same_key(tracts: list[tuple[str, int, int]]) -> None:
     # A code of five digits shows that shorter ones of its column are codes too.
     tracts = [*tracts, ("39", 1, 10_101)]

@@ -14,7 +14,7 @@ any_double = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, 
 near_one = st.floats(min_value=-4.0, max_value=4.0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(any_double, near_one), max_size=30))
 def test_sum_is_that_of_fsum(numbers: list[float]) -> None:
     values = np.array(numbers, dtype=float)
@@ -22,7 +22,7 @@ def test_sum_is_that_of_fsum(numbers: list[float]) -> None:
     assert total[0] == math.fsum(numbers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 3), any_double, near_one, st.integers(0, 2)), min_size=1, max_size=40))
 def test_any_partitioning_merges_to_the_sum_of_each_region(rows: list[tuple[int, float, float, int]]) -> None:
     region = np.array([row[0] for row in rows])

@@ -46,7 +46,7 @@ def tables(draw):
 
 
 @given(tables())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_counts_by_plain_loops(table):
     links, values, moes, n_targets = table
     converted, withheld = convert_counts(values[:, None], moes[:, None], links, n_targets)
@@ -74,7 +74,7 @@ def test_counts_by_plain_loops(table):
 
 
 @given(tables())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nobody_is_lost(table):
     links, values, moes, n_targets = table
     converted, withheld = convert_counts(values[:, None], moes[:, None], links, n_targets)
@@ -85,7 +85,7 @@ def test_nobody_is_lost(table):
 
 
 @given(tables())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_medians_only_where_a_source_is_its_target(table):
     links, values, moes, n_targets = table
     converted, refused = carry_over(values[:, None], moes[:, None], links, n_targets)
