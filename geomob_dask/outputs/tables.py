@@ -8,8 +8,9 @@ from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
+import pyogrio.errors
 
-from geomob_dask.errors import InputError
+from geomob_dask.errors import GeomobError, InputError, RunError
 from geomob_dask.messages import reason
 from geomob_dask.outputs.csv_text import write_csv
 
@@ -59,16 +60,20 @@ def written_whole(what: str, file: str | Path, suffix: str) -> Iterator[Path]:
 
     Raises
     ------
-    InputError
-        If the file cannot be written; begins with `what`, such as an option, and the file.
+    RunError
+        If the file cannot be written, such as on a full disk; begins with `what`, such as an option, and the file. What
+        a user can mend is found by `check_file` before anything is computed.
     """
     path = Path(file)
     temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{what} {file}: cannot be written ({reason(error)})") from error
+    except GeomobError:
+        # A store that fails while its polygons are read is no fault of the file.
+        raise
+    except (OSError, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise RunError(f"{what} {file}: cannot be written ({reason(error)}); expected a folder with room") from error
     finally:
         temporary.unlink(missing_ok=True)
 

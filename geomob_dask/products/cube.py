@@ -26,6 +26,7 @@ from geomob_dask.options import Text
 from geomob_dask.products.options import Years
 from geomob_dask.products.product import ALL, DriverProduct, Prepared, Target, Watch
 from geomob_dask.store import Commit, Part, Snapshot, Store
+from geomob_dask.store.answered import answered
 from geomob_dask.store.cube_arrays import BLOCK, Layout, finish, write_block
 from geomob_dask.store.cube_blocks import Block, block_values, changed_blocks, state_after
 from geomob_dask.store.cube_changes import CubeChange, cube_change, year_spans
@@ -197,7 +198,7 @@ def _attempt(
     blocks = changed_blocks(before, after, change)
     if blocks:
         session.merge(_write_blocks(store, session, after.layout, blocks, client, watch))
-    finish(session, before, after)
+    answered(store.objects, cube.where, lambda: finish(session, before, after))
     message, tracts, chunks = change.message(before, after), len(after.keys), len(blocks)
     metadata = {**change.metadata(), "run": run, "tracts": tracts, "chunks": chunks}
     version = cube.commit(session, message, metadata)
@@ -248,7 +249,10 @@ def _write_blocks(
 def write_values(block: Block, *, store: Store, fork: bytes, layout: Layout, attempt: str) -> pd.DataFrame:
     """Write a chunk of every variable; return the fork that holds them."""
     values = block_values(store, block, layout)
-    return one_value(write_block(pickle.loads(fork), layout, block.year, block.rows, values))
+    where = f"{store.url}/{FOLDER}, {block.year}"
+    return one_value(
+        answered(store.objects, where, lambda: write_block(pickle.loads(fork), layout, block.year, block.rows, values))
+    )
 
 
 def merge_forks(forks: Sequence[Any]) -> Any:

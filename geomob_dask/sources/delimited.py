@@ -93,22 +93,25 @@ def _form(text: str, label: str, expected: str) -> tuple[str, list[str]]:
     for size in _SAMPLES:
         sample = text[:size]
         whole = len(sample) == len(text)
-        try:
-            found = {separator: _rows(sample, separator, whole) for separator in SEPARATORS}
-        except csv.Error as error:
-            if not whole:
-                continue
-            raise InputError(f"{label}: not a table ({reason(error)}); expected {expected}") from error
-        if whole or min(map(len, found.values())) > 1:
+        found: dict[str, list[list[str]]] = {}
+        for separator in SEPARATORS:
+            try:
+                found[separator] = _rows(sample, separator, whole)
+            except csv.Error as error:
+                # A header of many columns is one value of too many characters to a separator that it does not have.
+                failed = error
+        if whole or (found and min(map(len, found.values())) > 1):
             break
-    if not found[SEPARATORS[0]]:
+    if not found:
+        raise InputError(f"{label}: not a table ({reason(failed)}); expected {expected}") from failed
+    if not all(found.values()):
         raise InputError(f"{label}: is empty; expected {expected}")
 
     def quality(separator: str) -> tuple[bool, bool, int]:
         rows = found[separator]
         return len(rows[0]) > 1, len({len(row) for row in rows}) == 1, len(rows[0])
 
-    best = max(SEPARATORS, key=quality)
+    best = max(found, key=quality)
     return best, found[best][0]
 
 

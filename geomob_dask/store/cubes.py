@@ -23,6 +23,7 @@ import zarr.errors
 from geomob_dask.errors import GeomobError, InputError, StoreError, StoreFailedError
 from geomob_dask.messages import listed, shown
 from geomob_dask.names import check_name, did_you_mean
+from geomob_dask.store.answered import Answering, lasting, patient
 from geomob_dask.store.cube_arrays import BLOCK, State, create_arrays, open_dataset, read_state
 from geomob_dask.store.cube_form import Form
 from geomob_dask.store.tables import Store
@@ -75,21 +76,23 @@ class Cube:
 
     def __init__(self, store: Store, name: str) -> None:
         self.name = check_name(name, "cube")
-        self._objects = store.objects
+        self.objects = store.objects
         self.where = f"{store.url}/{FOLDER}/{name}"
 
     # Opening -----------------------------------------------------------------------------------
 
+    @patient
     def exists(self) -> bool:
         """Return whether a writer has ever created the cube."""
         # The library would create the folder.
-        if self._objects.local and not os.path.isdir(self._folder()):
+        if self.objects.local and not os.path.isdir(self._folder()):
             return False
         # The library waits for a bucket that does not answer without end.
-        self._objects.reach()
+        self.objects.reach()
         with self._explained("opened"):
             return bool(icechunk.Repository.exists(self._storage()))
 
+    @patient
     def state(self, version: str | None = None) -> State | None:
         """Return what the cube holds, at the newest version by default; None if it does not exist or is empty.
 
@@ -104,18 +107,20 @@ class Cube:
         with self._explained("read"):
             return self._read_state(self._session(repository, version))
 
+    @patient
     def session(self, state: State) -> Any | None:
         """Return a session that writes to a cube in this state; None if another writer has changed it."""
         with self._explained("opened for writing"):
             session = self._open().writable_session(BRANCH)
         return session if session.snapshot_id == state.version else None
 
+    @patient
     def create(self, form: Form, attributes: Mapping[str, Any], block: int = BLOCK) -> State | None:
         """Create an empty cube and return what it holds; None if another writer was first.
 
         A cube of another form that has no year is replaced: it holds no values.
         """
-        self._objects.reach()
+        self.objects.reach()
         with self._alone(), self._explained("created"):
             if not icechunk.Repository.exists(self._storage()):
                 self._make_folder()
@@ -139,6 +144,7 @@ class Cube:
                 return None
         return State(version, form, dict(attributes), block)
 
+    @patient
     def commit(self, session: Any, message: str, metadata: Mapping[str, Any]) -> str | None:
         """Make what a session wrote visible and return the version; None if another writer changed the same chunks.
 
@@ -151,6 +157,7 @@ class Cube:
             except (icechunk.ConflictError, icechunk.RebaseFailedError):
                 return None
 
+    @patient
     def dataset(self, version: str | None = None, tag: str | None = None) -> xr.Dataset:
         """Return a version lazily; see `open_cube`."""
         if version is not None and tag is not None:
@@ -165,10 +172,15 @@ class Cube:
             state = self._read_state(session)
             if state is None or not state.years:
                 raise InputError(f"{self.where}: no year yet; expected years written by jobs/cube.py write")
-            return open_dataset(session.store, state)
+            store = session.store
+            # Its values are read later, perhaps by a worker.
+            return open_dataset(
+                store if self.objects.local else Answering(store, self.where, self.objects.timeout), state
+            )
 
     # History -----------------------------------------------------------------------------------
 
+    @patient
     def history(self) -> list[Version]:
         """Return the versions that added or changed years, the newest first."""
         repository = self._opened()
@@ -192,6 +204,7 @@ class Cube:
         """Return the newest version that a run committed; None if it committed none."""
         return next((version for version in self.history() if version.metadata.get("run") == run), None)
 
+    @patient
     def tag(self, tag: str, version: str | None = None) -> str:
         """Give a version (the newest by default) a permanent name; return the version.
 
@@ -207,6 +220,7 @@ class Cube:
             repository.create_tag(tag, chosen)
         return str(chosen)
 
+    @patient
     def check_tag(self, tag: str) -> None:
         """Raise InputError if a tag cannot be given to a version: the name is taken, or has other characters."""
         check_name(tag, "tag")
@@ -219,6 +233,7 @@ class Cube:
                     f"{self.where}: the tag {tag!r} already names {repository.lookup_tag(tag)}; expected another name"
                 )
 
+    @patient
     def clean(self, older_than: float, *, dry_run: bool = False) -> tuple[int, int]:
         """Remove what no version refers to: chunks of writers that were killed or lost a race.
 
@@ -247,7 +262,7 @@ class Cube:
         if not self.exists():
             raise InputError(
                 f"{self.where}: no such cube; "
-                f"{did_you_mean(self.name, self._objects.folders(FOLDER), 'none yet; jobs/cube.py write creates one')}"
+                f"{did_you_mean(self.name, self.objects.folders(FOLDER), 'none yet; jobs/cube.py write creates one')}"
             )
         return self._open()
 
@@ -270,9 +285,9 @@ class Cube:
         return read_state(session.store, session.snapshot_id, self.where)
 
     def _storage(self) -> Any:
-        if self._objects.local:
+        if self.objects.local:
             return icechunk.local_filesystem_storage(self._folder())
-        bucket, _, prefix = self._objects.root.partition("/")
+        bucket, _, prefix = self.objects.root.partition("/")
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         return icechunk.s3_storage(
@@ -284,7 +299,7 @@ class Cube:
             allow_http=bool(endpoint and endpoint.startswith("http://")),
             force_path_style=bool(endpoint),
             from_env=True,
-            network_stream_timeout_seconds=max(int(self._objects.timeout), 1),
+            network_stream_timeout_seconds=max(int(self.objects.timeout), 1),
         )
 
     @staticmethod
@@ -294,25 +309,25 @@ class Cube:
         return icechunk.RepositoryConfig(storage=icechunk.StorageSettings(retries=retries))
 
     def _folder(self) -> str:
-        return self._objects.path(f"{FOLDER}/{self.name}")
+        return self.objects.path(f"{FOLDER}/{self.name}")
 
     def _make_folder(self) -> None:
-        if self._objects.local:
+        if self.objects.local:
             Path(self._folder()).mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Let one process at a time move the branch of a folder; a bucket has conditional writes for that."""
-        if not self._objects.local:
+        if not self.objects.local:
             yield
             return
-        lock = Path(self._objects.path(f"{FOLDER}/.{self.name}.lock"))
+        lock = Path(self.objects.path(f"{FOLDER}/.{self.name}.lock"))
         with self._explained("locked"):
             lock.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
         try:
-            # The system releases the lock when the process dies.
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            # The system releases the lock when the process dies, but not when it is stopped.
+            lasting(lambda: _locked(handle), f"another writer of {self.where}", self.objects.timeout)
             yield
         finally:
             os.close(handle)
@@ -328,6 +343,14 @@ class Cube:
                 f"{self.where}: cannot be {done} ({_reason(error)}); expected a cube of this package in a store that "
                 "can be reached and written (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY for a bucket)"
             ) from error
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def cube_names(store: Store) -> list[str]:

@@ -151,6 +151,16 @@ def test_text_that_is_no_table(tmp_path: Path, content: bytes | str, words: str)
     assert words in str(caught.value)
 
 
+def test_a_header_of_more_characters_than_a_value_may_have_is_read_or_refused_by_its_columns(tmp_path: Path) -> None:
+    names = ["GEOID", *(f"a_measure_of_a_long_name_{number}" for number in range(6000))]
+    lines = "\n".join([",".join(names), ",".join(["01001020100", *["1"] * 6000])]) + "\n"
+    assert len(",".join(names)) > 131_072
+    path = saved(tmp_path, "wide.csv", lines)
+    assert open_table(path).names == tuple(names)
+    with pytest.raises(InputError, match=r"wide\.csv: found 6,001 columns.*GEOMOB_LIMIT_COLUMNS"):
+        open_table(path, limits=Limits(columns=100))
+
+
 def test_many_columns_of_one_name_are_found_soon(tmp_path: Path) -> None:
     names = [f"c{number}" for number in range(20_000)]
     with pytest.raises(InputError, match="'c7' more than once"):
