@@ -18,7 +18,7 @@ from rich.markup import escape
 from geomob_dask import ending
 from geomob_dask.cluster import connect
 from geomob_dask.errors import GeomobError
-from geomob_dask.messages import printable
+from geomob_dask.messages import counted, printable
 from geomob_dask.options import Options, extra
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.result import EXPORT, EXPORT_TABLE
@@ -230,7 +230,9 @@ def cluster(settings: Settings) -> Iterator[distributed.Client | None]:
             console.print("cluster: none, every task in this process")
         else:
             workers = client.scheduler_info(n_workers=-1)["workers"]
-            console.print(f"cluster: {settings.cluster}, {len(workers)} workers; dashboard: {client.dashboard_link}")
+            console.print(
+                f"cluster: {settings.cluster}, {counted(len(workers), 'worker')}; dashboard: {client.dashboard_link}"
+            )
         yield client
 
 

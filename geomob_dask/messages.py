@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST_PATH = 1000
+# Of a name in a list, which may be the path of a file.
+_LONGEST_NAME = 300
 _LONGEST_VALUE, _LONGEST_REASON = 80, 300
 _MOST_NAMES = 6
 # A message of more characters is cut: it may list every column of a wide table.
@@ -59,7 +61,7 @@ def listed(names: Iterable[Any], most: int = _MOST_NAMES, *, total: int | None =
     given = list(names)
     first, count = [str(name) for name in given[:most]], len(given) if total is None else total
     more = f", … ({count:,} in total)" if count > len(first) else ""
-    return ", ".join(text if len(text) <= _LONGEST_VALUE else shown(text) for text in first) + more
+    return ", ".join(text if len(text) <= _LONGEST_NAME else shown(text) for text in first) + more
 
 
 def and_more(count: int) -> str:

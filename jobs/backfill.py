@@ -12,6 +12,7 @@ import typer
 from geomob_dask import cli
 from geomob_dask.cluster import threads_of
 from geomob_dask.errors import InputError, RunError
+from geomob_dask.messages import counted
 from geomob_dask.outputs.backfill import cube_lines, planned_lines, planned_table, result_lines, result_table
 from geomob_dask.runs.backfill.cubes import write_cubes
 from geomob_dask.runs.backfill.file import read_backfill
@@ -102,7 +103,7 @@ def backfill(
     broken = [cube.name for cube in cubes if cube.error]
     if not result.fine or broken:
         why = [result.stopped] if result.stopped else []
-        why += [f"{len(result.failed):,} outputs failed"] if result.failed else []
+        why += [f"{counted(len(result.failed), 'output')} failed"] if result.failed else []
         why += (
             [f"{result.failed_before:,} that failed before are left as they are (--reprocess failed)"]
             if result.failed_before

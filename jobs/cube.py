@@ -10,6 +10,7 @@ import typer
 
 from geomob_dask import cli
 from geomob_dask.job import product_command
+from geomob_dask.messages import counted
 from geomob_dask.outputs import change_maps, change_tables
 from geomob_dask.outputs.csv_text import check_csv_text
 from geomob_dask.outputs.cube import CubeOutputs, history_lines
@@ -182,7 +183,7 @@ def clean(
     """Remove chunks that no version refers to: those of writers that were killed or refused."""
     where = Store.of(load_settings(config, store=store, cluster=cluster))
     count, size = Cube(where, name).clean(seconds_of(older_than, "--older-than"), dry_run=dry_run)
-    cli.say([f"{name}: {count} objects, {size / 2**20:.1f} MiB {'would be' if dry_run else 'were'} removed"])
+    cli.say([f"{name}: {counted(count, 'object')}, {size / 2**20:.1f} MiB {'to be removed' if dry_run else 'removed'}"])
 
 
 if __name__ == "__main__":

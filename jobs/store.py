@@ -12,6 +12,7 @@ from rich.progress import track
 
 from geomob_dask import cli
 from geomob_dask.errors import RunError
+from geomob_dask.messages import counted
 from geomob_dask.outputs.store import listing_lines, unreferenced_lines
 from geomob_dask.runs import verify as runs
 from geomob_dask.settings import load_settings
@@ -52,7 +53,7 @@ def verify_store(
     cli.say(result.lines())
     if result.damage:
         raise RunError(
-            f"store {where.url}: {len(result.damage)} objects are damaged, the first {result.damage[0].line}"
+            f"store {where.url}: {counted(len(result.damage), 'damaged object')}, the first {result.damage[0].line}"
         )
     return None
 
@@ -81,7 +82,7 @@ def clean(
         removed = cleaning.remove(
             objects, unreferenced, progress=partial(track, description="removing", console=cli.console)
         )
-        cli.say([f"removed {removed:,} objects"])
+        cli.say([f"removed {counted(removed, 'object')}"])
 
 
 @app.command("list")

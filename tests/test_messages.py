@@ -19,6 +19,8 @@ def test_a_long_name_in_a_list_is_cut() -> None:
     text = listed(["x" * 10_000, "b"])
     assert text.endswith("…, b")
     assert len(text) < 100
+    path = f"/{'folder/' * 20}a.csv"
+    assert listed([path, "b.csv"]) == f"{path}, b.csv"
 
 
 @pytest.mark.parametrize(

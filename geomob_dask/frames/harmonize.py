@@ -24,7 +24,7 @@ from geomob_dask.frames.halo import halo
 from geomob_dask.frames.keys import to_text
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced, reduced_rows
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.sources.kinds import Kind, kinds_of, text_columns
 from geomob_dask.sources.prices import SHIPPED, read_prices
 from geomob_dask.sources.relationships import newest_codes
@@ -428,8 +428,8 @@ def balanced(parts: Sequence[Balances], *, how: Conversion, lost: float, medians
             if medians == "refuse":
                 raise InputError(
                     f"{name}: column {column}: a {how.kinds[column].kind} cannot be split or merged, and "
-                    f"{refused[column]:,} tracts of the result ({found[0][1]}) are made of parts of others; expected a "
-                    "share or mean of counts, or --medians missing to leave it out there"
+                    f"{counted(refused[column], 'tract')} of the result ({found[0][1]}) would be made of parts of "
+                    "others; expected a share or mean of counts, or --medians missing to leave it out there"
                 )
     absent = sorted({key for part in parts for key in part.absent})
     unlisted = [key for part in parts for some in part.unlisted.values() for key in some]
@@ -450,7 +450,8 @@ def _check_tracts(parts: Sequence[Balances], name: str, how: Conversion) -> None
         sources = sum(part.sources.get(state, 0) for part in parts)
         if len(unlisted) > _STRANGERS * sources:
             raise InputError(
-                f"{name}, state {state}: {len(unlisted):,} of {sources:,} tracts ({listed(unlisted, 3)}) are not among "
+                f"{name}, state {state}: {len(unlisted):,} of {counted(sources, 'tract')} ({listed(unlisted, 3)}) "
+                f"are not among "
                 f"the sources of the table of relationships; expected a table from tracts of {how.tracts}"
             )
 

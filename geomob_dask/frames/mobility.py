@@ -17,7 +17,7 @@ from geomob_dask.frames.futures import check_client
 from geomob_dask.frames.mobility_steps import choose_settings, evaluate
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import reduced
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.models.design import ModelOptions, make_design
 from geomob_dask.models.labels import Labels
 from geomob_dask.models.mobility_results import fitted_models, result_tables
@@ -71,7 +71,8 @@ class MobilityResult:
         counts = zip(self.labels.names, self.labels.counts, strict=True)
         classes = ", ".join(f"{name} {count:,}" for name, count in counts)
         return (
-            f"MobilityResult({len(self.study.keys):,} units: {classes}; {len(self.study.features)} features; "
+            f"MobilityResult({counted(len(self.study.keys), 'unit')}: {classes}; "
+            f"{counted(len(self.study.features), 'feature')}; "
             f"models: {', '.join(self.models)}; tables: {', '.join(self.tables)})"
         )
 

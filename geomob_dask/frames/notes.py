@@ -18,7 +18,7 @@ from geomob_dask.frames.categories import category_counts
 from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced
 from geomob_dask.frames.units import People
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.metrics.counts import Floats, at_least
 from geomob_dask.sources.brackets import AcsGroups, Brackets, Categories
 
@@ -39,7 +39,7 @@ def left_out_notes(parts: Sequence[pd.DataFrame]) -> list[str]:
     """Return notes on tracts that are in no result, by reason; see `frames.units.left_out`."""
     rest = pd.concat(parts)["reason"]
     return [
-        f"left out: {len(rows):,} {'tract' if len(rows) == 1 else 'tracts'}, {reason} ({listed(rows.index, 3)})"
+        f"left out: {counted(len(rows), 'tract')}, {reason} ({listed(rows.index, 3)})"
         for reason, rows in rest.groupby(rest)
     ]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.sources.relationships import Relation
 from geomob_dask.transforms.exact_sums import region_sums
 from geomob_dask.transforms.harmonize import weights_of, whole_weights
@@ -35,7 +35,7 @@ def link_shares(relation: Relation, *, least: float = 0.0) -> tuple[pd.DataFrame
         If an amount is negative, or the shares of a source lie outside 0 to 1 or sum to more than 1.
     """
     rows, file = relation.rows, relation.file
-    lines = [f"{file}: {len(rows):,} links"]
+    lines = [f"{file}: {counted(len(rows), 'link')}"]
     codes, names = pd.factorize(rows["source"], sort=True)
     number = rows["weight"].to_numpy(np.float64)
     source, n_sources = codes.astype(np.int64), len(names)
@@ -43,11 +43,11 @@ def link_shares(relation: Relation, *, least: float = 0.0) -> tuple[pd.DataFrame
         if relation.amounts:
             weights, divided = weights_of(number, source, n_sources)
             if divided:
-                lines.append(f"{divided:,} sources without any amount, shared out equally among their targets")
+                lines.append(f"{counted(divided, 'source')} without any amount, shared out equally among their targets")
         else:
             weights, short = whole_weights(number, source, n_sources, list(names))
             if short:
-                lines.append(f"{short:,} sources whose weights sum to less than 1: the rest lies in no target")
+                lines.append(f"{counted(short, 'source')} whose weights sum to less than 1: the rest lies in no target")
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     if least > 0:
@@ -59,6 +59,6 @@ def link_shares(relation: Relation, *, least: float = 0.0) -> tuple[pd.DataFrame
     nowhere = links[links["target"] == ""]
     if len(nowhere):
         lines.append(
-            f"{len(nowhere):,} sources lie partly or wholly in no target: {listed(list(nowhere['source']), 3)}"
+            f"{counted(len(nowhere), 'source')} partly or wholly in no target: {listed(list(nowhere['source']), 3)}"
         )
     return links.reset_index(drop=True), tuple(lines)

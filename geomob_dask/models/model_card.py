@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from geomob_dask.messages import counted
+
 # What starts code, emphasis, a link, an image or a tag; an underscore inside a name starts nothing.
 _MARKDOWN = re.compile(r"[\\`*\[]|<(?=[A-Za-z/!?])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _LIMITS = (
@@ -48,7 +50,8 @@ def model_card(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Dat
         The run's tables.
     """
     parts = [
-        f"# Model card: {about['models'][model]}, {len(about['classes'])} classes, {about['study']}",
+        f"# Model card: {about['models'][model]}, {counted(len(about['classes']), 'class', 'classes')}, "
+        f"{about['study']}",
         *_section("Model", _of_model(model, about, tables)),
         *_section("Intended use", _FOR),
         *_section("Not for", _NOT_FOR),
@@ -103,7 +106,7 @@ def _edges(about: Mapping[str, Any]) -> str:
 
 def _of_data(about: Mapping[str, Any]) -> list[str]:
     counts = ", ".join(f"{name} {count:,}" for name, count in about["class_counts"].items())
-    features = f"{len(about['features'])} features, listed below."
+    features = f"{counted(len(about['features']), 'feature')}, listed below."
     return [*map(_as_text, about["data"]), f"Units by class: {counts}.", features]
 
 

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from skops.io.exceptions import UnsupportedTypeException
 
 from geomob_dask.errors import InputError, RunError
-from geomob_dask.messages import shown
+from geomob_dask.messages import counted, shown
 from geomob_dask.models.catalog import MODELS
 from geomob_dask.models.clusters import ClusterLabels
 from geomob_dask.models.model_archive import ABOUT, MODEL, UNREADABLE, not_a_model, read_members
@@ -113,7 +113,7 @@ class FittedModel:
         if absent:
             raise InputError(
                 f"{where}: no column {absent[0]!r}, which the model {self.name} was fitted on "
-                f"({len(absent)} of {len(self.features)} features are absent); expected all of them"
+                f"(absent: {len(absent)} of {counted(len(self.features), 'feature')}); expected all of them"
             )
         chosen = table[list(self.feature_names)]
         text = [name for name in chosen if not pd.api.types.is_numeric_dtype(chosen[name])]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.runs.backfill.cubes import CubeDone
 from geomob_dask.runs.engine import Result
 from geomob_dask.runs.journal import Journal, Timings
@@ -81,7 +81,7 @@ def refused_lines(plan: Plan, *, every: bool = False) -> list[str]:
         lines.append(f"… and {len(refused) - len(lines):,} more are refused: --dry-run --reasons lists them")
     count, total = plan.counts()[Standing.REFUSED], plan.counts().total()
     if count:
-        lines.append(f"refused: {count:,} of {total:,} outputs, which the run reports as failed")
+        lines.append(f"refused: {count:,} of {counted(total, 'output')}, which the run reports as failed")
     return lines
 
 

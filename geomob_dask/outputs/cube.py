@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from geomob_dask.messages import counted
 from geomob_dask.outputs.result import Done, Flag, Flags, Outputs
 from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
@@ -28,7 +29,10 @@ class CubeOutputs(Outputs):
         if version is None:
             return [f"{name}: nothing to do, another writer has written the same parts"]
         chunks, tracts = version.metadata["chunks"], version.metadata["tracts"]
-        return [f"{name}: {version.message}", f"  version {version.id}: {chunks} chunks, {tracts:,} rows"]
+        return [
+            f"{name}: {version.message}",
+            f"  version {version.id}: {counted(chunks, 'chunk')}, {counted(tracts, 'row')}",
+        ]
 
     def write(self, done: Done) -> list[str]:
         """Tag the newest version."""

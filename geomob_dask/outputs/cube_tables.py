@@ -18,6 +18,7 @@ import shapely
 import xarray as xr
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import counted
 from geomob_dask.outputs.csv_text import write_csv
 from geomob_dask.outputs.tables import TABLES, check_file, written_whole
 from geomob_dask.store import Snapshot, Store
@@ -74,7 +75,7 @@ def export_cube(
     if suffix != ".parquet":
         with written_whole("file", file, suffix) as temporary:
             rows = _write_long(dataset, temporary, csv_text, compressed=suffix == ".csv.gz")
-        return [f"{rows:,} rows in {file}"]
+        return [f"{counted(rows, 'row')} in {file}"]
     state = cube.state(dataset.attrs["version"])
     assert state is not None  # its dataset was just read
     key = str(dataset.coords["geometry"].item()) if "geometry" in dataset.coords else ""
@@ -84,7 +85,7 @@ def export_cube(
     without = (
         "" if polygons else f", without polygons: {f'the store has no {key}' if key else 'of regions it has none'}"
     )
-    return [f"{rows:,} rows in {file}{without}"]
+    return [f"{counted(rows, 'row')} in {file}{without}"]
 
 
 def chosen_years(dataset: xr.Dataset, years: Sequence[int]) -> xr.Dataset:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.exposure_tables import long_table
+from geomob_dask.messages import counted
 from geomob_dask.outputs.exposure_report import map_result, write_report
 from geomob_dask.outputs.result import (
     EXPORT_TABLE,
@@ -105,10 +106,10 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     options: Options = prepared.options
     details: Details = prepared.details
     lines = [
-        f"{title(options)}: {found['regions']:,} regions from "
-        f"{found['tracts'] - found['tracts_outside']:,} tracts, groups "
+        f"{title(options)}: {counted(found['regions'], 'region')} from "
+        f"{counted(found['tracts'] - found['tracts_outside'], 'tract')}, groups "
         f"{details.grouping.name}, mode {options.mode}",
-        f"  in no region: {found['tracts_outside']:,} tracts whole; {found['people_outside']:,.0f} of "
+        f"  in no region: {counted(found['tracts_outside'], 'tract')} whole; {found['people_outside']:,.0f} of "
         f"{found['people']:,.0f} people",
         "  exposure to everybody else: first quartile, median, third quartile of regions; regions by quality 1, 2, 3",
     ]

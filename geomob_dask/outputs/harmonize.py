@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.outputs.result import Outputs, report, result
 from geomob_dask.products.harmonize import Options
 from geomob_dask.products.product import Prepared
@@ -22,7 +22,8 @@ class HarmonizeOutputs(Outputs):
         options: Options = prepared.options
         dollars = f", money in dollars of {options.dollars}" if options.dollars else ""
         lines = [
-            f"{options.dataset} {options.year}: {found['sources']:,} tracts of vintage {prepared.found['from']} are "
+            f"{options.dataset} {options.year}: {counted(found['sources'], 'tract')} of vintage "
+            f"{prepared.found['from']} are "
             f"{found['targets']:,} of vintage {options.to}{dollars}, in {store.url}/{prepared.collection}",
             *(f"  {line}" for line in prepared.lines),
         ]
@@ -36,7 +37,7 @@ class HarmonizeOutputs(Outputs):
                     line += f", {balance[what]:,.6g} {where}"
             lines.append(line)
         for column, count in found["refused"].items():
-            lines.append(f"  {column}: missing in {count:,} tracts that are made of parts of others")
+            lines.append(f"  {column}: missing in {counted(count, 'tract')} made of parts of others")
         for what, words in (("absent", "sources without a row"), ("unlisted", "tracts in no target")):
             count, first = found[what]
             if count:

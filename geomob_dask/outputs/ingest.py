@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import geopandas as gpd
 
+from geomob_dask.messages import counted
 from geomob_dask.outputs import tables
 from geomob_dask.runs.landing import Ingested
 from geomob_dask.sources.states import STATES
@@ -27,9 +28,10 @@ def ingested_lines(done: Ingested, store: Store, *, dry_run: bool = False, verbo
     """
     count = sum(done.rows.values()) if done.count is None else done.count
     by_state = all(name in STATES for name in done.rows)
-    where = f" in {len(done.rows)} states" if by_state else ""
+    verb = "would be" if dry_run else "is" if count == 1 else "are"
+    where = f" in {counted(len(done.rows), 'state')}" if by_state else ""
     return [
-        f"{count:,} {done.unit}{where} {'would be' if dry_run else 'are'} in {store.url}/{done.collection}",
+        f"{counted(count, done.unit)}{where} {verb} in {store.url}/{done.collection}",
         *(f"  {line}" for line in done.lines),
         f"  {_state_line(done.rows, verbose) if by_state else _table_line(done.rows)}",
     ]

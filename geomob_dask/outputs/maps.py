@@ -27,7 +27,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.outputs.page import Script, render
 from geomob_dask.outputs.palette import INK, MISSING, SEA, SOFT
 from geomob_dask.outputs.polygons import Inset, arrange, dissolve, pack, pack_polygons
@@ -149,7 +149,7 @@ def index_map(
     geoids, geometry = geoids[there], geometry[there]
     left_over = len(values.index.difference(drawn.index))
     if left_over:
-        notes.append(f"Not drawn (no polygon): {left_over:,} of the {len(values):,} tracts in the table.")
+        notes.append(f"Not drawn (no polygon): {left_over:,} of the {counted(len(values), 'tract')} in the table.")
     codes, counties = dissolve(geometry, [geoid[:5] for geoid in geoids])
     states, outlines = dissolve(counties, [code[:2] for code in codes])
     rows = values.reindex(geoids)

@@ -1,10 +1,9 @@
 """Output of income mixing: the summary, the exported table, the map, the report."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from geomob_dask.messages import listed
-from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, check_polygons, report, result
+from geomob_dask.messages import counted
+from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, check_polygons, reason_lines, report, result
 from geomob_dask.outputs.tables import PAGES
 from geomob_dask.products.mixing import Options
 from geomob_dask.products.product import Prepared
@@ -52,18 +51,10 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     units = known.groupby("region").size()
     lines = [
         f"{options.brackets.title}, {options.dataset} {options.year}, by {options.by}: "
-        f"{sum(item['computed'] for item in every):,} of {sum(item['tracts'] for item in every):,} tracts in "
-        f"{len(units):,} regions",
+        f"{sum(item['computed'] for item in every):,} of {counted(sum(item['tracts'] for item in every), 'tract')} in "
+        f"{counted(len(units), 'region')}",
     ]
-    counts: Counter[str] = Counter()
-    examples: dict[str, list[str]] = {}
-    for item in every:
-        for reason, (count, first) in item["reasons"].items():
-            counts[reason] += count
-            examples.setdefault(reason, []).extend(first)
-    for reason, count in counts.most_common():
-        named = listed(examples[reason], 3, total=count)
-        lines.append(f"  without: {count:,} tracts, {reason} ({named})")
+    lines += reason_lines(every, "without")
     single = units.index[units == 1]
     if len(single):
         lines.append(f"  regions of one tract, which is like itself (D = 0): {len(single):,} ({single[0]}, …)")

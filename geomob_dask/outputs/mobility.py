@@ -13,6 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import counted
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.mobility_report import write_map, write_report
@@ -140,7 +141,7 @@ def check_target(store: Store, prepared: Prepared, target: str) -> None:
     if absent:
         raise InputError(
             f"--apply {target}: {source.collection}: no column {absent[0]!r}, which the models are fitted on "
-            f"({len(absent)} of {len(names)} features are absent); expected all of them"
+            f"(absent: {len(absent)} of {counted(len(names), 'feature')}); expected all of them"
         )
 
 
@@ -267,6 +268,6 @@ def applied_lines(store: Store, prepared: Prepared) -> list[str]:
     without = int((found == "").sum())
     return [
         f"{prepared.details.read().title} applied to {prepared.options.measures}: {counts}"
-        + (f"; {without:,} tracts have none of its attributes" if without else ""),
+        + (f"; {counted(without, 'tract')} without any of its attributes" if without else ""),
         f"  in {store.url}/{prepared.collection}",
     ]

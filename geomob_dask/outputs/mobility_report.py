@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import counted
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import maps
 from geomob_dask.outputs.mobility_map import actual_and_predicted
@@ -106,8 +107,9 @@ def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: 
     counts = ", ".join(f"{name} {count:,}" for name, count in about["class_counts"].items())
     return report(
         f"Predictors of mobility in {about['units']:,} {_UNITS[about['study']]}",
-        f"{about['outcome']}, {len(about['classes'])} classes ({counts}), from {len(about['features'])} attributes. "
-        "Imputation, scaling, selection and settings were fitted inside the folds.",
+        f"{about['outcome']}, {counted(len(about['classes']), 'class', 'classes')} ({counts}), from "
+        f"{counted(len(about['features']), 'attribute')}. Imputation, scaling, selection and settings were fitted "
+        f"inside the folds.",
         sections,
     )
 
@@ -247,7 +249,7 @@ def _map_section(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> Sect
     ]
     others = len(shapes) - (len(units) - absent)
     if others:
-        notes.append(f"Gray: {others:,} units that are not in the study.")
+        notes.append(f"Gray: {counted(others, 'unit')} not in the study.")
     if absent:
         notes.append(f"Not drawn (no polygon): {absent:,}.")
     drawing, script = actual_and_predicted(shapes, units, chosen, about["classes"], about["outcome"])
@@ -284,7 +286,7 @@ def _tract_map(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> str:
         values,
         layers,
         title=f"Mobility: {about['models'][model]}",
-        subtitle=f"{about['units']:,} tracts; {about['folds'][folds]}",
+        subtitle=f"{counted(about['units'], 'tract')}; {about['folds'][folds]}",
         missing_note="without a value",
         details={"actual_class": "Actual", "predicted_class": "Predicted, held out"},
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.outputs.result import CSV_TEXT, Done, Flag, Flags, Outputs, report
 from geomob_dask.outputs.tables import TABLES
 from geomob_dask.products.product import Prepared
@@ -71,7 +71,8 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     found = report(store, prepared)
     units = "map units"
     lines = [
-        f"neighbors of vintage {prepared.options.vintage}: {found['tracts']:,} tracts, {found['queen']:,} queen pairs, "
+        f"neighbors of vintage {prepared.options.vintage}: {counted(found['tracts'], 'tract')}, "
+        f"{counted(found['queen'], 'queen pair')}, "
         f"{found['rook']:,} of them rook, {found['interstate']:,} across state lines",
         f"  vertices within {found['snap']:g} {units} are one"
         + (f"; outlines within {found['gap']:g} {units} touch" if found["gap"] else ""),

@@ -1,6 +1,5 @@
 """Output of an opportunity index: the summary, the exported table, the map, the validation table."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted
 from geomob_dask.outputs.opportunity_map import opportunity_map
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.result import (
@@ -20,6 +19,7 @@ from geomob_dask.outputs.result import (
     Outputs,
     check_polygons,
     files_of,
+    reason_lines,
     report,
     result,
     written_lines,
@@ -132,12 +132,12 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
 
     lines = [
         f"{title(options)}, {options.dataset} {options.year}, norm {options.norm}: "
-        f"{total('computed'):,} of {total('tracts'):,} tracts have an index",
+        f"{total('computed'):,} of {counted(total('tracts'), 'tract')} have an index",
         f"  imputed cells: {total('imputed_direct'):,} from direct neighbors, "
         f"{total('imputed_once_removed'):,} from those once removed",
         f"  tracts where nobody lives: {total('empty'):,}; tracts with a domain score filled from neighbors: "
         f"{total('filled'):,}",
-        *_reason_lines(every),
+        *reason_lines(every, "no index"),
         f"  opportunity by state ({within.text}; higher: more opportunity): first quartile, median, third quartile",
     ]
     shown = sorted(by_state.items(), key=lambda item: -(item[1]["quartiles"] or [0, -1])[1])
@@ -158,7 +158,7 @@ def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition:
     width = (known["opportunity_ub"] - known["opportunity_lb"]).quantile([0.25, 0.5, 0.75])
     ranks = (known["rank_ub"] - known["rank_lb"]).quantile([0.25, 0.5, 0.75])
     lines = [
-        f"  90 % intervals of {len(known):,} tracts, width at the quartiles: opportunity "
+        f"  90 % intervals of {counted(len(known), 'tract')}, width at the quartiles: opportunity "
         f"{', '.join(f'{value:.2g}' for value in width)}; rank (0 to 1) {', '.join(f'{value:.2g}' for value in ranks)}"
     ]
     if exact:
@@ -169,20 +169,6 @@ def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition:
 def title(options: Options) -> str:
     """Return the title of an index."""
     return options.definition.title or f"Opportunity index {options.definition.name}"
-
-
-def _reason_lines(every: Sequence[Mapping[str, Any]]) -> list[str]:
-    counts: Counter[str] = Counter()
-    examples: dict[str, list[str]] = {}
-    for item in every:
-        for reason, (count, first) in item["reasons"].items():
-            counts[reason] += count
-            examples.setdefault(reason, []).extend(first)
-    lines = []
-    for reason, count in counts.most_common():
-        named = listed(examples[reason], 3, total=count)
-        lines.append(f"  no index: {count:,} {'tract' if count == 1 else 'tracts'}, {reason} ({named})")
-    return lines
 
 
 def map_result(

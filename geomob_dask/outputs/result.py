@@ -1,7 +1,8 @@
 """The output of a job: lines, a table, further files; products extend it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError, SettingsError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.tables import SUFFIXES, TABLES, WITH_GEOMETRY, check_file
@@ -130,7 +131,7 @@ class Outputs:
         """Return the summary of a result in the store, one text per line."""
         snapshot = store.snapshot(prepared.collection)
         rows = sum(part.rows for part in snapshot.parts.values())
-        return [f"{prepared.product}: {rows:,} rows", f"  in {store.url}/{prepared.collection}"]
+        return [f"{prepared.product}: {counted(rows, 'row')}", f"  in {store.url}/{prepared.collection}"]
 
     def write(self, done: Done) -> list[str]:
         """Write the files that flags name; return lines about them."""
@@ -280,3 +281,25 @@ def polygons(store: Store, prepared: Sequence[Prepared]) -> gpd.GeoSeries:
     states = sorted({state for item in prepared for state in store.snapshot(item.collection).parts})
     there = [state for state in states if state in tracts.parts]
     return store.frame(tracts, states=there, columns=["geometry"]).compute(scheduler="threads").geometry
+
+
+def reason_lines(every: Iterable[Mapping[str, Any]], lead: str) -> list[str]:
+    """Return lines about tracts without a value: each reason with its tracts, the most frequent first.
+
+    Parameters
+    ----------
+    every : iterable of mapping
+        Summaries of parts, whose ``reasons`` have the number of tracts and the first of them.
+    lead : str
+        What precedes each line.
+    """
+    counts: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    for item in every:
+        for reason, (count, first) in item["reasons"].items():
+            counts[reason] += count
+            examples.setdefault(reason, []).extend(first)
+    return [
+        f"  {lead}: {counted(count, 'tract')}, {reason} ({listed(examples[reason], 3, total=count)})"
+        for reason, count in counts.most_common()
+    ]

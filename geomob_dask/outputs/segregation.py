@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from geomob_dask.messages import counted
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.outputs.result import EXPORT_TABLE, Done, Flag, Flags, Outputs, report, result
 from geomob_dask.outputs.tables import PAGES, SUFFIXES
@@ -53,13 +54,14 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     lines = [
         f"{options.groups.title or options.groups.name}, {options.dataset} {options.year}, "
         f"by {options.by}: "
-        f"{len(table):,} regions, {int(table['units'].sum()):,} tracts, {table['people'].sum():,.0f} counted"
+        f"{counted(len(table), 'region')}, {counted(int(table['units'].sum()), 'tract')}, "
+        f"{table['people'].sum():,.0f} counted"
     ]
     if found["nowhere"]:
-        lines.append(f"  left out: {found['nowhere']:,} tracts in no region")
+        lines.append(f"  left out: {counted(found['nowhere'], 'tract')} in no region")
     if found["unknown"]:
         named = ", ".join(found["first_unknown"])
-        lines.append(f"  left out: {found['unknown']:,} tracts without one of their counts ({named}, …)")
+        lines.append(f"  left out: {counted(found['unknown'], 'tract')} without one of their counts ({named}, …)")
     single = table.index[table["units"] == 1]
     if len(single):
         lines.append(f"  regions of one tract, which is like itself: {len(single):,} ({single[0]}, …)")

@@ -11,6 +11,7 @@ from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource, FactorRange, Legend, LegendItem
 from bokeh.plotting import figure
 
+from geomob_dask.messages import counted
 from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.metrics.segregation_curve import segregation_curve
@@ -123,7 +124,7 @@ def _ranked(tables: Tables) -> Section | None:
         dots = plot.scatter("value", "row", source=source, color=color, size=8, legend_label=year)
         hover(plot, dots, ("region", "@row @name"), (year, "@value{0.0000}"), ("p", "@p"))
     plot.legend.location, plot.legend.border_line_color = "bottom_right", None
-    text = f"The {len(regions)} regions with most people" if len(last) > len(regions) else "All regions"
+    text = f"The {counted(len(regions), 'region')} with most people" if len(last) > len(regions) else "All regions"
     drawn = any(f"{name}_lower" in last for name in names)
     return Section(
         "Regions by index" + (", years side by side" if len(tables) > 1 else ""),

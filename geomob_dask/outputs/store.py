@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from geomob_dask.messages import shown
+from geomob_dask.messages import counted, shown
 from geomob_dask.store.cleaning import Unreferenced
 from geomob_dask.store.objects import StoredObject
 
@@ -25,8 +25,8 @@ def listing_lines(table: pd.DataFrame, prefix: str = "") -> list[str]:
         return [f"nothing is committed{f' below {shown(prefix)}' if prefix else ''}", *notes]
     width = table["collection"].str.len().max()
     lines = [f"{row.collection:<{width}}  {_amounts(row)}  {row.made_by}" for row in table.itertuples()]
-    total = f"{table['states'].sum():,} parts, {table['size'].sum() / 2**20:,.1f} MiB"
-    return [*lines, f"{len(table):,} collections, {total}", *notes]
+    total = f"{counted(table['states'].sum(), 'part')}, {table['size'].sum() / 2**20:,.1f} MiB"
+    return [*lines, f"{counted(len(table), 'collection')}, {total}", *notes]
 
 
 def _amounts(row: Any) -> str:
@@ -60,4 +60,4 @@ def unreferenced_lines(unreferenced: Unreferenced) -> list[str]:
 
 
 def _count(items: Sequence[StoredObject]) -> str:
-    return f"{len(items):,} objects, {sum(item.size for item in items) / 2**20:,.1f} MiB"
+    return f"{counted(len(items), 'object')}, {sum(item.size for item in items) / 2**20:,.1f} MiB"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
+from geomob_dask.messages import counted
 from geomob_dask.models.study import Study
 from geomob_dask.products.tracts_study import read_tracts_study, tracts_inputs
 from geomob_dask.products.zones_study import read_zones_study, zones_counts, zones_polygons
@@ -154,12 +155,12 @@ class Universe:
 
     def lines(self, store: Store, inputs: Mapping[str, Snapshot], study: Study) -> list[str]:
         """Return the number of studied units, out of all, as text."""
-        units = f"{len(study.keys):,}"
+        units = len(study.keys)
         if self.study == "tracts":
             measures = ", ".join(f"{dataset} {year}" for dataset, year in self.measures)
-            return [f"{units} tracts with measures of {measures} and the outcome ({study.outcome_name})"]
+            return [f"{counted(units, 'tract')} with measures of {measures} and the outcome ({study.outcome_name})"]
         if not self.cohort:
-            return [f"{units} commuting zones with the outcome ({study.outcome_name})"]
+            return [f"{counted(units, 'commuting zone')} with the outcome ({study.outcome_name})"]
         counts = zones_counts(store, inputs[f"{ZONES}/{self.vintage}"], study.outcome_name)
         return [
             f"{counts['cohort']:,} of {counts['zones']:,} commuting zones have a minority tract (white share in 2000 "

@@ -16,6 +16,7 @@ from geomob_dask.frames.region_draws import Inference
 from geomob_dask.frames.region_table import RegionTable
 from geomob_dask.frames.segregation import segregation
 from geomob_dask.frames.units import NOWHERE, UNKNOWN, People, counts_of, left_out, units_of
+from geomob_dask.messages import counted
 from geomob_dask.metrics.segregation_catalog import suited
 from geomob_dask.metrics.segregation_concentration import READ_OTHERWISE, READ_OTHERWISE_NOTE
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
@@ -256,7 +257,7 @@ def _notes(table: pd.DataFrame, *, indices: Sequence[str]) -> pd.DataFrame:
     without = table["reason"][table["reason"] != ""]
     for reason, regions in without.groupby(without):
         few = f"{regions.index[0]}" + (", …" if len(regions) > 1 else "")
-        lines.append(f"values missing in {len(regions):,} of {len(table):,} regions ({few}): {reason}")
+        lines.append(f"values missing in {len(regions):,} of {counted(len(table), 'region')} ({few}): {reason}")
     return one_value(lines[:_NOTES] + ([f"… and {len(lines) - _NOTES} more reasons"] if len(lines) > _NOTES else []))
 
 

@@ -17,6 +17,7 @@ import distributed
 from rich.console import Console
 
 from geomob_dask.errors import ClusterLostError, GeomobError, RunError
+from geomob_dask.messages import counted
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import DriverProduct, Prepared
 from geomob_dask.runs.carriers import Carrier, InThisProcess, OnCluster
@@ -162,7 +163,7 @@ def run(
                 raise error
             raise RunError(next(iter(result.failed.values()))) from error
         if not result.fine:
-            raise RunError(result.stopped or f"{result.left} outputs were not computed")
+            raise RunError(result.stopped or f"not computed: {counted(result.left, 'output')}")
 
 
 class _Driver:
@@ -375,7 +376,7 @@ class _Driver:
             self._keep_going(partial(product.committed, self.store, group.prepared))
         if running.took and self.journal is not None:
             self._keep_going(partial(self.journal.took, group.product, group.year, running.took))
-        self.progress.committed(f"{group.product} {group.year}: {len(made)} outputs in {group.collection}")
+        self.progress.committed(f"{group.product} {group.year}: {counted(len(made), 'output')} in {group.collection}")
 
     def _commit_states(self, group: Group, commits: Sequence[Commit]) -> None:
         keep_others = group.by_state or (group.prepared is not None and group.prepared.keep_others)
@@ -475,7 +476,7 @@ class _Driver:
             else "outputs that were running are finished, and whole ones are committed"
         )
         self.result.stopped = f"interrupted: {whole}"
-        self.progress.say(f"interrupted: finishing {len(self.active)} outputs; interrupt again to stop now")
+        self.progress.say(f"interrupted: finishing {counted(len(self.active), 'output')}; interrupt again to stop now")
 
     def _stop_now(self) -> None:
         self.carrier.drop_all()

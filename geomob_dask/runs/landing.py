@@ -44,7 +44,7 @@ class Ingested:
     collection: str
     rows: Mapping[str, int]
     lines: tuple[str, ...]
-    unit: str = "tracts"
+    unit: str = "tract"
     count: int | None = None
 
 

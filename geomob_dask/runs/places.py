@@ -13,7 +13,7 @@ from rich.console import Console
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.overlay import area_weights
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
@@ -94,9 +94,11 @@ def ingest_areas(
             store.commit(polygons, written, provenance, {"crs": crs_name(areas.crs)}, keep_others=True)
     n_tracts = sum(tracts.parts[state].rows for state in states)
     outside = n_tracts - linked.index.nunique()
-    lines += [f"{len(linked):,} links of {n_tracts:,} tracts, by area; {outside:,} tracts lie in none"]
+    lines += [
+        f"{counted(len(linked), 'link')} of {counted(n_tracts, 'tract')}, by area; {counted(outside, 'tract')} in none"
+    ]
     by_state = linked.index.str[:2].value_counts()
-    return Ingested(shares, {state: int(by_state.get(state, 0)) for state in states}, tuple(lines), unit="links")
+    return Ingested(shares, {state: int(by_state.get(state, 0)) for state in states}, tuple(lines), unit="link")
 
 
 def _read(store: Store, layers: Snapshot, states: Sequence[str]) -> dd.DataFrame:

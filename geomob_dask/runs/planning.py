@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from geomob_dask.errors import GeomobError, InputError, NewerStoreError
+from geomob_dask.messages import counted
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.options import Options
 from geomob_dask.products.product import ALL, Prepared
@@ -338,7 +339,7 @@ def _lines(group: Group, plan: Plan) -> list[str]:
     counts = Counter(how in plan.wanted for how in group.standings)
     state = "up to date, nothing to do" if not counts[True] else "to be computed"
     lines = [
-        f"{prepared.product}: {parts} outputs to {prepared.collection}, from {size / 2**20:.1f} MiB",
+        f"{prepared.product}: {counted(parts, 'output')} to {prepared.collection}, from {size / 2**20:.1f} MiB",
         f"state: {state} ({', '.join(group.identities[:1])})",
         *(f"  reads {name} ({checksum[:16]})" for name, checksum in prepared.provenance.inputs.items()),
         *(f"  {line}" for line in prepared.lines),

@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import shown
+from geomob_dask.messages import counted, shown
 from geomob_dask.names import did_you_mean
 from geomob_dask.runs.computed import computed
 from geomob_dask.store import Store, checks
@@ -68,8 +68,10 @@ class Verified:
         """Return the result as text, findings first."""
         lines = [finding.line for finding in (*self.damage, *self.stale)]
         lines.append(
-            f"read {self.parts:,} parts ({self.size / 2**20:,.1f} MiB) of {self.collections:,} collections, "
-            f"{self.snapshots:,} snapshots and {self.receipts:,} receipts: {len(self.damage)} damaged, "
+            f"read {counted(self.parts, 'part')} ({self.size / 2**20:,.1f} MiB) of "
+            f"{counted(self.collections, 'collection')}, "
+            f"{counted(self.snapshots, 'snapshot')} and {counted(self.receipts, 'receipt')}: {len(self.damage)} "
+            f"damaged, "
             f"{len(self.stale)} stale"
         )
         if self.outside:
@@ -77,7 +79,7 @@ class Verified:
         if self.unlisted:
             lines.append(f"parts that no snapshot lists: {self.unlisted:,}; clean --dry-run lists them")
         if self.cubes:
-            lines.append(f"not read: {len(self.cubes)} cubes ({', '.join(self.cubes)})")
+            lines.append(f"not read: {counted(len(self.cubes), 'cube')} ({', '.join(self.cubes)})")
         return [*lines, *self.notes]
 
 
@@ -101,7 +103,8 @@ def verify(store: Store, client: distributed.Client | None, console: Console, *,
     if not present.snapshots:
         count = len(present.part_keys) + len(present.others)
         raise InputError(
-            f"store {store.url}: found no commit among {count:,} objects; expected a store that a job has written to"
+            f"store {store.url}: found no commit among {counted(count, 'object')}; expected a store that a job "
+            f"has written to"
         )
     histories = concurrently(
         lambda name: checks.read_history(store.objects, name, present.snapshots[name]), sorted(present.snapshots)

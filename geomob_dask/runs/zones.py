@@ -81,7 +81,7 @@ def read(options: Options) -> Tables:
         files=[file for file in files if file is not None],
         lines=lines,
         keep_others=False,
-        unit="commuting zones",
+        unit="commuting zone",
         count=len(known),
         report={"lines": lines},
     )

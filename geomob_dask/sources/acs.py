@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.names import Name
 from geomob_dask.options import Names, unrecorded
 from geomob_dask.options import Options as BaseOptions
@@ -113,8 +113,9 @@ def _planned(options: Options, asked: Query, cache: AnswerCache) -> list[str]:
     kept = set(cache.names(_folder(asked.table, asked.year)))
     absent = [state for state in states if f"{state}.json.about" not in kept]
     return [
-        f"acs: {asked.table} {asked.year} of {len(states)} states from {asked.path}, {len(asked.variables)} variables "
-        f"in {len(asked.blocks)} requests per state, to {options.collection(asked.table, asked.year)}",
+        f"acs: {asked.table} {asked.year} of {counted(len(states), 'state')} from {asked.path}, "
+        f"{counted(len(asked.variables), 'variable')} "
+        f"in {counted(len(asked.blocks), 'request')} per state, to {options.collection(asked.table, asked.year)}",
         f"  states to ask for: {listed(absent, 60) or 'none, all answers are kept'}",
     ]
 
@@ -257,8 +258,11 @@ def _tables(
 
 def _lines(found: AcsTable, table: str, source: str, vintage: str) -> list[str]:
     columns = [column for column in found.tracts if column != "geoid"]
-    lines = [f"{table} from {source}: {len(found.tracts):,} tracts of vintage {vintage}, {len(columns)} columns"]
+    lines = [
+        f"{table} from {source}: {counted(len(found.tracts), 'tract')} of vintage {vintage}, "
+        f"{counted(len(columns), 'column')}"
+    ]
     if len(found.others):
         lines.append(f"rows of other areas left out: {listed(list(found.others['GEO_ID']))}")
     counts = found.reasons["reason"].value_counts()
-    return lines + [f"{count:,} numbers: {reason}" for reason, count in counts.items()]
+    return lines + [f"{counted(count, 'number')}: {reason}" for reason, count in counts.items()]

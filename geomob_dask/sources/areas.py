@@ -11,7 +11,7 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import GeometryError, InputError
-from geomob_dask.messages import and_more, listed
+from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.sources.coordinates import refuse_coordinates, reprojected
 from geomob_dask.sources.key_columns import find_column
 from geomob_dask.sources.polygon_files import PolygonTable, naming, read_polygons
@@ -69,9 +69,9 @@ def read_areas(
     twice = areas.index.duplicated()
     if twice.any():
         raise InputError(f"{listed(files)}: region {areas.index[twice][0]} occurs twice, expected one polygon each")
-    lines = [f"{len(areas):,} regions from {len(files)} files"]
+    lines = [f"{counted(len(areas), 'region')} from {counted(len(files), 'file')}"]
     if repaired:
-        lines.append(f"{len(repaired):,} polygons repaired: {listed(sorted(repaired))}")
+        lines.append(f"{counted(len(repaired), 'polygon')} repaired: {listed(sorted(repaired))}")
     return areas.sort_index(), lines
 
 

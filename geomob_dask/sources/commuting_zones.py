@@ -10,7 +10,7 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.sources.areas import read_areas
 from geomob_dask.sources.matching import by_state
 from geomob_dask.sources.opportunity_insights import minority_tracts, read_white_shares, zones_of_counties
@@ -27,15 +27,17 @@ def zones_lines(known: pd.Index, county_zones: pd.Series) -> list[str]:
     county_zones : Series
         Zone of each county; see `opportunity_insights.read_county_zones`.
     """
-    lines = [f"{len(county_zones):,} counties in {county_zones.nunique():,} zones"]
+    lines = [f"{counted(len(county_zones), 'county')} in {counted(county_zones.nunique(), 'zone')}"]
     without_county = known.difference(pd.Index(county_zones.unique()))
     if len(without_county):
         lines.append(
-            f"{len(without_county):,} zones of the workbook without a county: {listed(_plain(without_county))}"
+            f"{counted(len(without_county), 'zone')} of the workbook without a county: {listed(_plain(without_county))}"
         )
     unknown = pd.Index(county_zones.unique()).difference(known)
     if len(unknown):
-        lines.append(f"{len(unknown):,} zones of the counties that the workbook lacks: {listed(_plain(unknown))}")
+        lines.append(
+            f"{counted(len(unknown), 'zone')} of the counties that the workbook lacks: {listed(_plain(unknown))}"
+        )
     return lines
 
 
@@ -78,8 +80,9 @@ def read_cohort(file: str, county_zones: pd.Series, known: pd.Index) -> tuple[pd
     cohort = by_zone.set_axis(["tracts_count", "minority_tracts_count"], axis=1).astype("int64").rename_axis("zone")
     mean = float(np.nanmean(shares.to_numpy(np.float64)))
     lines = [
-        f"{len(shares):,} tracts of 2000, mean white share {mean:.4f}: {int(minority.sum()):,} minority tracts, "
-        f"in {int((cohort['minority_tracts_count'] > 0).sum()):,} of {len(cohort):,} zones",
+        f"{counted(len(shares), 'tract')} of 2000, mean white share {mean:.4f}: "
+        f"{counted(int(minority.sum()), 'minority tract')}, "
+        f"in {int((cohort['minority_tracts_count'] > 0).sum()):,} of {counted(len(cohort), 'zone')}",
         *_county_lines("tracts of 2000", reasons, zones),
     ]
     if not cohort["minority_tracts_count"].any():
@@ -93,7 +96,7 @@ def _county_lines(source: str, reasons: Mapping[str, str], zones: pd.Series) -> 
     lines = [f"{source}: counties whose code changed: {listed(mapped, 12)}"] if mapped else []
     for state, codes in by_state(list(without)).items():
         name = STATES[state].name if state in STATES else "unknown state"
-        lines.append(f"{source}: {len(codes)} counties without a zone in {state} {name}: {listed(codes)}")
+        lines.append(f"{source}: {counted(len(codes), 'county')} without a zone in {state} {name}: {listed(codes)}")
     return lines
 
 
@@ -163,12 +166,17 @@ def dissolve_zones(counties: gpd.GeoDataFrame, characteristics: pd.DataFrame) ->
 
 def polygons_lines(polygons: gpd.GeoDataFrame, edges: pd.DataFrame, known: pd.Index) -> tuple[str, list[str]]:
     """Return lines about polygons and neighbors of zones: the counts, and the zones that lack either."""
-    counts = f"{len(polygons):,} zones with a polygon, {len(edges) // 2:,} pairs of neighbors"
+    counts = (
+        f"{counted(len(polygons), 'zone')} with a polygon, "
+        f"{counted(len(edges) // 2, 'pair of neighbors', 'pairs of neighbors')}"
+    )
     lacking = []
     without_polygon = known.difference(polygons.index)
     if len(without_polygon):
-        lacking.append(f"{len(without_polygon):,} zones without a polygon: {listed(_plain(without_polygon))}")
+        lacking.append(f"{counted(len(without_polygon), 'zone')} without a polygon: {listed(_plain(without_polygon))}")
     without_neighbor = polygons.index.difference(edges.index)
     if len(without_neighbor):
-        lacking.append(f"{len(without_neighbor):,} zones without a neighbor: {listed(_plain(without_neighbor))}")
+        lacking.append(
+            f"{counted(len(without_neighbor), 'zone')} without a neighbor: {listed(_plain(without_neighbor))}"
+        )
     return counts, lacking

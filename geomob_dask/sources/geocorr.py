@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import and_more, listed
+from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.sources.key_columns import find_column, no_such_column
 from geomob_dask.sources.key_pieces import keys_of_pieces
 from geomob_dask.sources.keys import MISSING_WORDS
@@ -261,7 +261,9 @@ def _without_labels(rows: pd.DataFrame, afact: str | None, path: str | Path) -> 
     labelled = rows[column].str.contains(_LABELLED) & ~rows[column].str.lower().isin(MISSING_WORDS)
     labels = {column.lower(): label for column, label in rows[labelled].iloc[0].items()} if labelled.any() else {}
     if labelled.all():
-        raise InputError(f"{path}: found {len(rows)} rows of labels and none of shares, expected a crosswalk")
+        raise InputError(
+            f"{path}: found {counted(len(rows), 'row')} of labels and none of shares, expected a crosswalk"
+        )
     return rows[~labelled].reset_index(drop=True), labels
 
 

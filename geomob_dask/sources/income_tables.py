@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from geomob_dask.errors import CountsError, InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
@@ -139,7 +139,7 @@ def _area(archive: Archive, name: str) -> _Area:
     rows = parsed_json(Content(where, name, archive.read(name)), expected="rows [GEOID, total, b1, …, b16]")
     for number, row in enumerate(rows if isinstance(rows, list) else [rows], start=1):
         if not isinstance(row, list) or len(row) != width:
-            found = f"{len(row)} values" if isinstance(row, list) else type(row).__name__
+            found = f"{counted(len(row), 'value')}" if isinstance(row, list) else type(row).__name__
             raise InputError(f"{where}, row {number}: found {found}, expected {width}: GEOID, total, b1, …, b16")
     return _checked(PurePosixPath(name).stem, [row[0] for row in rows], [row[1:] for row in rows], where, "GEOID")
 
@@ -219,7 +219,7 @@ def _gathered(label: str, column: str, areas: Sequence[_Area]) -> IncomeTable:
         raise InputError(f"{label}: tract {twice[0]} is in {column} {there}, expected it in one")
     states = pd.DataFrame({"state": rows.index.str[:2], "area": rows[column].to_numpy()}).drop_duplicates()
     lines = (
-        f"{len(rows):,} tracts of {len(areas):,} areas read from {Path(label).name}, "
+        f"{counted(len(rows), 'tract')} of {counted(len(areas), 'area')} read from {Path(label).name}, "
         f"{rows[_columns()[0]].sum():,.0f} households",
         f"areas that cross state lines: {int((states['area'].value_counts() > 1).sum())}; "
         f"the column {column} names the area (--by {column})",

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import and_more, listed
+from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.sources.states import STATES
 
 DIGITS = 11
@@ -93,9 +93,11 @@ class KeyReport:
         """Return lines for the user; none where all keys were complete."""
         lines = []
         if self.padded:
-            lines.append(f"{len(self.padded):,} keys had lost their leading zero, read as {listed(self.padded, 3)}")
+            lines.append(
+                f"{counted(len(self.padded), 'key')} without the leading zero, read as {listed(self.padded, 3)}"
+            )
         if self.unknown:
-            lines.append(f"{len(self.unknown):,} rows left out, their state is unknown: {listed(self.unknown)}")
+            lines.append(f"{counted(len(self.unknown), 'row')} left out, of unknown state: {listed(self.unknown)}")
         return lines
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.sources.states import state_name
 
 _SHOWN_STATES = 12
@@ -31,14 +31,14 @@ class MatchReport:
 
     def lines(self) -> list[str]:
         """Return lines for the user, by state."""
-        lines = [f"with measures and a polygon: {self.matched:,} tracts"]
+        lines = [f"with measures and a polygon: {counted(self.matched, 'tract')}"]
         for keys, what in (
             (self.no_polygon, "measures and no polygon"),
             (self.no_measures, "a polygon and no measures"),
         ):
             states = by_state(keys)
             if states:
-                lines.append(f"with {what}: {len(keys):,} tracts in {len(states)} states")
+                lines.append(f"with {what}: {counted(len(keys), 'tract')} in {counted(len(states), 'state')}")
                 for state, names in list(states.items())[:_SHOWN_STATES]:
                     lines.append(f"  {state} {state_name(state)}: {listed(names, 3)}")
                 if len(states) > _SHOWN_STATES:

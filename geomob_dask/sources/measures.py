@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import and_more, listed
+from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
@@ -71,8 +71,8 @@ class MeasureReport:
     def lines(self) -> list[str]:
         """Return lines for the user."""
         lines = [
-            f"{self.keys.rows:,} rows read from {Path(self.file).name}: {self.tracts:,} tracts, "
-            f"{len(self.measures)} columns of numbers",
+            f"{counted(self.keys.rows, 'row')} read from {Path(self.file).name}: {counted(self.tracts, 'tract')}, "
+            f"{counted(len(self.measures), 'column of numbers', 'columns of numbers')}",
             *self.keys.lines(),
         ]
         if self.texts:
@@ -81,11 +81,12 @@ class MeasureReport:
             lines.append(f"columns left out, they hold neither numbers nor text that repeats: {listed(self.left_out)}")
         if self.duplicates:
             lines.append(
-                f"{len(self.duplicates):,} rows dropped, equal to another of their tract: {listed(self.duplicates)}"
+                f"{counted(len(self.duplicates), 'row')} dropped, equal to another of the tract: "
+                f"{listed(self.duplicates)}"
             )
         lines += self.odd
         for column, count in self.infinite.items():
-            lines.append(f"{column}: {count:,} infinite values made missing")
+            lines.append(f"{column}: {counted(count, 'infinite value')} made missing")
         if self.missing:
             worst = sorted(self.missing.items(), key=lambda item: -item[1])
             shares = [f"{column} {count:,} ({100 * count / self.tracts:.1f} %)" for column, count in worst]

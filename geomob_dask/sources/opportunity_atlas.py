@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import and_more, listed
+from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.names import Name, Year
 from geomob_dask.options import Listed, argument
 from geomob_dask.options import Options as BaseOptions
@@ -40,7 +40,10 @@ class Options(BaseOptions):
 def read(options: Options) -> Tables:
     """Return tract outcomes by state, as measures; see `read_atlas`."""
     outcomes = read_atlas(options.file, options.columns, missing=options.missing or (), sentinels=options.sentinels)
-    lines = [f"{len(outcomes):,} tracts, {len(outcomes.columns)} columns of numbers"]
+    lines = [
+        f"{counted(len(outcomes), 'tract')}, "
+        f"{counted(len(outcomes.columns), 'column of numbers', 'columns of numbers')}"
+    ]
     lines += [f"{name}: {int(count):,} missing" for name, count in outcomes.isna().sum().items() if count]
     return Tables(
         collection=f"measures/{options.dataset}/{options.year}",

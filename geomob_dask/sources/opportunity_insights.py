@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import and_more, listed
+from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.settings import limits_in_use
 from geomob_dask.sources.files import Content, read_bytes
 from geomob_dask.sources.key_pieces import keys_of_pieces
@@ -138,7 +138,7 @@ def read_workbook(file: str | Path) -> Workbook:
     tables = {name: _zone_table(rows, zone_columns(name), f"{file}: sheet {name!r}") for name, rows in sheets.items()}
     characteristics, outcomes = tables[CHARACTERISTICS], tables[OUTCOMES]
     lines = [
-        f"{len(characteristics):,} zones with characteristics, {len(outcomes):,} with a row of outcomes "
+        f"{counted(len(characteristics), 'zone')} with characteristics, {len(outcomes):,} with a row of outcomes "
         f"({int(outcomes[UPWARD_MOBILITY].notna().sum()):,} with {UPWARD_MOBILITY})"
     ]
     alone = characteristics.index.symmetric_difference(outcomes.index)
@@ -147,7 +147,9 @@ def read_workbook(file: str | Path) -> Workbook:
     missing = characteristics.isna().sum()
     worst = [f"{name} {count:,}" for name, count in missing[missing > 0].sort_values(ascending=False).items()]
     if worst:
-        lines.append(f"missing cells, kept missing: {int(missing.sum()):,} in {len(worst)} columns; {listed(worst)}")
+        lines.append(
+            f"missing cells, kept missing: {int(missing.sum()):,} in {counted(len(worst), 'column')}; {listed(worst)}"
+        )
     return Workbook(characteristics, outcomes, tuple(lines))
 
 

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from geomob_dask.errors import InputError
+from geomob_dask.messages import counted
 from geomob_dask.sources.numbers import Floats, Unit, refuse_where
 from geomob_dask.sources.sentinels import CODES, NEGATIVE, POSITIVE, sentinel
 
@@ -61,7 +62,7 @@ def _refuse_sentinels(numbers: Floats, finite: Floats, where: str, unit: Unit) -
     value = sentinel(finite)
     if value is not None:
         same = numbers == value
-        found = f"{value:.17g} ({int(same.sum()):,} of {len(numbers):,} values)"
+        found = f"{value:.17g} ({int(same.sum()):,} of {counted(len(numbers), 'value')})"
         raise InputError(
             f"{where}, {unit(int(np.argmax(same)))}: found {found}, far outside of all others; expected "
             f"--missing {value:.17g} if it stands for a missing value, or --sentinels keep"
@@ -81,6 +82,6 @@ def _refuse_beyond(numbers: Floats, lowest: float, highest: float, name: str, wh
         outside = (numbers < 0) | (numbers > 100)
         if _PERCENT.search(plain) and (lowest < 0 or highest > 100) and outside.any():
             row = int(np.nanargmax(np.abs(numbers)))
-            found = f"{int(outside.sum()):,} values outside of 0 to 100"
+            found = f"{counted(int(outside.sum()), 'value')} outside of 0 to 100"
             return [f"{name}: {found}, such as {numbers[row]:g} in {unit(row)}"]
     return []

@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import and_more, listed
+from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.sources.tract_repair import polygons_of
 from geomob_dask.sources.vintages import recoding, registry, vintage
 
@@ -66,9 +66,9 @@ def recoded(tracts: gpd.GeoDataFrame, source: str, target: str) -> tuple[gpd.Geo
     new = kept.index.to_series().map(codes)
     changed = int(new.notna().sum())
     kept = kept.set_axis(pd.Index(new.fillna(kept.index.to_series()), dtype="str", name=tracts.index.name))
-    lines = [f"{changed:,} of {len(tracts):,} tracts have other codes in vintage {target} than in {source}"]
+    lines = [f"{changed:,} of {counted(len(tracts), 'tract')} with other codes in vintage {target} than in {source}"]
     if len(left_out):
-        lines.append(f"{len(left_out):,} tracts of water left out, which {target} divides: {listed(left_out)}")
+        lines.append(f"{counted(len(left_out), 'tract')} of water left out, which {target} divides: {listed(left_out)}")
     return _united(kept).sort_index(), lines
 
 

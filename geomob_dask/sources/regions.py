@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
@@ -51,7 +51,6 @@ _COUNTY_KEYS = ("COUNTY_GEOID", "COUNTYFIPS", "COUNTY_FIPS")
 _PLAIN_KEYS = ("COUNTY", "TRACT")
 _COUNTY_PREFIX = r"^050[0-9A-Z]{0,6}US"
 
-_PLURAL = {"county": "counties", "tract": "tracts"}
 
 # Tracts nest in these: the first digits of a tract's key are the region.
 BY_KEY = {"county": 5, "state": 2}
@@ -88,7 +87,7 @@ def read(options: Options) -> Tables:
         options=options.plain(),
         files=[options.file],
         lines=table.lines,
-        unit="links",
+        unit="link",
     )
 
 
@@ -144,7 +143,7 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
     else:
         table, lines = _of_csv(path, name, given)
     if not (table["region"] != "").any():
-        raise InputError(f"{source}: found no region in any of {len(table):,} rows, expected codes of regions")
+        raise InputError(f"{source}: found no region in {counted(len(table), 'row')}, expected codes of regions")
     lengths = table["geoid"].str.len()
     key: Literal["county", "tract"] = "tract" if (lengths == 11).any() else "county"
     if (lengths != lengths.iloc[0]).any():
@@ -154,13 +153,13 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
         raise InputError(f"{source}: no key of a known state; found {listed(list(table['geoid']))}")
     if not known.all():
         unknown = sorted(table["geoid"][~known])
-        lines.append(f"{len(unknown):,} rows left out, their state is unknown: {listed(unknown)}")
+        lines.append(f"{counted(len(unknown), 'row')} left out, of unknown state: {listed(unknown)}")
     rows = check_crosswalk(table[known], source).set_index("geoid")[list(COLUMNS)]
     linked = rows.loc[rows["region"] != "", "region"]
-    lines.append(f"{len(linked):,} links of a {key} to {linked.nunique():,} regions")
+    lines.append(f"{counted(len(linked), 'link')} of a {key} to {counted(linked.nunique(), 'region')}")
     inside = rows.index.isin(linked.index)
     if not inside.all():
-        lines.append(f"{rows.index[~inside].nunique():,} {_PLURAL[key]} in no region")
+        lines.append(f"{counted(rows.index[~inside].nunique(), key)} in no region")
     return RegionTable(rows.astype({"region": "str", "region_name": "str"}), key, tuple(lines))
 
 
@@ -188,7 +187,7 @@ def _of_csv(path: str | Path, name: str, given: RegionColumns) -> tuple[pd.DataF
     if is_geocorr(columns, given):
         target = geocorr_target(columns, name)
         table = read_geocorr(path, target=target, names=True, columns=given)
-        return table, [f"read as a crosswalk of Geocorr, to {given.region or target}"]
+        return table, [f"read as a crosswalk of Geocorr; regions: {given.region or target}"]
     region = _column(columns, given.region, (name, "region", "code"), path, "--region-column", "regions")
     keys, names = _csv_keys(rows, given.key, region, path)
     read.check_codes([*names, region])
@@ -208,7 +207,11 @@ def _of_csv(path: str | Path, name: str, given: RegionColumns) -> tuple[pd.DataF
         table = table[~repeated].reset_index(drop=True)
     return table, [
         f"keys from {used}, regions from {region}" + (f", their names from {label}" if label else ""),
-        *([f"{int(repeated.sum()):,} rows left out, they repeat another"] if repeated.any() and whole else []),
+        *(
+            [f"{counted(int(repeated.sum()), 'row')} left out as repeats of another"]
+            if repeated.any() and whole
+            else []
+        ),
     ]
 
 

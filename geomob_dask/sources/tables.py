@@ -62,7 +62,7 @@ class Tables(Table):
     inputs: Mapping[str, str] = field(default_factory=dict)
     lines: Sequence[str] = ()
     keep_others: bool = True
-    unit: str = "tracts"
+    unit: str = "tract"
     count: int | None = None
     beside: Sequence[Table] = ()
     report: Mapping[str, Any] = field(default_factory=dict)

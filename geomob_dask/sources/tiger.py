@@ -113,8 +113,8 @@ def fetch(options: Options, cache: AnswerCache, downloader: Downloader | None = 
     for file in files:
         (folder / file.name).write_bytes(file.data)
     return [
-        f"{len(files)} files of {options.kind} {options.layer} polygons of {options.year} are in {folder}",
-        *(f"  {file.name}: {len(file.data):,} bytes" for file in files),
+        f"{counted(len(files), 'file')} of {options.kind} {options.layer} polygons of {options.year} are in {folder}",
+        *(f"  {file.name}: {counted(len(file.data), 'byte')}" for file in files),
     ]
 
 

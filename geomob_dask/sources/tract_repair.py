@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geomob_dask.errors import GeometryError
-from geomob_dask.messages import listed
+from geomob_dask.messages import counted, listed
 from geomob_dask.sources.keys import KeyReport
 
 Geometries = NDArray[np.object_]
@@ -75,19 +75,19 @@ class TractReport:
     def lines(self) -> list[str]:
         """Return lines for the user."""
         names = [PurePosixPath(file).name for file in self.files]
-        lines = [f"{self.rows:,} rows read from {listed(names)}", *self.keys.lines()]
-        for tracts, what in (
-            (self.crs_given, "files state no coordinate system and were given one"),
-            (self.empty, "tracts left out, without a geometry"),
-            (self.repaired, "invalid polygons repaired"),
-            (self.duplicates, "rows dropped, equal to another row of their tract"),
-            (self.merged, "rows united with another row of their tract"),
-            (self.flattened, "polygons had heights, dropped"),
+        lines = [f"{counted(self.rows, 'row')} read from {listed(names)}", *self.keys.lines()]
+        for tracts, noun, what in (
+            (self.crs_given, "file", "without a coordinate system, given one"),
+            (self.empty, "tract", "left out, without a geometry"),
+            (self.repaired, "invalid polygon", "repaired"),
+            (self.duplicates, "row", "dropped, equal to another row of the tract"),
+            (self.merged, "row", "united with another row of the tract"),
+            (self.flattened, "polygon", "with heights, dropped"),
         ):
             if tracts:
-                lines.append(f"{len(tracts):,} {what}: {listed(tracts, _SHOWN)}")
+                lines.append(f"{counted(len(tracts), noun)} {what}: {listed(tracts, _SHOWN)}")
         if self.turned:
-            lines.append(f"{len(self.turned):,} polygons had rings in the other direction, turned")
+            lines.append(f"{counted(len(self.turned), 'polygon')} with rings in the other direction, turned")
         return lines
 
 

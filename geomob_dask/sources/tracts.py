@@ -20,7 +20,7 @@ from pydantic import Field
 from pyproj import CRS
 
 from geomob_dask.errors import GeometryError, InputError
-from geomob_dask.messages import and_more, listed
+from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.names import Name
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import argument
@@ -159,7 +159,9 @@ def load_tracts(
         report = report + loaded
     raw = gpd.GeoDataFrame(pd.concat(parts), geometry="geometry", crs=parts[0].crs)
     if raw.empty:
-        raise GeometryError(f"{listed(report.files)}: none of {report.rows:,} rows has a geometry; expected polygons")
+        raise GeometryError(
+            f"{listed(report.files)}: none of {counted(report.rows, 'row')} has a geometry; expected polygons"
+        )
     return raw, report
 
 
@@ -211,7 +213,7 @@ def _checked(table: PolygonTable, empty: str, named: str | None) -> tuple[gpd.Ge
     nothing = shapely.is_missing(polygons_of(part)) | shapely.is_empty(polygons_of(part))
     if nothing.any() and empty == "refuse":
         raise GeometryError(
-            f"{label}: {nothing.sum():,} tracts without a geometry: {listed(list(part.index[nothing]))}; "
+            f"{label}: {counted(nothing.sum(), 'tract')} without a geometry: {listed(list(part.index[nothing]))}; "
             f"expected polygons (or leave these tracts out)"
         )
     part, left_out = part[~nothing], tuple(part.index[nothing])

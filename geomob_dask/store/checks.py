@@ -12,7 +12,7 @@ import pyarrow.lib
 import pyarrow.parquet as pq
 
 from geomob_dask.errors import NewerStoreError, StoreError
-from geomob_dask.messages import one_line
+from geomob_dask.messages import counted, one_line
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.provenance import sha256
 from geomob_dask.store.receipts import Receipt
@@ -136,7 +136,7 @@ def check_older(objects: Objects, history: History, present: frozenset[str]) -> 
     for number, parts in history.older.items():
         gone = _gone(objects, parts, present)
         if gone:
-            what = f"lists {len(gone)} parts that are gone, the first {gone[0]}; expected all of them"
+            what = f"lists {counted(len(gone), 'part')} without an object, the first {gone[0]}; expected all of them"
             findings.append(Finding(MISSING, snapshot_key(history.collection, number), what))
     return findings
 
@@ -157,10 +157,10 @@ def check_part(objects: Objects, state: str, part: Part) -> list[Finding]:
 
     data = objects.find(part.key)
     if data is None:
-        return finding(MISSING, f"found no object, expected {part.size:,} bytes")
+        return finding(MISSING, f"found no object, expected {counted(part.size, 'byte')}")
     if len(data) != part.size:
         how = "cut off" if len(data) < part.size else "longer"
-        return finding(CHANGED, f"found {len(data):,} bytes, expected {part.size:,} ({how})")
+        return finding(CHANGED, f"found {counted(len(data), 'byte')}, expected {part.size:,} ({how})")
     checksum = sha256(data)
     if checksum != part.sha256:
         return finding(CHANGED, f"found the checksum {checksum[:16]}, expected {part.sha256[:16]}")
@@ -304,4 +304,10 @@ def check_receipt(objects: Objects, key: str, present: frozenset[str]) -> list[F
     # The commit of its output removes a receipt and keeps the parts.
     if not gone or not objects.exists(key):
         return []
-    return [Finding(MISSING, key, f"lists {len(gone)} parts that are gone, the first {gone[0]}; expected all of them")]
+    return [
+        Finding(
+            MISSING,
+            key,
+            f"lists {counted(len(gone), 'part')} without an object, the first {gone[0]}; expected all of them",
+        )
+    ]

@@ -21,7 +21,7 @@ import xarray as xr
 import zarr.errors
 
 from geomob_dask.errors import GeomobError, InputError, StoreError, StoreFailedError
-from geomob_dask.messages import listed, shown
+from geomob_dask.messages import counted, listed, shown
 from geomob_dask.names import check_name, did_you_mean
 from geomob_dask.store.answered import Answering, lasting, patient
 from geomob_dask.store.cube_arrays import BLOCK, State, create_arrays, open_dataset, read_state
@@ -139,7 +139,7 @@ class Cube:
                 return before
             create_arrays(session.store, form, {**attributes, "block": block})
             try:
-                version = session.commit(f"empty cube of {len(form.measures)} measures", {"empty": True})
+                version = session.commit(f"empty cube of {counted(len(form.measures), 'measure')}", {"empty": True})
             except (icechunk.ConflictError, icechunk.RebaseFailedError):
                 return None
         return State(version, form, dict(attributes), block)

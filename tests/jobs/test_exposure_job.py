@@ -267,7 +267,7 @@ def test_jam_values_are_for_the_door_of_the_survey(url, job):
     table.to_csv("acs.csv")
     done = job("ingest", "acs", "--file", "acs.csv", "--year", 2018, "--dataset", "jam")
     assert done.code == 0, done.err
-    assert "1 numbers: controlled estimate: no sampling error" in done.out
+    assert "1 number: controlled estimate: no sampling error" in done.out
     assert job("exposure", "--dataset", "jam", "--year", 2018, "--by", "county").code == 0
 
 

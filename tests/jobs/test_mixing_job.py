@@ -39,7 +39,7 @@ def test_the_exported_table_holds_what_kernels_say(country, tmp_path, monkeypatc
     code, out, err = run_job(monkeypatch, capsys, "mixing", *arguments(country, "--export", str(file)))
     assert (code, err) == (0, "")
     assert "35 of 36 tracts in 2 regions" in out
-    assert "1 tracts, nobody is counted here (17001000004)" in out
+    assert "1 tract, nobody is counted here (17001000004)" in out
     found = pd.read_csv(file, dtype={"geoid": str}).set_index("geoid")
     table = counts()
     assert found.index.tolist() == table.index.tolist()
@@ -110,7 +110,7 @@ def test_missing_counts_are_refused_or_left_out(tmp_path, monkeypatch, capsys) -
     more = ["--missing", "leave-out", "--cluster", "serial", "--export", str(file)]
     code, out, err = run_job(monkeypatch, capsys, "mixing", *given, *more)
     assert (code, err) == (0, "")
-    assert "1 tracts, a count is missing (17001000006)" in out
+    assert "1 tract, a count is missing (17001000006)" in out
     left = pd.read_csv(file, dtype={"geoid": str}).set_index("geoid").loc["17001000006"]
     assert np.isnan(left["divergence"])
     assert left["reason"] == "a count is missing"

@@ -137,7 +137,7 @@ def test_dry_run_writes_nothing(country, monkeypatch, capsys) -> None:
     before = listing(Path(country.url))
     code, out, _ = run_job(monkeypatch, capsys, "segregation", *arguments(country, "--by", "county", "--dry-run"))
     assert code == 0
-    assert "segregation: 1 outputs to results/segregation/deciles/made/2020/county-" in out
+    assert "segregation: 1 output to results/segregation/deciles/made/2020/county-" in out
     assert listing(Path(country.url)) == before
 
 

@@ -114,8 +114,8 @@ def test_counties_of_another_year_are_said(store, files, tmp_path):
     later.to_file(tmp_path / "later.geojson", driver="GeoJSON")
     done = fill(Store(str(tmp_path / "store")), files, counties=str(tmp_path / "later.geojson"))
     lines = "\n".join(done.lines)
-    assert "polygons: 1 counties without a zone in 02 Alaska: 02158" in lines
-    assert "1 zones without a polygon: 100" in lines
+    assert "polygons: 1 county without a zone in 02 Alaska: 02158" in lines
+    assert "1 zone without a polygon: 100" in lines
 
 
 def test_without_counts_or_polygons(files, tmp_path):
@@ -314,7 +314,7 @@ def test_job_ingests_zones_and_the_atlas(job, store, files, tmp_path):
     atlas = write_atlas(tmp_path / "atlas.csv", ["39001000100", "39001000200"])
     done = job("ingest", "atlas", atlas, "--store", url)
     assert done.code == 0, done.err
-    assert "2 tracts in 1 states" in done.out
+    assert "2 tracts in 1 state" in done.out
 
 
 def test_job_says_what_is_wrong(job, files, tmp_path):

@@ -292,7 +292,7 @@ def test_tracts_are_studied_and_a_model_is_applied_over_partitions(client, tmp_p
     model = str(tmp_path / "elastic_net.model")
     done = job("mobility", *common, "--with-model", model, "--apply", "made:2018", "--export", files["applied.csv"])
     assert (done.code, done.err) == (0, "")
-    assert "1 tracts have none of its attributes" in done.out
+    assert "1 tract without any of its attributes" in done.out
     applied = pd.read_csv(files["applied.csv"], dtype={"geoid": str}).set_index("geoid")
     shares = applied[["below_mean_probability", "above_mean_probability"]]
     # The model by itself, without partitions.

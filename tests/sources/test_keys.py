@@ -52,7 +52,7 @@ def test_keys_that_lost_their_zero_are_reported() -> None:
     keys, report = read(["1001020100", "39001961400", "6037980000"])
     assert keys == [ALABAMA, OHIO, "06037980000"]
     assert report.padded == (ALABAMA, "06037980000")
-    assert "2 keys had lost their leading zero" in report.lines()[0]
+    assert "2 keys without the leading zero" in report.lines()[0]
 
 
 def test_a_short_key_among_many_whole_ones_is_a_mistake() -> None:
@@ -86,7 +86,7 @@ def test_rows_of_an_unknown_state_are_left_out_and_named() -> None:
     keys, report = tract_geoids([OHIO, "99001000100", "00000000000"], file="a.csv", column="GEOID")
     assert list(keys.notna()) == [True, False, False]
     assert report.unknown == ("99001000100", "00000000000")
-    assert report.lines() == ["2 rows left out, their state is unknown: 99001000100, 00000000000"]
+    assert report.lines() == ["2 rows left out, of unknown state: 99001000100, 00000000000"]
 
 
 def test_reports_add_up() -> None:

@@ -159,14 +159,14 @@ def test_equal_rows_are_dropped_and_named(write: Write) -> None:
     frame, report = read_measures(write("GEOID,a,b\n39001961500,1,\n39001961400,2,3\n39001961500,1.0,NA\n"))
     assert list(frame["a"]) == [2, 1]
     assert report.duplicates == ("39001961500",)
-    assert any("1 rows dropped" in line and "39001961500" in line for line in report.lines())
+    assert any("1 row dropped" in line and "39001961500" in line for line in report.lines())
 
 
 def test_infinite_values_can_be_missing(write: Write) -> None:
     frame, report = read_measures(write("GEOID,a\n39001961400,inf\n39001961500,1\n"), infinite="missing")
     np.testing.assert_array_equal(frame["a"], [np.nan, 1])
     assert report.infinite == {"a": 1}
-    assert "a: 1 infinite values made missing" in report.lines()
+    assert "a: 1 infinite value made missing" in report.lines()
 
 
 ONE = "GEOID,a,b\n39001961400,1,2\n"
@@ -269,11 +269,11 @@ def test_keys_and_polygons_are_compared_by_state() -> None:
         ("01001020100",),
     )
     assert report.lines() == [
-        "with measures and a polygon: 1 tracts",
+        "with measures and a polygon: 1 tract",
         "with measures and no polygon: 2 tracts in 2 states",
         "  18 Indiana: 18001030100",
         "  39 Ohio: 39035990000",
-        "with a polygon and no measures: 1 tracts in 1 states",
+        "with a polygon and no measures: 1 tract in 1 state",
         "  01 Alabama: 01001020100",
     ]
     assert match_keys(measures, measures).lines() == ["with measures and a polygon: 3 tracts"]

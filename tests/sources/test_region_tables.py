@@ -34,7 +34,7 @@ def test_missing_words_are_no_region_in_any_form(tmp_path: Path, word: str) -> N
     for file in files:
         read = read_regions(file, "cbsa")
         assert read.rows["region"].to_dict() == {"39001": "10000", "39003": ""}
-        assert read.lines[-2:] == ("1 links of a county to 1 regions", "1 counties in no region")
+        assert read.lines[-2:] == ("1 link of a county to 1 region", "1 county in no region")
     column = pd.DataFrame({"cbsa": list(codes.values())}, index=["39001000100", "39003000100"])
     assert regions_of(column, "cbsa")["region"].to_dict() == {"39001000100": "10000"}
 
@@ -66,7 +66,7 @@ def test_keys_and_regions_in_single_precision_are_refused(tmp_path: Path) -> Non
 
 
 def test_a_file_without_any_region_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"r\.csv: found no region in any of 1 rows"):
+    with pytest.raises(InputError, match=r"r\.csv: found no region in 1 row"):
         read_regions(saved(tmp_path, "county,cbsa\n39001,NA\n"), "cbsa")
 
 

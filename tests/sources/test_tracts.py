@@ -229,7 +229,7 @@ def test_rings_are_turned_and_heights_dropped(tmp_path: Path) -> None:
     assert report.flattened == (B,)
     assert tracts.geometry[A].area == 15
     check_form(tracts, report)
-    assert "1 polygons had heights, dropped: 39001961400" in report.lines()
+    assert "1 polygon with heights, dropped: 39001961400" in report.lines()
 
 
 def test_vertices_of_a_valid_polygon_stay_as_they_are(tmp_path: Path) -> None:
@@ -304,13 +304,13 @@ def test_tracts_without_geometry(tmp_path: Path, suffix: str) -> None:
     keys = [f"390019614{number:02d}" for number in range(7)]
     shapes = [None, shapely.Polygon()] * 3 + [square(0)]
     file = save(table(list(zip(keys, shapes, strict=True))), tmp_path / f"t{suffix}")
-    with pytest.raises(GeometryError, match=r"6 tracts without a geometry: 39001961400, .*39001961404, … \(6 in all\)"):
+    with pytest.raises(GeometryError, match=r"6 tracts without a geometry: 39001961400, .*, 39001961405; expected"):
         read_tracts([file])
     tracts, report = read_tracts([file], empty="leave-out")
     assert list(tracts.index) == keys[6:]
     assert report.empty == tuple(keys[:6])
     check_form(tracts, report)
-    with pytest.raises(GeometryError, match="none of 1 rows has a geometry"):
+    with pytest.raises(GeometryError, match="none of 1 row has a geometry"):
         read_tracts([save(table({A: None}), tmp_path / f"none{suffix}")], empty="leave-out")
 
 

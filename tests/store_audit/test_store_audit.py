@@ -252,7 +252,7 @@ def test_a_kept_download_is_an_input_too(store: Store):
 
 def test_an_empty_store_or_prefix_is_bad_input(store: Store):
     store.put(MEASURES, "18", table("18"))
-    with pytest.raises(InputError, match="found no commit among 1 objects"):
+    with pytest.raises(InputError, match="found no commit among 1 object"):
         verified(store)
     measures(store)
     with pytest.raises(InputError, match="no collection below 'measures/y'; did you mean 'measures/x/2020'"):
@@ -485,14 +485,14 @@ def test_the_job_tells_by_its_exit_code(store: Store, job):
     assert "to be removed: 0 objects" in job("store", "clean", *there).out
     assert orphan in job("store", "clean", "--older-than", "0s", "--dry-run", *there).out
     assert orphan in everything(store)
-    assert "removed 1 objects" in job("store", "clean", "--older-than", "0s", *there).out
+    assert "removed 1 object" in job("store", "clean", "--older-than", "0s", *there).out
     assert orphan not in everything(store)
     part = store.snapshot(RESULT).parts["18"].key
     store.objects.delete(part)
     done = job("store", "verify", *serial)
     assert done.code == 1
     assert f"missing: {part}: found no object" in done.out
-    assert done.err.startswith(f"error: store {store.url}: 1 objects are damaged, the first missing: {part}")
+    assert done.err.startswith(f"error: store {store.url}: 1 damaged object, the first missing: {part}")
 
 
 @pytest.mark.parametrize("text", ["1", "h", "-1h", "1w", "", "1h30m"])

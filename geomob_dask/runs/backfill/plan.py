@@ -104,7 +104,8 @@ def check_runnable(plan: Plan) -> None:
         first = refused[0]
         more = f" (and {len(refused) - 1:,} more products and years, each with its reason)" if len(refused) > 1 else ""
         raise InputError(
-            f"backfill {plan.name}: all of its {counts.total():,} outputs are refused, so there is nothing to compute: "
+            f"backfill {plan.name}: all of its outputs ({counts.total():,}) are refused, so there is nothing to "
+            f"compute: "
             f"{first.product} {first.year}: {first.problem}{more}"
         )
 
