@@ -32,6 +32,8 @@ _STARTS = 300.0
 # Seconds after which a cluster that does not close is left behind.
 _CLOSES = 10.0
 _LOOK_AGAIN = 0.5
+# Seconds that Dask itself waits for a connection.
+_DASK_WAITS = 30.0
 
 Say = Callable[[str], None]
 _Opened = contextlib.AbstractContextManager[distributed.Client | None]
@@ -99,7 +101,7 @@ def _local(section: LocalSection) -> Iterator[distributed.Client]:
                 f"cluster local: a worker ended while it started ({one_line(error)}); expected "
                 f"{_count(section)} worker processes: run again, or set workers and memory_limit in cluster.yaml"
             ) from error
-        with _closed_at_the_end(client), watched(client, section.patience, _say):
+        with _closed_at_the_end(client), watched(client, section, _say):
             yield client
 
 
@@ -155,7 +157,10 @@ def _address(section: AddressSection) -> Iterator[distributed.Client]:
             f"cluster address {section.address}: no answer ({error}); expected a running Dask scheduler "
             "(cluster.yaml, GEOMOB_ADDRESS)"
         ) from error
-    with _closed_at_the_end(client), watched(client, section.patience, _say):
+    # A busy scheduler may take longer to accept a connection, or to read, than Dask waits: the watchdog alone decides.
+    wait = f"{max(section.patience, _DASK_WAITS):g}s"
+    waits = {f"distributed.comm.timeouts.{name}": wait for name in ("connect", "tcp")}
+    with _closed_at_the_end(client), watched(client, section, _say), dask.config.set(waits):
         _same_package_everywhere(client, section)
         yield client
 

@@ -23,9 +23,25 @@ from geomob_dask.yaml_text import mapping_of, read_yaml
 DEFAULT_STORE = "store"
 DEFAULT_STORE_TIMEOUT = 120.0
 PATIENCE = 90.0
+SILENCE = 300.0
 
 
-class LocalSection(Checked):
+class Waits(Checked):
+    """How long a run waits for its cluster; the keys are those of a section.
+
+    Parameters
+    ----------
+    patience : float
+        Seconds that a run waits for a scheduler that does not answer, or for a worker if none is left.
+    silence : float
+        Seconds that a run waits for workers of which none answers: they are stopped, or each in one long computation.
+    """
+
+    patience: Annotated[float, Field(gt=0)] = PATIENCE
+    silence: Annotated[float, Field(gt=0)] = SILENCE
+
+
+class LocalSection(Waits):
     """Worker processes on this machine.
 
     Parameters
@@ -41,8 +57,8 @@ class LocalSection(Checked):
         Folder for spilled results; the system's temporary folder by default.
     dashboard : str
         Address of the dashboard, such as ``0.0.0.0:8787`` for all interfaces; port 0 is any free port.
-    patience : float
-        Seconds that a run waits for a scheduler that does not answer, or for a worker if none is left.
+    patience, silence : float
+        See `Waits`.
     """
 
     kind: Literal["local"] = "local"
@@ -55,10 +71,9 @@ class LocalSection(Checked):
     terminate: Annotated[float, Field(gt=0, le=1)] = 0.95
     scratch: str | None = None
     dashboard: str = "127.0.0.1:8787"
-    patience: Annotated[float, Field(gt=0)] = PATIENCE
 
 
-class AddressSection(Checked):
+class AddressSection(Waits):
     """A scheduler that already runs.
 
     Parameters
@@ -67,14 +82,13 @@ class AddressSection(Checked):
         Such as ``tcp://scheduler.example:8786``; ``GEOMOB_ADDRESS`` wins over the file.
     timeout : float
         Seconds to wait for its first answer.
-    patience : float
-        Seconds that a run waits for a scheduler that does not answer any more, or for a worker if none is left.
+    patience, silence : float
+        See `Waits`.
     """
 
     kind: Literal["address"] = "address"
     address: str = "tcp://127.0.0.1:8786"
     timeout: Annotated[float, Field(gt=0)] = 30.0
-    patience: Annotated[float, Field(gt=0)] = PATIENCE
 
 
 class SerialSection(Checked):

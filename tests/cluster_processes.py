@@ -1,17 +1,47 @@
 """A scheduler and workers on loopback, each a process of its own, for tests that stop or kill them."""
 
+import asyncio
+import multiprocessing
 import os
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import distributed
 import numpy as np
+import psutil
 from sklearn.base import BaseEstimator, ClassifierMixin
+
+# Forked from a process that has imported Dask: a cluster starts within a second.
+_FORKED = multiprocessing.get_context("forkserver")
+_FORKED.set_forkserver_preload(["distributed", "dask.dataframe", "sklearn"])
+
+
+def _quietly(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+
+
+def _schedule(port: int, log: Path) -> None:
+    async def until_it_ends() -> None:
+        async with distributed.Scheduler(host="127.0.0.1", port=port, dashboard=False) as scheduler:
+            await scheduler.finished()
+
+    _quietly(log)
+    asyncio.run(until_it_ends())
+
+
+def _work(address: str, folder: Path, log: Path) -> None:
+    async def until_it_ends() -> None:
+        options = {"nthreads": 1, "memory_limit": 0, "local_directory": str(folder), "host": "127.0.0.1"}
+        async with distributed.Worker(address, dashboard=False, **options) as worker:
+            await worker.finished()
+
+    _quietly(log)
+    asyncio.run(until_it_ends())
 
 
 class Processes:
@@ -23,21 +53,17 @@ class Processes:
             self.port = int(probe.getsockname()[1])
         self.address = f"tcp://127.0.0.1:{self.port}"
         self.folder = folder
-        self.scheduler = self._run("scheduler", "--port", str(self.port))
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._run(_schedule, self.port, folder / "scheduler.log")
+        self.workers: list[psutil.Process] = []
 
-    def _run(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
-        loopback = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashboard")
-        with open(self.folder / f"{what}.log", "ab") as log:
-            line = [sys.executable, "-m", "dask", what, *arguments, *loopback]
-            # Workers find the functions of this module.
-            path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-            return subprocess.Popen(line, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": path})
+    def _run(self, function: Callable[..., None], *arguments: object) -> psutil.Process:
+        process = _FORKED.Process(target=function, args=arguments, daemon=True)
+        process.start()
+        return psutil.Process(process.pid)
 
-    def add_worker(self) -> subprocess.Popen[bytes]:
+    def add_worker(self) -> psutil.Process:
         """Start a worker."""
-        options = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--local-directory", str(self.folder))
-        self.workers.append(self._run("worker", self.address, *options))
+        self.workers.append(self._run(_work, self.address, self.folder, self.folder / "worker.log"))
         return self.workers[-1]
 
     def await_workers(self, count: int) -> None:
@@ -58,8 +84,9 @@ def processes(folder: Path, workers: int = 1) -> Iterator[Processes]:
         yield found
     finally:
         for process in (*found.workers, found.scheduler):
-            process.kill()
-            process.wait()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait()
 
 
 def sleeps(values: np.ndarray, seconds: float) -> None:

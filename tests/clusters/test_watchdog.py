@@ -1,5 +1,6 @@
 """No wait for a cluster is endless or silent: stopped and killed schedulers and workers, in every kind of wait."""
 
+import asyncio
 import os
 import re
 import signal
@@ -19,11 +20,11 @@ from geomob_dask.models.catalog import MODELS, Model
 from geomob_dask.models.folds import stratified_folds
 from geomob_dask.models.search import Sample, Search
 from geomob_dask.runs.watchdog import trouble_of
-from geomob_dask.settings import AddressSection, Settings
+from geomob_dask.settings import AddressSection, Settings, Waits
 
 
-def settings(address: str, patience: float = 1.0, timeout: float = 30.0) -> Settings:
-    section = AddressSection(address=address, patience=patience, timeout=timeout)
+def settings(address: str, patience: float = 1.0, timeout: float = 30.0, silence: float = 300.0) -> Settings:
+    section = AddressSection(address=address, patience=patience, timeout=timeout, silence=silence)
     return Settings(cluster="address", clusters={"address": section})
 
 
@@ -38,16 +39,20 @@ def worker(status: str = "running", seen: float = 100.0, executing: int = 0) -> 
         ([worker(), worker("paused")], None, None),
         ([worker("paused"), worker("paused", executing=1)], None, None),
         ([worker("paused"), worker("paused")], "2 workers .*memory_limit", 90),
-        ([worker(seen=30.0), worker(seen=99.0)], None, None),
-        ([worker(seen=30.0), worker(seen=20.0)], "2 workers said nothing", 300),
+        ([worker(seen=92.0), worker(seen=99.0)], None, None),
+        ([worker(seen=88.0), worker(seen=99.0)], "1 of 2 workers has not answered for 12 s .*the others go on", 0),
+        ([worker(seen=88.0), worker(seen=20.0)], "2 workers have not answered for 12 s .*waiting up to 288 s", 300),
+        ([worker(seen=88.0)], "the worker has not answered for 12 s", 300),
+        # A sign of life comes less often where there are many.
+        ([worker(seen=88.0)] * 600, None, None),
     ],
 )
 def test_why_workers_compute_nothing(workers, told, patience):
-    found = trouble_of({str(place): one for place, one in enumerate(workers)}, 100.0, 90.0)
+    found = trouble_of({str(place): one for place, one in enumerate(workers)}, 100.0, Waits())
     if told is None:
         assert found is None
         return
-    assert re.search(told, found.what)
+    assert re.search(told, found.told(found.lasts))
     assert found.patience == patience
 
 
@@ -69,8 +74,8 @@ def a_grid_search(client: distributed.Client) -> None:
 @pytest.mark.parametrize(
     ("fault", "wait"),
     [
-        ("scheduler stopped", sleep_on_a_worker),
-        ("scheduler stopped", a_grid_search),
+        pytest.param("scheduler stopped", sleep_on_a_worker, marks=pytest.mark.slow),
+        pytest.param("scheduler stopped", a_grid_search, marks=pytest.mark.slow),
         ("scheduler killed", named_futures),
         ("scheduler killed", a_grid_search),
         ("worker killed", named_futures),
@@ -89,6 +94,33 @@ def test_every_wait_ends(fault, wait, tmp_path, monkeypatch, capfd):
     assert fault == "scheduler killed" or "; waiting up to" in capfd.readouterr().err
 
 
+@pytest.mark.slow
+def test_workers_that_are_stopped_are_told_of_and_waited_for_as_long_as_stated(tmp_path, capfd):
+    with processes(tmp_path) as cluster:
+        threading.Timer(1.5, cluster.workers[0].send_signal, [signal.SIGSTOP]).start()
+        lost = pytest.raises(ClusterLostError, match=r"the worker has not answered for \d+ s .*silence in cluster.yaml")
+        with lost, connect(settings(cluster.address, silence=14.0)) as client:
+            sleep_on_a_worker(client)
+    told = re.search(r"the worker has not answered for (\d+) s .*; waiting up to", capfd.readouterr().err)
+    assert int(told[1]) < 14
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_answers_late_is_not_lost(tmp_path):
+    """It is busy for longer than a question is to take, again and again, and for longer than the patience in all."""
+
+    async def busy(dask_scheduler: distributed.Scheduler) -> None:
+        for _ in range(4):
+            time.sleep(5)
+            await asyncio.sleep(0.01)
+
+    with processes(tmp_path) as cluster, connect(settings(cluster.address, patience=9.0)) as client:
+        future = client.submit(lambda: time.sleep(1) or 7, pure=False)
+        client.run_on_scheduler(busy, wait=False)
+        time.sleep(20)
+        assert future.result() == 7
+
+
 def test_a_worker_that_comes_back_in_time_computes(tmp_path, capfd):
     with processes(tmp_path) as cluster, connect(settings(cluster.address, patience=60.0)) as client:
         future = client.submit(lambda: time.sleep(2) or 7, pure=False)
@@ -99,6 +131,7 @@ def test_a_worker_that_comes_back_in_time_computes(tmp_path, capfd):
         assert future.result() == 7
 
 
+@pytest.mark.slow
 def test_a_driver_that_was_stopped_itself_loses_nothing(tmp_path):
     """A laptop sleeps for longer than the patience."""
     with processes(tmp_path) as cluster, connect(settings(cluster.address, patience=5.0)) as client:
