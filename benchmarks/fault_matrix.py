@@ -8,20 +8,22 @@ A cell is a victim, a fault, a moment, a job and a place (a folder, or a bucket 
 scheduler and two workers with their nannies, each a process of its own, over a small store. Cells that the results
 (``--results``, a line each) hold are not run again, so a run may be stopped at any time; ``--table`` writes them down.
 ``workers`` are both of them with their nannies, which would replace them. ``stopped`` is SIGSTOP: until the job ends
-for a scheduler, for twenty seconds otherwise. ``memory`` is a worker that allocates until its nanny ends it. A job
-without a fault, and two at once, are cells too. Afterwards the same command runs without a cluster: it has to end with
-0, and every snapshot and part must have the bytes of an undisturbed run.
+for the scheduler and for all workers, for twenty seconds otherwise. ``memory`` is a worker that allocates until its
+nanny ends it, or a driver that gets no more memory (RLIMIT_AS). ``start`` is when the job has its cluster, ``middle``
+when workers have tasks, ``commit`` when all parts (of a cube: a manifest) are in the store. A job without a fault, and
+two at once, are cells too. Afterwards the same command runs without a cluster: it has to end with 0, and every
+snapshot, part and value of a cube must be as after an undisturbed run.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,24 +31,24 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple
 from pathlib import Path
-from typing import Any
 
 import distributed
 import numpy as np
 import pandas as pd
 import psutil
-from faults import BACKFILL, FIRST_YEAR, copy, empty, fill, job, visible
+from fault_cells import FAULTS, JOBS, MOMENTS, PATIENCE, VICTIMS, Cell, Seen, cells, read_results, write_table
+from fault_cluster import Cluster, ran
+from faults import BACKFILL, FIRST_YEAR, ROOT, copy, empty, fill, job, visible
 
 from geomob_dask.store import Provenance, Store
+from geomob_dask.store.cubes import cube_names, open_cube
+from geomob_dask.store.objects import StoredObject
 
-VICTIMS = ("driver", "worker", "workers", "scheduler", "nanny", "nobody", "two at once")
-FAULTS = ("killed", "stopped", "memory", "none")
-MOMENTS = ("start", "middle", "commit")
 YEAR = str(FIRST_YEAR)
 _PEOPLE = ("--dataset", "people", "--year", YEAR, "--by", "county")
-JOBS: dict[str, tuple[str, ...]] = {
+_COMMANDS: dict[str, tuple[str, ...]] = {
     "backfill": ("backfill", "{folder}/faults.yaml", "--years", YEAR),
     "cube": ("cube", "write", "people", "--results", "measures/people/{{year}}", "--years", YEAR),
     "mobility": (
@@ -62,161 +64,8 @@ JOBS: dict[str, tuple[str, ...]] = {
     "join": ("ingest", "join", "people", "sample", "--as", "both", "--years", YEAR),
     "verify": ("store", "verify"),
 }
-# Seconds: longer than a scheduler on a busy machine takes to import what a graph needs.
-_PATIENCE = 20
 _STOPPED_FOR = 20.0
 _LIMIT = 240.0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One case of the matrix."""
-
-    victim: str
-    fault: str
-    moment: str
-    job: str
-    place: str
-
-
-@dataclass
-class Seen:
-    """What came of a cell.
-
-    Attributes
-    ----------
-    hit : bool
-        Whether the job still ran when its fault came.
-    code : int, optional
-        Exit code; None if the job had not ended after four minutes.
-    said : float, optional
-        Seconds from the fault to the first line on standard error.
-    ended : float
-        Seconds from the fault to the end.
-    line : str
-        The last line on standard error.
-    traceback : bool
-        Whether the user saw one.
-    again : int
-        Exit code of the second run.
-    equal : bool
-        Whether the store then had the bytes of an undisturbed run.
-    """
-
-    hit: bool
-    code: int | None
-    said: float | None
-    ended: float
-    line: str
-    traceback: bool
-    again: int
-    equal: bool
-
-
-def cells(place: str) -> Iterator[Cell]:
-    """Yield the cells of a place, what differs most first."""
-    faults = [
-        *itertools.product(("scheduler", "workers", "driver", "worker", "nanny"), ("killed", "stopped")),
-        ("worker", "memory"),
-    ]
-    for moment, name, (victim, fault) in itertools.product(("middle", "commit", "start"), JOBS, faults):
-        yield Cell(victim, fault, moment, name, place)
-    for name in JOBS:
-        yield Cell("nobody", "none", "middle", name, place)
-    yield Cell("two at once", "none", "middle", "backfill", place)
-
-
-# On a worker ---------------------------------------------------------------------------------------
-
-
-def dask_setup(worker: Any) -> None:
-    """Let a signal fill a worker's memory; called by ``dask worker --preload``."""
-
-    def fill_up() -> None:
-        held = []
-        while True:
-            held.append(np.ones(2**21))
-            time.sleep(0.01)
-
-    signal.signal(signal.SIGUSR1, lambda *_: threading.Thread(target=fill_up, daemon=True).start())
-
-
-# The cluster ---------------------------------------------------------------------------------------
-
-
-class Cluster:
-    """A scheduler and two workers with nannies, on loopback, each a process of its own.
-
-    Parameters
-    ----------
-    folder : Path
-        For logs and the cluster file.
-    memory : str
-        Limit of a worker.
-    """
-
-    def __init__(self, folder: Path, memory: str = "1500MiB") -> None:
-        self.folder, self.memory = folder, memory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self.scheduler: subprocess.Popen[bytes] | None = None
-        self.nannies: list[subprocess.Popen[bytes]] = []
-
-    @contextmanager
-    def running(self) -> Iterator[Cluster]:
-        """Run the processes until the block ends."""
-        loopback = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashboard")
-        try:
-            self.scheduler = self._run("scheduler", "--port", str(self.port), *loopback)
-            options = ("--nthreads", "1", "--memory-limit", self.memory, "--preload", __file__)
-            folder = ("--local-directory", str(self.folder / "scratch"))
-            self.nannies = [self._run("worker", self.address, *options, *folder, *loopback) for _ in range(2)]
-            with distributed.Client(self.address, timeout=120, set_as_default=False) as client:
-                client.wait_for_workers(2, timeout=120)
-            yield self
-        finally:
-            for process in self.processes():
-                with suppress(psutil.Error):
-                    process.kill()
-            for popen in (*self.nannies, self.scheduler):
-                if popen is not None:
-                    popen.wait()
-
-    def _run(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with open(self.folder / f"{what}.log", "ab") as log:
-            line = [sys.executable, "-m", "dask", what, *arguments]
-            return subprocess.Popen(line, stdout=log, stderr=log)
-
-    def workers(self) -> list[psutil.Process]:
-        """Return the worker processes."""
-        found = []
-        for nanny in self.nannies:
-            with suppress(psutil.Error):
-                children = psutil.Process(nanny.pid).children()
-                found += [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-        return found
-
-    def processes(self) -> list[psutil.Process]:
-        """Return all processes, workers last."""
-        found = []
-        for popen in (*self.nannies, self.scheduler):
-            with suppress(psutil.Error):
-                found += [psutil.Process(popen.pid)] if popen is not None else []
-        return [*found, *self.workers()]
-
-    def victims(self, who: str, driver: int) -> list[psutil.Process]:
-        """Return the processes of a victim."""
-        if who == "driver":
-            return [psutil.Process(driver)]
-        if who == "scheduler":
-            assert self.scheduler is not None
-            return [psutil.Process(self.scheduler.pid)]
-        if who == "worker":
-            return self.workers()[:1]
-        nannies = [psutil.Process(nanny.pid) for nanny in self.nannies]
-        return nannies[:1] if who == "nanny" else [*nannies, *self.workers()]
 
 
 # A cell --------------------------------------------------------------------------------------------
@@ -268,12 +117,14 @@ class Matrix:
         self.source = _inputs(folder)
         (folder / "faults.yaml").write_text(BACKFILL)
         self._wanted: dict[str, dict[str, str]] = {}
+        self._before = visible(self.source).keys()
+        self._commit = commit_of(ROOT)
         self._draws = random.Random(1)
         self._number = itertools.count()
 
     def command(self, name: str, store: Store, cluster: str) -> list[str]:
         """Return the command of a job."""
-        script, *rest = (text.format(folder=self.folder) for text in JOBS[name])
+        script, *rest = (text.format(folder=self.folder) for text in _COMMANDS[name])
         config = str(self.folder / "cluster.yaml")
         return job(script, *rest, "--store", store.url, "--cluster", cluster, "--config", config)
 
@@ -292,13 +143,17 @@ class Matrix:
         if name not in self._wanted:
             with self.store() as store:
                 self._configure("")
-                subprocess.run(self.command(name, store, "serial"), check=True, capture_output=True)
-                self._wanted[name] = _shown(store)
+                log = self.folder / f"undisturbed-{name}.log"
+                if ran(self.command(name, store, "serial")[1:], log):
+                    raise RuntimeError(f"{name} fails undisturbed: {log.read_text()[-2000:]}")
+                self._wanted[name] = shown(store)
         return self._wanted[name]
 
     def _configure(self, address: str) -> None:
         section = f"clusters: {{faults: {{kind: address, address: '{address or 'tcp://127.0.0.1:1'}', "
-        (self.folder / "cluster.yaml").write_text(f"{section}timeout: 10, patience: {_PATIENCE}}}}}\n")
+        (self.folder / "cluster.yaml").write_text(
+            f"{section}timeout: 30, patience: {PATIENCE}, silence: {PATIENCE}}}}}\n"
+        )
 
     def run(self, cell: Cell) -> Seen:
         """Run a cell."""
@@ -309,46 +164,51 @@ class Matrix:
             other = Driver(command) if cell.victim == "two at once" else None
             driver = Driver(command)
             try:
-                hit, began, code = self._disturb(cell, cluster, driver, store, wanted)
+                hit, committed, began, code = self._disturb(cell, cluster, driver, store, wanted)
                 ended = time.monotonic() - began
                 if other is not None and other.wait(_LIMIT) != 0:
                     code = other.process.returncode
             finally:
                 driver.end()
-            again = subprocess.run(self.command(cell.job, store, "serial"), capture_output=True, text=True, check=False)
+                if other is not None:
+                    other.end()
+            again = ran(self.command(cell.job, store, "serial")[1:], self.folder / "again.log")
             said = [when - began for when, _ in driver.err if when >= began]
             return Seen(
                 hit=hit,
+                committed=committed,
                 code=code,
                 said=round(said[0], 1) if said else None,
                 ended=round(ended, 1),
                 line=driver.err[-1][1][:300] if driver.err else "",
                 traceback=any(line.startswith("Traceback") for _, line in driver.err),
-                again=again.returncode,
-                equal=_shown(store) == wanted,
+                again=again,
+                equal=shown(store) == wanted,
+                load=round(os.getloadavg()[0], 1),
+                commit=self._commit,
             )
 
     def _disturb(
         self, cell: Cell, cluster: Cluster, driver: Driver, store: Store, wanted: dict[str, str]
-    ) -> tuple[bool, float, int | None]:
+    ) -> tuple[bool, bool, float, int | None]:
         """Wait for the moment, bring about the fault, and wait for the end."""
         self._await(cell.moment, cluster, driver, store, wanted)
+        committed = any(_is_commit(found.key) for found in self._new(store))
+        victims = cluster.victims(cell.victim, driver.process.pid)
         hit = driver.process.poll() is None
         began = time.monotonic()
         if cell.fault == "none" or not hit:
-            return hit, began, driver.wait(_LIMIT)
-        victims = cluster.victims(cell.victim, driver.process.pid)
-        sent = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP, "memory": signal.SIGUSR1}[cell.fault]
-        for process in victims:
-            with suppress(psutil.Error):
-                process.send_signal(sent)
+            return hit, committed, began, driver.wait(_LIMIT)
+        if cell.fault == "memory" and cell.victim == "driver":
+            used = victims[0].memory_info().vms
+            victims[0].rlimit(psutil.RLIMIT_AS, (used, used))
+            return hit, committed, began, driver.wait(_LIMIT)
+        send(victims, {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP, "memory": signal.SIGUSR1}[cell.fault])
         if cell.fault != "stopped":
-            return hit, began, driver.wait(_LIMIT)
-        code = driver.wait(_LIMIT if cell.victim == "scheduler" else _STOPPED_FOR)
-        for process in victims:
-            with suppress(psutil.Error):
-                process.send_signal(signal.SIGCONT)
-        return hit, began, driver.wait(_LIMIT) if code is None else code
+            return hit, committed, began, driver.wait(_LIMIT)
+        code = driver.wait(_LIMIT if cell.victim in ("scheduler", "workers") else _STOPPED_FOR)
+        send(victims, signal.SIGCONT)
+        return hit, committed, began, driver.wait(_LIMIT) if code is None else code
 
     def _await(self, moment: str, cluster: Cluster, driver: Driver, store: Store, wanted: dict[str, str]) -> None:
         def goes_on() -> bool:
@@ -356,24 +216,63 @@ class Matrix:
 
         while goes_on() and not any(line.startswith("cluster:") for line in driver.out):
             time.sleep(0.02)
-        if moment == "start" or not goes_on():
-            return
         if moment == "commit":
-            parts = {key for key in wanted if "/" in key and not key.endswith(".json") and "." in key}
-            while goes_on() and not parts <= {found.key for found in store.objects.listing()}:
-                time.sleep(0.05)
+            parts = {key for key in wanted.keys() - self._before if "." in key.rpartition("/")[2]}
+            while goes_on() and not _whole({found.key for found in store.objects.listing()}, parts):
+                time.sleep(0.005)
+        if moment != "middle" or not goes_on():
             return
         with distributed.Client(cluster.address, timeout=30, set_as_default=False) as client:
-            while goes_on() and not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
-                time.sleep(0.05)
+            while goes_on() and not any(client.processing().values()):
+                time.sleep(0.02)
         time.sleep(self._draws.uniform(0.0, 0.5))
 
+    def _new(self, store: Store) -> list[StoredObject]:
+        """Return the objects of a store that its job has made."""
+        old = {found.key for found in self.source.objects.listing()}
+        return [found for found in store.objects.listing() if found.key not in old]
 
-def _shown(store: Store) -> dict[str, str]:
-    """Return what readers see; a cube's objects have names of chance, so its commit alone counts."""
-    found = visible(store)
-    cubes = sorted({key.split("/")[1] for key in store.objects.names("") if key.startswith("cubes/")})
-    return found | {f"cubes/{name}": "there" for name in cubes}
+
+def send(victims: list[psutil.Process], number: int) -> None:
+    """Send a signal to processes, those that are gone left out."""
+    for process in victims:
+        with suppress(psutil.Error):
+            process.send_signal(number)
+
+
+def commit_of(folder: Path) -> str:
+    """Return the commit of the code, and whether it was changed since."""
+
+    def git(*arguments: str) -> str:
+        line = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "geomob_dask", "jobs")
+    return f"{git('rev-parse', '--short=10', 'HEAD') or 'unknown'}{', changed' if changed else ''}"
+
+
+def _is_commit(key: str) -> bool:
+    return "/_snapshots/" in key
+
+
+def _whole(there: set[str], parts: set[str]) -> bool:
+    """Return whether all parts are in the store; of a cube, whether a manifest is."""
+    return parts <= there if parts else any(key.startswith("cubes/") and "/manifests/" in key for key in there)
+
+
+def shown(store: Store) -> dict[str, str]:
+    """Return the checksums of what readers see: snapshots, parts, and the values of cubes, whose files are random."""
+    return visible(store) | {f"cubes/{name}": _values(store, name) for name in cube_names(store)}
+
+
+def _values(store: Store, name: str) -> str:
+    cube = open_cube(store, name).compute(scheduler="synchronous")
+    found = hashlib.sha256()
+    for variable in sorted(map(str, cube.variables)):
+        values = cube[variable].to_numpy()
+        plain = repr(values.tolist()).encode() if values.dtype.kind in "OUST" else values.tobytes()
+        found.update(f"{variable} {values.dtype} {values.shape} ".encode() + plain)
+    return found.hexdigest()
 
 
 def _inputs(folder: Path) -> Store:
@@ -390,37 +289,7 @@ def _inputs(folder: Path) -> Store:
     return store
 
 
-# The table -----------------------------------------------------------------------------------------
-
-
-def read_results(file: Path) -> dict[Cell, Seen]:
-    """Return the cells that were run."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    found = [json.loads(line) for line in lines]
-    return {Cell(**plain["cell"]): Seen(**plain["seen"]) for plain in found}
-
-
-def table(results: dict[Cell, Seen]) -> list[str]:
-    """Return the results as a Markdown table, and the number of cells that were not run."""
-    head = ["victim", "fault", "moment", "job", "place", "exit", "first line, s", "end, s", "second run", "last line"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for cell, seen in sorted(results.items(), key=lambda item: astuple(item[0])):
-        exit_code = "none in 4 min" if seen.code is None else str(seen.code)
-        said = "–" if seen.said is None else f"{seen.said:.1f}"
-        again = f"{seen.again}, {'same bytes' if seen.equal else 'OTHER BYTES'}"
-        moment = cell.moment if seen.hit else f"{cell.moment} (ended before)"
-        shown = ("TRACEBACK: " if seen.traceback else "") + seen.line.replace("|", "\\|")
-        where = [cell.victim, cell.fault, moment, cell.job, cell.place]
-        lines.append("| " + " | ".join([*where, exit_code, said, f"{seen.ended:.1f}", again, shown]) + " |")
-    wanted = {cell for place in ("folder", "bucket") for cell in cells(place)}
-    return [*lines, "", f"{len(results)} cells; of the whole matrix, {len(wanted - results.keys())} were not run."]
-
-
-def write_table(file: Path, results: dict[Cell, Seen]) -> None:
-    """Put the table below the last heading of a page."""
-    text = file.read_text(encoding="utf-8")
-    start = text.index("<!-- table -->")
-    file.write_text(text[:start] + "\n".join(["<!-- table -->", "", *table(results)]) + "\n", encoding="utf-8")
+# The command ---------------------------------------------------------------------------------------
 
 
 def measure(folder: Path, chosen: list[Cell], results: Path, minutes: float, base: str | None) -> None:
@@ -440,7 +309,7 @@ def measure(folder: Path, chosen: list[Cell], results: Path, minutes: float, bas
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, allowed in (("jobs", tuple(JOBS)), ("victims", VICTIMS), ("faults", FAULTS), ("moments", MOMENTS)):
+    for name, allowed in (("jobs", JOBS), ("victims", VICTIMS), ("faults", FAULTS), ("moments", MOMENTS)):
         parser.add_argument(f"--{name}", default=",".join(allowed), help=f"some of {', '.join(allowed)}")
     parser.add_argument("--store", help="a bucket below which stores are made and removed; a temporary folder without")
     parser.add_argument("--results", type=Path, default=Path("fault_matrix.jsonl"), help="a line per cell")

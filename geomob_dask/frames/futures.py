@@ -19,11 +19,9 @@ import distributed
 from distributed.comm import CommClosedError
 
 from geomob_dask.errors import ClusterLostError, GeomobError, InputError, RunError
-from geomob_dask.messages import one_line
 
 # How often the data is sent again after all workers that held it were lost.
 ATTEMPTS = 5
-_LOST = "lost the connection to the scheduler; what was committed is kept"
 MORE_MEMORY = "expected a worker with more memory (memory_limit in cluster.yaml), or fewer threads per worker"
 
 
@@ -127,6 +125,12 @@ def completed(
         )
 
 
+def lost(client: distributed.Client, why: str = "the connection to the scheduler is lost") -> ClusterLostError:
+    """Return the error of a cluster that does not go on; it names the address."""
+    where = "" if client.scheduler is None else f"cluster {client.scheduler.address}: "
+    return ClusterLostError(f"{where}{why}")
+
+
 @contextlib.contextmanager
 def connected(client: distributed.Client) -> Iterator[None]:
     """Raise ClusterLostError in place of what a client raises, or does not, whose scheduler is lost."""
@@ -137,9 +141,9 @@ def connected(client: distributed.Client) -> Iterator[None]:
     except (Exception, CancelledError) as error:
         if client.status == "running" and not isinstance(error, CommClosedError):
             raise
-        raise ClusterLostError(f"{_LOST} ({one_line(error)})") from error
+        raise lost(client) from error
     if client.status != "running":
-        raise ClusterLostError(_LOST)
+        raise lost(client)
 
 
 def _in_process(calls: Sequence[Call], shared: Sequence[Any]) -> Iterator[tuple[Call, Any]]:

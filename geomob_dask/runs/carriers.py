@@ -14,8 +14,10 @@ import distributed
 from distributed.comm import CommClosedError
 
 from geomob_dask.errors import ClusterLostError, GeomobError
+from geomob_dask.frames.futures import lost
 from geomob_dask.frames.own_rows import value_of
 from geomob_dask.frames.stages import stages_of
+from geomob_dask.messages import one_line
 from geomob_dask.runs.other_thread import in_other_thread
 from geomob_dask.runs.watchdog import check
 
@@ -224,7 +226,7 @@ class OnCluster:
     def _outcome(self, output: Hashable, future: distributed.Future) -> Outcome:
         """Return the outcome of one output: its result or its error."""
         if future.status not in ("finished", "error"):
-            raise ClusterLostError(f"the scheduler dropped tasks ({future.status})")
+            raise lost(self._client, f"the scheduler dropped tasks ({future.status})")
         with self._answered():
             error = future.exception()
             return (output, future.result(), None) if error is None else (output, None, error)
@@ -272,8 +274,10 @@ class OnCluster:
         except GeomobError:
             raise
         except (Exception, CancelledError) as error:
-            if isinstance(error, (*_LOST, CancelledError)) or self._client.status != "running":
-                raise ClusterLostError(f"the scheduler does not answer ({error})") from error
+            if self._client.status != "running":
+                raise lost(self._client) from error
+            if isinstance(error, (*_LOST, CancelledError)):
+                raise lost(self._client, f"the scheduler does not answer ({one_line(error)})") from error
             raise
 
 

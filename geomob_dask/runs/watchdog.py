@@ -21,6 +21,7 @@ import distributed
 from distributed.scheduler import heartbeat_interval
 
 from geomob_dask.errors import ClusterLostError, GeomobError
+from geomob_dask.frames.futures import lost
 from geomob_dask.settings import Waits
 
 # Seconds between two looks, and from a question on within which an answer is no delay.
@@ -209,7 +210,7 @@ class Watchdog:
             return ClusterLostError(self.lost)
         if self.client.status == "running":
             return None
-        return ClusterLostError(f"cluster {self.address}: the connection to the scheduler is lost")
+        return lost(self.client)
 
 
 async def _state_of(client: distributed.Client) -> tuple[dict[str, Any], float]:
@@ -238,8 +239,7 @@ def check(client: distributed.Client) -> None:
     if watchdog is not None and watchdog.lost:
         raise ClusterLostError(watchdog.lost)
     if client.status != "running":
-        where = "" if watchdog is None else f"cluster {watchdog.address}: "
-        raise ClusterLostError(f"{where}the connection to the scheduler is lost")
+        raise lost(client)
 
 
 @contextlib.contextmanager
@@ -258,9 +258,9 @@ def watched(client: distributed.Client, waits: Waits, say: Say) -> Iterator[None
     except GeomobError:
         raise
     except (Exception, CancelledError) as error:
-        lost = watchdog.error()
-        if lost is None:
+        explained = watchdog.error()
+        if explained is None:
             raise
-        raise lost from error
+        raise explained from error
     finally:
         del _watchdogs[id(client)]
