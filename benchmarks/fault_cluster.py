@@ -6,11 +6,11 @@ Scheduler and nannies are forked from a process that has imported Dask; nannies 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import runpy
 import signal
-import socket
 import sys
 import threading
 import time
@@ -24,6 +24,7 @@ import numpy as np
 import psutil
 
 _FORKED = multiprocessing.get_context("forkserver")
+_NUMBERS = itertools.count()
 _FORKED.set_forkserver_preload(["__main__", "distributed", "geomob_dask.job"])
 
 
@@ -39,9 +40,12 @@ def dask_setup(worker: Any) -> None:
     signal.signal(signal.SIGUSR1, lambda *_: threading.Thread(target=fill_up, daemon=True).start())
 
 
-def _schedule(port: int) -> None:
+def _schedule(told: str) -> None:
     async def until_it_ends() -> None:
-        async with distributed.Scheduler(host="127.0.0.1", port=port, dashboard=False) as scheduler:
+        async with distributed.Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+            # A port that was free a moment ago may be another process's by now.
+            Path(f"{told}.part").write_text(scheduler.address)
+            os.replace(f"{told}.part", told)
             await scheduler.finished()
 
     asyncio.run(until_it_ends())
@@ -86,6 +90,14 @@ def ran(command: list[str], log: Path) -> int:
     return int(process.exitcode or 0)
 
 
+def _await(there: Callable[[], bool], started: list[multiprocessing.process.BaseProcess], log: Path) -> None:
+    until = time.monotonic() + 120
+    while not there():
+        if time.monotonic() > until or not all(process.is_alive() for process in started):
+            raise RuntimeError(f"the cluster does not start: {log}")
+        time.sleep(0.05)
+
+
 class Cluster:
     """The processes, on loopback.
 
@@ -98,11 +110,7 @@ class Cluster:
     """
 
     def __init__(self, folder: Path, memory: str = "1500MiB") -> None:
-        self.folder, self.memory = folder, memory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.folder, self.memory, self.address = folder, memory, ""
         self.scheduler: psutil.Process | None = None
         self.nannies: list[psutil.Process] = []
 
@@ -115,18 +123,18 @@ class Cluster:
         RuntimeError
             If they do not start; it names their log.
         """
-        log = self.folder / f"cluster-{self.port}.log"
+        number = next(_NUMBERS)
+        log, told = self.folder / f"cluster-{number}.log", self.folder / f"cluster-{number}.address"
         try:
-            self.scheduler = psutil.Process(forked(log, _schedule, self.port).pid)
+            scheduler = forked(log, _schedule, str(told))
+            self.scheduler = psutil.Process(scheduler.pid)
+            _await(told.exists, [scheduler], log)
+            self.address = told.read_text()
             scratch = str(self.folder / "scratch")
             started = [forked(log, _nurse, self.address, scratch, self.memory) for _ in range(2)]
             self.nannies = [psutil.Process(nanny.pid) for nanny in started]
             with distributed.Client(self.address, timeout=120, set_as_default=False) as client:
-                until = time.monotonic() + 120
-                while len(client.scheduler_info(n_workers=-1)["workers"]) < 2:
-                    if time.monotonic() > until or not all(nanny.is_alive() for nanny in started):
-                        raise RuntimeError(f"the workers do not start: {log}")
-                    time.sleep(0.1)
+                _await(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == 2, started, log)
             yield self
         finally:
             for process in self.processes():

@@ -3,8 +3,8 @@
 import asyncio
 import multiprocessing
 import os
-import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,9 +25,12 @@ def _quietly(log: Path) -> None:
         os.dup2(descriptor, stream)
 
 
-def _schedule(port: int, log: Path) -> None:
+def _schedule(told: Path, log: Path) -> None:
     async def until_it_ends() -> None:
-        async with distributed.Scheduler(host="127.0.0.1", port=port, dashboard=False) as scheduler:
+        async with distributed.Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+            # A port that was free a moment ago may be another process's by now.
+            told.with_suffix(".part").write_text(scheduler.address)
+            told.with_suffix(".part").replace(told)
             await scheduler.finished()
 
     _quietly(log)
@@ -48,12 +51,13 @@ class Processes:
     """A scheduler and its workers, without nannies."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.address = f"tcp://127.0.0.1:{self.port}"
         self.folder = folder
-        self.scheduler = self._run(_schedule, self.port, folder / "scheduler.log")
+        told = folder / f"{uuid.uuid4().hex}.address"
+        self.scheduler = self._run(_schedule, told, folder / "scheduler.log")
+        while not told.exists():
+            assert self.scheduler.is_running(), (folder / "scheduler.log").read_text()
+            time.sleep(0.02)
+        self.address = told.read_text()
         self.workers: list[psutil.Process] = []
 
     def _run(self, function: Callable[..., None], *arguments: object) -> psutil.Process:
