@@ -31,6 +31,8 @@ from geomob_dask.sources.recoded import check_recoding, recoded
 from geomob_dask.sources.tables import Tables, crs_name, split_by_state
 from geomob_dask.sources.tract_repair import COLLECTION, TractReport, polygons_of, repair_tracts
 
+# Square meters.
+_EARTH = 5.101e14
 _AREAS = {name: re.compile(f"{name}(00|10|20)?", re.IGNORECASE) for name in ("aland", "awater")}
 _POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
@@ -177,19 +179,19 @@ def _area(table: pd.DataFrame, what: str, keys: pd.Series, label: str) -> NDArra
     Raises
     ------
     InputError
-        If a value is no number, negative or infinite.
+        If a value is no number, negative, or more than there is.
     """
     names = [name for name in table.columns if _AREAS[what].fullmatch(str(name))]
     if not names:
         return np.full(len(table), np.nan)
     found = table[names[0]]
     values: NDArray[np.float64] = pd.to_numeric(found, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    wrong = np.flatnonzero((np.isnan(values) & found.notna().to_numpy()) | (values < 0) | np.isinf(values))
+    wrong = np.flatnonzero((np.isnan(values) & found.notna().to_numpy()) | (values < 0) | (values > _EARTH))
     if wrong.size:
         row = wrong[0]
         raise InputError(
             f"{label}: column {names[0]}, row {row + 1}, tract {keys.iloc[row]}: found {found.iloc[row]}, expected "
-            f"a number of m², 0 or more{and_more(wrong.size)}"
+            f"a number of m², from 0 to the surface of the Earth{and_more(wrong.size)}"
         )
     return values
 

@@ -195,7 +195,7 @@ class Objects:
 
     def _listing(self, prefix: str) -> Iterator[StoredObject]:
         if self.local:
-            for folder, _, names in os.walk(self.path(prefix)):
+            for folder, _, names in os.walk(self.path(prefix), onerror=_unless_absent):
                 for name in names:
                     path = os.path.join(folder, name)
                     # A temporary file is renamed while the folder is read.
@@ -289,6 +289,12 @@ def _default_timeout() -> float:
 
 # 412: the object exists. 409: another conditional put is under way, and the caller reads again.
 _ALREADY_WRITTEN = (409, 412)
+
+
+def _unless_absent(error: OSError) -> None:
+    """Raise an error of a walk over folders: what cannot be listed is not absent, and cleaning trusts a listing."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def _link(temporary: str, target: str) -> None:

@@ -38,7 +38,9 @@ def canonical_json(value: Any) -> bytes:
 
     Checksums are of this text: another form of it would make every stored result look out of date.
     """
-    return f"{json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    # A file's name may hold bytes that are no UTF-8: Python has half a pair of letters for each, which JSON can escape.
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 @dataclass(frozen=True)

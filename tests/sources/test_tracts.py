@@ -381,6 +381,9 @@ def test_tables_without_what_is_needed(tmp_path: Path) -> None:
             read_tracts([save(table({A: square(0), B[:10]: square(1)}), tmp_path / f"short{suffix}")])
         with pytest.raises(InputError, match=rf"area\{suffix}: column ALAND, row 1, .*: found wide, expected a"):
             read_tracts([save(table({A: square(0)}, ALAND=["wide"]), tmp_path / f"area{suffix}")])
+        for wrong in (-5.0, 6e14):
+            with pytest.raises(InputError, match=rf"odd\{suffix}: column AWATER, row 2, tract {B}: found "):
+                read_tracts([save(table({A: square(0), B: square(1)}, AWATER=[1.0, wrong]), tmp_path / f"odd{suffix}")])
     pq.write_table(pa.table({"GEOID": [A]}), tmp_path / "plain.parquet")
     with pytest.raises(InputError, match=r"plain\.parquet: a table without geometry, .*metadata of GeoParquet"):
         read_tracts([tmp_path / "plain.parquet"])

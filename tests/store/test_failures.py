@@ -85,6 +85,18 @@ def test_what_a_user_must_change_is_bad_input(tmp_path, job):
         assert job("ingest", "sample", "--store", place).code == 2
 
 
+def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path, job):
+    # Root may list what has no rights, but not a link to itself.
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(StoreError, match=r"cannot list .*loop"):
+        Store(tmp_path / "loop").objects.listing()
+    for command in ("list", "verify", "clean"):
+        done = job("store", command, "--store", tmp_path / "loop")
+        assert done.code == 1, done
+        assert os.strerror(errno.ELOOP) in done.err
+    assert Store(tmp_path / "absent").objects.listing() == []
+
+
 # Buckets -------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Stored text and checksums keep their form: stores of earlier versions stay readable and up to date."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -54,6 +55,13 @@ def test_what_is_stored_is_read_back():
     receipt = Receipt.from_bytes(Receipt("18", (COMMIT,)).to_bytes(), "here")
     assert receipt.commits[0].parts == PARTS
     assert receipt.to_bytes() == Receipt("18", (COMMIT,)).to_bytes()
+
+
+def test_names_of_files_that_are_no_text_are_kept():
+    name = os.fsdecode(b"\xff\xfe.csv")
+    text = canonical_json({"file": name, "other": "Doña"})
+    assert json.loads(text) == {"file": name, "other": "Doña"}
+    assert "Doña".encode() in text
 
 
 @pytest.mark.parametrize("value", [float("nan"), {"a": [float("inf")]}, {"a": {1, 2}}, object()])
