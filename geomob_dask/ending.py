@@ -112,8 +112,14 @@ def leave(code: int, *, at_once: bool = False) -> NoReturn:
 def _end(code: int) -> NoReturn:
     _end_children()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
+        try:
             stream.flush()
+        except BrokenPipeError:
+            # Who reads has seen enough.
+            pass
+        except Exception as error:
+            say(f"error: {getattr(stream, 'name', 'output')}: {error}; what was printed is not whole")
+            code = code or 1
     os._exit(code)
 
 
