@@ -121,7 +121,7 @@ def _regions(table: PolygonTable, key: str | None) -> tuple[gpd.GeoDataFrame, li
     if wrong.any():
         region = regions.index[int(np.argmax(wrong))]
         raise GeometryError(f"{label}: region {region}: found no polygon, expected one ({int(wrong.sum())} in all)")
-    refuse_coordinates(shapes, list(regions.index), table.crs, label, "region")
+    refuse_coordinates(shapes, list(regions.index), table.crs, label, "region", flag=table.crs_flag)
     shapes = shapely.force_2d(shapes)
     broken = ~shapely.is_valid(shapes) | (shapely.get_type_id(shapes) == COLLECTION)
     for row in np.flatnonzero(broken):

@@ -28,7 +28,13 @@ _STATES = (-180.0, 15.0, -60.0, 75.0)
 
 
 def refuse_coordinates(
-    shapes: NDArray[np.object_], names: Sequence[Any] | pd.Index, crs: CRS | None, where: str, what: str
+    shapes: NDArray[np.object_],
+    names: Sequence[Any] | pd.Index,
+    crs: CRS | None,
+    where: str,
+    what: str,
+    *,
+    flag: str = "",
 ) -> None:
     """Raise an error if coordinates cannot be those of their system.
 
@@ -42,6 +48,8 @@ def refuse_coordinates(
         Without one, coordinates must be numbers.
     where, what : str
         File or argument, and "tract" or "region".
+    flag : str
+        The flag that gives another system, where the file states none.
 
     Raises
     ------
@@ -54,7 +62,7 @@ def refuse_coordinates(
     if not len(there) or (_fits(shapely.total_bounds(there), crs) and not np.isnan(shapely.area(there)).any()):
         return
     xy, row = shapely.get_coordinates(shapes, return_index=True)
-    wrong, reason = _wrong(xy, crs)
+    wrong, reason = _wrong(xy, crs, flag)
     if wrong.size:
         x, y = xy[wrong[0]]
         more = and_more(np.unique(row[wrong]).size)
@@ -94,22 +102,23 @@ def _in_states(bounds: Floats) -> bool:
     return bool(bounds[0] > west and bounds[1] > south and bounds[2] < east and bounds[3] < north)
 
 
-def _wrong(xy: Floats, crs: CRS | None) -> tuple[Rows, str]:
+def _wrong(xy: Floats, crs: CRS | None, flag: str) -> tuple[Rows, str]:
     """Return the rows of coordinates that cannot be, and why the first of them cannot."""
     wrong = np.flatnonzero(~np.isfinite(xy).all(axis=1))
     if wrong.size or crs is None:
         return wrong, "a coordinate that is no number; expected finite numbers"
-    return _wrong_degrees(xy) if crs.is_geographic else _wrong_meters(xy, crs)
+    return _wrong_degrees(xy, crs, flag) if crs.is_geographic else _wrong_meters(xy, crs)
 
 
-def _wrong_degrees(xy: Floats) -> tuple[Rows, str]:
+def _wrong_degrees(xy: Floats, crs: CRS, flag: str) -> tuple[Rows, str]:
     x, y = xy.T
     wrong = np.flatnonzero((np.abs(x) > 180 + _ROUNDING) | (y > 90 + _ROUNDING) | (y < _SOUTHERNMOST))
     if wrong.size and abs(x[wrong[0]]) <= 90 and abs(y[wrong[0]]) <= 180 + _ROUNDING:
         return wrong, "latitude before longitude, it seems; expected longitude first"
     if np.abs(y).max() <= 90 + _ROUNDING and x.min() >= 0 and x.max() <= 360 + _ROUNDING:
         return wrong, "a longitude from 0 to 360; expected -180 to 180 (subtract 360 from those above 180)"
-    return wrong, "no degrees; expected ±180 and ±90, or the coordinate system of the coordinates (--crs)"
+    system = f"the coordinate system of the coordinates ({flag})" if flag else f"another system than {crs.name}"
+    return wrong, f"no degrees; expected ±180 and ±90, or {system}"
 
 
 def _wrong_meters(xy: Floats, crs: CRS) -> tuple[Rows, str]:

@@ -48,6 +48,8 @@ class PolygonTable(NamedTuple):
     crs : CRS
     crs_given : bool
         Whether the layer states no coordinate system, and has the given one.
+    crs_flag : str
+        The flag that would give one, where the layer has the default of its format; otherwise empty.
     layers : tuple of str
         All layers of the file.
     """
@@ -57,6 +59,7 @@ class PolygonTable(NamedTuple):
     shapes: Geometries
     crs: CRS
     crs_given: bool
+    crs_flag: str = ""
     layers: tuple[str, ...] = ()
 
 
@@ -236,7 +239,8 @@ def _read(layer: _Layer, choose: Callable[[Sequence[str], str], list[str]], give
             f"{label}: no coordinate system; expected one in the file, or one given for it (--crs EPSG:4269)"
         )
     given_to = content.stated is None and given is not None
-    return PolygonTable(label, content.table.reset_index(drop=True), content.shapes, crs, given_to)
+    flag = "--crs" if content.stated is None and given is None else ""
+    return PolygonTable(label, content.table.reset_index(drop=True), content.shapes, crs, given_to, flag)
 
 
 def same_crs(one: CRS, other: CRS) -> bool:

@@ -220,7 +220,7 @@ def _checked(table: PolygonTable, empty: str, named: str | None) -> tuple[gpd.Ge
         )
     part, left_out = part[~nothing], tuple(part.index[nothing])
     _refuse_other_types(part, label)
-    refuse_coordinates(polygons_of(part), list(part.index), table.crs, label, "tract")
+    refuse_coordinates(polygons_of(part), list(part.index), table.crs, label, "tract", flag=table.crs_flag)
     given_to = (label,) if table.crs_given else ()
     return part, TractReport(files=(label,), crs_given=given_to, rows=len(table.table), keys=key_report, empty=left_out)
 

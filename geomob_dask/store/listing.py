@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -128,8 +128,16 @@ def _short(names: Mapping[str, set[str]]) -> str:
     return listed(entries)
 
 
+# What writes collections that others need; {n} is the n-th piece of the path.
+_WRITTEN_BY = {
+    "tracts": "jobs/ingest.py tracts FILE --vintage {1}",
+    "neighbors": "jobs/neighbors.py --vintage {1}",
+    "regions": "jobs/ingest.py regions FILE --name {1} --vintage {2}",
+}
+
+
 def absent_message(url: str, collection: str, available: Iterable[str]) -> str:
-    """Return the message about a collection that a store does not hold, with the names that come closest.
+    """Return the message about a collection that a store does not hold: what comes closest, and what would write it.
 
     Parameters
     ----------
@@ -156,9 +164,15 @@ def absent_message(url: str, collection: str, available: Iterable[str]) -> str:
     siblings = sorted({path[depth] for path in paths if path[:depth] == wanted[:depth] and len(path) > depth})
     if depth in (0, len(wanted)) or not siblings:
         below = siblings if depth == 0 else [f"{parent}/{name}" for name in siblings] or [parent]
-        return f"store {url}: no {collection}; available: {listed(below) or 'nothing yet'}"
+        return f"store {url}: no {collection}; available: {listed(below) or 'nothing yet'}{_written_by(wanted)}"
     name = wanted[depth]
     levels = _LEVELS.get(wanted[0], ())
     level = levels[depth - 1] if depth <= len(levels) else "collection"
     quoted = name if name.isdigit() else shown(name)
-    return f"store {url}: no {collection}: no {level} {quoted} of {parent}; {did_you_mean(name, siblings)}"
+    near = did_you_mean(name, siblings)
+    return f"store {url}: no {collection}: no {level} {quoted} of {parent}; {near}{_written_by(wanted)}"
+
+
+def _written_by(pieces: Sequence[str]) -> str:
+    command = _WRITTEN_BY.get(pieces[0], "")
+    return f" ({command.format(*pieces)} writes it)" if command and len(pieces) == 1 + command.count("{") else ""

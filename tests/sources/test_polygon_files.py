@@ -101,6 +101,15 @@ def test_a_stated_system_is_not_replaced(tmp_path: Path, read: Read) -> None:
 
 
 @READERS
+def test_a_stated_system_of_meters_in_degrees_is_named_without_the_flag(tmp_path: Path, read: Read) -> None:
+    # --crs gives a system to files without one: it is no help here.
+    frame(ALBERS).set_crs(4326, allow_override=True).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(GeometryError, match=r"no degrees; expected .*, or another system than WGS 84") as caught:
+        read(tmp_path / "t.parquet")
+    assert "--crs" not in str(caught.value)
+
+
+@READERS
 @pytest.mark.parametrize("name", ["EPSG:99999", "/etc/passwd", "", "+proj=longlat +nadgrids=/etc/passwd"])
 def test_an_unknown_system_is_not_taken_for_that_of_the_standard(tmp_path: Path, read: Read, name: str) -> None:
     file = geojson(tmp_path / "t.geojson", crs={"type": "name", "properties": {"name": name}})

@@ -141,4 +141,17 @@ def test_what_is_absent_is_named_with_what_is_there(collection: str, says: str):
 
 
 def test_nothing_is_available_in_an_empty_store():
-    assert absent_message("/data", "tracts/2010", []) == "store /data: no tracts/2010; available: nothing yet"
+    assert absent_message("/data", "measures/a/2010", []) == "store /data: no measures/a/2010; available: nothing yet"
+
+
+@pytest.mark.parametrize(
+    ("collection", "command"),
+    [
+        ("tracts/2010", "jobs/ingest.py tracts FILE --vintage 2010"),
+        ("neighbors/2020", "jobs/neighbors.py --vintage 2020"),
+        ("regions/place/2020", "jobs/ingest.py regions FILE --name place --vintage 2020"),
+    ],
+)
+def test_what_is_absent_is_named_with_the_command_that_writes_it(collection: str, command: str):
+    assert absent_message("/data", collection, AVAILABLE).endswith(f" ({command} writes it)")
+    assert absent_message("/data", collection, []).endswith(f"available: nothing yet ({command} writes it)")
