@@ -7,16 +7,16 @@ A message names the file, column, tract or setting, what was found and what was 
 from collections.abc import Callable
 from typing import Any
 
-from geomob_dask.messages import bounded, printable
+from geomob_dask.messages import bounded, printable, without_passwords
 
 
 class GeomobError(Exception):
-    """Any failure that the package can explain; its text is bounded and without control characters."""
+    """Any failure that the package can explain; its text is bounded, without control characters and passwords."""
 
     exit_code = 2
 
     def __str__(self) -> str:
-        return printable(bounded(super().__str__()))
+        return printable(bounded(without_passwords(super().__str__())))
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # OSError rewrites its arguments when it is unpickled; errors travel from workers.

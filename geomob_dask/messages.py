@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,7 @@ _CONTROLS = {
     for code in (*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
     if chr(code) not in "\n\t"
 }
+_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://?)[^\s/@:'\"]*:[^\s@'\"]*@")
 
 
 def shown(value: Any, longest: int = _LONGEST_VALUE) -> str:
@@ -115,6 +117,17 @@ def bounded(message: str, longest: int = _LONGEST_MESSAGE) -> str:
     if len(message) <= longest or os.environ.get(_WHOLE):
         return message
     return f"{message[:longest].rstrip()} … ({len(message) - longest:,} more characters; {_WHOLE}=1 shows them)"
+
+
+def without_passwords(text: str) -> str:
+    """Return a text whose addresses have no user and password.
+
+    Examples
+    --------
+    >>> without_passwords("--export s3://user:secret@bucket/a.csv: no folder /home/s3:/user:secret@bucket")
+    '--export s3://…@bucket/a.csv: no folder /home/s3:/…@bucket'
+    """
+    return _PASSWORD.sub(r"\1…@", text)
 
 
 def printable(text: str) -> str:

@@ -98,6 +98,18 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(text, job, monkeyp
     assert os.listdir(tmp_path) == ["cluster.yaml"]
 
 
+def test_a_password_is_repeated_by_no_other_flag_either(tmp_path, job, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    secret = "s3://user:hunter2@bucket/m.csv"
+    measures = ("ingest", "measures", secret, "--dataset", "d", "--year", "2020", "--vintage", "2020")
+    exported = ("opportunity", "--definition", "sample", "--dataset", "d", "--year", "2020", "--export", secret)
+    for arguments in (measures, exported):
+        done = job(*arguments, "--store", tmp_path / "store")
+        assert done.code == 2
+        assert "@bucket/m.csv" in done.err
+        assert "hunter2" not in done.err + done.out
+
+
 def test_a_path_is_an_address_and_a_file_is_none(tmp_path, job):
     assert Store(tmp_path / "store").url == str(tmp_path / "store")
     (tmp_path / "file.csv").write_text("GEOID\n")
