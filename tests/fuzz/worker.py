@@ -27,7 +27,7 @@ from geomob_dask.errors import GeomobError
 
 # As a command prints it: bounded, and with how to see the rest.
 LONGEST_MESSAGE = 2300
-MOST_SECONDS = 10.0
+MOST_SECONDS = 2.0
 MOST_BYTES = 2**30
 LIMIT_BYTES = "100MB"
 # Of ru_maxrss.
