@@ -248,7 +248,8 @@ def test_a_second_interrupt_stops_a_search_and_keeps_its_fits(tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err.startswith("error: ")) == (1, True)
+    said, error = err.splitlines()
+    assert (process.returncode, said[:13], error[:7]) == (1, "interrupted: ", "error: ")
     assert store.objects.listing("fits/mobility")
     assert "results" not in store.objects.names("")
 
