@@ -22,6 +22,7 @@ from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.recipes import RECIPES, Reference, Scored, extremes_of
 from geomob_dask.graph.bands import Neighborhood, band, neighborhood, rows_of
 from geomob_dask.messages import listed
+from geomob_dask.names import nearest
 from geomob_dask.sources.vintages import check_same_codes
 from geomob_dask.transforms import impute as imputation
 from geomob_dask.transforms import opportunity as index
@@ -162,13 +163,14 @@ def index_of(
     return Index(table, scored.reference)
 
 
-def check_columns(columns: Sequence[Any], definition: Definition) -> None:
-    """Raise DefinitionError if a column of the definition is not among those of the measures."""
+def check_columns(columns: Sequence[Any], definition: Definition, source: str = "the measures") -> None:
+    """Raise DefinitionError if a column of the definition is not among those of the measures, called `source`."""
     absent = [name for name in definition.columns if name not in columns]
     if absent:
+        close = nearest(absent[0], map(str, columns)) if len(absent) == 1 else None
         raise DefinitionError(
-            f"definition {definition.name!r}: no column {', '.join(absent)} in the measures; "
-            f"expected one of: {listed(columns, 40)}"
+            f"definition {definition.name!r}: no column {', '.join(absent)} in {source}; "
+            f"{'expected' if close is None else f'did you mean {close!r}? Expected'} one of: {listed(columns, 40)}"
         )
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError, StoreError
 from geomob_dask.frames.halo import near_partitions
-from geomob_dask.frames.opportunity import no_index, opportunity_index
+from geomob_dask.frames.opportunity import check_columns, no_index, opportunity_index
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.recipes import Reference
 from geomob_dask.names import check_year
@@ -83,6 +83,9 @@ class Opportunity(Product):
         """Return the inputs and targets of a run; see `Product.prepare`."""
         frozen = options.frozen_year
         measures = store.snapshot(options.measures)
+        # A collection without rows has no columns to compare with.
+        if columns := store.columns(measures):
+            check_columns(columns, options.definition, options.measures)
         vintage = str(measures.attributes["vintage"])
         inputs = {"measures": measures}
         if options.definition.parameters.uses_neighbors:
@@ -240,7 +243,13 @@ def _reference_of(store: Store, options: Options, year: int) -> Snapshot:
     recipe = options.definition.parameters.recipe
     if recipe != "opportunity":
         raise InputError(f"--norm {options.norm}: found the recipe {recipe!r}, expected opportunity, which has norms")
-    snapshot = store.snapshot(options.collection("norms", year=year))
+    try:
+        snapshot = store.snapshot(options.collection("norms", year=year))
+    except InputError as error:
+        raise InputError(
+            f"--norm {options.norm}: {error}; the index of {year} by the same definition and states, with --norm "
+            f"selected, leaves them: jobs/opportunity.py --dataset {options.dataset} --year {year}"
+        ) from error
     kept = snapshot.runs[snapshot.parts["all"].run]["options"]["definition"]
     now = options.definition.model_dump(mode="json")
     if kept != now:

@@ -32,7 +32,7 @@ class ChosenFile:
 def chosen_files(
     given: Sequence[str], years: Sequence[int], tables: Collection[str] = ()
 ) -> tuple[list[ChosenFile], list[str]]:
-    """Return the files to read, and lines for the user about those that are left out.
+    """Return the files to read, and lines for the user about those left out and those whose names hold another year.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ def chosen_files(
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
         raise InputError(f"--file {listed(twice)}: given twice, expected once")
-    return chosen, [f"files left out, they are of other years or tables: {listed(left_out)}"] if left_out else []
+    lines = [f"files left out, they are of other years or tables: {listed(left_out)}"] if left_out else []
+    return chosen, [*lines, *(line for one in chosen for line in _misnamed(one))]
 
 
 def year_of_file(path: str, years: Sequence[int]) -> int:
@@ -91,6 +92,13 @@ def year_of_file(path: str, years: Sequence[int]) -> int:
 
 def _years_in(path: str) -> set[int]:
     return {int(year) for year in _YEAR.findall(Path(path).name)}
+
+
+def _misnamed(file: ChosenFile) -> list[str]:
+    named = sorted(_years_in(file.path))
+    if not named or file.year in named:
+        return []
+    return [f"{Path(file.path).name} is read as numbers of {file.year} (--year), but its name holds {listed(named)}"]
 
 
 def _is_other(path: str, years: Sequence[int], tables: Collection[str]) -> bool:

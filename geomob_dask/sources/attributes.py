@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from geomob_dask.messages import listed
 from geomob_dask.sources.kinds import Kind, known_kinds
 
 ACS_PERIOD = 5
@@ -46,6 +47,31 @@ def together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]
         elif left is not None or right is not None:
             both[key] = left if right is None else right
     return both
+
+
+def otherwise(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Return in words what the attributes of one part say otherwise than those of another.
+
+    Examples
+    --------
+    >>> otherwise({"vintage": "2010", "period": 5}, {"vintage": "2020", "period": 5})
+    'vintage 2010'
+    >>> otherwise({"kinds": {"a": "count", "b": "index"}}, {"vintage": "2020", "kinds": {"a": "mean"}})
+    'kinds a: count; no vintage'
+    """
+    words = []
+    for key in sorted(one.keys() | other.keys()):
+        left, right = one.get(key), other.get(key)
+        alone = left is None or right is None
+        if left == right or (alone and key in DESCRIPTIVE):
+            continue
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            both = left.keys() & right.keys() if key in DESCRIPTIVE else left.keys()
+            differing = [f"{name}: {left[name]}" for name in sorted(both) if left[name] != right.get(name)]
+            words += [f"{key} {listed(differing)}"] if differing else []
+        else:
+            words.append(f"no {key}" if left is None else f"{key} {left}")
+    return "; ".join(words) or "less"
 
 
 def money_of(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from geomob_dask.errors import ConflictError, NewerStoreError, StoreError
-from geomob_dask.sources.attributes import together
+from geomob_dask.messages import listed
+from geomob_dask.sources.attributes import otherwise, together
 from geomob_dask.store.objects import Objects
 from geomob_dask.store.paths import check_collection, settled
 from geomob_dask.store.provenance import Provenance, canonical_json, sha256
@@ -230,8 +231,9 @@ def commit_runs(
                 kept = {}
             elif contradict:
                 raise ConflictError(
-                    f"{objects.url}/{collection}: holds states {', '.join(kept)} with {dict(old.attributes)}, found "
-                    f"{dict(attributes)} for {', '.join(fresh)}; expected the same, or another name"
+                    f"{objects.url}/{collection}: holds states {listed(kept)} with "
+                    f"{otherwise(old.attributes, attributes)}, found {otherwise(attributes, old.attributes)} for "
+                    f"{listed(fresh)}; expected the same, or another name"
                 )
         runs.update(runs_of_fresh)
         new = Snapshot(collection, dict(sorted({**kept, **fresh}.items())), runs, dict(attributes))

@@ -14,7 +14,7 @@ import shapely
 from stores import DEFINITION, INDEX, QUIET, build_graph, build_index, contents, done, ingest_sample, plan_of
 
 from geomob_dask.definition import Definition, read_definition
-from geomob_dask.errors import InputError
+from geomob_dask.errors import DefinitionError, InputError
 from geomob_dask.outputs.neighbors import edges_between
 from geomob_dask.outputs.opportunity import summary_lines
 from geomob_dask.outputs.result import report
@@ -205,8 +205,21 @@ def test_frozen_norms_of_another_definition_are_refused(tmp_path):
     other = DEFINITION.model_copy(update={"population": "preschool_people"})
     with pytest.raises(InputError, match=r"another definition of the same name \(it differs in population\)"):
         build_index(store, options=changed(INDEX, definition=other, norm="frozen:2020"))
-    with pytest.raises(InputError, match="1990 of norms/opportunity/sample/sample"):
+    with pytest.raises(InputError, match=r"--norm frozen:1990: .*1990 of norms/opportunity/sample/sample.*--year 1990"):
         plan_of(store, changed(INDEX, norm="frozen:1990"))
+
+
+def test_columns_that_the_measures_lack_are_refused_by_the_plan(tmp_path):
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store)
+    income = DEFINITION.domains["income"]
+    typo = [income[0].model_copy(update={"measure": income[0].measure[:-1]}), *income[1:]]
+    wrong = DEFINITION.model_copy(update={"domains": {**DEFINITION.domains, "income": typo}})
+    words = rf"'sample': no column {typo[0].measure} in measures/sample/2020; did you mean '{income[0].measure}'\?"
+    with pytest.raises(DefinitionError, match=words):
+        plan_of(store, changed(INDEX, definition=wrong))
+    with pytest.raises(DefinitionError, match=r"no column preschool_peple in .*'preschool_people'"):
+        plan_of(store, changed(INDEX, definition=DEFINITION.model_copy(update={"population": "preschool_peple"})))
 
 
 def test_a_run_computes_from_the_inputs_of_its_plan(tmp_path):

@@ -71,8 +71,11 @@ def test_folders_and_patterns_give_the_files_of_the_years_and_tables(folder: Pat
     assert "B25001_2022.csv" in lines[0]
 
 
-def test_a_single_file_may_have_any_name(tmp_path: Path) -> None:
-    assert chosen_files(["of_2019.csv"], (2020,)) == ([ChosenFile("of_2019.csv", 2020)], [])
+def test_a_single_file_may_have_any_name_and_one_of_another_year_is_told(tmp_path: Path) -> None:
+    chosen, lines = chosen_files(["of_2019.csv"], (2020,))
+    assert chosen == [ChosenFile("of_2019.csv", 2020)]
+    assert lines == ["of_2019.csv is read as numbers of 2020 (--year), but its name holds 2019"]
+    assert chosen_files(["of_2020_as_of_2022.csv"], (2020,))[1] == []
     odd = tmp_path / "odd[1].csv"
     odd.write_text(table("B01003", 1))
     assert chosen_files([str(odd)], (2020,))[0] == [ChosenFile(str(odd), 2020)]
