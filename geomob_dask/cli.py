@@ -18,7 +18,7 @@ from rich.markup import escape
 from geomob_dask import ending
 from geomob_dask.cluster import connect
 from geomob_dask.errors import GeomobError
-from geomob_dask.messages import counted, printable
+from geomob_dask.messages import counted, one_line, printable
 from geomob_dask.options import Options, extra
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.result import EXPORT, EXPORT_TABLE
@@ -216,6 +216,11 @@ def main(app: typer.Typer) -> None:
             ending.leave(ending.INTERRUPTED, at_once=True)
         except SystemExit as end:
             ending.leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+        except BaseException as error:
+            if not ending.is_out_of_memory(error):
+                raise
+            _explain(f"this process has no memory left ({one_line(error) or 'MemoryError'}); {ending.KEPT}")
+            ending.leave(1, at_once=True)
 
 
 def _explain(message: str) -> None:

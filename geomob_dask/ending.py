@@ -88,6 +88,17 @@ def blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it came from, says that this process gets no more memory or threads."""
+    # Python's message, and that of libraries in Rust.
+    threads = ("can't start new thread", "can't spawn worker thread")
+    while error is not None:
+        if isinstance(error, MemoryError) or any(text in str(error) for text in threads):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def leave(code: int, *, at_once: bool = False) -> NoReturn:
     """End the process with an exit code.
 

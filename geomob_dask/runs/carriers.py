@@ -128,7 +128,8 @@ class OnCluster:
         self._stages: dict[Hashable, frozenset[str]] = {}
         self._width, self._looked = 1, 0.0
         # What the client logs of a lost scheduler is reported in one line.
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        for name in ("distributed.client", "tornado.application"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         if client.cluster is not None:
             # Ctrl-C in a terminal goes to every process there: what runs is to be finished.
             # A worker that dies at this moment fails the call, but not what the scheduler has noted for all.
@@ -199,7 +200,9 @@ class OnCluster:
         except queue.Empty:
             pass
         self._check()
-        there = [output for output in found if output in self._futures]
+        # Dask tells of the end in a thread of its own, which it cannot start where memory is short.
+        found = found or list(self._futures)
+        there = [one for one in dict.fromkeys(found) if one in self._futures and self._futures[one].status != "pending"]
         futures = {output: self._futures.pop(output) for output in there}
         results = self._gathered([one for one in futures.values() if one.status == "finished"])
         return [

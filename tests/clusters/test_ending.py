@@ -97,3 +97,28 @@ def test_output_that_is_not_whole_fails_the_job(run):
         done = run(script, stdout=full, capture_output=False, stderr=subprocess.PIPE, env=buffered)
     assert done.returncode == 1
     assert "error: <stdout>: [Errno 28]" in done.stderr
+
+
+def test_a_driver_without_memory_says_so(run):
+    """No traceback, not even where a thread cannot be started."""
+    done = run(
+        """
+        import geomob_dask.ending
+        import resource, threading, time
+        from geomob_dask import cli
+
+        app = cli.application("Nothing.", "nothing")
+
+        @app.command()
+        def grow() -> None:
+            used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used, used))
+            while True:
+                threading.Thread(target=time.sleep, args=(300,), daemon=True).start()
+
+        cli.main(app)
+        """
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: this process has no memory left")
+    assert "Traceback" not in done.stderr
