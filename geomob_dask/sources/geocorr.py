@@ -19,7 +19,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.sources.key_columns import find_column, no_such_column
 from geomob_dask.sources.key_pieces import keys_of_pieces
-from geomob_dask.sources.keys import MISSING_WORDS
+from geomob_dask.sources.keys import AROUND, is_missing
 from geomob_dask.sources.numbers import required_floats
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.text_tables import open_table
@@ -33,6 +33,7 @@ _NO_REGION = "99999"
 _COUNTY_COLUMNS = ("county", "countyfip", "ctregion")
 _PLACE_COLUMNS = ("place", "placefp")
 _PLACE_DIGITS = 5
+_CODE = re.compile(r"[0-9]+(\.[0-9]*)?")
 _LABELLED = re.compile(r"[a-z].*[a-z]", re.IGNORECASE)
 # Newer editions put the year of their areas behind a name: county14, placefp14, cbsa20.
 _VINTAGE = re.compile(r"(?<=[a-z])[0-9]{2}$")
@@ -86,13 +87,13 @@ def read_geocorr(
     """
     given = columns or RegionColumns()
     read = open_table(path)
-    rows, labels = _without_labels(read.texts(), given.afact, path)
+    rows, labels = _without_labels(read.texts(), given, path)
     geoids, counties, used = _geocorr_keys(rows, given.key, path)
     usual = _PLACE_COLUMNS if target == "place" else (target,)
     column = _column(rows, given.region, usual, path)
     kind = _VINTAGE.sub("", column.lower())
     read.check_codes([*used, column])
-    regions = region_codes(rows[column], f"{path}: column {column}")
+    regions = region_codes(rows[column], f"{path}: column {column}").set_axis(rows.index)
     regions = regions.mask(regions == _NO_REGION, "")
     if kind in _PLACE_COLUMNS:
         state = _find(rows, "state", path)
@@ -254,17 +255,27 @@ def _check_one_state(table: pd.DataFrame, source: str) -> None:
         raise InputError(f"{source}: place {region} is linked to {geoid}, which lies in another state")
 
 
-def _without_labels(rows: pd.DataFrame, afact: str | None, path: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Take out rows of labels (one below the header, in some files more), and return the first of them."""
-    column = _column(rows, afact, ("afact",), path)
-    # A share that is missing is no label: its row would be gone unnoticed.
-    labelled = rows[column].str.contains(_LABELLED) & ~rows[column].str.lower().isin(MISSING_WORDS)
+def _without_labels(rows: pd.DataFrame, given: RegionColumns, path: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Take out rows of labels (one below the header, in some files more), and return the first of them.
+
+    The others keep their index, which is their place in the file.
+    """
+    column = _column(rows, given.afact, ("afact",), path)
+    keys = {_column(rows, given.key, _COUNTY_COLUMNS, path), _find(rows, "tract", path)} - {None}
+    cells = rows[sorted(map(str, keys))].apply(lambda texts: texts.str.strip(AROUND))
+    # Text in place of the share of a tract, or a word for a missing one, is no label: its row would be gone unnoticed.
+    labelled = (
+        rows[column].str.contains(_LABELLED)
+        & ~is_missing(rows[column])
+        & ~cells.apply(lambda texts: texts.str.fullmatch(_CODE)).any(axis=1)
+        & cells.apply(lambda texts: texts.str.contains(_LABELLED)).any(axis=1)
+    )
     labels = {column.lower(): label for column, label in rows[labelled].iloc[0].items()} if labelled.any() else {}
     if labelled.all():
         raise InputError(
             f"{path}: found {counted(len(rows), 'row')} of labels and none of shares, expected a crosswalk"
         )
-    return rows[~labelled].reset_index(drop=True), labels
+    return rows[~labelled], labels
 
 
 def _check_direction(labels: dict[str, str], column: str, kind: str, path: str | Path) -> None:
@@ -304,7 +315,7 @@ def _find(rows: pd.DataFrame, name: str, path: str | Path) -> str | None:
 
 
 def shares(rows: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
-    """Return a column of text as numbers.
+    """Return a column of text as numbers; the index of the rows is their place in the file.
 
     Raises
     ------
@@ -312,11 +323,11 @@ def shares(rows: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
         Naming the row that holds none.
     """
     where = f"{path}: column {column}"
-    found = required_floats(rows[column], where, lambda row: f"row {row + 1}")
+    found = required_floats(rows[column], where, lambda row: f"row {rows.index[row] + 1}")
     empty = np.flatnonzero(np.isnan(found))
     if empty.size:
-        text = rows[column].iloc[empty[0]]
+        row = rows.index[empty[0]]
         raise InputError(
-            f"{where}, row {empty[0] + 1}: found {text!r}, expected a share from 0 to 1{and_more(empty.size)}"
+            f"{where}, row {row + 1}: found {rows[column][row]!r}, expected a share from 0 to 1{and_more(empty.size)}"
         )
     return pd.Series(found, index=rows.index)

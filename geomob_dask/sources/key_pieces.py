@@ -29,7 +29,7 @@ def keys_of_pieces(pieces: Mapping[str, Any], names: Sequence[str], *, file: str
     ----------
     pieces : mapping of str to sequence
         ``county``, perhaps ``state`` and ``tract``. A county is given by three digits, or by five with its state's; a
-        tract as in `tract_codes`, or by its whole key.
+        tract as in `tract_codes`, or by its whole key. The index of a Series is the place of its rows in the file.
     names : sequence of str
         Of their columns, for messages.
     file : str
@@ -121,10 +121,11 @@ def _of_integers(texts: pd.Series, where: str) -> pd.Series:
         # But for 000000, no tract has a code below 000100.
         return texts.str.zfill(_AS_CODE) + "00"
     unclear = numbers % 100 != 0
-    row = int(np.argmax(unclear))
+    row = texts.index[int(np.argmax(unclear))]
+    text = texts[row]
     raise InputError(
-        f"{where}, row {row + 1}: found {texts.iloc[row]!r}, which may be tract {texts.iloc[row].zfill(_TRACT)} or "
-        f"{texts.iloc[row].zfill(_AS_CODE)}00; {_EXPECTED_TRACT}{and_more(int(unclear.sum()))}"
+        f"{where}, row {row + 1}: found {text!r}, which may be tract {text.zfill(_TRACT)} or "
+        f"{text.zfill(_AS_CODE)}00; {_EXPECTED_TRACT}{and_more(int(unclear.sum()))}"
     )
 
 
@@ -139,6 +140,8 @@ def _with_tracts(counties: pd.Series, tracts: pd.Series, where: str) -> pd.Serie
 
 def _texts(values: Any, where: str) -> pd.Series:
     texts = exact_texts(values, where).str.strip(AROUND)
+    if isinstance(values, pd.Series):
+        texts = texts.set_axis(values.index)
     _refuse(is_missing(texts), texts, where, "a code")
     return texts
 
@@ -162,4 +165,6 @@ def _refuse(wrong: pd.Series, texts: pd.Series, where: str, expected: str, lead:
     rows = np.flatnonzero(wrong)
     if rows.size:
         row = int(rows[0])
-        raise InputError(f"{where}, row {row + 1}: found {texts.iloc[row]!r}, {lead}{expected}{and_more(rows.size)}")
+        raise InputError(
+            f"{where}, row {texts.index[row] + 1}: found {texts.iloc[row]!r}, {lead}{expected}{and_more(rows.size)}"
+        )

@@ -56,7 +56,25 @@ def test_names_in_latin_1_are_no_hindrance(tmp_path):
             r"place 5300100 is linked to 39001000100, which lies in",
         ),
         ([HEADER, ROWS[0], ROWS[0]], r"39001000100 and region 3900100 are linked twice"),
-        ([HEADER, ROWS[0].replace("0.8", "most")], r"found 1 row of labels and none of shares"),
+        ([HEADER, LABELS], r"found 1 row of labels and none of shares"),
+        ([HEADER, ROWS[0].replace("0.8", "most")], r"column afact, row 1: found 'most', expected a number"),
+        (
+            [HEADER, LABELS, ROWS[0], LABELS, ROWS[1].replace("0.2", "suppressed")],
+            r"column afact, row 4: found 'suppressed', expected a number",
+        ),
+        (
+            [HEADER, LABELS, ROWS[0], ROWS[1].replace("0.1", "suppressed")],
+            r"column AFACT2, row 3: found 'suppressed', expected a number",
+        ),
+        ([HEADER, LABELS, ROWS[0], ROWS[1].replace("0.2", "")], r"column afact, row 3: found '', expected a share"),
+        (
+            [HEADER, LABELS, ROWS[0], ROWS[1].replace("0001.00", "BLK")],
+            r"column tract, row 3: found 'BLK', expected a tract of",
+        ),
+        (
+            [HEADER, LABELS, ROWS[0], ROWS[1].replace('"39001"', '"39,001"')],
+            r"column county, row 3: found '39,001', expected a county",
+        ),
         ([HEADER, ROWS[0].replace("0.8", "?")], r"column afact, row 1: found '\?', expected a number"),
         ([HEADER, ROWS[0], ROWS[1].replace("0.2", "80%")], r"column afact, row 2: found '80%', expected a number"),
         ([HEADER, ROWS[0], ROWS[1].replace("0.2", "NA")], r"column afact, row 2: found 'NA', expected a share"),
