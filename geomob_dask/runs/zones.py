@@ -24,7 +24,8 @@ from geomob_dask.sources.commuting_zones import (
     read_zone_counties,
     zones_lines,
 )
-from geomob_dask.sources.opportunity_insights import ZONE_VINTAGE, ZONES, read_county_zones, read_workbook
+from geomob_dask.sources.county_zones import read_county_zones
+from geomob_dask.sources.opportunity_insights import ZONE_VINTAGE, ZONES, read_workbook
 from geomob_dask.sources.tables import Tables, crs_name
 
 TABLES = ("characteristics", "outcomes", "counties", "cohort", "polygons", "neighbors")

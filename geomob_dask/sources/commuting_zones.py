@@ -12,8 +12,9 @@ import shapely
 from geomob_dask.errors import InputError
 from geomob_dask.messages import counted, listed
 from geomob_dask.sources.areas import read_areas
+from geomob_dask.sources.county_zones import zones_of_counties
 from geomob_dask.sources.matching import by_state
-from geomob_dask.sources.opportunity_insights import minority_tracts, read_white_shares, zones_of_counties
+from geomob_dask.sources.opportunity_insights import minority_tracts, read_white_shares
 from geomob_dask.sources.states import STATES
 
 
@@ -25,7 +26,7 @@ def zones_lines(known: pd.Index, county_zones: pd.Series) -> list[str]:
     known : Index
         Zones of the workbook.
     county_zones : Series
-        Zone of each county; see `opportunity_insights.read_county_zones`.
+        Zone of each county; see `county_zones.read_county_zones`.
     """
     lines = [f"{counted(len(county_zones), 'county')} in {counted(county_zones.nunique(), 'zone')}"]
     without_county = known.difference(pd.Index(county_zones.unique()))

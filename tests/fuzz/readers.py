@@ -19,10 +19,11 @@ from geomob_dask.runs.sources import find_source
 from geomob_dask.settings import load_limits, load_settings
 from geomob_dask.sources.areas import read_areas
 from geomob_dask.sources.brackets import load_brackets, load_categories
+from geomob_dask.sources.county_zones import read_county_zones
 from geomob_dask.sources.geocorr import read_geocorr
 from geomob_dask.sources.groups import load_grouping
 from geomob_dask.sources.kinds import read_kinds
-from geomob_dask.sources.opportunity_insights import read_county_zones, read_white_shares, read_workbook
+from geomob_dask.sources.opportunity_insights import read_white_shares, read_workbook
 from geomob_dask.sources.prices import read_prices
 from geomob_dask.sources.relationships import RelationColumns, read_relation
 from geomob_dask.sources.reported import read_reported

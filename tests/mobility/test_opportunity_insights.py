@@ -6,20 +6,17 @@ import pytest
 from mobility_sample import COUNTIES, ZONES, sample_sheets, sheet_rows, write_atlas, write_files, write_xlsx
 
 from geomob_dask.errors import InputError
+from geomob_dask.sources.county_zones import Change, county_changes, read_county_zones, zones_of_counties
 from geomob_dask.sources.opportunity_atlas import read_atlas
 from geomob_dask.sources.opportunity_insights import (
     CHARACTERISTICS,
     OUTCOMES,
     UPWARD_MOBILITY,
-    Change,
     _zone_table,
-    county_changes,
     minority_tracts,
-    read_county_zones,
     read_white_shares,
     read_workbook,
     zone_columns,
-    zones_of_counties,
 )
 
 

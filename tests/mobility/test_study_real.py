@@ -15,16 +15,15 @@ from geomob_dask.models.mutual_information import mutual_information
 from geomob_dask.products.mobility_study import Universe
 from geomob_dask.products.zones_study import zones_counts, zones_polygons
 from geomob_dask.runs.landing import ingest
+from geomob_dask.sources.county_zones import read_county_zones, zones_of_counties
 from geomob_dask.sources.opportunity_insights import (
     CHARACTERISTICS,
     OUTCOMES,
     UPWARD_MOBILITY,
     minority_tracts,
-    read_county_zones,
     read_white_shares,
     read_workbook,
     zone_columns,
-    zones_of_counties,
 )
 from geomob_dask.store import Store
 

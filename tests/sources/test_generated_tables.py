@@ -19,11 +19,11 @@ import pytest
 
 from geomob_dask.errors import InputError
 from geomob_dask.sources.acs_files import read_file
+from geomob_dask.sources.county_zones import read_county_zones
 from geomob_dask.sources.geocorr import read_geocorr
 from geomob_dask.sources.keys import MISSING_WORDS
 from geomob_dask.sources.measures import read_measures
 from geomob_dask.sources.opportunity_atlas import read_atlas
-from geomob_dask.sources.opportunity_insights import read_county_zones
 from geomob_dask.sources.prices import read_prices
 from geomob_dask.sources.regions import read_regions
 from geomob_dask.sources.relationships import read_relation

@@ -9,9 +9,9 @@ import pytest
 
 from geomob_dask.errors import InputError
 from geomob_dask.frames.regions import regions_of
+from geomob_dask.sources.county_zones import read_county_zones
 from geomob_dask.sources.geocorr import RegionColumns, read_geocorr
 from geomob_dask.sources.opportunity_atlas import read_atlas
-from geomob_dask.sources.opportunity_insights import read_county_zones
 from geomob_dask.sources.regions import read_regions
 from geomob_dask.sources.reported import read_reported
 
