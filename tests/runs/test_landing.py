@@ -127,7 +127,7 @@ def test_a_summary_lists_a_few_states_and_the_extremes_of_many(store: Store) -> 
     assert "1 in Alabama to 11 in District of Columbia" in last
     assert "Alaska" not in last
     assert "Alaska 2" in ingested_lines(many, store, verbose=True)[-1]
-    tables = Ingested("zones/1990", {"outcomes": 3, "counties": 9}, (), unit="commuting zones", count=3)
+    tables = Ingested("zones/1990", {"outcomes": 3, "counties": 9}, (), unit="commuting zone", count=3)
     first, last = ingested_lines(tables, store)
     assert first.startswith("3 commuting zones are in ")
     assert "outcomes 3, counties 9" in last

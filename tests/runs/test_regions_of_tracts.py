@@ -225,6 +225,6 @@ def test_files_of_areas_are_checked(tmp_path):
     bow.to_parquet(tmp_path / "layer.parquet")
     areas, lines = read_areas([str(tmp_path / "layer.parquet")])
     assert areas.is_valid.all()
-    assert lines[1] == "1 polygons repaired: a"
+    assert lines[1] == "1 polygon repaired: a"
     with pytest.raises(InputError, match=r"cannot be read"):
         read_areas([saved(tmp_path, "no map", "layer.geojson")])
