@@ -60,9 +60,10 @@ def written_whole(what: str, file: str | Path, suffix: str) -> Iterator[Path]:
 
     Raises
     ------
+    InputError
+        If the file is a folder, or its folder is absent; jobs find that by `check_file` before anything is computed.
     RunError
-        If the file cannot be written, such as on a full disk; begins with `what`, such as an option, and the file. What
-        a user can mend is found by `check_file` before anything is computed.
+        If the file cannot be written, such as on a full disk. Both begin with `what`, such as an option, and the file.
     """
     path = Path(file)
     temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
@@ -72,6 +73,8 @@ def written_whole(what: str, file: str | Path, suffix: str) -> Iterator[Path]:
     except GeomobError:
         # A store that fails while its polygons are read is no fault of the file.
         raise
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise InputError(f"{what} {file}: cannot be written ({reason(error)}); expected a file in a folder") from error
     except (OSError, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise RunError(f"{what} {file}: cannot be written ({reason(error)}); expected a folder with room") from error
     finally:
