@@ -18,11 +18,14 @@ from rich.markup import escape
 from geomob_dask import ending
 from geomob_dask.cluster import connect
 from geomob_dask.errors import GeomobError
-from geomob_dask.messages import counted, one_line, printable
+from geomob_dask.messages import counted, one_line, printable, shown
 from geomob_dask.options import Options, extra
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.result import EXPORT, EXPORT_TABLE
 from geomob_dask.settings import Settings, load_limits, using_limits
+
+# How help calls a number, and what a wrong one should have been.
+_NUMBERS = {int: ("<int>", "a whole number"), float: ("<float>", "a number")}
 
 StoreOption = Annotated[
     str | None,
@@ -122,8 +125,24 @@ def field_flag(name: str, field: FieldInfo, *more: str, kind: Any = None) -> tup
     if about.get("argument"):
         info: Any = typer.Argument(help=text)
     else:
-        info = typer.Option(flag, *more, help=text, envvar=about.get("env"), metavar=_choices(field))
+        kept = {"metavar": _choices(field)} | parsed_as(kind)
+        info = typer.Option(flag, *more, help=text, envvar=about.get("env"), **kept)
     return Annotated[kind if default is not None else kind | None, info], default
+
+
+def parsed_as(kind: Any) -> dict[str, Any]:
+    """Return how typer parses the flag of a number, with an error that says what was found; nothing for others."""
+    if kind not in _NUMBERS:
+        return {}
+    metavar, expected = _NUMBERS[kind]
+
+    def parse(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"found {shown(text)}, expected {expected}") from None
+
+    return {"parser": parse, "metavar": metavar}
 
 
 def _flag_kind(field: FieldInfo) -> Any:

@@ -124,7 +124,8 @@ def _flags(product: Product, outputs: Outputs) -> dict[str, tuple[Any, Any]]:
 def _of_flag(name: str, flag: Flag) -> tuple[Any, Any]:
     kind = list[str] if flag.kind is tuple else flag.kind
     optional = kind if flag.default is not None else kind | None
-    option = typer.Option(option_of(name), help=escape(flag.help), metavar="|".join(flag.choices) or None)
+    kept = {"metavar": "|".join(flag.choices) or None} | cli.parsed_as(flag.kind)
+    option = typer.Option(option_of(name), help=escape(flag.help), **kept)
     return Annotated[optional, option], flag.default
 
 

@@ -335,8 +335,8 @@ def _ranking_section(about: About, tables: Tables) -> Section:
 
     information, correlation = estimates("mutual_information"), estimates("pearson")
     plots = [
-        interval_bars(information, "attribute", "nats", title="Mutual information with the class"),
-        interval_bars(correlation, "attribute", "r", color=CATEGORIES[1], title="Correlation with the outcome"),
+        interval_bars(information, "attribute", "nats", title="Mutual information"),
+        interval_bars(correlation, "attribute", "r", color=CATEGORIES[1], title="Correlation"),
     ]
     text = (
         "Without a model: mutual information of attribute and class (nearest neighbors, Ross 2014; intervals from "

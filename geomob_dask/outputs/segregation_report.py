@@ -29,6 +29,10 @@ from geomob_dask.store import Store
 _CURVES_OF = 12
 _AT = np.linspace(0, 1, 101)
 _RANKED = 25
+_INTERVALS = (
+    " Lines are 90% intervals around the index less its bias (basic bootstrap); the dot is the index itself, which the "
+    "bias may put beside its line."
+)
 
 Tables = Mapping[int, pd.DataFrame]
 
@@ -128,7 +132,7 @@ def _ranked(tables: Tables) -> Section | None:
     drawn = any(f"{name}_lower" in last for name in names)
     return Section(
         "Regions by index" + (", years side by side" if len(tables) > 1 else ""),
-        f"{text}, by one index at a time." + (" Lines are 90% intervals from random draws." if drawn else ""),
+        f"{text}, by one index at a time." + (_INTERVALS if drawn else ""),
         [column(select, plot)],
     )
 

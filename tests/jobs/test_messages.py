@@ -95,3 +95,18 @@ def test_the_columns_of_a_wide_table_are_not_all_listed(job, tmp_path, monkeypat
         assert "measure_0" in done.err
         assert "more characters" not in done.err
         assert len(done.err) < 2000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag", "expected"),
+    [
+        (("ingest", "measures", "x.csv", "--year", "2017,2018"), "--year", "'2017,2018', expected a whole number"),
+        (("segregation", "--dataset", "a", "--year", "2018", "--draws", "1e2"), "--draws", "'1e2', expected a whole"),
+        (("exposure", "--dataset", "a", "--year", "2018", "--least", "few"), "--least", "'few', expected a number"),
+    ],
+)
+def test_a_flag_that_is_no_number_says_what_was_found(job, arguments, flag, expected) -> None:
+    done = job(*arguments)
+    assert done.code == 2
+    assert f"'{flag}'" in done.err
+    assert expected in done.err
