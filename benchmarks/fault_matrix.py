@@ -194,11 +194,11 @@ class Matrix:
         """Wait for the moment, bring about the fault, and wait for the end."""
         self._await(cell.moment, cluster, driver, store, wanted)
         committed = any(_is_commit(found.key) for found in self._new(store))
-        victims = cluster.victims(cell.victim, driver.process.pid)
         hit = driver.process.poll() is None
         began = time.monotonic()
         if cell.fault == "none" or not hit:
             return hit, committed, began, driver.wait(_LIMIT)
+        victims = cluster.victims(cell.victim, driver.process.pid)
         if cell.fault == "memory" and cell.victim == "driver":
             used = victims[0].memory_info().vms
             victims[0].rlimit(psutil.RLIMIT_AS, (used, used))

@@ -154,6 +154,8 @@ def _before_anything(number: int, frame: FrameType | None) -> None:
 
 
 if is_script() and threading.current_thread() is threading.main_thread():
+    # A semaphore that a thread makes while the process ends would be listed by the tracker of multiprocessing.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     # Imports take seconds, and nothing is written meanwhile.
     for _number in _SIGNALS:
         signal.signal(_number, _before_anything)
