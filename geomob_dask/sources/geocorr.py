@@ -268,7 +268,7 @@ def _without_labels(rows: pd.DataFrame, given: RegionColumns, path: str | Path) 
         rows[column].str.contains(_LABELLED)
         & ~is_missing(rows[column])
         & ~cells.apply(lambda texts: texts.str.fullmatch(_CODE)).any(axis=1)
-        & cells.apply(lambda texts: texts.str.contains(_LABELLED)).any(axis=1)
+        & cells.apply(lambda texts: texts.str.contains("[A-Za-z]")).any(axis=1)
     )
     labels = {column.lower(): label for column, label in rows[labelled].iloc[0].items()} if labelled.any() else {}
     if labelled.all():
