@@ -47,7 +47,8 @@ def chosen_files(
     Raises
     ------
     InputError
-        If there is no such file, a name does not tell which of several years it is of, or a file is named twice.
+        If there is no such file or none of a year, a name does not tell which of several years it is of, or a file is
+        named twice.
     """
     chosen: list[ChosenFile] = []
     left_out: list[str] = []
@@ -63,6 +64,12 @@ def chosen_files(
         raise InputError(
             f"--file {', '.join(given)}: found {listed(left_out)}, expected files of {listed(years)}"
             + (f" and table {', '.join(tables)}" if tables else "")
+        )
+    without = [year for year in years if all(one.year != year for one in chosen)]
+    if without:
+        names = listed([Path(one.path).name for one in chosen])
+        raise InputError(
+            f"--file {', '.join(given)}: no file of {listed(without)}; found {names}, expected some of each (--year)"
         )
     paths = [one.path for one in chosen]
     twice = sorted({path for path in paths if paths.count(path) > 1})

@@ -96,6 +96,11 @@ def test_files_that_cannot_be_chosen_are_named(folder: Path, given: list[str], w
     assert [word for word in words if word not in str(caught.value)] == []
 
 
+def test_years_without_a_file_are_named(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"no file of 2023, 2024; found B01003_2020\.csv"):
+        chosen_files([str(folder)], range(2020, 2025))
+
+
 def test_all_tables_and_years_are_collections_of_their_own(store: Store, folder: Path) -> None:
     done = ingest_all(store, "acs", file=str(folder), year="2020-2021")
     assert [one.collection for one in done] == [
