@@ -3,7 +3,7 @@
 import pytest
 
 from geomob_dask.errors import InputError
-from geomob_dask.messages import counted, listed, one_line, reason, shown_path
+from geomob_dask.messages import counted, listed, one_line, reason, shown_path, without_passwords
 
 
 def test_a_list_shows_its_first_names_and_their_number() -> None:
@@ -51,3 +51,22 @@ def test_a_path_is_quoted_only_where_it_needs_to_be() -> None:
     assert shown_path("folder/a b.csv") == "folder/a b.csv"
     assert shown_path("a\x1b.csv") == "'a\\x1b.csv'"
     assert len(shown_path("x" * 5_000)) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("s3://u:p@b: 'simplecache::s3:/u:p@b'", "s3://…@b: 'simplecache::s3:/…@b'"),
+        ("s3://b/a:c@d and me@home", "s3://b/a:c@d and me@home"),
+        ("12:30 a:b@c, 1://u:p@b", "12:30 a:b@c, 1://u:p@b"),
+        ("a1s3://:@b", "a1s3://…@b"),
+    ],
+)
+def test_users_and_passwords_are_taken_out_of_addresses(text: str, told: str) -> None:
+    assert without_passwords(text) == told
+
+
+@pytest.mark.parametrize("text", ["a" * 3_000_000, "a://b:" * 300_000, "a:/" * 500_000, "@:/" * 200_000])
+def test_a_name_of_millions_of_characters_is_looked_through_once(text: str) -> None:
+    # A search that took the square of the length would not end here.
+    assert without_passwords(text) == text
