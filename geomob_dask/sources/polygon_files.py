@@ -20,7 +20,7 @@ from pyproj.exceptions import CRSError
 from geomob_dask.errors import GeometryError, InputError
 from geomob_dask.messages import listed
 from geomob_dask.settings import limits_in_use
-from geomob_dask.sources.files import Archive, explained, regular_file, too_large
+from geomob_dask.sources.files import Archive, explained, read_bytes, regular_file, too_large
 from geomob_dask.sources.polygon_formats import FORMS, Form, Geometries
 
 _FORMS = {suffix: form for form in FORMS for suffix in form.suffixes}
@@ -163,7 +163,7 @@ def _members(path: Path, label: str, folder: Path, depth: int) -> Iterator[_Laye
     """Yield the layers in a zip file: each table is unpacked with the files that belong to it."""
     if depth == limits_in_use().depth:
         raise too_large(label, "depth", depth + 1, limits_in_use())
-    archive = Archive(label, path.read_bytes(), expected="a zip file")
+    archive = Archive(label, read_bytes(path, expected="a zip file"), expected="a zip file")
     tables = _tables(archive.names)
     if not tables:
         raise InputError(f"{label}: holds {listed(archive.names) or 'nothing'}; {_EXPECTED}")

@@ -13,6 +13,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,28 +177,9 @@ def refuse_rows(rows: int, label: str) -> None:
         raise too_large(label, "rows", rows, limits_in_use())
 
 
-def _shapefile_layers(path: Path, label: str) -> list[str]:
-    return _gdal_layers(path, label, _SHAPEFILE)
-
-
-def _read_shapefile(path: Path, layer: str, label: str, choose: Choose) -> Content:
-    return _gdal_read(path, layer, label, choose, _SHAPEFILE)
-
-
-def _flatgeobuf_layers(path: Path, label: str) -> list[str]:
-    return _gdal_layers(path, label, _FLATGEOBUF)
-
-
-def _read_flatgeobuf(path: Path, layer: str, label: str, choose: Choose) -> Content:
-    return _gdal_read(path, layer, label, choose, _FLATGEOBUF)
-
-
-def _geodatabase_layers(path: Path, label: str) -> list[str]:
-    return _gdal_layers(path, label, _GEODATABASE)
-
-
-def _read_geodatabase(path: Path, layer: str, label: str, choose: Choose) -> Content:
-    return _gdal_read(path, layer, label, choose, _GEODATABASE)
+def _form_of_gdal(driver: _Driver, *suffixes: str) -> Form:
+    """Return a format that its driver reads as it is."""
+    return Form(suffixes, partial(_gdal_layers, driver=driver), partial(_gdal_read, driver=driver))
 
 
 # GeoPackage --------------------------------------------------------------------------------------
@@ -209,10 +191,6 @@ def _geopackage_layers(path: Path, label: str) -> list[str]:
     _gdal_path(path, _GEOPACKAGE, label)
     _refuse_programs(path, label)
     return _gdal_layers(path, label, _GEOPACKAGE)
-
-
-def _read_geopackage(path: Path, layer: str, label: str, choose: Choose) -> Content:
-    return _gdal_read(path, layer, label, choose, _GEOPACKAGE)
 
 
 def _refuse_programs(path: Path, label: str) -> None:
@@ -391,9 +369,9 @@ def _plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 FORMS = (
     Form((".parquet", ".geoparquet", ".pq"), _parquet_layers, _read_parquet),
-    Form((".gpkg",), _geopackage_layers, _read_geopackage),
-    Form((".shp",), _shapefile_layers, _read_shapefile),
+    Form((".gpkg",), _geopackage_layers, partial(_gdal_read, driver=_GEOPACKAGE)),
+    _form_of_gdal(_SHAPEFILE, ".shp"),
     Form((".json", ".geojson"), _geojson_layers, _read_geojson),
-    Form((".fgb",), _flatgeobuf_layers, _read_flatgeobuf),
-    Form((".gdb",), _geodatabase_layers, _read_geodatabase),
+    _form_of_gdal(_FLATGEOBUF, ".fgb"),
+    _form_of_gdal(_GEODATABASE, ".gdb"),
 )
