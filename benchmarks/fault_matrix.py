@@ -111,8 +111,8 @@ class Driver:
 class Matrix:
     """The inputs of all cells, and what undisturbed runs make of them."""
 
-    def __init__(self, folder: Path, base: str | None, patience: float = PATIENCE) -> None:
-        self.folder, self.patience = folder, patience
+    def __init__(self, folder: Path, base: str | None) -> None:
+        self.folder = folder
         self.base = (base or str(folder / "stores")).rstrip("/")
         self.source = _inputs(folder)
         (folder / "faults.yaml").write_text(BACKFILL)

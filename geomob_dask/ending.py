@@ -31,11 +31,11 @@ class Interrupted(BaseException):
 def is_script() -> bool:
     """Return whether this process was started to run a script; not so for workers, tests and notebooks."""
     main = sys.modules.get("__main__")
-    return getattr(main, "__spec__", 1) is None and bool(getattr(main, "__file__", "")) and bool(_loader_of(main))
-
-
-def _loader_of(module: Any) -> Any:
-    return getattr(module, "__loader__", None)
+    return (
+        getattr(main, "__spec__", 1) is None
+        and bool(getattr(main, "__file__", ""))
+        and bool(getattr(main, "__loader__", None))
+    )
 
 
 def say(line: str) -> None:
@@ -114,8 +114,8 @@ def leave(code: int, *, at_once: bool = False) -> NoReturn:
         sys.exit(code)
     # The job has ended: there is nothing more to interrupt.
     with handled(lambda *_: _end(code)):
-        _end_children()
         if not at_once:
+            _end_children()
             atexit._run_exitfuncs()
         _end(code)
 

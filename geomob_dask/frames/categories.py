@@ -226,7 +226,7 @@ def _refuse_unknown(counts: Floats, columns: Sequence[str], table: pd.DataFrame,
         row, place = np.argwhere(bad)[0]
         raise CountsError(
             f"{name}: tract {table.index[row]}, column {columns[place]}: found {counts[row, place]:g}, "
-            "expected a count of 0 or more, at most 1e+150"
+            f"expected a count of 0 or more, at most {LARGEST:g}"
         )
 
 

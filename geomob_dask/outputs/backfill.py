@@ -59,7 +59,7 @@ def planned_lines(store: Store, plan: Plan, threads: int | None, *, every: bool 
     """
     journal = Journal(store, plan.name)
     most = None if every else _REASONS
-    lines = [*plan.left_out, *refused_lines(plan, every=every)]
+    lines = [*plan.left_out, *_refused_lines(plan, every=every)]
     failed = [
         group.name(place)
         for group in plan.groups
@@ -72,7 +72,7 @@ def planned_lines(store: Store, plan: Plan, threads: int | None, *, every: bool 
     return [*lines, estimate(plan, _timings(journal, plan), threads)]
 
 
-def refused_lines(plan: Plan, *, every: bool = False) -> list[str]:
+def _refused_lines(plan: Plan, *, every: bool = False) -> list[str]:
     """Return why outputs are refused, each product and year in a line, and how many of the plan they are."""
     refused = [group for group in plan.groups if group.problem]
     shown = refused if every else refused[:_REASONS]

@@ -18,7 +18,6 @@ from geomob_dask.outputs.result import (
     Flag,
     Flags,
     Outputs,
-    check_polygons,
     files_of,
     report,
     result,
@@ -42,7 +41,11 @@ class ExposureOutputs(Outputs):
         "interactions": Flag(
             "Also write the share of each group around the average member of each group.", files=TABLES
         ),
-        "map": Flag("Also write an interactive map (.html), offline; one per year and kind of region.", files=PAGES),
+        "map": Flag(
+            "Also write an interactive map (.html), offline; one per year and kind of region.",
+            files=PAGES,
+            polygons=True,
+        ),
         "report": Flag(
             "Also write a one-page report (.html), for offline use; one per year and kind of region.", files=PAGES
         ),
@@ -66,8 +69,6 @@ class ExposureOutputs(Outputs):
                 f"--reported {reported}: found {len(prepared)} results, expected one: totals are those of one year and "
                 "kind of region, so run the job once for each, with its own file"
             )
-        if given.get("map"):
-            check_polygons(store, prepared, f"--map {given['map']}")
 
     def needs_cluster(self, given: Flags) -> bool:
         """Return whether polygons are simplified for a map."""

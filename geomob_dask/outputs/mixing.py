@@ -1,9 +1,9 @@
 """Output of income mixing: the summary, the exported table, the map, the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from geomob_dask.messages import counted
-from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, check_polygons, reason_lines, report, result
+from geomob_dask.outputs.result import Done, Flag, Outputs, reason_lines, report, result
 from geomob_dask.outputs.tables import PAGES
 from geomob_dask.products.mixing import Options
 from geomob_dask.products.product import Prepared
@@ -15,15 +15,9 @@ class MixingOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
-        "map": Flag("Write the three-color map (.html), for offline use.", files=PAGES),
+        "map": Flag("Write the three-color map (.html), for offline use.", files=PAGES, polygons=True),
         "report": Flag("Write a report (.html) with map and tables.", files=PAGES),
     }
-
-    def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
-        """Raise InputError if there are no polygons for the map."""
-        super().check_results(store, prepared, given)
-        if given.get("map"):
-            check_polygons(store, prepared, f"--map {given['map']}")
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
         """Return the number of tracts with D, the reasons of the others, and quartiles."""

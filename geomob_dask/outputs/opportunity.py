@@ -17,7 +17,6 @@ from geomob_dask.outputs.result import (
     Flag,
     Flags,
     Outputs,
-    check_polygons,
     files_of,
     reason_lines,
     report,
@@ -42,7 +41,7 @@ class OpportunityOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
-        "map": Flag("Write an interactive map (.html), for offline use; one per year.", files=PAGES),
+        "map": Flag("Write an interactive map (.html), for offline use; one per year.", files=PAGES, polygons=True),
         "validation": Flag(
             "Write the variance explained by each domain, and correlations, as a table (.csv, .parquet); one per year.",
             files=TABLES,
@@ -59,13 +58,11 @@ class OpportunityOutputs(Outputs):
             Against.of(text)
 
     def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
-        """Raise InputError if there is no dataset to correlate with, no polygon, or draws are of several years."""
+        """Raise InputError if there is no dataset to correlate with, or draws are of several years."""
         super().check_results(store, prepared, given)
         for text in given.get("against") or ():
             for item in prepared:
                 Against.of(text).check(store, item.written)
-        if given.get("map"):
-            check_polygons(store, prepared, f"--map {given['map']}")
         if given.get("draws") is not None and len(prepared) > 1:
             raise InputError(f"--draws {given['draws']}: found {len(prepared)} years, expected one")
 

@@ -36,6 +36,8 @@ class Flag:
     default : any
     files : sequence of str
         Suffixes of the file that it names: suffix and folder are checked before anything runs.
+    polygons : bool
+        Whether the file shows polygons: there must be some before anything runs.
     choices : sequence of str
         Its values, where it has no others.
     """
@@ -44,6 +46,7 @@ class Flag:
     kind: Any = str
     default: Any = None
     files: Sequence[str] = ()
+    polygons: bool = False
     choices: Sequence[str] = ()
 
 
@@ -107,8 +110,10 @@ class Outputs:
         check_regions(store, prepared)
         for name, flag in self.flags.items():
             file = given.get(name)
-            if file and flag.files and str(file).endswith(WITH_GEOMETRY):
+            with_geometry = bool(file and flag.files) and str(file).endswith(WITH_GEOMETRY)
+            if with_geometry or (file and flag.polygons):
                 check_polygons(store, prepared, f"{option_of(name)} {file}")
+            if with_geometry:
                 check_one_vintage(prepared, f"{option_of(name)} {file}")
 
     def options(self, given: Flags) -> dict[str, Any]:

@@ -112,13 +112,14 @@ def land_all(store: Store, several: Sequence[Tables], *, dry_run: bool = False) 
 
 
 def _commit(store: Store, several: Sequence[Tables]) -> None:
-    collections: list[tuple[Table, Tables]] = [(one, tables) for tables in several for one in (*tables.beside, tables)]
-    with store.all_or_nothing(*(one.collection for one, _ in collections)):
-        parts = [put_all(store, one.collection, one.parts) for one, _ in collections]
-        for (one, tables), written in zip(collections, parts, strict=True):
-            provenance = Provenance(
-                "ingest", {**file_checksums(tables.files), **tables.inputs}, dict(tables.options), dict(tables.report)
-            )
+    collections: list[tuple[Table, Tables, Provenance]] = []
+    for tables in several:
+        inputs = {**file_checksums(tables.files), **tables.inputs}
+        provenance = Provenance("ingest", inputs, dict(tables.options), dict(tables.report))
+        collections += [(one, tables, provenance) for one in (*tables.beside, tables)]
+    with store.all_or_nothing(*(one.collection for one, *_ in collections)):
+        parts = [put_all(store, one.collection, one.parts) for one, *_ in collections]
+        for (one, tables, provenance), written in zip(collections, parts, strict=True):
             store.commit(one.collection, written, provenance, one.attributes, keep_others=tables.keep_others)
 
 

@@ -204,14 +204,6 @@ class Watchdog:
         if self._breaks:
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
 
-    def error(self) -> ClusterLostError | None:
-        """Return the error of a cluster that was lost, None if it was not."""
-        if self.lost:
-            return ClusterLostError(self.lost)
-        if self.client.status == "running":
-            return None
-        return lost(self.client)
-
 
 async def _state_of(client: distributed.Client) -> tuple[dict[str, Any], float]:
     """Return the workers as their scheduler identifies them, and its clock."""
@@ -235,11 +227,17 @@ _watchdogs: dict[int, Watchdog] = {}
 
 def check(client: distributed.Client) -> None:
     """Raise ClusterLostError if the cluster of a client was given up, or does not hold the connection."""
+    error = _loss_of(client)
+    if error is not None:
+        raise error
+
+
+def _loss_of(client: distributed.Client) -> ClusterLostError | None:
+    """Return the error of a cluster that was lost, None if it was not."""
     watchdog = _watchdogs.get(id(client))
     if watchdog is not None and watchdog.lost:
-        raise ClusterLostError(watchdog.lost)
-    if client.status != "running":
-        raise lost(client)
+        return ClusterLostError(watchdog.lost)
+    return None if client.status == "running" else lost(client)
 
 
 @contextlib.contextmanager
@@ -258,7 +256,7 @@ def watched(client: distributed.Client, waits: Waits, say: Say) -> Iterator[None
     except GeomobError:
         raise
     except (Exception, CancelledError) as error:
-        explained = watchdog.error()
+        explained = _loss_of(client)
         if explained is None:
             raise
         raise explained from error

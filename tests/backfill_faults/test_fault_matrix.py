@@ -21,7 +21,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def matrix(script, tmp_path_factory):
-    return script.Matrix(tmp_path_factory.mktemp("matrix"), None, patience=12)
+    return script.Matrix(tmp_path_factory.mktemp("matrix"), None)
 
 
 @pytest.mark.slow

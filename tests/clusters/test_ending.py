@@ -46,6 +46,17 @@ KEPT = """
         atexit.register(lambda: print("registered", end=""))
         ending.leave(3)
 """
+TWICE = """
+    import geomob_dask.ending as ending
+    import signal, time
+
+    with ending.interruptible():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(100)
+"""
 CLUSTER = """
     import geomob_dask.ending as ending
     import distributed
@@ -87,6 +98,12 @@ def test_a_cluster_that_was_not_closed_ends_with_its_job(run, tmp_path):
     done = run(f"FOLDER = {str(tmp_path)!r}\n" + textwrap.dedent(CLUSTER))
     assert (done.returncode, done.stderr) == (0, "")
     assert not psutil.pid_exists(int(done.stdout))
+
+
+def test_a_second_interrupt_does_not_wait_for_what_is_cleaned_up(run):
+    done = run(TWICE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: interrupted twice: stopped at once")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
