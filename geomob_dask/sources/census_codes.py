@@ -157,12 +157,7 @@ def _read_texts(series: pd.Series, role: Role, name: str, unit: Unit) -> tuple[F
     texts = _stripped(series)
     values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64).copy()
     reasons = np.zeros(len(values), dtype=np.uint8)
-    # Many rows share few different texts.
-    rows = np.flatnonzero(~np.isfinite(values))
-    which, different = pd.factorize(texts.to_numpy()[rows])
-    for number, text in enumerate(different):
-        same = rows[which == number]
-        values[same], reasons[same] = _read_text(text, role, f"{name}, {unit(int(same[0]))}")
+    _read_rows(texts, np.flatnonzero(~np.isfinite(values)), values, reasons, role, name, unit)
     return values, reasons
 
 
@@ -172,6 +167,20 @@ def _annotate(
     texts = _stripped(annotations)
     open_to_it = np.isin(reasons, (CodeReason.NONE, CodeReason.NOT_GIVEN))
     rows = np.flatnonzero(open_to_it & ~is_missing(texts).to_numpy())
+    _read_rows(texts, rows, values, reasons, role, name, unit)
+
+
+def _read_rows(
+    texts: pd.Series,
+    rows: NDArray[np.int64],
+    values: Floats,
+    reasons: NDArray[np.uint8],
+    role: Role,
+    name: str,
+    unit: Unit,
+) -> None:
+    """Put what the texts of some rows mean in its place."""
+    # Many rows share few different texts.
     which, different = pd.factorize(texts.to_numpy()[rows])
     for number, text in enumerate(different):
         same = rows[which == number]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -202,7 +203,8 @@ class Downloader:
             What they are together, for the lines that are said while they take long.
         """
         with ThreadPoolExecutor(self.politeness.concurrency, thread_name_prefix="download") as pool:
-            running = [pool.submit(task) for task in tasks]
+            # Threads of a pool know nothing of the limits that a job has set, unless they are given.
+            running = [pool.submit(copy_context().run, task) for task in tasks]
             try:
                 self._until_done(running, what)
             finally:

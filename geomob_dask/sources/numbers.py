@@ -59,6 +59,10 @@ class Missing:
         numbers = [float(value) for value in values if pc.match_substring_regex(value.strip(), _NUMBER).as_py()]
         return cls((*MISSING_WORDS, *(value.strip().lower() for value in values)), tuple(numbers))
 
+    def among(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return which of some stripped texts stand for a missing value."""
+        return pc.is_in(pc.utf8_lower(texts), value_set=pa.array(self.words, texts.type))
+
     def without(self, numbers: Floats) -> Floats:
         """Return numbers, NaN in place of those that are declared missing."""
         for value in self.numbers:
@@ -135,7 +139,7 @@ def _of_text(values: pa.ChunkedArray, where: str, unit: Unit, missing: Missing) 
     texts = pc.utf8_trim_whitespace(pc.fill_null(values, ""))
     is_number = pc.match_substring_regex(texts, _NUMBER)
     is_infinite = pc.match_substring_regex(texts, _INFINITE, ignore_case=True)
-    is_missing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(missing.words, texts.type))
+    is_missing = missing.among(texts)
     is_value = pc.or_(is_number, is_infinite)
     other = pc.invert(pc.or_(is_value, is_missing)).to_numpy()
     if other.any():
@@ -168,8 +172,8 @@ def _refuse_decorated(texts: pa.ChunkedArray, other: NDArray[np.bool_], where: s
 
 
 def _first_text(column: pa.ChunkedArray, missing: Missing) -> int:
-    texts = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(column, "")))
-    return int(pc.index(pc.is_in(texts, value_set=pa.array(missing.words, texts.type)), False).as_py())
+    texts = pc.utf8_trim_whitespace(pc.fill_null(column, ""))
+    return int(pc.index(missing.among(texts), False).as_py())
 
 
 def _array(values: Any) -> Floats:
@@ -188,7 +192,7 @@ def _refuse_large(numbers: Floats, integers: NDArray[np.bool_], where: str, unit
 def words(values: pa.ChunkedArray, missing: Missing = NO_MORE) -> pd.Series:
     """Return a column of text, stripped; NaN where missing."""
     texts = pc.utf8_trim_whitespace(values)
-    is_missing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(missing.words, texts.type))
+    is_missing = missing.among(texts)
     return pc.if_else(is_missing, pa.scalar(None, texts.type), texts).to_pandas().astype("str")
 
 

@@ -80,8 +80,8 @@ def _refuse_beyond(numbers: Floats, lowest: float, highest: float, name: str, wh
         if highest > most:
             refuse_where(numbers > most, numbers, where, unit, f"at most {most:,.0f}, as its name says")
         outside = (numbers < 0) | (numbers > 100)
-        if _PERCENT.search(plain) and (lowest < 0 or highest > 100) and outside.any():
-            row = int(np.nanargmax(np.abs(numbers)))
+        if _PERCENT.search(plain) and (lowest < 0 or highest > 100):
+            row = int(np.argmax(np.where(outside, np.abs(numbers), 0.0)))
             found = f"{counted(int(outside.sum()), 'value')} outside of 0 to 100"
             return [f"{name}: {found}, such as {numbers[row]:g} in {unit(row)}"]
     return []

@@ -16,7 +16,7 @@ import pandas as pd
 
 from geomob_dask.errors import InputError
 from geomob_dask.messages import and_more, listed
-from geomob_dask.sources.keys import MISSING_WORDS, tract_geoids
+from geomob_dask.sources.keys import is_missing, tract_geoids
 from geomob_dask.sources.numbers import required_floats
 from geomob_dask.sources.text_tables import TextTable, open_table
 from geomob_dask.sources.vintages import recoding, registry, vintage
@@ -188,10 +188,10 @@ def _numbers(column: pd.Series, file: str) -> pd.Series:
 
 def _keyed(table: pd.DataFrame, source: str, target: str, number: pd.Series | float, file: str) -> pd.DataFrame:
     """Return the links with keys of 11 digits; rows without a source are left out, a target may be empty."""
-    given = {side: table[side].astype(object).where(table[side].notna(), "").astype("str") for side in (source, target)}
-    texts = {side: given[side].str.strip().str.lower() for side in given}
-    empty = {side: found.isin(MISSING_WORDS) | found.str.fullmatch(_NO_TRACT) for side, found in texts.items()}
-    rows = pd.DataFrame({"source": given[source], "target": given[target], "weight": number})[~empty[source]]
+    empty = {
+        side: is_missing(table[side]) | table[side].str.lower().str.fullmatch(_NO_TRACT) for side in (source, target)
+    }
+    rows = pd.DataFrame({"source": table[source], "target": table[target], "weight": number})[~empty[source]]
     if rows.empty:
         raise InputError(f"{file}: column {source}: found no tract in any row; expected keys of 11 digits")
     rows["source"] = tract_geoids(rows["source"], file=file, column=source)[0].to_numpy()

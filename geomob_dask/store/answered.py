@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, ParamSpec, Self, TypeVar
 
 from zarr.storage import WrapperStore
@@ -51,7 +51,7 @@ def answered(objects: Objects, where: str, act: Callable[[], _T]) -> _T:
     future: Future[_T] = Future()
     threading.Thread(target=_run, args=(future, act), name="geomob-icechunk", daemon=True).start()
     began, notice, most = time.monotonic(), min(_NOTICE, objects.timeout / 2), _TIMES * objects.timeout
-    while not _is_done(future, notice):
+    while not wait([future], notice).done:
         waited = time.monotonic() - began
         if waited > most:
             raise StoreTimeoutError(
@@ -69,14 +69,6 @@ def _run(future: "Future[Any]", act: Callable[[], Any]) -> None:
         future.set_result(act())
     except BaseException as error:
         future.set_exception(error)
-
-
-def _is_done(future: "Future[Any]", seconds: float) -> bool:
-    try:
-        future.exception(seconds)
-    except TimeoutError:
-        return future.done()
-    return True
 
 
 def patient(method: Callable[_P, _T]) -> Callable[_P, _T]:

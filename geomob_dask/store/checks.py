@@ -136,9 +136,13 @@ def check_older(objects: Objects, history: History, present: frozenset[str]) -> 
     for number, parts in history.older.items():
         gone = _gone(objects, parts, present)
         if gone:
-            what = f"lists {counted(len(gone), 'part')} without an object, the first {gone[0]}; expected all of them"
-            findings.append(Finding(MISSING, snapshot_key(history.collection, number), what))
+            findings.append(_lacking(snapshot_key(history.collection, number), gone))
     return findings
+
+
+def _lacking(key: str, gone: Sequence[str]) -> Finding:
+    what = f"lists {counted(len(gone), 'part')} without an object, the first {gone[0]}; expected all of them"
+    return Finding(MISSING, key, what)
 
 
 def _gone(objects: Objects, parts: Iterable[str], present: frozenset[str]) -> list[str]:
@@ -304,10 +308,4 @@ def check_receipt(objects: Objects, key: str, present: frozenset[str]) -> list[F
     # The commit of its output removes a receipt and keeps the parts.
     if not gone or not objects.exists(key):
         return []
-    return [
-        Finding(
-            MISSING,
-            key,
-            f"lists {counted(len(gone), 'part')} without an object, the first {gone[0]}; expected all of them",
-        )
-    ]
+    return [_lacking(key, gone)]

@@ -11,6 +11,7 @@ import shapely
 
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.runs.landing import ingest
+from geomob_dask.settings import Limits, limits_in_use, using_limits
 from geomob_dask.sources import tiger
 from geomob_dask.sources.download import Downloader, Politeness
 from geomob_dask.store import Store
@@ -131,3 +132,9 @@ def test_it_goes_on_at_the_state_that_failed(ask, server):
 def test_what_is_not_there_is_named(ask, states, request_, message):
     with pytest.raises(InputError, match=message):
         ask(*states, **request_)
+
+
+def test_limits_of_a_job_hold_in_the_threads_that_download() -> None:
+    """A zip is looked through there, before it is written."""
+    with using_limits(Limits(bytes=1000)):
+        assert Downloader().all([lambda: limits_in_use().bytes] * 3, "limits") == [1000] * 3

@@ -126,3 +126,6 @@ def test_percentages_outside_of_their_range_are_told(tmp_path: Path) -> None:
     (line,) = report.odd
     assert all(word in line for word in ("crowded_pct", "2 values", "250", "39001000101"))
     assert line in report.lines()
+    # The largest of all values may be one that is fine.
+    (line,) = read_measures(table(tmp_path, [50, -5, 90], "crowded_pct"))[1].odd
+    assert all(word in line for word in ("1 value ", "such as -5 in", "39001000101"))
