@@ -18,7 +18,7 @@ from rich.markup import escape
 from geomob_dask import ending
 from geomob_dask.cluster import connect
 from geomob_dask.errors import GeomobError
-from geomob_dask.messages import counted, one_line, printable, shown
+from geomob_dask.messages import counted, one_line, printable, shown, tell
 from geomob_dask.options import Options, extra
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.result import EXPORT, EXPORT_TABLE
@@ -243,7 +243,7 @@ def main(app: typer.Typer) -> None:
 
 
 def _explain(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    tell(f"error: {message}")
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from distributed.worker_memory import parse_memory_limit
 
 import geomob_dask
 from geomob_dask.errors import RunError, SettingsError
-from geomob_dask.messages import one_line
+from geomob_dask.messages import one_line, tell
 from geomob_dask.runs.other_thread import in_other_thread
 from geomob_dask.runs.watchdog import watched
 from geomob_dask.settings import AddressSection, LocalSection, SerialSection, Settings
@@ -73,10 +72,6 @@ def threads_of(settings: Settings) -> int | None:
         return None
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 @contextlib.contextmanager
 def _local(section: LocalSection) -> Iterator[distributed.Client]:
     # Another cluster on this machine has the port: the dashboard moves to a free one, and its link is printed.
@@ -101,7 +96,7 @@ def _local(section: LocalSection) -> Iterator[distributed.Client]:
                 f"cluster local: a worker ended while it started ({one_line(error)}); expected "
                 f"{_count(section)} worker processes: run again, or set workers and memory_limit in cluster.yaml"
             ) from error
-        with _closed_at_the_end(client), watched(client, section, _say):
+        with _closed_at_the_end(client), watched(client, section, tell):
             yield client
 
 
@@ -160,7 +155,7 @@ def _address(section: AddressSection) -> Iterator[distributed.Client]:
     # A busy scheduler may take longer to accept a connection, or to read, than Dask waits: the watchdog alone decides.
     wait = f"{max(section.patience, _DASK_WAITS):g}s"
     waits = {f"distributed.comm.timeouts.{name}": wait for name in ("connect", "tcp")}
-    with _closed_at_the_end(client), watched(client, section, _say), dask.config.set(waits):
+    with _closed_at_the_end(client), watched(client, section, tell), dask.config.set(waits):
         _same_package_everywhere(client, section)
         yield client
 
@@ -216,12 +211,12 @@ def _same_package_everywhere(client: distributed.Client, section: AddressSection
     try:
         found = in_other_thread(lambda: client.run(_package_version, on_error="return"), section.timeout)
     except TimeoutError:
-        _say(f"{where}: not all workers told their version within {section.timeout:g} s; going on without")
+        tell(f"{where}: not all workers told their version within {section.timeout:g} s; going on without")
         return
     lost = {worker: answer for worker, answer in found.items() if isinstance(answer, OSError)}
     for worker, answer in found.items():
         if worker in lost:
-            _say(f"{where}: worker {worker} was lost while connecting ({answer}); going on without")
+            tell(f"{where}: worker {worker} was lost while connecting ({answer}); going on without")
         elif isinstance(answer, BaseException):
             raise SettingsError(
                 f"{where}: worker {worker} cannot import geomob_dask ({answer}); expected version "
@@ -238,7 +233,7 @@ def _await_worker(client: distributed.Client, where: str, patience: float) -> No
     end, told = time.monotonic() + patience, False
     while not client.scheduler_info(n_workers=-1)["workers"]:
         if not told:
-            _say(f"{where}: no worker yet; waiting up to {patience:g} s for one")
+            tell(f"{where}: no worker yet; waiting up to {patience:g} s for one")
             told = True
         if time.monotonic() > end:
             raise RunError(f"{where}: has no workers, for {patience:g} s; expected at least one")

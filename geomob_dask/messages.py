@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -131,6 +132,11 @@ def without_passwords(text: str) -> str:
     '--export s3://…@bucket/a.csv: no folder /home/s3:/…@bucket'
     """
     return _BEFORE_AT.sub(lambda found: _PASSWORD.sub(r"\1…@", found[0]), text)
+
+
+def tell(line: str) -> None:
+    """Print a line on standard error at once."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

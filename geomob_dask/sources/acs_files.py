@@ -20,7 +20,7 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.messages import and_more, listed
 from geomob_dask.sources.census_codes import Role, decode_table
-from geomob_dask.sources.download import IncompleteAnswerError, page_title
+from geomob_dask.sources.download import IncompleteAnswerError, is_page, page_title
 from geomob_dask.sources.files import Archive, Content, unpacked
 from geomob_dask.sources.key_columns import find_column, key_columns
 from geomob_dask.sources.keys import AROUND, exact_texts, tract_geoids
@@ -75,7 +75,7 @@ def read_file(path: str | Path, *, key: str | None = None) -> AcsTable:
     if content.name.lower().endswith(".json"):
         rows = _json_rows(content)
     else:
-        if content.data.lstrip()[:1] == b"<":
+        if is_page(content.data):
             start = content.data.lstrip()[:60].decode("latin-1")
             raise InputError(f"{content.label}: found {start!r}, expected {_EXPECTED}")
         table = parsed(content, expected=_EXPECTED)
@@ -168,8 +168,7 @@ def read_answer(body: bytes, columns: Iterable[str], what: str, level: str = "tr
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
-        page = body[:1000].lstrip()[:1] == b"<"
-        found = f"a web page ({page_title(body)!r})" if page else "text that is not JSON or breaks off"
+        found = f"a web page ({page_title(body)!r})" if is_page(body) else "text that is not JSON or breaks off"
         raise IncompleteAnswerError(f"found {found} ({len(body)} bytes), expected JSON") from error
     if not (isinstance(answer, list) and answer and all(isinstance(row, list) for row in answer)):
         raise InputError(f"{what}: found {str(answer)[:80]!r}, expected a list of rows")

@@ -13,7 +13,7 @@ import shapely
 from geomob_dask.errors import GeometryError, InputError
 from geomob_dask.messages import and_more, counted, listed
 from geomob_dask.sources.coordinates import refuse_coordinates, reprojected
-from geomob_dask.sources.key_columns import find_column
+from geomob_dask.sources.key_columns import first_column
 from geomob_dask.sources.polygon_files import PolygonTable, naming, read_polygons
 from geomob_dask.sources.region_codes import region_codes
 from geomob_dask.sources.states import STATES
@@ -89,16 +89,11 @@ def areas_by_state(areas: gpd.GeoDataFrame, states: Sequence[str]) -> dict[str, 
 
 def _columns(names: Sequence[str], label: str, key: str | None) -> list[str]:
     """Return the column of codes, and that of names if there is one."""
-    code = _first(names, (key,) if key else _KEYS)
+    code = first_column(names, (key,) if key else _KEYS)
     if code is None:
         raise InputError(f"{label}: found the columns {listed(names, 12)}, expected {key or ' or '.join(_KEYS)}")
-    name = _first([other for other in names if other != code], _NAMES)
+    name = first_column([other for other in names if other != code], _NAMES)
     return [code] if name is None else [code, name]
-
-
-def _first(names: Sequence[str], wanted: Sequence[str]) -> str | None:
-    """Return the first wanted column that is there, in any case."""
-    return next((found for name in wanted if (found := find_column(names, name)) is not None), None)
 
 
 def _regions(table: PolygonTable, key: str | None) -> tuple[gpd.GeoDataFrame, list[str]]:

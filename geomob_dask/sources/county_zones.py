@@ -59,7 +59,7 @@ def read_county_zones(file: str | Path) -> pd.Series:
     for column in ("cz", "state", "county"):
         if column not in rows:
             raise InputError(f"{file}: no column {column!r}; found {listed([repr(name) for name in rows], 12)}")
-    zones = digit_codes(rows["cz"], ZONE_DIGITS, f"{file}: column cz")
+    zones = _zone_codes(rows["cz"], f"{file}: column cz")
     pieces = ("state", "county")
     counties = keys_of_pieces({piece: rows[piece] for piece in pieces}, pieces, file=str(file))
     table = pd.Series(zones.to_numpy(object), index=pd.Index(counties, name="county"), name="zone", dtype="str")
@@ -71,8 +71,8 @@ def read_county_zones(file: str | Path) -> pd.Series:
     return table.sort_index()
 
 
-def digit_codes(texts: pd.Series, digits: int, where: str) -> pd.Series:
-    """Return numeric codes as text of a fixed width.
+def _zone_codes(texts: pd.Series, where: str) -> pd.Series:
+    """Return numeric codes of zones as text of a fixed width.
 
     Raises
     ------
@@ -80,13 +80,14 @@ def digit_codes(texts: pd.Series, digits: int, where: str) -> pd.Series:
         If a value has more digits, or is no number.
     """
     plain = texts.str.replace(r"\.0*$", "", regex=True)
-    wrong = ~plain.str.fullmatch(f"0*[0-9]{{1,{digits}}}")
+    wrong = ~plain.str.fullmatch(f"0*[0-9]{{1,{ZONE_DIGITS}}}")
     if wrong.any():
         row = int(np.argmax(wrong))
         raise InputError(
-            f"{where}, row {row + 1}: found {texts.iloc[row]!r}, expected up to {digits} digits{and_more(wrong.sum())}"
+            f"{where}, row {row + 1}: found {texts.iloc[row]!r}, expected up to {ZONE_DIGITS} digits"
+            f"{and_more(wrong.sum())}"
         )
-    return plain.str.lstrip("0").str.zfill(digits)
+    return plain.str.lstrip("0").str.zfill(ZONE_DIGITS)
 
 
 def zones_of_counties(

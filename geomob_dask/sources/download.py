@@ -5,7 +5,6 @@ from __future__ import annotations
 import email.utils
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 
 from geomob_dask.errors import InputError, RunError, SettingsError
+from geomob_dask.messages import tell
 
 _T = TypeVar("_T")
 
@@ -25,6 +25,7 @@ _FAILED = {408, 425, 500, 502, 504}
 # The whole server is busy: no request of ours is sent until it has had its rest.
 _BUSY = {429, 503}
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_PAGE = re.compile(rb"\s*<")
 _REDIRECTS = 3
 _REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 # A server that is there takes a connection sooner than it answers.
@@ -95,10 +96,6 @@ class _Answer:
     body: bytes
     redirects: tuple[str, ...] = ()
 
-    @property
-    def is_page(self) -> bool:
-        return self.body[:1000].lstrip()[:1] == b"<"
-
 
 class Downloader:
     """Client that returns complete answers; threads may share it.
@@ -129,7 +126,7 @@ class Downloader:
     ) -> None:
         self.politeness = politeness or Politeness()
         self.secret = secret
-        self._say = say or _to_standard_error
+        self._say = say or tell
         self._line_every = line_every
         self._reached: set[str] = set()
         self._sleep = sleep
@@ -253,7 +250,7 @@ class Downloader:
                 f"{what}: {host} redirects {_REDIRECTS + 1} times, last to {target or 'nowhere'}; expected an answer"
             )
         other = urlsplit(last).netloc
-        if other not in ("", host) and answer.is_page:
+        if other not in ("", host) and is_page(answer.body):
             raise RunError(
                 f"{what}: {host} redirects to {other}, which sends a web page ({page_title(answer.body)!r}): the login "
                 "page of a network, or a proxy; expected an answer of the server"
@@ -333,8 +330,9 @@ def _kind(error: Exception) -> str:
     return type(cause if isinstance(cause, Exception) else error).__name__
 
 
-def _to_standard_error(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def is_page(body: bytes) -> bool:
+    """Return whether an answer is a web page, or XML, in place of what was asked for."""
+    return _PAGE.match(body) is not None
 
 
 def page_title(body: bytes) -> str:

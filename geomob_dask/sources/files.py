@@ -360,17 +360,3 @@ def _is_added(name: str) -> bool:
     """Return whether an operating system added a member: resource forks, thumbnails, hidden files."""
     parts = PurePosixPath(name).parts
     return "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1].lower() in ("thumbs.db", "desktop.ini")
-
-
-__all__ = [
-    "GZIP",
-    "ZIP",
-    "Archive",
-    "Content",
-    "choice",
-    "explained",
-    "read_bytes",
-    "regular_file",
-    "too_large",
-    "unpacked",
-]

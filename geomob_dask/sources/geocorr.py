@@ -22,7 +22,7 @@ from geomob_dask.sources.key_pieces import keys_of_pieces
 from geomob_dask.sources.keys import AROUND, is_missing
 from geomob_dask.sources.numbers import required_floats
 from geomob_dask.sources.region_codes import region_codes
-from geomob_dask.sources.text_tables import open_table
+from geomob_dask.sources.text_tables import TextTable, open_table
 
 COLUMNS = ("geoid", "region", "afact", "afact2")
 # Shares are published with four decimals: those of one source may sum to this much more than 1.
@@ -85,8 +85,20 @@ def read_geocorr(
         Naming the file and what is wrong: no such columns, shares outside 0 to 1, summing to more than 1 or, if they
         are `complete`, to less; a place in two states; a link given twice.
     """
+    return geocorr_table(open_table(path), path, target=target, complete=complete, names=names, columns=columns)
+
+
+def geocorr_table(
+    read: TextTable,
+    path: str | Path,
+    *,
+    target: str,
+    complete: bool = False,
+    names: bool = False,
+    columns: RegionColumns | None = None,
+) -> pd.DataFrame:
+    """Return a crosswalk from a table of Geocorr that was opened; see `read_geocorr`."""
     given = columns or RegionColumns()
-    read = open_table(path)
     rows, labels = _without_labels(read.texts(), given, path)
     geoids, counties, used = _geocorr_keys(rows, given.key, path)
     usual = _PLACE_COLUMNS if target == "place" else (target,)

@@ -9,13 +9,12 @@ from typing import Any
 
 from geomob_dask.errors import InputError
 from geomob_dask.messages import reason
-from geomob_dask.settings import Limits
 from geomob_dask.sources.files import Content, unpacked
 
 
-def read_json(path: str | Path, *, expected: str = "JSON", limits: Limits | None = None) -> Any:
+def read_json(path: str | Path, *, expected: str = "JSON") -> Any:
     """Return what a file of JSON holds, plain or in a .gz or .zip; see `parsed_json`."""
-    return parsed_json(unpacked(path, (".json",), expected=expected, limits=limits), expected=expected)
+    return parsed_json(unpacked(path, (".json",), expected=expected), expected=expected)
 
 
 def parsed_json(content: Content, *, expected: str = "JSON") -> Any:

@@ -87,10 +87,9 @@ def key_columns(
     """
     if named is not None:
         return _named(columns, named, file)
-    for name in KEY_COLUMNS:
-        found = find_column(columns, name)
-        if found is not None:
-            return KeyColumns((found,))
+    known = first_column(columns, KEY_COLUMNS)
+    if known is not None:
+        return KeyColumns((known,))
     pieces = piece_columns(columns)
     whole = find_column(columns, "TRACT")
     if pieces is not None or whole is not None:
@@ -127,6 +126,11 @@ def find_column(columns: Sequence[str], name: str) -> str | None:
     if name in columns:
         return name
     return next((column for column in columns if str(column).casefold() == name.casefold()), None)
+
+
+def first_column(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the column of the first of some names that is there, as `find_column` does."""
+    return next((found for name in names if (found := find_column(columns, name)) is not None), None)
 
 
 def piece_columns(columns: Sequence[str], pieces: Sequence[str] = PIECES) -> tuple[str, ...] | None:

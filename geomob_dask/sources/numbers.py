@@ -112,7 +112,7 @@ def required_floats(values: pd.Series | pa.ChunkedArray, where: str, unit: Unit,
     InputError
         As `floats`, and if it holds other text or an infinite value.
     """
-    column = values if isinstance(values, pa.ChunkedArray) else text_column(values)
+    column = values if isinstance(values, pa.ChunkedArray) else _text_column(values)
     numbers = floats(column, where, unit, missing)
     if numbers is None:
         row = _first_text(column, missing)
@@ -121,7 +121,7 @@ def required_floats(values: pd.Series | pa.ChunkedArray, where: str, unit: Unit,
     return numbers
 
 
-def text_column(values: pd.Series) -> pa.ChunkedArray:
+def _text_column(values: pd.Series) -> pa.ChunkedArray:
     """Return a Series of text as a column."""
     return pa.chunked_array([pa.array(values.to_numpy(object), pa.string())])
 

@@ -23,16 +23,16 @@ from geomob_dask.options import argument
 from geomob_dask.sources.geocorr import (
     RegionColumns,
     check_crosswalk,
+    geocorr_table,
     geocorr_target,
     is_geocorr,
-    read_geocorr,
     shares,
 )
 from geomob_dask.sources.json_files import read_json
 from geomob_dask.sources.key_columns import (
     KEY_COLUMNS,
     PIECES,
-    find_column,
+    first_column,
     key_columns,
     no_such_column,
     piece_columns,
@@ -183,11 +183,12 @@ def _code_and_name(path: Path, key: str, value: Any) -> tuple[Any, str]:
 
 def _of_csv(path: str | Path, name: str, given: RegionColumns) -> tuple[pd.DataFrame, list[str]]:
     read = open_table(path)
-    rows, columns = read.texts(), list(read.names)
+    columns = list(read.names)
     if is_geocorr(columns, given):
         target = geocorr_target(columns, name)
-        table = read_geocorr(path, target=target, names=True, columns=given)
+        table = geocorr_table(read, path, target=target, names=True, columns=given)
         return table, [f"read as a crosswalk of Geocorr; regions: {given.region or target}"]
+    rows = read.texts()
     region = _column(columns, given.region, (name, "region", "code"), path, "--region-column", "regions")
     keys, names = _csv_keys(rows, given.key, region, path)
     read.check_codes([*names, region])
@@ -231,16 +232,15 @@ def _optional(columns: Sequence[str], given: str | None, usual: tuple[str, ...],
     """Return a column that was asked for, else the first of the usual ones, if any."""
     if given is not None:
         return _column(columns, given, (), path, "", "")
-    return next((found for found in (find_column(columns, name) for name in usual) if found is not None), None)
+    return first_column(columns, usual)
 
 
 def _column(
     columns: Sequence[str], given: str | None, usual: tuple[str, ...], path: str | Path, option: str, what: str
 ) -> str:
-    for name in (given,) if given is not None else usual:
-        found = find_column(columns, name)
-        if found is not None:
-            return found
+    found = first_column(columns, usual if given is None else (given,))
+    if found is not None:
+        return found
     if given is not None:
         raise no_such_column(columns, given, str(path))
     raise InputError(

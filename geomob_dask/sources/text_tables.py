@@ -206,9 +206,9 @@ def member_table(archive: Archive, name: str) -> TextTable:
     return parsed(content, limits=archive.limits)
 
 
-def read_texts(path: str | Path, *, layer: str | None = None, expected: str = "a table with a header") -> pd.DataFrame:
+def read_texts(path: str | Path, *, expected: str = "a table with a header") -> pd.DataFrame:
     """Return a table as stripped text; see `open_table` and `TextTable.texts`."""
-    return open_table(path, layer=layer, expected=expected).texts()
+    return open_table(path, expected=expected).texts()
 
 
 def _of_columns(
@@ -306,10 +306,10 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def is_plain(kind: pa.DataType) -> bool:
+def _is_plain(kind: pa.DataType) -> bool:
     """Return whether a column of this type can be read, as `plain` does."""
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return is_plain(kind.value_type)
+        return _is_plain(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
         return False
     checks = (
@@ -322,7 +322,7 @@ def is_plain(kind: pa.DataType) -> bool:
 
 def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     kind = values.type
-    if not is_plain(kind):
+    if not _is_plain(kind):
         return None
     if pa.types.is_dictionary(kind):
         return _decoded(values.cast(kind.value_type))

@@ -18,7 +18,7 @@ from geomob_dask.messages import counted, listed
 from geomob_dask.names import Year
 from geomob_dask.options import Options as BaseOptions
 from geomob_dask.options import unrecorded
-from geomob_dask.sources.download import AnswerCache, Downloader, IncompleteAnswerError, Politeness, page_title
+from geomob_dask.sources.download import AnswerCache, Downloader, IncompleteAnswerError, Politeness, is_page, page_title
 from geomob_dask.sources.files import Archive
 from geomob_dask.sources.states import StateCodes
 
@@ -138,7 +138,7 @@ def _kept(path: str, cache: AnswerCache, client: Downloader, base_url: str) -> S
 
 def _whole(data: bytes) -> bytes:
     """Return a zip once its members are found to have their checksums, and polygons among them."""
-    if data[:1000].lstrip()[:1] == b"<":
+    if is_page(data):
         raise IncompleteAnswerError(f"found a web page ({page_title(data)!r}), expected a zip")
     try:
         archive = Archive("the answer", data, expected="a whole shapefile")

@@ -6,7 +6,6 @@ another thread, while the bucket itself is asked whether it still answers.
 
 import asyncio
 import functools
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from zarr.storage import WrapperStore
 
 from geomob_dask.errors import StoreTimeoutError
+from geomob_dask.messages import tell
 from geomob_dask.store.objects import Objects
 
 _P = ParamSpec("_P")
@@ -135,4 +135,4 @@ class Answering(WrapperStore[Any]):  # type: ignore[misc]
 
 def _say(where: str, waited: float, most: float) -> None:
     line = f"still waiting for {where} after {waited:.0f} s; given up after {most:g} s (store_timeout)"
-    print(line, file=sys.stderr, flush=True)
+    tell(line)

@@ -8,7 +8,6 @@ connections and never answers, or sends a byte a second, is said on standard err
 import asyncio
 import io
 import random
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +17,7 @@ import fsspec
 import fsspec.asyn
 from fsspec.caching import ReadAheadCache
 
-from geomob_dask.messages import one_line
+from geomob_dask.messages import one_line, tell
 
 _T = TypeVar("_T")
 
@@ -59,7 +58,7 @@ class _Said:
             if now - self._last < _NOTICE / 2:
                 return
             self._last = now
-        print(line, file=sys.stderr, flush=True)
+        tell(line)
 
 
 _SAID = _Said()
