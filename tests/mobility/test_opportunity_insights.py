@@ -273,6 +273,15 @@ def test_atlas_that_cannot_be_used(tmp_path, text, columns, words):
     assert "atlas.csv" in str(error.value)
 
 
+def test_values_of_the_atlas_that_stand_for_missing_ones(tmp_path):
+    path = tmp_path / "atlas.csv"
+    path.write_text("state,county,tract,x\n1,1,20100,40\n1,1,20200,-999\n1,1,20300,41\n")
+    with pytest.raises(InputError, match=r"column 'x', tract 01001020200: found -999"):
+        read_atlas(path)
+    assert read_atlas(path, missing=["-999"])["x"].isna().tolist() == [False, True, False]
+    assert read_atlas(path, sentinels="keep")["x"].tolist() == [40, -999, 41]
+
+
 def test_a_column_of_people_that_is_text(tmp_path):
     (tmp_path / "w.csv").write_text("GEOID,pop2000,nh.white\n18001000100,10,many\n18001000200,20,few\n")
     with pytest.raises(InputError, match=r"w\.csv: column 'nh\.white', tract 18001000100: found 'many'"):
