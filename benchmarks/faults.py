@@ -259,7 +259,10 @@ def read_on(url: str, report: Path) -> None:
     bad: list[str] = []
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    while not stopped.is_set():
+    last = False
+    while not last:
+        # The last round begins after the end was told, and so finds all that the run has left.
+        last = stopped.is_set()
         counts["rounds"] += 1
         for collection in [*store.collections("results"), *store.collections("norms")]:
             try:
@@ -270,8 +273,6 @@ def read_on(url: str, report: Path) -> None:
                     counts["parts"] += 1
             except GeomobError as error:
                 bad.append(str(error))
-            if stopped.is_set():
-                break
         report.write_text(json.dumps({**counts, "bad": bad}))
         stopped.wait(1.0)
 
@@ -579,6 +580,8 @@ def measure(
             report = folder / f"reader-{told.rounds}.json"
             reader = subprocess.Popen([sys.executable, __file__, "--read", store.url, str(report)], env=direct)
             trial = Trial(store, cluster, command(store, "faults"), faulty, draws, told, enough, pause, folder)
+            while not report.exists() and reader.poll() is None:
+                time.sleep(0.05)
             try:
                 trial.run()
             finally:

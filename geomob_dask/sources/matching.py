@@ -71,7 +71,7 @@ def match_keys(measures: pd.Index, tracts: pd.Index) -> MatchReport:
     Examples
     --------
     >>> match_keys(pd.Index(["39001961400", "39035990000"]), pd.Index(["39001961400"])).lines()[1:]
-    ['with measures and no polygon: 1 tracts in 1 states', '  39 Ohio: 39035990000']
+    ['with measures and no polygon: 1 tract in 1 state', '  39 Ohio: 39035990000']
     """
     return MatchReport(
         matched=len(measures.intersection(tracts)),

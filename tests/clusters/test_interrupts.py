@@ -139,7 +139,8 @@ def _workers(pid: int) -> list[int]:
 @pytest.mark.parametrize("times", [1, 2])
 def test_when_a_cluster_is_there(times, store, start):
     before = store.collections("results")
-    job = start("opportunity", *INDEX, "--store", store.url, "--cluster", "local")
+    # Parts of a run before this one would leave nothing to start a cluster for.
+    job = start("opportunity", *INDEX, "--force", "--store", store.url, "--cluster", "local")
     job.await_line("^cluster:")
     for _ in range(times):
         job.send(signal.SIGINT)

@@ -68,12 +68,14 @@ def test_auto_shares_the_memory_among_the_workers():
 
 def test_a_worker_killed_while_it_starts_is_named():
     done = threading.Event()
+    here = psutil.Process()
+    # Workers of other tests' clusters live on.
+    others = here.children()
 
     def kill() -> None:
-        here = psutil.Process()
         while not done.wait(0.05):
             for child in here.children():
-                if "spawn_main" in " ".join(child.cmdline()):
+                if child not in others and "spawn_main" in " ".join(child.cmdline()):
                     child.send_signal(signal.SIGKILL)
                     return
 

@@ -27,8 +27,8 @@ from geomob_dask.errors import GeomobError
 
 # As a command prints it: bounded, and with how to see the rest.
 LONGEST_MESSAGE = 2300
-# Far above the slowest mutant (3 s on a busy machine): a bound of safety, not a measure of speed.
-MOST_SECONDS = 15.0
+# Of the processor; the slowest mutant takes about a quarter of it.
+MOST_SECONDS = 2.0
 MOST_BYTES = 2**30
 LIMIT_BYTES = "100MB"
 # Of ru_maxrss.
