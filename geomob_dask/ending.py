@@ -140,12 +140,27 @@ def _end_children() -> None:
         return
     import multiprocessing.util
 
-    children = multiprocessing.active_children()
-    for child in children:
-        child.kill()
-    for child in children:
-        child.join(1.0)
+    _kill_children()
     multiprocessing.util._run_finalizers()  # type: ignore[attr-defined]
+    # A thread may have started one meanwhile.
+    _kill_children()
+
+
+def _kill_children() -> None:
+    """Kill child processes, also those that a thread is starting and multiprocessing does not list yet.
+
+    Such a process would find the pipe that it reads from closed, and print a traceback after the last line of the job.
+    """
+    import psutil
+
+    killed = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            # The tracker ends with this process, after it has released what the others leave.
+            if "resource_tracker import" not in " ".join(child.cmdline()):
+                child.kill()
+                killed.append(child)
+    psutil.wait_procs(killed, timeout=1.0)
 
 
 def _before_anything(number: int, frame: FrameType | None) -> None:

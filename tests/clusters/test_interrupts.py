@@ -95,8 +95,8 @@ def store(tmp_path_factory) -> Store:
 def ended_in_order(job: Job) -> str:
     code, text = job.end()
     assert code == ending.INTERRUPTED, text
-    assert "Traceback" not in text
-    assert "leaked" not in text
+    assert "Traceback" not in text, text
+    assert "leaked" not in text, text
     return text
 
 
@@ -161,8 +161,8 @@ def test_while_a_cluster_is_closed(store, tmp_path, start):
         time.sleep(0.05)
     code, text = job.end()
     assert code in (0, ending.INTERRUPTED)
-    assert "Traceback" not in text
-    assert "leaked" not in text
+    assert "Traceback" not in text, text
+    assert "leaked" not in text, text
     assert ("error: interrupted" in text) == (code == ending.INTERRUPTED)
 
 
