@@ -9,13 +9,15 @@ from typing import Any
 import dask
 import dask.dataframe as dd
 import distributed
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.centroids import POINT, points_of
 from geomob_dask.frames.futures import check_client
 from geomob_dask.frames.mobility_steps import choose_settings, evaluate
-from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows, value_of
+from geomob_dask.frames.own_rows import empty_of, is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import reduced
 from geomob_dask.messages import counted, listed
 from geomob_dask.models.design import ModelOptions, make_design
@@ -24,6 +26,9 @@ from geomob_dask.models.mobility_results import fitted_models, result_tables
 from geomob_dask.models.model_files import FittedModel
 from geomob_dask.models.predictions import predict_table
 from geomob_dask.models.study import Feature, Study, check_once, frame_study
+
+# Columns that no frame of a user has.
+_POINTS = ("(longitude)", "(latitude)")
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,8 +46,10 @@ class MobilityResult:
         (``test``: units held out; ``train``: units fitted on), with intervals of 95 %. ``predictions``: for each unit,
         model and kind of folds, the probability ``p_<code>`` of each class while it was held out (mean over repeats)
         and the code of the likeliest. ``importance``: accuracy lost when a feature, or all features of a domain, are
-        shuffled. ``ranking``: mutual information and correlations by feature. ``calibration``, ``confusion``,
-        ``settings``, ``units``, ``correlations``, ``clusters``, ``histogram``, ``cumulative``.
+        shuffled. ``ranking``: mutual information and correlations by feature, with intervals and p-values that are
+        unadjusted, and adjusted for dependence in space if the frame has a geometry and its coordinate system.
+        ``calibration``, ``confusion``, ``settings``, ``units``, ``correlations``, ``clusters``, ``histogram``,
+        ``cumulative``.
     models : mapping of str to FittedModel
         Fitted on all units; see `predict`.
     """
@@ -265,8 +272,21 @@ def _features(
 
 def _columns(frame: Any, outcome: str, features: Sequence[Feature], states: str | None) -> Any:
     names = [outcome, *(feature.name for feature in features), *([] if states is None else [states])]
-    # Without their geometry, GeoDataFrames are plain.
-    return frame[names]
+    geometry = getattr(empty_of(frame), "_geometry_column_name", None)
+    if geometry is None or empty_of(frame).crs is None:
+        # Without their geometry, GeoDataFrames are plain.
+        return frame[names]
+    chosen = frame[[*names, geometry]]
+    return own_rows(
+        _with_points, chosen, meta=lambda: _with_points(chosen._meta, names=tuple(names)), names=tuple(names)
+    )
+
+
+def _with_points(frame: gpd.GeoDataFrame, *, names: Sequence[str]) -> pd.DataFrame:
+    """Return columns of a frame and, instead of its polygons, their centroids."""
+    plain = pd.DataFrame(frame[list(names)])
+    points = points_of(frame.geometry.to_frame("geometry"))
+    return plain.assign(**{name: points[column] for name, column in zip(_POINTS, POINT, strict=True)})
 
 
 def _gathered(frames: Sequence[Any], client: distributed.Client | None) -> list[Any]:
@@ -278,7 +298,8 @@ def _gathered(frames: Sequence[Any], client: distributed.Client | None) -> list[
 def _result(
     frame: pd.DataFrame, edges: pd.DataFrame | None, study: MobilityStudy, client: distributed.Client | None
 ) -> MobilityResult:
-    units = frame_study(frame, study.outcome, study.features, states=study.states, edges=edges)
+    points = _POINTS if _POINTS[0] in frame else ()
+    units = frame_study(frame, study.outcome, study.features, states=study.states, edges=edges, points=points)
     design = make_design(units, study.options)
     found = evaluate(design, choose_settings(design, client=client), client=client)
     tables = result_tables(design, found)

@@ -15,17 +15,15 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 from numpy.typing import NDArray
 from scipy import sparse
 
 from geomob_dask.errors import DefinitionError, GeometryError, InputError
 from geomob_dask.frames.categories import CategoryCounts, category_counts, merge_categories, merge_classes
+from geomob_dask.frames.centroids import centroids
 from geomob_dask.frames.keys import codes_like, to_codes
 from geomob_dask.frames.own_rows import empty_of, own_rows
-from geomob_dask.graph import sphere
 from geomob_dask.graph.bands import rows_of
-from geomob_dask.graph.islands import centroids
 from geomob_dask.metrics.counts import Floats, Integers
 from geomob_dask.metrics.segregation_units import RegionUnits
 from geomob_dask.sources.brackets import Brackets, Categories
@@ -37,7 +35,6 @@ COUNT, ERROR, LEAF, LEVEL = "count ", "error ", "leaf ", "level "
 NOWHERE = "in no region"
 UNKNOWN = "a count is missing"
 EMPTY = "nobody is counted here"
-_DEGREES = "EPSG:4326"
 
 
 @dataclass(frozen=True)
@@ -211,19 +208,9 @@ def _polygons(tracts: pd.DataFrame, geoids: pd.Index) -> Floats:
         land = frame["aland"].to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isnan(land).any():
         land = np.where(np.isnan(land), frame.geometry.to_crs(EQUAL_AREA).area.to_numpy(), land)
-    points = _centroids(frame.geometry)
+    points = centroids(frame.geometry)
     there = ~np.isnan(points).any(axis=1)
     return np.column_stack([np.where(there, land / 1e6, np.nan), points])
-
-
-def _centroids(polygons: gpd.GeoSeries) -> Floats:
-    """Return longitude and latitude of centroids, shape (n_polygons, 2)."""
-    shapes = np.asarray(polygons.array, dtype=object)
-    points = sphere.centroids(shapes) if polygons.crs.is_geographic else centroids(shapes)
-    there = ~np.isnan(points).any(axis=1)
-    degrees = gpd.GeoSeries(shapely.points(points[there]), crs=polygons.crs).to_crs(_DEGREES)
-    points[there] = shapely.get_coordinates(degrees.to_numpy())
-    return points
 
 
 def _neighbors(edges: pd.DataFrame, geoids: pd.Index) -> NDArray[Any]:

@@ -82,5 +82,24 @@ def on_sphere(points: Floats) -> Floats:
     return np.column_stack([level * np.cos(longitude), level * np.sin(longitude), np.sin(latitude)])
 
 
+def in_kilometers(points: Floats) -> Floats:
+    """Return points in degrees as positions whose straight distances, through the earth, are kilometers, shape (n, 3).
+
+    Parameters
+    ----------
+    points : shape (n, 2)
+        Longitude and latitude.
+
+    Examples
+    --------
+    A degree of latitude:
+
+    >>> one, other = in_kilometers(np.array([[-80.0, 40.0], [-80.0, 41.0]]))
+    >>> np.linalg.norm(one - other).round(2).item()
+    111.19
+    """
+    return np.asarray(EARTH_KM * on_sphere(points))
+
+
 def _eastward(xy: Floats) -> Floats:
     return np.column_stack([np.where(xy[:, 0] < 0, xy[:, 0] + 360, xy[:, 0]), xy[:, 1]])

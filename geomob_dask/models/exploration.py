@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
+from geomob_dask.metrics.modified_t_test import fisher_intervals
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Method = Literal["pearson", "spearman"]
+METHODS: tuple[Method, ...] = ("pearson", "spearman")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ def correlations(
     bootstrap: int = 0,
     seed: int = 0,
 ) -> Correlations:
-    """Correlate each feature with the outcome.
+    """Correlate each feature with the outcome; intervals take units for independent.
+
+    Near units are alike: `metrics.modified_t_test` has the intervals that allow for it.
 
     Parameters
     ----------
@@ -94,7 +97,7 @@ def correlations(
 
 
 def _check(method: str, level: float) -> None:
-    if method not in ("pearson", "spearman"):
+    if method not in METHODS:
         raise InputError(f"method: found {method!r}, expected 'pearson' or 'spearman'")
     if not 0 < level < 1:
         raise InputError(f"level: found {level}, expected a share between 0 and 1, such as 0.95")
@@ -111,10 +114,8 @@ def _correlate(
     if bootstrap:
         lower, upper = _bootstrap(x, y, method, level, bootstrap, seed)
     else:
-        spread = np.sqrt((1 + r**2 / 2 if method == "spearman" else 1) / (len(x) - 3))
-        reach = scipy.special.ndtri((1 + level) / 2) * spread
-        # A perfect correlation has an infinite z, and no interval around it.
-        lower, upper = np.tanh(np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15)) + np.array([-reach, reach]))
+        bounds = fisher_intervals(np.array([r]), np.array([float(len(x))]), level, ranks=method == "spearman")
+        lower, upper = (bound[0] for bound in bounds)
     return r, float(lower), float(upper), len(x)
 
 

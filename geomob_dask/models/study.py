@@ -63,6 +63,9 @@ class Study:
         Nodes that are neighbors, both directions; empty if no graph is known. The node of a unit is its row; nodes
         n_units… are places around and between the units that are not studied (no outcome, not in the cohort): steps
         between units lead through them.
+    points : shape (n_units, 2), float64, optional
+        Longitude and latitude of each unit, NaN where it is not known: p-values and intervals of correlations are
+        adjusted for the likeness of near units.
     """
 
     name: str
@@ -75,11 +78,12 @@ class Study:
     outcome_name: str
     outcome_title: str
     pairs: NDArray[np.int64]
+    points: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_units, names = len(self.keys), self.feature_names
-        for name in ("labels", "states", "outcome", "values"):
-            if len(getattr(self, name)) != n_units:
+        for name in ("labels", "states", "outcome", "values", "points"):
+            if getattr(self, name) is not None and len(getattr(self, name)) != n_units:
                 raise InputError(f"study {self.name}: found {len(getattr(self, name))} {name}, expected {n_units}")
         if self.values.shape[1] != len(names):
             raise InputError(
@@ -140,6 +144,7 @@ def frame_study(
     *,
     states: str | None = None,
     edges: pd.DataFrame | None = None,
+    points: Sequence[str] = (),
     name: str = "units",
 ) -> Study:
     """Return the study of a frame's rows; rows without an outcome are left out.
@@ -156,6 +161,8 @@ def frame_study(
         Column of the state of each unit.
     edges : DataFrame, optional
         Neighbors of units, indexed by focal key; column ``neighbor``, both directions.
+    points : sequence of str, optional
+        Columns of longitude and latitude.
     name : str
         Of the study.
 
@@ -188,6 +195,7 @@ def frame_study(
         outcome_name=outcome,
         outcome_title=outcome,
         pairs=study_pairs(edges, rows.index),
+        points=rows[list(points)].to_numpy(np.float64) if points else None,
     )
     refuse_twins(study)
     return check_features(study)

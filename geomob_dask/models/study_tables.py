@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.exploration import correlation_matrix, correlations, distribution
+from geomob_dask.graph.sphere import in_kilometers
+from geomob_dask.metrics.modified_t_test import effective_sizes, fisher_intervals, p_values
+from geomob_dask.models.exploration import METHODS, correlation_matrix, correlations, distribution
 from geomob_dask.models.labels import Labels
 from geomob_dask.models.mutual_information import mutual_information
 from geomob_dask.models.study import Study
@@ -80,6 +83,14 @@ def feature_row(study: Study, labels: Labels, number: int, seed: int, repeats: i
         The feature's column.
     repeats : int
         Random halves for the interval of the mutual information.
+
+    Returns
+    -------
+    mapping
+        ``mutual_information`` and its ``_lower`` and ``_upper``; ``units`` that have the feature; for ``pearson`` and
+        ``spearman``, r, its interval and p by all units (``_lower_unadjusted``, ``_upper_unadjusted``,
+        ``_p_unadjusted``), the ``_effective_units`` that they are worth (`metrics.modified_t_test`), and interval and p
+        by these (``_lower_adjusted``, …): NaN without points.
     """
     column, name = study.values[:, number], study.feature_names[number]
     both = mutual_information(column[:, None], labels.codes, names=[name], repeats=repeats, seed=seed, nearest=_NEAREST)
@@ -88,14 +99,34 @@ def feature_row(study: Study, labels: Labels, number: int, seed: int, repeats: i
         "mutual_information_lower": float(both.lower[0]),
         "mutual_information_upper": float(both.upper[0]),
     }
-    for method in ("pearson", "spearman"):
+    return row | _correlation_row(study, column) | {"units": float(both.units[0])}
+
+
+def _correlation_row(study: Study, column: Floats) -> dict[str, float]:
+    """Return the correlations of a feature with the outcome: unadjusted, and adjusted for dependence in space."""
+    known = ~np.isnan(column)
+    x, y = column[known], study.outcome[known]
+    ranks = [rankdata(x), rankdata(y)]
+    sizes = np.full(2, np.nan)
+    if study.points is not None:
+        # Both methods at once: distances are computed once.
+        ones, others = np.column_stack([x, ranks[0]]), np.column_stack([y, ranks[1]])
+        sizes = effective_sizes(ones, others, in_kilometers(study.points[known]))
+    row: dict[str, float] = {}
+    for method, size in zip(METHODS, sizes, strict=True):
         found = correlations(column[:, None], study.outcome, method=method)
+        lower, upper = fisher_intervals(found.r, np.array([size]), ranks=method == "spearman")
         row |= {
-            method: float(found.r[0]),
-            f"{method}_lower": float(found.lower[0]),
-            f"{method}_upper": float(found.upper[0]),
+            method: found.r[0],
+            f"{method}_lower_unadjusted": found.lower[0],
+            f"{method}_upper_unadjusted": found.upper[0],
+            f"{method}_p_unadjusted": p_values(found.r, found.units.astype(np.float64))[0],
+            f"{method}_effective_units": size,
+            f"{method}_lower_adjusted": lower[0],
+            f"{method}_upper_adjusted": upper[0],
+            f"{method}_p_adjusted": p_values(found.r, np.array([size]))[0],
         }
-    return row | {"units": float(both.units[0])}
+    return {name: float(value) for name, value in row.items()}
 
 
 def ranking_table(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:

@@ -186,7 +186,27 @@ def summary_lines(store: Store, prepared: Prepared, found: Result) -> list[str]:
         "  mutual information's first: "
         + ", ".join(f"{name} {value:.3f}" for name, value in top["mutual_information"].items())
     )
+    lines.append(f"  {_strongest(found.tables['ranking'])}")
     return [*lines, f"  in {store.url}/{prepared.collection}"]
+
+
+def _strongest(ranking: pd.DataFrame) -> str:
+    """Return the attribute that correlates most with the outcome, with its unadjusted and adjusted p-value."""
+    known = ranking.dropna(subset=["pearson"])
+    if known.empty:
+        return "no attribute correlates with the outcome"
+    row = known.loc[known["pearson"].abs().idxmax()]
+    text = (
+        f"strongest correlation: {row.name}, r {row['pearson']:.3f} of {int(row['units']):,} units, unadjusted p "
+        f"{row['pearson_p_unadjusted']:.2g}; "
+    )
+    if pd.isna(row["pearson_effective_units"]):
+        return f"{text}not adjusted for dependence in space (no polygons)"
+    interval = f"{row['pearson_lower_adjusted']:.3f} to {row['pearson_upper_adjusted']:.3f}"
+    return (
+        f"{text}adjusted for dependence in space: {row['pearson_effective_units']:.1f} effective units, p "
+        f"{row['pearson_p_adjusted']:.2g}" + ("" if pd.isna(row["pearson_lower_adjusted"]) else f", {interval}")
+    )
 
 
 def _with_interval(row: pd.Series) -> str:

@@ -18,19 +18,19 @@ from geomob_dask.errors import InputError
 from geomob_dask.messages import counted
 from geomob_dask.models.model_card import over_folds
 from geomob_dask.outputs import maps
-from geomob_dask.outputs.mobility_map import actual_and_predicted
-from geomob_dask.outputs.mobility_plots import (
-    calibration_plot,
-    confusion_plot,
-    cumulative_plot,
-    distribution_plot,
-    heat_map,
-    interval_bars,
-    line_plot,
-    score_plot,
+from geomob_dask.outputs.mobility_attributes import (
+    About,
+    Tables,
+    cluster_section,
+    correlation_section,
+    importance_section,
+    outcome_section,
+    ranking_section,
 )
+from geomob_dask.outputs.mobility_map import actual_and_predicted
+from geomob_dask.outputs.mobility_plots import calibration_plot, confusion_plot, score_plot
 from geomob_dask.outputs.page import Section, report, sortable, write_page
-from geomob_dask.outputs.palette import CATEGORIES, OPPORTUNITY
+from geomob_dask.outputs.palette import OPPORTUNITY
 from geomob_dask.outputs.plots import choose_plot
 from geomob_dask.products.mobility_result import Result
 
@@ -40,11 +40,7 @@ _SCORES = {
     "log_loss": "Log loss (lower is better)",
     "brier": "Brier score (lower is better)",
 }
-_SHOWN = 25
 _UNITS = {"zones": "commuting zones", "tracts": "tracts"}
-
-Tables = Mapping[str, pd.DataFrame]
-About = Mapping[str, Any]
 
 
 def write_report(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> None:
@@ -90,13 +86,13 @@ def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: 
     sections = [
         *_score_sections(about, tables),
         *([] if shapes is None else [_map_section(about, tables, shapes)]),
-        _importance_section(about, tables),
-        _ranking_section(about, tables),
-        _correlation_section(about, tables),
-        _outcome_section(about, tables),
+        importance_section(about, tables),
+        ranking_section(about, tables),
+        correlation_section(about, tables),
+        outcome_section(about, tables),
         _calibration_section(about, tables),
         _confusion_section(about, tables),
-        _cluster_section(tables),
+        cluster_section(tables),
         *([_leakage_section(tables)] if "leakage" in tables else []),
         Section(
             "Model cards",
@@ -298,75 +294,6 @@ def _step(values: pd.Series) -> float:
     return float(10.0 ** np.floor(np.log10(spread / 5))) if spread > 0 else 1.0
 
 
-# Attributes ----------------------------------------------------------------------------------
-
-
-def _importance_section(about: About, tables: Tables) -> Section:
-    table = tables["importance"]
-    plots: dict[str, Any] = {}
-    for kind, color in (("domain", CATEGORIES[0]), ("feature", CATEGORIES[2])):
-        for model, title in about["models"].items():
-            rows = table[(table["model"] == model) & (table["kind"] == kind)].set_index("title")
-            if rows.empty:
-                continue
-            rows = rows.loc[rows["value"].abs().sort_values(ascending=False).index[:_SHOWN]]
-            plots[f"{title}: by {kind}"] = interval_bars(rows, kind, "accuracy lost", color=color, width=860)
-    folds = table["folds"].iloc[0] if len(table) else next(iter(about["folds"]))
-    text = (
-        "Loss of accuracy on held-out units when the attributes of a domain (all together), or a single attribute, are "
-        f"shuffled: means and 95% intervals over the {folds} folds. Correlated attributes have a small importance one "
-        "by one: read the domains first."
-    )
-    return Section("Permutation importance", text, [choose_plot("Shown", plots)] if plots else [])
-
-
-def _feature_titles(about: About) -> dict[str, str]:
-    return {feature["name"]: feature["title"] for feature in about["features"]}
-
-
-def _ranking_section(about: About, tables: Tables) -> Section:
-    ranking, titles = tables["ranking"], _feature_titles(about)
-    named = ranking.set_axis([titles[str(name)] for name in ranking.index])
-
-    def estimates(name: str) -> pd.DataFrame:
-        chosen = named[[name, f"{name}_lower", f"{name}_upper"]].set_axis(["value", "lower", "upper"], axis=1)
-        chosen = chosen.dropna(subset=["value"])
-        return chosen.loc[chosen["value"].abs().nlargest(_SHOWN).index]
-
-    information, correlation = estimates("mutual_information"), estimates("pearson")
-    plots = [
-        interval_bars(information, "attribute", "nats", title="Mutual information"),
-        interval_bars(correlation, "attribute", "r", color=CATEGORIES[1], title="Correlation"),
-    ]
-    text = (
-        "Without a model: mutual information of attribute and class (nearest neighbors, Ross 2014; intervals from "
-        "random halves), and correlation of attribute and outcome (intervals by Fisher's z). "
-        f"The {min(_SHOWN, len(ranking))} largest of {len(ranking)}."
-    )
-    return Section("Attributes one at a time", text, plots)
-
-
-def _correlation_section(about: About, tables: Tables) -> Section:
-    titles = {**_feature_titles(about), about["outcome_name"]: about["outcome"]}
-    text = (
-        "Pearson's r of each pair of attributes, and of each with the outcome (first row), over units that have both."
-    )
-    return Section("Correlations between attributes", text, [heat_map(tables["correlations"], titles)])
-
-
-def _outcome_section(about: About, tables: Tables) -> Section:
-    bins = tables["histogram"]
-    edges = np.append(bins["left"].to_numpy(), bins["right"].to_numpy()[-1])
-    cuts = ", ".join(f"{edge:.4g}" for edge in about["edges"])
-    rule = "mean" if len(about["classes"]) == 2 else "quantiles"
-    text = f"Dashed lines separate the classes, at the {rule} ({cuts}). A value on a line is in the lower class."
-    plots = [
-        distribution_plot(edges, bins["units"].to_numpy(), about["edges"], about["classes"], about["outcome"]),
-        cumulative_plot(tables["cumulative"], about["edges"], about["outcome"]),
-    ]
-    return Section("Distribution of the outcome", text, plots)
-
-
 # Predictions ---------------------------------------------------------------------------------
 
 
@@ -389,21 +316,6 @@ def _confusion_section(about: About, tables: Tables) -> Section:
         plots[title] = row(*[confusion_plot(rows, about["classes"], f) for f, rows in found.items() if len(rows)])
     text = "Held-out units by actual and predicted class (a mean over repeats), and their share of the actual class."
     return Section("Confusion matrices", text, [choose_plot("Model", plots)])
-
-
-def _cluster_section(tables: Tables) -> Section:
-    clusters = tables["clusters"]
-    plots = [
-        line_plot(clusters, "clusters", "inertia", "clusters", "inertia"),
-        line_plot(clusters.dropna(subset=["silhouette"]), "clusters", "silhouette", "clusters", "silhouette"),
-    ]
-    best = clusters.loc[clusters["silhouette"].idxmax()]
-    text = (
-        "K-means on the imputed and scaled attributes, without the outcome; the models do not use these clusters. "
-        f"The silhouette is largest, {best['silhouette']:.3f}, at {int(best['clusters'])} clusters; values near 0 mean "
-        "that there are no distinct clusters."
-    )
-    return Section("Clusters of units", text, plots)
 
 
 def _leakage_section(tables: Tables) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -91,7 +92,13 @@ class Against:
 def validation_table(store: Store, prepared: Prepared, against: Sequence[Against] = ()) -> pd.DataFrame:
     """Return the validation table of a result in the store; see `frames.validation`."""
     others = {f"{one.dataset} {one.year}": one.read(store) for one in against}
-    return validation(result(store, prepared), list(prepared.options.definition.domains), others)
+    index, domains = result(store, prepared), list(prepared.options.definition.domains)
+    if not others:
+        return validation(index, domains)
+    vintage = store.snapshot(prepared.collection).attributes["vintage"]
+    tracts = store.frame(f"tracts/{vintage}", columns=["geometry"])
+    # One state's polygons after the other: only their centroids stay in memory.
+    return validation(index, domains, others, tracts=tracts).compute(scheduler="threads")
 
 
 def validation_lines(table: pd.DataFrame) -> list[str]:
@@ -100,7 +107,25 @@ def validation_lines(table: pd.DataFrame) -> list[str]:
     domains = table.loc[["domain"]].sort_values("total", ascending=False)
     lines += [f"    {row.what:<32} {row.total:6.3f} {row.unique:6.3f}" for row in domains.itertuples()]
     if "correlation" in table.index:
-        lines.append("  correlation with opportunity: r, p, tracts")
         pairs = table.loc[["correlation"]]
-        lines += [f"    {row.what:<48} {row.r:6.3f}  {row.p:.2g}  {row.n:,}" for row in pairs.itertuples()]
+        lines.append(
+            "  correlation with opportunity: r, tracts, unadjusted p; adjusted for dependence in space: effective "
+            "tracts, p, interval of 95 %"
+        )
+        lines += [
+            f"    {row.what:<48} {row.r:6.3f}  {row.n:>6,}  {_p(row.p_unadjusted)}; {_adjusted(row)}"
+            for row in pairs.itertuples()
+        ]
     return lines
+
+
+def _adjusted(row: Any) -> str:
+    if pd.isna(row.effective_n):
+        return "not adjusted: fewer than three tracts with a polygon"
+    known, interval = not pd.isna(row.r_lower_adjusted), f"{row.r_lower_adjusted:.3f} to {row.r_upper_adjusted:.3f}"
+    return f"{row.effective_n:,.1f}  {_p(row.p_adjusted)}  {interval if known else 'no interval'}"
+
+
+def _p(value: float) -> str:
+    # Some are below the smallest number, and none is 0.
+    return f"{value:.2g}" if value != 0 else "<1e-300"

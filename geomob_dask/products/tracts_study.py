@@ -10,6 +10,7 @@ import pandas as pd
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
+from geomob_dask.frames.centroids import POINT, points_of
 from geomob_dask.messages import listed
 from geomob_dask.models.study import Feature, Study, check_features, check_once, refuse_twins, study_pairs
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_OUTCOME, ATLAS_YEAR
@@ -26,6 +27,7 @@ def tracts_study(
     *,
     outcome_at: str,
     edges: pd.DataFrame | None = None,
+    points: pd.DataFrame | None = None,
     features: Sequence[str] | None = None,
     domains: Mapping[str, str] | None = None,
 ) -> Study:
@@ -41,6 +43,8 @@ def tracts_study(
         Collection of the outcome, such as ``measures/opportunity_atlas/2018``.
     edges : DataFrame, optional
         Neighbors of tracts, indexed by ``focal``, both directions.
+    points : DataFrame, optional
+        ``longitude`` and ``latitude`` by ``geoid``.
     features : sequence of str, optional
         Columns of `measures`; all numbers by default.
     domains : mapping of str to str, optional
@@ -80,6 +84,7 @@ def tracts_study(
         outcome_name=name,
         outcome_title=f"{name} ({dataset} {year})",
         pairs=study_pairs(edges, keys),
+        points=None if points is None else points.reindex(keys)[list(POINT)].to_numpy(np.float64),
     )
     refuse_twins(study)
     return check_features(study)
@@ -170,12 +175,14 @@ def read_tracts_study(
     if features is None and definition is not None:
         features = definition.measures
     edges = snapshots.get(f"neighbors/{source.attributes['vintage']}")
+    tracts = snapshots.get(f"tracts/{source.attributes['vintage']}")
     return tracts_study(
         _rows(store, source, states, ["geoid", outcome])[outcome],
         frames,
         outcome_at=at,
         # Of all states: steps may lead through some that are not studied.
         edges=None if edges is None or not edges.parts else _rows(store, edges, None, ["focal", "neighbor"]),
+        points=None if tracts is None else _points(store, tracts, states),
         features=features,
         domains=None if definition is None else _domains(definition),
     )
@@ -184,7 +191,7 @@ def read_tracts_study(
 def tracts_inputs(
     store: Store, measures: Sequence[tuple[str, int]], outcomes: tuple[str, int] = (ATLAS, ATLAS_YEAR)
 ) -> dict[str, Snapshot]:
-    """Return the snapshots that a study of tracts reads, by collection: outcome, measures, the graph if there is one.
+    """Return the snapshots that a study of tracts reads, by collection: outcome, measures, graph and polygons if any.
 
     Raises
     ------
@@ -201,8 +208,8 @@ def tracts_inputs(
             f"measures: {at} is where the target is; expected other measures, as another outcome of the same people "
             "would pass for a feature"
         )
-    edges = store.find(f"neighbors/{found[at].attributes['vintage']}")
-    return found if edges is None else {**found, edges.collection: edges}
+    around = [store.find(f"{kind}/{found[at].attributes['vintage']}") for kind in ("neighbors", "tracts")]
+    return found | {snapshot.collection: snapshot for snapshot in around if snapshot is not None}
 
 
 def _collection(dataset_year: tuple[str, int]) -> str:
@@ -226,6 +233,15 @@ def _rows(
         raise InputError(f"{store.url}/{snapshot.collection}: found no rows of these states, expected some")
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         return pd.concat(list(pool.map(lambda part: store.read(part, columns), parts)))
+
+
+def _points(store: Store, tracts: Snapshot, states: Sequence[str] | None) -> pd.DataFrame | None:
+    """Return the centroids of tracts; None if the store has no polygons of these states."""
+    chosen = [state for state in tracts.parts if states is None or state in states]
+    if not chosen:
+        return None
+    points: pd.DataFrame = points_of(store.aligned(tracts, chosen, ["geometry"])).compute(scheduler="threads")
+    return points
 
 
 def _domains(definition: Definition) -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
+from geomob_dask.frames.centroids import points_of
 from geomob_dask.models.study import Feature, Study, check_features, check_once, study_pairs
 from geomob_dask.sources.opportunity_insights import CHARACTERISTICS, UPWARD_MOBILITY, zone_columns
 from geomob_dask.store import Snapshot, Store
@@ -23,6 +24,7 @@ def zones_study(
     *,
     cohort: pd.DataFrame | None = None,
     edges: pd.DataFrame | None = None,
+    polygons: gpd.GeoDataFrame | None = None,
     features: Sequence[str] | None = None,
     outcome: str = UPWARD_MOBILITY,
 ) -> Study:
@@ -36,6 +38,8 @@ def zones_study(
         ``minority_tracts_count`` by zone: only zones with a minority tract are studied; by default all are.
     edges : DataFrame, optional
         Neighbors of zones, indexed by ``focal``, both directions.
+    polygons : GeoDataFrame, optional
+        Polygons of zones, whose centroids are the points of the study.
     features : sequence of str, optional
         Columns of `characteristics`; by default the 36 of the published study.
     outcome : str
@@ -65,6 +69,7 @@ def zones_study(
         outcome_name=outcome,
         outcome_title=described[outcome].title,
         pairs=study_pairs(edges, rows.index),
+        points=None if polygons is None else points_of(polygons).reindex(rows.index).to_numpy(np.float64),
     )
     return check_features(study)
 
@@ -117,6 +122,7 @@ def read_zones_study(
         zones_table(store, snapshot, "outcomes"),
         cohort=zones_table(store, snapshot, "cohort") if cohort else None,
         edges=zones_table(store, snapshot, "neighbors") if "neighbors" in snapshot.parts else None,
+        polygons=zones_polygons(store, snapshot) if "polygons" in snapshot.parts else None,
         features=features,
         outcome=outcome,
     )

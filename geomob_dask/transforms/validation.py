@@ -111,14 +111,15 @@ class Association:
     ----------
     n : int
         Rows that have both.
-    r, p : float
-        Pearson's r, and the probability of one as far from zero without association; NaN where a column does not vary
-        or fewer than three rows have both.
+    r, p_unadjusted : float
+        Pearson's r, and the probability of one as far from zero without association if all rows are independent, which
+        neighbors are not (`metrics.modified_t_test`); NaN where a column does not vary or fewer than three rows have
+        both.
     """
 
     n: int
     r: float
-    p: float
+    p_unadjusted: float
 
 
 def associations(index: Floats, others: Floats) -> Sequence[Association]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import warnings
+from dataclasses import replace
 
 import dask.dataframe as dd
 import dask_geopandas
@@ -58,6 +59,7 @@ def test_the_job_says_the_same_of_the_same_units(tmp_path) -> None:
     run(store, plan_of(store, options, "mobility"), None, QUIET)
     stored = read_result(store, options.collection).tables
     frame = tables["characteristics"].join(tables["outcomes"][[UPWARD_MOBILITY]])
+    frame = gpd.GeoDataFrame(frame, geometry=tables["polygons"].geometry)
     frame = frame[tables["cohort"]["minority_tracts_count"] > 0]
     domains = {column.name: column.domain for column in zone_columns()}
     found = mobility(
@@ -126,10 +128,17 @@ def test_nothing_is_read_before_it_is_computed(whole, tmp_path) -> None:
 def test_frames_with_polygons_and_their_neighbors(whole) -> None:
     frame = towns()
     shapes = gpd.GeoDataFrame(frame, geometry=gpd.points_from_xy(range(len(frame)), [0] * len(frame)), crs="EPSG:5070")
-    same(mobility(shapes, "rank", states="state", **QUICK), whole)
+    found = mobility(shapes, "rank", states="state", **QUICK)
     same(
-        mobility(dask_geopandas.from_geopandas(shapes, 2, sort=False), "rank", states="state", **QUICK).compute(), whole
+        mobility(dask_geopandas.from_geopandas(shapes, 2, sort=False), "rank", states="state", **QUICK).compute(), found
     )
+    # Places adjust correlations, and nothing else.
+    adjusted = [name for name in found.tables["ranking"] if name.endswith(("_adjusted", "_effective_units"))]
+    assert found.tables["ranking"]["pearson_effective_units"].between(3, 118).all()
+    assert (found.tables["ranking"]["pearson_p_adjusted"] >= found.tables["ranking"]["pearson_p_unadjusted"]).all()
+    blank = found.tables["ranking"].assign(**dict.fromkeys(adjusted, np.nan))
+    same(replace(found, tables={**found.tables, "ranking": blank}), whole)
+    same(mobility(shapes.set_crs(None, allow_override=True), "rank", states="state", **QUICK), whole)
     line = pd.DataFrame(
         {"neighbor": [*frame.index[1:], *frame.index[:-1]]}, index=[*frame.index[:-1], *frame.index[1:]]
     )

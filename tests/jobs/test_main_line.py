@@ -130,6 +130,11 @@ def test_the_validation_table(job, url, client, monkeypatch):
     pair = table.loc["correlation"]
     assert pair["what"] == "sample 2020 poverty_pct"
     assert pair["r"] < -0.3
+    # Near tracts are alike: they are worth fewer than there are.
+    assert 3 < pair["effective_n"] < pair["n"]
+    assert 0 < pair["p_unadjusted"] < pair["p_adjusted"] < 1
+    assert pair["r_lower_adjusted"] < pair["r"] < pair["r_upper_adjusted"]
+    assert "unadjusted p; adjusted for dependence in space" in out
     for against, why in (
         ("sample", "expected DATASET:YEAR"),
         ("sample:2020:nothing", "no column 'nothing'"),

@@ -78,8 +78,8 @@ def test_associations_equal_a_simple_regression():
     others[:5, 0] = np.nan
     first, second, third = associations(x, others)
     line = linregress(x[5:], others[5:, 0])
-    assert (first.n, first.r, first.p) == (55, pytest.approx(line.rvalue), pytest.approx(line.pvalue))
+    assert (first.n, first.r, first.p_unadjusted) == (55, pytest.approx(line.rvalue), pytest.approx(line.pvalue))
     assert second.n == 60
-    assert second.p > 1e-4
+    assert second.p_unadjusted > 1e-4
     assert third.n == 60
-    assert np.isnan([third.r, third.p]).all()
+    assert np.isnan([third.r, third.p_unadjusted]).all()

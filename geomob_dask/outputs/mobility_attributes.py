@@ -1,0 +1,138 @@
+"""Sections of the mobility report on attributes and outcome: importance, correlations, distribution, clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from geomob_dask.outputs.mobility_plots import cumulative_plot, distribution_plot, heat_map, interval_bars, line_plot
+from geomob_dask.outputs.page import Column, Section, sortable
+from geomob_dask.outputs.palette import CATEGORIES
+from geomob_dask.outputs.plots import choose_plot
+
+Tables = Mapping[str, pd.DataFrame]
+About = Mapping[str, Any]
+
+_SHOWN = 25
+
+
+def importance_section(about: About, tables: Tables) -> Section:
+    """Return the section on accuracy lost when attributes are shuffled."""
+    table = tables["importance"]
+    plots: dict[str, Any] = {}
+    for kind, color in (("domain", CATEGORIES[0]), ("feature", CATEGORIES[2])):
+        for model, title in about["models"].items():
+            rows = table[(table["model"] == model) & (table["kind"] == kind)].set_index("title")
+            if rows.empty:
+                continue
+            rows = rows.loc[rows["value"].abs().sort_values(ascending=False).index[:_SHOWN]]
+            plots[f"{title}: by {kind}"] = interval_bars(rows, kind, "accuracy lost", color=color, width=860)
+    folds = table["folds"].iloc[0] if len(table) else next(iter(about["folds"]))
+    text = (
+        "Loss of accuracy on held-out units when the attributes of a domain (all together), or a single attribute, are "
+        f"shuffled: means and 95% intervals over the {folds} folds. Correlated attributes have a small importance one "
+        "by one: read the domains first."
+    )
+    return Section("Permutation importance", text, [choose_plot("Shown", plots)] if plots else [])
+
+
+def _feature_titles(about: About) -> dict[str, str]:
+    return {feature["name"]: feature["title"] for feature in about["features"]}
+
+
+def ranking_section(about: About, tables: Tables) -> Section:
+    """Return the section on attributes one at a time: mutual information, and correlation with the outcome."""
+    ranking, titles = tables["ranking"], _feature_titles(about)
+    named = ranking.set_axis([titles[str(name)] for name in ranking.index])
+
+    def estimates(name: str, lower: str, upper: str) -> pd.DataFrame:
+        chosen = named[[name, lower, upper]].set_axis(["value", "lower", "upper"], axis=1)
+        chosen = chosen.dropna(subset=["value"])
+        return chosen.loc[chosen["value"].abs().nlargest(_SHOWN).index]
+
+    adjusted = bool(named["pearson_effective_units"].notna().any())
+    kind = "adjusted" if adjusted else "unadjusted"
+    information = estimates("mutual_information", "mutual_information_lower", "mutual_information_upper")
+    correlation = estimates("pearson", f"pearson_lower_{kind}", f"pearson_upper_{kind}")
+    plots = [
+        interval_bars(information, "attribute", "nats", title="Mutual information"),
+        interval_bars(correlation, "attribute", "r", color=CATEGORIES[1], title=f"Correlation, {kind} intervals"),
+    ]
+    text = (
+        "Without a model: mutual information of attribute and class (nearest neighbors, Ross 2014; intervals from "
+        "random halves), and correlation of attribute and outcome (Pearson's r, intervals of 95% by Fisher's z). "
+        f"The {min(_SHOWN, len(ranking))} largest of {len(ranking)}. Unadjusted p-values and intervals take the units "
+        "for independent, which near ones are not; "
+    ) + (
+        "adjusted ones take the effective number of units, by the autocorrelation of both over distance "
+        "(Clifford, Richardson & Hémon 1989; Dutilleul 1993)."
+        if adjusted
+        else "they are not adjusted here, as no polygons of the units are known."
+    )
+    return Section("Attributes one at a time", text, plots, table=_correlations(named, adjusted=adjusted))
+
+
+def _correlations(ranking: pd.DataFrame, *, adjusted: bool) -> list[Column]:
+    """Return r of each attribute with its p-values and intervals, the largest first."""
+    found = ranking.dropna(subset=["pearson"]).sort_values("pearson", key=abs, ascending=False, kind="stable")
+    table = pd.DataFrame({"r": found["pearson"].round(3), "Units": found["units"].astype(int)}, index=found.index)
+    columns = sortable(table.rename_axis("Attribute"), places=3)
+    for kind in ("unadjusted", "adjusted") if adjusted else ("unadjusted",):
+        if kind == "adjusted":
+            columns += sortable(found[["pearson_effective_units"]].round(1), places=1)[1:]
+            columns[-1] = replace(columns[-1], title="Effective units")
+        p = found[f"pearson_p_{kind}"]
+        columns.append(Column(f"p, {kind}", [_p(value) for value in p], [f"{value:.17g}" for value in p.fillna(2.0)]))
+        bounds = zip(found[f"pearson_lower_{kind}"], found[f"pearson_upper_{kind}"], strict=True)
+        texts = ["—" if np.isnan(lower) else f"{lower:.3f} to {upper:.3f}" for lower, upper in bounds]
+        columns.append(Column(f"95% interval, {kind}", texts))
+    return columns
+
+
+def _p(value: float) -> str:
+    if np.isnan(value):
+        return "—"
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+
+
+def correlation_section(about: About, tables: Tables) -> Section:
+    """Return the section on correlations between attributes."""
+    titles = {**_feature_titles(about), about["outcome_name"]: about["outcome"]}
+    text = (
+        "Pearson's r of each pair of attributes, and of each with the outcome (first row), over units that have both."
+    )
+    return Section("Correlations between attributes", text, [heat_map(tables["correlations"], titles)])
+
+
+def outcome_section(about: About, tables: Tables) -> Section:
+    """Return the section on the distribution of the outcome."""
+    bins = tables["histogram"]
+    edges = np.append(bins["left"].to_numpy(), bins["right"].to_numpy()[-1])
+    cuts = ", ".join(f"{edge:.4g}" for edge in about["edges"])
+    rule = "mean" if len(about["classes"]) == 2 else "quantiles"
+    text = f"Dashed lines separate the classes, at the {rule} ({cuts}). A value on a line is in the lower class."
+    plots = [
+        distribution_plot(edges, bins["units"].to_numpy(), about["edges"], about["classes"], about["outcome"]),
+        cumulative_plot(tables["cumulative"], about["edges"], about["outcome"]),
+    ]
+    return Section("Distribution of the outcome", text, plots)
+
+
+def cluster_section(tables: Tables) -> Section:
+    """Return the section on clusters of units."""
+    clusters = tables["clusters"]
+    plots = [
+        line_plot(clusters, "clusters", "inertia", "clusters", "inertia"),
+        line_plot(clusters.dropna(subset=["silhouette"]), "clusters", "silhouette", "clusters", "silhouette"),
+    ]
+    best = clusters.loc[clusters["silhouette"].idxmax()]
+    text = (
+        "K-means on the imputed and scaled attributes, without the outcome; the models do not use these clusters. "
+        f"The silhouette is largest, {best['silhouette']:.3f}, at {int(best['clusters'])} clusters; values near 0 mean "
+        "that there are no distinct clusters."
+    )
+    return Section("Clusters of units", text, plots)
