@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from geomob_dask.frames.overlay import area_weights
     from geomob_dask.frames.segregation import segregation
     from geomob_dask.frames.validation import validation
+    from geomob_dask.outputs.provenance_files import provenance_of
     from geomob_dask.store import Store
     from geomob_dask.store.cubes import open_cube
 
@@ -47,6 +48,7 @@ _WHERE = {
     "open_cube": "store.cubes",
     "opportunity": "frames.opportunity",
     "predict": "frames.mobility",
+    "provenance_of": "outputs.provenance_files",
     "read_definition": "definition",
     "segregation": "frames.segregation",
     "validation": "frames.validation",
@@ -70,6 +72,7 @@ __all__ = [
     "open_cube",
     "opportunity",
     "predict",
+    "provenance_of",
     "read_definition",
     "segregation",
     "validation",

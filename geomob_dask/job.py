@@ -88,9 +88,11 @@ def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> No
         run(store, plan, client, cli.console)
         run(store, further, client, cli.console)
         prepared = _prepared(plan)
+        # Numbers and their provenance are of one commit, whatever other jobs commit meanwhile.
+        shown = store.pinned()
         for item in prepared:
-            cli.say([*outputs.lines(store, item), *(f"  note: {line}" for line in notes(store, item))])
-        cli.say(outputs.write(Done(store, [*prepared, *_prepared(further)], flags, client, cli.console)))
+            cli.say([*outputs.lines(shown, item), *(f"  note: {line}" for line in notes(shown, item))])
+        cli.say(outputs.write(Done(shown, [*prepared, *_prepared(further)], flags, client, cli.console)))
     return None
 
 

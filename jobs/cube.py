@@ -4,6 +4,7 @@ import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other impor
 
 # isort: split
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -16,7 +17,8 @@ from geomob_dask.outputs.csv_text import check_csv_text
 from geomob_dask.outputs.cube import CubeOutputs, history_lines
 from geomob_dask.outputs.cube_tables import check_cube_export, chosen_years, export_cube
 from geomob_dask.outputs.page import write_page
-from geomob_dask.outputs.tables import PAGES, SUFFIXES, WITH_GEOMETRY, check_file
+from geomob_dask.outputs.provenance_cubes import record_of_cube
+from geomob_dask.outputs.tables import CSV, PAGES, SUFFIXES, WITH_GEOMETRY, check_file
 from geomob_dask.outputs.tables import export as export_table
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.durations import seconds_of
@@ -137,11 +139,17 @@ def change(
     table = change_tables.change_table(cube, measure, *pair, period=span)
     cli.say(change_tables.change_summary(table, measure, *pair))
     cli.say(change_tables.change_notes(cube, measure, *pair, period=span, why=why))
+    about = partial(record_of_cube, where, name, cube.sel(year=list(pair)), measure=measure, period=span)
     if map_file:
         with cli.cluster(settings) as client:
-            change_maps.map_change(where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console)
+            record = about(option="cube change --map")
+            change_maps.map_change(
+                where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console, record
+            )
     if export:
-        export_table(table, export, lambda: change_tables.polygons_of(where, cube), csv_text=csv_text)
+        record = about(option="cube change --export", **({"csv_text": csv_text} if export.endswith(CSV) else {}))
+        shapes = partial(change_tables.polygons_of, where, cube)
+        export_table(table, export, shapes, csv_text=csv_text, record=record)
 
 
 @app.command()
@@ -165,7 +173,9 @@ def series(
     cube = chosen_years(cube, years_of(years) if years else ())
     keys = [key.strip() for key in tracts.split(",")] if tracts else []
     codes = state_codes(states) if states else ()
-    write_page("--page", page, change_maps.series_page(cube, measure, keys, codes))
+    chosen = {"measure": measure, "tracts": keys, "states": list(codes)}
+    record = record_of_cube(where, name, cube, option="cube series --page", **chosen)
+    write_page("--page", page, change_maps.series_page(cube, measure, keys, codes), record)
     cli.say([f"{measure} of cube {name}: {page}"])
 
 

@@ -4,6 +4,7 @@ import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other impor
 
 # isort: split
 
+import json
 from functools import partial
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from rich.progress import track
 from geomob_dask import cli
 from geomob_dask.errors import RunError
 from geomob_dask.messages import counted
+from geomob_dask.outputs.provenance_files import provenance_of
+from geomob_dask.outputs.provenance_words import difference_lines, lines
 from geomob_dask.outputs.store import listing_lines, unreferenced_lines
 from geomob_dask.runs import verify as runs
 from geomob_dask.settings import load_settings
@@ -28,6 +31,8 @@ app = cli.application(
     python jobs/store.py verify results/exposure --cluster serial
     python jobs/store.py clean --dry-run
     python jobs/store.py clean --older-than 2d --history
+    python jobs/store.py provenance index.csv
+    python jobs/store.py provenance index.parquet last_year.parquet
     """,
 )
 
@@ -90,6 +95,19 @@ def list_store(prefix: PrefixArgument = "", store: cli.StoreOption = None, confi
     """List collections and cubes, with their parts, rows, commits, bytes and jobs."""
     where, prefix = Store.of(load_settings(config, store=store)), prefix.strip("/")
     cli.say(listing_lines(listing(where, prefix), prefix))
+
+
+@app.command()
+def provenance(
+    file: Annotated[str, typer.Argument(help="A table or page that a job has written.")],
+    other: Annotated[str | None, typer.Argument(help="Another one: only differences are printed.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Print what a file was made from: results, choices, inputs with checksums, versions; or how two files differ."""
+    found = [provenance_of(one) for one in (file, other) if one is not None]
+    if as_json:
+        return cli.say([json.dumps(one, indent=1) for one in found])
+    return cli.say(difference_lines(*found) if len(found) == 2 else lines(found[0]))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from geomob_dask.outputs.change_tables import check_keys, measure_of, quantiles_
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import CATEGORIES, CHANGE, DEPRIVATION, SOFT
 from geomob_dask.outputs.plots import hover, plain_figure
+from geomob_dask.outputs.provenance import Record
 from geomob_dask.runs.display import display_polygons
 from geomob_dask.sources.states import state_name
 from geomob_dask.store import Store
@@ -37,13 +38,14 @@ def map_change(
     file: str,
     client: distributed.Client | None,
     console: Console,
+    record: Record | None = None,
 ) -> None:
-    """Write the map of a change on the polygons of the cube's vintage."""
+    """Write the map of a change on the polygons of the cube's vintage, with its provenance."""
     vintage = str(cube.attrs["vintage"])
     states = sorted({geoid[:2] for geoid in table.index})
     polygons = display_polygons(store, vintage, states, client, console)
     subtitle = f"{cube.attrs['product']}, tracts of vintage {vintage}, cube at version {cube.attrs['version']}"
-    write_page("--map", file, change_map(polygons, table, measure, *years, subtitle=subtitle))
+    write_page("--map", file, change_map(polygons, table, measure, *years, subtitle=subtitle), record)
 
 
 def change_map(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import io
 import re
-from typing import Any, Literal, get_args
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -39,6 +44,16 @@ def write_csv(table: pd.DataFrame, target: Any, csv_text: str = "safe", **option
         Of ``DataFrame.to_csv``.
     """
     for_csv(table, csv_text).to_csv(target, **options)
+
+
+@contextlib.contextmanager
+def csv_stream(path: Path) -> Iterator[IO[str]]:
+    """Yield where the text of a .csv or .csv.gz goes; a .gz has no time in it: the same text gives the same bytes."""
+    with contextlib.ExitStack() as stack:
+        binary: IO[bytes] = stack.enter_context(open(path, "wb"))
+        if path.suffix == ".gz":
+            binary = stack.enter_context(gzip.GzipFile(fileobj=binary, mode="wb", mtime=0, filename=""))  # type: ignore[assignment]
+        yield stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True))
 
 
 def for_csv(table: pd.DataFrame, csv_text: str = "safe") -> pd.DataFrame:

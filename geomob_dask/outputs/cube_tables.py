@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -19,7 +18,10 @@ import xarray as xr
 
 from geomob_dask.errors import InputError
 from geomob_dask.messages import counted
-from geomob_dask.outputs.csv_text import write_csv
+from geomob_dask.outputs.csv_text import csv_stream, write_csv
+from geomob_dask.outputs.provenance import Record
+from geomob_dask.outputs.provenance_cubes import record_of_cube
+from geomob_dask.outputs.provenance_files import parquet_metadata, sidecar_text
 from geomob_dask.outputs.tables import TABLES, check_file, written_whole
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.cube_form import NO_ROW, VARIABLES, Form
@@ -72,16 +74,20 @@ def export_cube(
     cube = Cube(store, name)
     dataset = cube.dataset(version, tag)
     dataset = chosen_years(dataset, years)
+    record = record_of_cube(
+        store, name, dataset, option="cube export", **({} if suffix == ".parquet" else {"csv_text": csv_text})
+    )
     if suffix != ".parquet":
-        with written_whole("file", file, suffix) as temporary:
-            rows = _write_long(dataset, temporary, csv_text, compressed=suffix == ".csv.gz")
+        beside = partial(sidecar_text, record, Path(file), types=_long_types(dataset))
+        with written_whole("file", file, suffix, beside) as temporary:
+            rows = _write_long(dataset, temporary, csv_text)
         return [f"{counted(rows, 'row')} in {file}"]
     state = cube.state(dataset.attrs["version"])
     assert state is not None  # its dataset was just read
     key = str(dataset.coords["geometry"].item()) if "geometry" in dataset.coords else ""
     polygons = store.find(key) if key else None
     with written_whole("file", file, suffix) as temporary:
-        rows = _write_wide(store, dataset, state.form, polygons, temporary)
+        rows = _write_wide(store, dataset, state.form, polygons, temporary, record)
     without = (
         "" if polygons else f", without polygons: {f'the store has no {key}' if key else 'of regions it has none'}"
     )
@@ -131,21 +137,26 @@ def _key(unit: str) -> str:
     return "geoid" if unit == "tract" else unit
 
 
-def _write_long(dataset: xr.Dataset, path: Path, csv_text: str, *, compressed: bool) -> int:
+def _write_long(dataset: xr.Dataset, path: Path, csv_text: str) -> int:
     rows = 0
-    with open(path, "wb") as raw:
-        # Without a time of writing, the same cube gives the same bytes.
-        binary: IO[bytes] = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") if compressed else raw  # type: ignore[assignment]
-        with io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True) as text:
-            for table in long_tables(dataset):
-                write_csv(table, text, csv_text, index=False, header=rows == 0)
-                rows += len(table)
+    with csv_stream(path) as text:
+        for table in long_tables(dataset):
+            write_csv(table, text, csv_text, index=False, header=rows == 0)
+            rows += len(table)
     return rows
 
 
-def _write_wide(store: Store, dataset: xr.Dataset, form: Form, polygons: Snapshot | None, path: Path) -> int:
+def _long_types(dataset: xr.Dataset) -> dict[str, str]:
+    """Return the types of the columns of a long table that are numbers; see `long_tables`."""
+    numbers = {name: "integer" if name == "quality" else "double" for name in VARIABLES if name in dataset}
+    return {"year": "integer", **numbers, "flag": "string"}
+
+
+def _write_wide(
+    store: Store, dataset: xr.Dataset, form: Form, polygons: Snapshot | None, path: Path, record: Record
+) -> int:
     rows, writer = 0, None
-    metadata = _geo(store, polygons)
+    metadata = _geo(store, polygons) | parquet_metadata(record)
     places = dataset["state"].to_numpy()
     try:
         for state in sorted(set(places.tolist())):
@@ -192,20 +203,21 @@ def _polygons(store: Store, polygons: Snapshot, state: str, keys: pd.Series) -> 
     return shapely.to_wkb(frame.geometry.reindex(keys).to_numpy())
 
 
-def _geo(store: Store, polygons: Snapshot | None) -> bytes | None:
+def _geo(store: Store, polygons: Snapshot | None) -> dict[bytes, bytes]:
     """Return the GeoParquet metadata of the polygons."""
     if polygons is None:
-        return None
+        return {}
     crs = store.frame(polygons.collection, columns=["geometry"]).crs
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": [],
         "crs": None if crs is None else crs.to_json_dict(),
     }
-    return json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}).encode()
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    return {b"geo": json.dumps(geo).encode()}
 
 
-def _schema(table: pd.DataFrame, geo: bytes | None) -> pa.Schema:
+def _schema(table: pd.DataFrame, metadata: Mapping[bytes, bytes]) -> pa.Schema:
     fields = []
     for name, dtype in table.dtypes.items():
         if name == "geometry":
@@ -215,4 +227,4 @@ def _schema(table: pd.DataFrame, geo: bytes | None) -> pa.Schema:
         else:
             kind = pa.string()
         fields.append(pa.field(str(name), kind))
-    return pa.schema(fields, metadata={b"geo": geo} if geo else None)
+    return pa.schema(fields, metadata=dict(metadata))

@@ -86,7 +86,7 @@ class ExposureOutputs(Outputs):
         for flag, role in (("export", "result"), ("interactions", "interactions")):
             if done.given.get(flag):
                 table = joined([(item, result(done.store, item, role)) for item in done.prepared])
-                self.write_table(done, flag, table)
+                self.write_table(done, flag, table, role=role)
         if done.given.get("long"):
             self.write_table(done, "long", _long_form(done.store, done.prepared))
         lines = []

@@ -23,6 +23,7 @@ from geomob_dask.outputs import maps
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import ACCENT, CATEGORIES, DEPRIVATION, MISSING, SOFT
 from geomob_dask.outputs.plots import hover, legend, plain_figure
+from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import report as stored_report
 from geomob_dask.outputs.result import result
 from geomob_dask.products.exposure import Details, Options, title
@@ -72,7 +73,7 @@ def write_report(store: Store, prepared: Prepared, file: str) -> None:
         subtitle=f"{details.grouping.title}. Mode {options.mode}: {_MODES[Mode(options.mode)]}.",
         reported=None if details.reported is None else details.reported.people,
     )
-    write_page("--report", file, text)
+    write_page("--report", file, text, record_of(store, [prepared], option="--report"))
 
 
 def map_result(
@@ -92,7 +93,7 @@ def map_result(
         subtitle=f"groups {details.grouping.name}, mode {options.mode}, tracts of vintage {vintage}, "
         "each in the color of its region",
     )
-    write_page("--map", file, text)
+    write_page("--map", file, text, record_of(store, [prepared], option="--map"))
 
 
 def _region_of_tracts(store: Store, prepared: Prepared) -> pd.Series:

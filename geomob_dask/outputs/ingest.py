@@ -6,6 +6,7 @@ import geopandas as gpd
 
 from geomob_dask.messages import counted
 from geomob_dask.outputs import tables
+from geomob_dask.outputs.provenance import record, result_record
 from geomob_dask.runs.landing import Ingested
 from geomob_dask.sources.states import STATES
 from geomob_dask.store import Store
@@ -39,10 +40,14 @@ def ingested_lines(done: Ingested, store: Store, *, dry_run: bool = False, verbo
 
 def export_collection(store: Store, done: Ingested, file: str, csv_text: str = "safe") -> None:
     """Write what the store now holds of a collection as one table; with polygons where the file can hold them."""
-    frame = store.frame(done.collection).compute(scheduler="threads")
+    snapshot = store.snapshot(done.collection)
+    frame = store.frame(snapshot).compute(scheduler="threads")
+    choices = {"csv_text": csv_text} if file.endswith(tables.CSV) else {}
+    found = record([result_record(snapshot)], option="--export", choices=choices)
     if not isinstance(frame, gpd.GeoDataFrame):
-        return tables.export(frame, file, csv_text=csv_text)
-    return tables.export(frame.drop(columns="geometry"), file, lambda: frame.geometry, csv_text=csv_text)
+        return tables.export(frame, file, csv_text=csv_text, record=found)
+    rows = frame.drop(columns="geometry")
+    return tables.export(rows, file, lambda: frame.geometry, csv_text=csv_text, record=found)
 
 
 def _state_line(rows: Mapping[str, int], verbose: bool) -> str:

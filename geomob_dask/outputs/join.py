@@ -17,7 +17,7 @@ class JoinOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
-        "verbose": Flag("List the rows of every state.", bool, False),
+        "verbose": Flag("List the rows of every state.", bool, False, decides=()),
     }
 
     def lines(self, store: Store, prepared: Prepared) -> list[str]:

@@ -22,6 +22,7 @@ from geomob_dask.outputs.page import Script, Section, report, sortable, write_pa
 from geomob_dask.outputs.palette import INK, SOFT, categories
 from geomob_dask.outputs.plots import hover, plain_figure
 from geomob_dask.outputs.polygons import pack, pack_polygons
+from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import notes_of_years, polygons, result
 from geomob_dask.products.mixing import Options
 from geomob_dask.products.product import Prepared
@@ -43,7 +44,8 @@ Tables = Mapping[int, pd.DataFrame]
 def write_map(store: Store, results: Sequence[Prepared], file: str) -> None:
     """Write the three-color map of results of the store."""
     notes = notes_of_years(store, results)
-    write_page("--map", file, report(*_titles(results), [_stored_map(store, results)], notes=notes))
+    page = report(*_titles(results), [_stored_map(store, results)], notes=notes)
+    write_page("--map", file, page, record_of(store, results, option="--map"))
 
 
 def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
@@ -53,7 +55,8 @@ def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
     vintages = {store.snapshot(item.collection).attributes["vintage"] for item in results}
     if all(store.find(f"tracts/{vintage}") is not None for vintage in vintages):
         sections.insert(0, _stored_map(store, results))
-    write_page("--report", file, report(*_titles(results), sections, notes=notes_of_years(store, results)))
+    page = report(*_titles(results), sections, notes=notes_of_years(store, results))
+    write_page("--report", file, page, record_of(store, results, option="--report"))
 
 
 def _titles(results: Sequence[Prepared]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from rich.console import Console
 from geomob_dask.errors import InputError
 from geomob_dask.messages import counted
 from geomob_dask.models.model_card import over_folds
-from geomob_dask.outputs import tables
 from geomob_dask.outputs.mobility_report import write_map, write_report
-from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, result
+from geomob_dask.outputs.provenance import record_of
+from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, option_of, result
 from geomob_dask.outputs.tables import PAGES, WITH_GEOMETRY, check_folder, written_whole
 from geomob_dask.products.mobility import Mobility, Options
 from geomob_dask.products.mobility_applied import Options as AppliedOptions
@@ -37,9 +38,9 @@ class MobilityOutputs(Outputs):
     """Summary, export, report, map and model files of a study; predictions of its models, or of a model file."""
 
     flags: Mapping[str, Flag] = {
-        "apply": Flag("Also apply the fitted models to tracts of a dataset, NAME:YEAR."),
-        "with_model": Flag("With --apply: a model file; nothing is trained."),
-        "save": Flag("Also write model files and cards to a folder."),
+        "apply": Flag("Also apply the fitted models to tracts of a dataset, NAME:YEAR.", decides=()),
+        "with_model": Flag("With --apply: a model file; nothing is trained.", decides=()),
+        "save": Flag("Also write model files and cards to a folder.", decides=()),
         "report": Flag("Also write a report (.html), for offline use.", files=PAGES),
         "map": Flag("Also write a large map of the first model (.html), for offline use.", files=PAGES),
         **Outputs.flags,
@@ -111,11 +112,12 @@ class MobilityOutputs(Outputs):
         if done.given.get("save"):
             lines += [f"  wrote {file}" for file in save_models(done.store, found, done.given["save"])]
         if done.given.get("export"):
-            export_result(done.store, item, found, done.given["export"], done.given["csv_text"])
-        if done.given.get("report"):
-            write_report(found, polygons(done.store, item, found), done.given["report"])
-        if done.given.get("map"):
-            write_map(found, polygons(done.store, item, found), done.given["map"])
+            geometry = partial(_geometry, done.store, item, found, done.given["export"])
+            self.write_table(done, "export", exported(found), geometry=geometry)
+        for flag, write in (("report", write_report), ("map", write_map)):
+            if done.given.get(flag):
+                record = record_of(done.store, [item], option=option_of(flag))
+                write(found, polygons(done.store, item, found), done.given[flag], record)
         return lines
 
 
@@ -155,6 +157,8 @@ def apply_models(
 ) -> list[str]:
     """Apply every model of a study to a dataset; return what to say of it."""
     lines = []
+    # What is committed here is to be seen here.
+    store = Store(store.url, store.objects.timeout)
     for name in found.models:
         options = applied_options(f"{prepared.collection}/{name}", target)
         plan = make_plan(store, [Request(_APPLIED, options)])
@@ -250,16 +254,11 @@ def polygons(store: Store, prepared: Prepared, found: Result) -> gpd.GeoDataFram
     return options.universe.polygons(store, list(found.tables["units"].index))
 
 
-def export_result(store: Store, prepared: Prepared, found: Result, file: str, csv_text: str = "safe") -> None:
-    """Write the predictions as one table; with polygons where the file can hold them."""
-
-    def geometry() -> gpd.GeoSeries:
-        shapes = polygons(store, prepared, found)
-        if shapes is None:
-            raise InputError(f"--export {file}: the store has no polygons of these {found.about['study']}")
-        return shapes.geometry
-
-    tables.export(exported(found), file, geometry, csv_text=csv_text)
+def _geometry(store: Store, prepared: Prepared, found: Result, file: str) -> gpd.GeoSeries:
+    shapes = polygons(store, prepared, found)
+    if shapes is None:
+        raise InputError(f"--export {file}: the store has no polygons of these {found.about['study']}")
+    return shapes.geometry
 
 
 def save_models(store: Store, found: Result, folder: str) -> list[str]:

@@ -32,6 +32,7 @@ from geomob_dask.outputs.mobility_plots import calibration_plot, confusion_plot,
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import OPPORTUNITY
 from geomob_dask.outputs.plots import choose_plot
+from geomob_dask.outputs.provenance import Record
 from geomob_dask.products.mobility_result import Result
 
 _SCORES = {
@@ -43,19 +44,19 @@ _SCORES = {
 _UNITS = {"zones": "commuting zones", "tracts": "tracts"}
 
 
-def write_report(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> None:
-    """Write the report on a run; see `report_page`.
+def write_report(result: Result, shapes: gpd.GeoDataFrame | None, file: str, record: Record | None = None) -> None:
+    """Write the report on a run, with its provenance; see `report_page`.
 
     Raises
     ------
     InputError
         If the file cannot be written, or no unit has a polygon.
     """
-    write_page("--report", file, report_page(result.about, result.tables, result.cards, shapes))
+    write_page("--report", file, report_page(result.about, result.tables, result.cards, shapes), record)
 
 
-def write_map(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> None:
-    """Write the map of a run; see `map_page`.
+def write_map(result: Result, shapes: gpd.GeoDataFrame | None, file: str, record: Record | None = None) -> None:
+    """Write the map of a run, with its provenance; see `map_page`.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def write_map(result: Result, shapes: gpd.GeoDataFrame | None, file: str) -> Non
     """
     if shapes is None:
         raise InputError(f"--map {file}: the store has no polygons of these {result.about['study']}")
-    write_page("--map", file, map_page(result.about, result.tables, shapes))
+    write_page("--map", file, map_page(result.about, result.tables, shapes), record)
 
 
 def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: gpd.GeoDataFrame | None) -> str:

@@ -12,6 +12,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.messages import counted
 from geomob_dask.outputs.opportunity_map import opportunity_map
 from geomob_dask.outputs.page import write_page
+from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import (
     Done,
     Flag,
@@ -46,9 +47,15 @@ class OpportunityOutputs(Outputs):
             "Write the variance explained by each domain, and correlations, as a table (.csv, .parquet); one per year.",
             files=TABLES,
         ),
-        "draws": Flag("Number of draws from margins of error; adds 90 % intervals of the index and its rank.", int),
-        "seed": Flag("Seed of the draws.", int, 0),
-        "against": Flag("Correlate with DATASET:YEAR or DATASET:YEAR:COLUMN,… of the store; may be repeated.", tuple),
+        "draws": Flag(
+            "Number of draws from margins of error; adds 90 % intervals of the index and its rank.", int, decides=()
+        ),
+        "seed": Flag("Seed of the draws.", int, 0, decides=()),
+        "against": Flag(
+            "Correlate with DATASET:YEAR or DATASET:YEAR:COLUMN,… of the store; may be repeated.",
+            tuple,
+            decides=("validation",),
+        ),
     }
 
     def check(self, given: Flags) -> None:
@@ -93,7 +100,7 @@ class OpportunityOutputs(Outputs):
             table = self.table(done.store, index)
             if bounds:
                 table = table.join(bounds[0].rename(columns={"reason": "interval_reason"}))
-            self.write_table(done, "export", table)
+            self.write_table(done, "export", table, results=[*index, *drawn])
         if done.given.get("map"):
             for item, file in files_of(done.given["map"], index):
                 map_result(done.store, item, file, done.client, done.console)
@@ -112,7 +119,8 @@ class OpportunityOutputs(Outputs):
             lines += [f"  {item.options.year}:"] if len(index) > 1 else []
             lines += validation_lines(table)
             if asked:
-                self.write_table(done, "validation", table, file)
+                inputs = {one.collection: done.store.snapshot(one.collection).checksum() for one in against}
+                self.write_table(done, "validation", table, file, results=[item], inputs=inputs)
         return lines + (written_lines(asked, index) if asked else [])
 
 
@@ -183,4 +191,4 @@ def map_result(
         subtitle=f"{options.dataset} {options.year}, tracts of vintage {vintage}, "
         f"definition “{options.definition.name}”, norm: {options.norm}",
     )
-    write_page("--map", file, page)
+    write_page("--map", file, page, record_of(store, [prepared], option="--map"))

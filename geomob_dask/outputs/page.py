@@ -19,8 +19,14 @@ from bokeh.models import Widget
 from bokeh.resources import Resources
 from markupsafe import Markup
 
+from geomob_dask.outputs import provenance_words as words
 from geomob_dask.outputs.palette import STYLE
+from geomob_dask.outputs.provenance import Record
+from geomob_dask.outputs.provenance_files import PAGE_ID
 from geomob_dask.outputs.tables import written_whole
+
+# Where a page is to say where its numbers come from, once it is written. Text of data is escaped: it cannot be this.
+_PLACE = "<!-- provenance -->"
 
 
 @dataclass(frozen=True)
@@ -158,16 +164,37 @@ def render(template: str, plots: Mapping[str, Any], scripts: Sequence[Script], *
     )
 
 
-def write_page(option: str, file: str, text: str) -> None:
+def write_page(option: str, file: str, text: str, record: Record | None = None) -> None:
     """Write a page whole: a reader sees all of it or nothing.
+
+    Parameters
+    ----------
+    record : dict, optional
+        The provenance: in words in the page's footer, and whole in a block of JSON.
 
     Raises
     ------
     InputError
         If the file cannot be written.
     """
+    text = text.replace(_PLACE, "" if record is None else _footer(record), 1)
     with written_whole(option, file, ".html") as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _footer(record: Record) -> str:
+    """Return the footer of a page that says where its numbers come from."""
+    return (
+        _templates()
+        .get_template("provenance.html")
+        .render(
+            sentences=[words.in_words(group) for group in words.grouped(record["results"])],
+            facts=words.facts(record),
+            tables=words.details(record),
+            id=PAGE_ID,
+            record=record,
+        )
+    )
 
 
 def sortable(table: pd.DataFrame, titles: Mapping[str, str] | None = None, *, places: int = 4) -> list[Column]:
@@ -213,6 +240,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals["static"] = static
+    made.globals["provenance"] = Markup(_PLACE)
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
     return made
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from geomob_dask.errors import InputError, SettingsError
 from geomob_dask.messages import counted, listed
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
+from geomob_dask.outputs.provenance import parts_of, record_of
 from geomob_dask.outputs.tables import SUFFIXES, TABLES, WITH_GEOMETRY, check_file
 from geomob_dask.products.product import NOTES, Prepared, Product
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import regions_frame
 from geomob_dask.runs.planning import Request
-from geomob_dask.store import Part, Snapshot, Store
+from geomob_dask.store import Snapshot, Store
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Flag:
         Whether the file shows polygons: there must be some before anything runs.
     choices : sequence of str
         Its values, where it has no others.
+    decides : sequence of str, optional
+        Flags whose files hold something else with another value of it, which belongs to their provenance; all by
+        default.
     """
 
     help: str
@@ -48,6 +52,7 @@ class Flag:
     files: Sequence[str] = ()
     polygons: bool = False
     choices: Sequence[str] = ()
+    decides: Sequence[str] | None = None
 
 
 Flags = Mapping[str, Any]
@@ -144,16 +149,63 @@ class Outputs:
             self.write_table(done, "export", self.table(done.store, done.prepared))
         return []
 
-    def write_table(self, done: Done, name: str, table: pd.DataFrame, file: str | None = None) -> None:
-        """Write the table of a flag, to the file that it names by default."""
+    def write_table(
+        self,
+        done: Done,
+        name: str,
+        table: pd.DataFrame,
+        file: str | None = None,
+        *,
+        results: Sequence[Prepared] | None = None,
+        role: str | None = None,
+        inputs: Mapping[str, str] | None = None,
+        geometry: Callable[[], gpd.GeoSeries] | None = None,
+    ) -> None:
+        """Write the table of a flag with its provenance.
+
+        Parameters
+        ----------
+        name : str
+            Of the flag.
+        file : str, optional
+            By default the one that the flag names.
+        results : sequence of Prepared, optional
+            Those in the table; all by default.
+        role : str, optional
+            Of the target in the table; the result itself by default.
+        inputs : mapping of str to str, optional
+            What the table is made from besides, with SHA-256.
+        geometry : callable, optional
+            Returns the polygons by the table's index; those of the tracts by default.
+        """
+        shown = done.prepared if results is None else results
         with_polygons = self.flags[name].files == SUFFIXES
         tables.export(
             table,
             file or done.given[name],
-            (lambda: polygons(done.store, done.prepared)) if with_polygons else None,
+            (geometry or (lambda: polygons(done.store, done.prepared))) if with_polygons else None,
             option=option_of(name),
             csv_text=done.given["csv_text"],
+            record=record_of(
+                done.store,
+                shown,
+                option=option_of(name),
+                role=role,
+                choices=self.choices(done.given, name, file),
+                inputs=inputs,
+            ),
         )
+
+    def choices(self, given: Flags, name: str, file: str | None = None) -> dict[str, Any]:
+        """Return the values of flags on which the content of the file of another flag depends."""
+        found = {
+            other: given.get(other)
+            for other, flag in self.flags.items()
+            if not flag.files and (flag.decides is None or name in flag.decides)
+        }
+        if not str(file or given[name]).endswith(tables.CSV):
+            found.pop("csv_text", None)
+        return found
 
     def table(self, store: Store, prepared: Sequence[Prepared], role: str | None = None) -> pd.DataFrame:
         """Return the results, or other targets, as one table; with several years, the first column is the year."""
@@ -172,12 +224,8 @@ def _with_year(table: pd.DataFrame, year: int) -> pd.DataFrame:
 def result(store: Store, prepared: Prepared, role: str | None = None) -> pd.DataFrame:
     """Return a result in the store as one frame in memory."""
     target = prepared.targets[role] if role else next(iter(prepared.targets.values()))
-    return pd.concat([store.read(part) for part in _parts(store.snapshot(target.collection), prepared)])
-
-
-def _parts(snapshot: Snapshot, prepared: Prepared) -> list[Part]:
-    """Return the parts of a result; other parts of the collection may belong to another run."""
-    return [part for name, part in snapshot.parts.items() if name in (*prepared.written, prepared.part)]
+    parts = parts_of(store.snapshot(target.collection), prepared)
+    return pd.concat([store.read(part) for part in parts.values()])
 
 
 def report(store: Store, prepared: Prepared) -> dict[str, Any]:
@@ -205,7 +253,7 @@ def notes_of_years(store: Store, results: Sequence[Prepared]) -> list[str]:
 
 
 def _reports(snapshot: Snapshot, prepared: Prepared) -> list[Mapping[str, Any]]:
-    runs = {part.run: snapshot.runs[part.run] for part in _parts(snapshot, prepared)}
+    runs = {part.run: snapshot.runs[part.run] for part in parts_of(snapshot, prepared).values()}
     return [run.get("report", {}) for run in runs.values()]
 
 

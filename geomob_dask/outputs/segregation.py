@@ -41,7 +41,7 @@ class SegregationOutputs(Outputs):
 
         lines = super().write(done)
         if done.given.get("local"):
-            self.write_table(done, "local", self.table(done.store, done.prepared, "local"))
+            self.write_table(done, "local", self.table(done.store, done.prepared, "local"), role="local")
         if done.given.get("report"):
             write_report(done.store, done.prepared, done.given["report"])
         return lines

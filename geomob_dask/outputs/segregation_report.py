@@ -18,6 +18,7 @@ from geomob_dask.metrics.segregation_curve import segregation_curve
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import INK, SOFT, categories
 from geomob_dask.outputs.plots import choose_data, hover, plain_figure
+from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import notes_of_years, result
 from geomob_dask.outputs.result import report as kept_report
 from geomob_dask.outputs.segregation import headline_columns
@@ -62,7 +63,7 @@ def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
         subtitle=f"{options.dataset} {', '.join(map(str, tables))}, regions by {options.by}, tracts as units",
         notes=notes_of_years(store, results),
     )
-    write_page("--report", file, text)
+    write_page("--report", file, text, record_of(store, results, option="--report"))
 
 
 def _reader(store: Store, prepared: Prepared) -> Reader:
