@@ -331,7 +331,8 @@ def check_one_vintage(prepared: Sequence[Prepared], what: str) -> None:
 def polygons(store: Store, prepared: Sequence[Prepared]) -> gpd.GeoSeries:
     """Return the polygons of the tracts of results on one vintage; those without one are absent."""
     tracts = store.snapshot(f"tracts/{store.snapshot(prepared[0].collection).attributes['vintage']}")
-    states = sorted({state for item in prepared for state in store.snapshot(item.collection).parts})
+    # Not the parts of the result, which may be one for all states.
+    states = sorted({state for item in prepared for state in item.written})
     there = [state for state in states if state in tracts.parts]
     return store.frame(tracts, states=there, columns=["geometry"]).compute(scheduler="threads").geometry
 

@@ -58,7 +58,7 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
     (MIXING, "--map", ".html", {**SAYS, "product": "mixing"}),
     (MIXING, "--report", ".html", {**SAYS, "product": "mixing"}),
     (f"{APART} --draws 4 --seed 3", "--export", ".csv .parquet", {**SAYS, "draws": 4, "seed": 3}),
-    (f"{APART} --draws 4 --null units", "--report", ".html", {**SAYS, "product": "segregation", "null": "units"}),
+    (f"{APART} --draws 4 --null persons", "--report", ".html", {**SAYS, "product": "segregation", "null": "persons"}),
     (APART, "--local", ".csv .gpkg .geojson", {**SAYS, "product": "segregation", "draws": 0}),
     (QUOTIENTS, "--export", ".csv .parquet .gpkg .geojson", {**SAYS, "product": "location_quotients"}),
     (

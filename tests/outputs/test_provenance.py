@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import NASTY, Elements, json_scripts, structure
 
@@ -20,7 +20,7 @@ from geomob_dask.errors import InputError, RunError
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.page import Section, report, write_page
 from geomob_dask.outputs.provenance import NOT_RECORDED, harmless, record, result_record
-from geomob_dask.outputs.provenance_words import difference_lines, flat, grouped, in_words, lines
+from geomob_dask.outputs.provenance_words import difference_lines, grouped, in_words, lines
 from geomob_dask.outputs.tables import SUFFIXES, export
 from geomob_dask.store import Part, Snapshot
 
@@ -61,7 +61,7 @@ def record_with(text: str = "plain", **options: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_table_gives_back_what_it_was_written_with(tmp_path: Path, suffix: str, text: str) -> None:
     file = tmp_path / f"t{suffix}"
-    written = record_with(text, weight=0.1, tiny=1e-300, large=2**60, none=None, many=["x" * 200] * 1000)
+    written = record_with(text, weight=0.1, tiny=1e-300, large=2**60, none=None, many=["x" * 200] * 400)
     export(TABLE, str(file), polygons, record=written)
     found = geomob_dask.provenance_of(file)
     about = found.pop("file", None)
@@ -250,9 +250,8 @@ def test_names_of_collections_and_addresses_stay() -> None:
     assert harmless(kept) == kept
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda one: st.dictionaries(st.text(), one)))
-def test_any_plain_data_can_be_written_and_keeps_its_form(value: Any) -> None:
-    safe = harmless(value)
-    assert harmless(safe) == safe
-    json.dumps(safe, ensure_ascii=False).encode()
-    assert isinstance(flat(safe), dict)
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=20) | st.integers(), max_size=4))
+@settings(max_examples=50)
+def test_any_text_can_be_written(value: dict[str, Any]) -> None:
+    text = json.dumps(harmless(value), ensure_ascii=False).encode().decode()
+    assert not set(text) & {"\x00", "\x1b", "\x7f", "\u2028", "\u202e"}
