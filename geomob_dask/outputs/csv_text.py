@@ -50,9 +50,9 @@ def write_csv(table: pd.DataFrame, target: Any, csv_text: str = "safe", **option
 def csv_stream(path: Path) -> Iterator[IO[str]]:
     """Yield where the text of a .csv or .csv.gz goes; a .gz has no time in it: the same text gives the same bytes."""
     with contextlib.ExitStack() as stack:
-        binary: IO[bytes] = stack.enter_context(open(path, "wb"))
+        binary: Any = stack.enter_context(open(path, "wb"))
         if path.suffix == ".gz":
-            binary = stack.enter_context(gzip.GzipFile(fileobj=binary, mode="wb", mtime=0, filename=""))  # type: ignore[assignment]
+            binary = stack.enter_context(gzip.GzipFile(fileobj=binary, mode="wb", mtime=0, filename=""))
         yield stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True))
 
 
