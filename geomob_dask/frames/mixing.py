@@ -17,7 +17,7 @@ from geomob_dask.frames.own_rows import empty_of, own_rows, value_of
 from geomob_dask.frames.region_totals import Totals, no_totals, totals_of
 from geomob_dask.frames.regions import NATION, By, regions_of
 from geomob_dask.frames.units import EMPTY, LEAF, People, counts_of, left_out, matrix, units_of
-from geomob_dask.metrics.composition import relative_composition
+from geomob_dask.metrics.composition import QUINTILES, composition_divergence, modal_class, relative_composition
 from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.divergence import divergence, nested_divergence, scaled_divergence
 from geomob_dask.metrics.entropy import entropy_index
@@ -30,6 +30,7 @@ from geomob_dask.metrics.wasserstein import (
 from geomob_dask.sources.brackets import Brackets, brackets_of
 
 ONE_BRACKET = "everybody of the region is in one bracket"
+CLASSES = ("low", "middle", "high")
 
 
 def mixing(
@@ -69,9 +70,10 @@ def mixing(
     -------
     DataFrame, in memory or on Dask as `measures`
         One row per tract and region: ``region``, ``people``, ``divergence`` (D, nats), ``divergence_scaled``,
-        ``entropy_index``, ``wasserstein``, ``wasserstein_signed``, ``wasserstein_scaled``, ``mixture``, and the shares
-        ``low``, ``middle``, ``high``; see docs/segregation.md. NaN where nobody is counted or a tract lies in no
-        region, with its ``reason``.
+        ``divergence_quintiles``, ``entropy_index``, ``wasserstein``, ``wasserstein_signed``, ``wasserstein_scaled``,
+        ``mixture``, the shares ``low``, ``middle``, ``high``, and ``modal_class``, the largest of these; see
+        docs/segregation.md. NaN (an empty text) where nobody is counted or a tract lies in no region, with its
+        ``reason``.
 
     Raises
     ------
@@ -158,6 +160,7 @@ def _mixed(
     D = divergence(counts, reference)
     W = wasserstein(counts, reference, mixture.positions)
     composition = relative_composition(counts, merged.counts, codes, mixture.cuts)
+    quintiles = relative_composition(counts, merged.counts, codes, QUINTILES)
     scaled_D = scaled_divergence(D, mixture.n_brackets)
     scaled_W = scaled_wasserstein(W, mixture.n_brackets, mixture.positions)
     people = counts.sum(axis=1)
@@ -167,6 +170,7 @@ def _mixed(
         "divergence": D,
         **_parts(units, reference, mixture),
         "divergence_scaled": scaled_D,
+        "divergence_quintiles": composition_divergence(quintiles, QUINTILES),
         "entropy_index": entropy_index(counts, reference),
         "wasserstein": W,
         "wasserstein_signed": W * wasserstein_sign(counts, reference, mixture.positions),
@@ -175,13 +179,19 @@ def _mixed(
         "low": composition[:, 0],
         "middle": composition[:, 1],
         "high": composition[:, 2],
+        "modal_class": pd.array(_most_frequent(composition), dtype="str"),
         "reason": pd.array(_reasons(people, reference), dtype="str"),
     }
     table = pd.DataFrame(columns, index=units.index)
     if len(rest):
-        more = rest.assign(region="").set_axis(to_codes(rest.index)).reindex(columns=table.columns)
+        more = rest.assign(region="", modal_class="").set_axis(to_codes(rest.index)).reindex(columns=table.columns)
         table = pd.concat([table, more.astype(table.dtypes)]).sort_index(kind="stable")
     return table.set_axis(to_text(table.index) if text else table.index).rename_axis("geoid")
+
+
+def _most_frequent(composition: Floats) -> list[str]:
+    """Return the class of income that most people of each tract are in; an empty text where nobody is counted."""
+    return [("", *CLASSES)[place + 1] for place in modal_class(composition).tolist()]
 
 
 def _reasons(people: Floats, reference: Floats) -> list[str]:

@@ -145,8 +145,10 @@ def render(template: str, plots: Mapping[str, Any], scripts: Sequence[Script], *
         What the template shows.
     """
     document = Document()
-    for plot in plots.values():
-        document.add_root(plot)
+    # Else Bokeh looks for the models of all plots again with every plot.
+    with document.models.freeze():
+        for plot in plots.values():
+            document.add_root(plot)
     numbers: dict[str, str] = {}
     doc = _renumbered(document.to_json(deferred=False), numbers) if plots else None
     places = {numbers[plot.id]: place for place, plot in plots.items()}

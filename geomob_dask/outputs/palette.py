@@ -23,6 +23,8 @@ SHARES = tuple(f"#{255 - 190 * k // 20:02x}{255 - 130 * k // 20:02x}{255 - 80 * 
 CLASSES = {2: ("#b4532a", "#2a6ea3"), 4: ("#a63f1f", "#e3a36f", "#8db9d8", "#1f5f99")}
 # Okabe and Ito (2008), distinct for color-blind readers; their yellow is darker here, to be seen on white.
 CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A7A00", "#000000")
+# Low, middle and high incomes: near those of the three-color map, and distinct for color-blind readers.
+INCOMES = (CATEGORIES[3], CATEGORIES[2], CATEGORIES[0])
 
 
 def categories(number: int) -> list[str]:

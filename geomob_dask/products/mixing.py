@@ -1,14 +1,16 @@
 """Income mixing of a dataset and year."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import BeforeValidator, Field
 
+from geomob_dask.frames.categories import merge_classes
+from geomob_dask.frames.keys import to_text
 from geomob_dask.frames.mixing import Mixture, mixing
 from geomob_dask.frames.notes import overlap_notes
-from geomob_dask.frames.units import People
+from geomob_dask.frames.units import COUNT, People, units_of
 from geomob_dask.options import FILE
 from geomob_dask.products.options import ByRegion, Codes, Text, piece, slug, states_named
 from geomob_dask.products.product import NOTES, Frames, Prepared, RegionProduct, Target
@@ -115,3 +117,30 @@ class Mixing(RegionProduct):
         without = table["reason"][table["reason"] != ""]
         reasons = {str(why): [len(rows), rows.index[:3].tolist()] for why, rows in without.groupby(without)}
         return {"tracts": len(table), "computed": int(table["divergence"].notna().sum()), "reasons": reasons}
+
+
+def bracket_counts(read: Reader, prepared: Prepared, regions: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return the counts of the tracts of some regions in each bracket, by region: a row a tract, a column a bracket.
+
+    Parameters
+    ----------
+    read : Reader
+        Of frames in memory.
+    regions : sequence of str
+        Each must have tracts.
+    """
+    options: Options = prepared.options
+    people = People(options.brackets, options.year, options.merge, options.missing, regions=tuple(regions))
+    measures = read.frame("measures", prepared.details)
+    units = units_of(measures, regions_frame(read, options.by, measures), people)
+    counts = units[[name for name in units.columns if str(name).startswith(COUNT)]]
+    counts = counts.set_axis(bracket_labels(options.brackets, options.merge), axis=1)
+    counts = counts.set_axis(to_text(counts.index))
+    return {region: counts[(units["region"] == region).to_numpy()] for region in regions}
+
+
+def bracket_labels(brackets: Brackets, merge: str | None) -> tuple[str, ...]:
+    """Return the labels of brackets, merged where a rule is given."""
+    if merge is None:
+        return tuple(bracket.text for bracket in brackets.brackets)
+    return brackets.class_labels(merge_classes(brackets, merge).tolist())

@@ -13,7 +13,7 @@ from geomob_dask.frames.units import _polygons as land_and_centroids
 from geomob_dask.graph.islands import nearest
 from geomob_dask.graph.sphere import EARTH_KM, centroids, on_sphere, unwrapped
 from geomob_dask.metrics.segregation_proximity import proximity_weights
-from geomob_dask.outputs.mixing_report import _upright
+from geomob_dask.outputs.mixing_map import _upright
 from geomob_dask.outputs.polygons import arrange
 
 WEST, EAST = shapely.box(-180.0, 51.5, -179.0, 51.9), shapely.box(179.5, 51.5, 180.0, 51.9)

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from income_country import JOBS, QUIET, counts, fill, listing, run_job
+from pages import data_of
 from stores import done, plan_of
 
+from geomob_dask.metrics.composition import QUINTILES, composition_divergence, relative_composition
 from geomob_dask.metrics.divergence import divergence
 from geomob_dask.metrics.entropy import entropy_index
 from geomob_dask.metrics.wasserstein import wasserstein, wasserstein_sign
@@ -55,6 +57,14 @@ def test_the_exported_table_holds_what_kernels_say(country, tmp_path, monkeypatc
     assert shares.isna().all(axis=1).sum() == 1
     assert found["region"].tolist() == table["area"].tolist()
     np.testing.assert_allclose(found["mixture"], 0.5 * found["divergence_scaled"] + 0.5 * found["wasserstein_scaled"])
+    codes = pd.factorize(table["area"])[0]
+    totals = np.stack([own[codes == code].sum(axis=0) for code in range(2)])
+    fifths = relative_composition(own, totals, codes, QUINTILES)
+    np.testing.assert_allclose(found["divergence_quintiles"], composition_divergence(fifths, QUINTILES), atol=1e-12)
+    assert (found["divergence_quintiles"].dropna() <= found["divergence"].dropna() + 1e-12).all()
+    largest = shares.dropna().idxmax(axis=1)
+    assert found["modal_class"].dropna().to_dict() == largest.to_dict()
+    assert pd.isna(found.loc["17001000004", "modal_class"])
 
 
 def test_merging_and_positions(country, tmp_path, monkeypatch, capsys) -> None:
@@ -172,7 +182,45 @@ def test_map_and_report_open_without_a_network(country, tmp_path, monkeypatch, c
         assert "east, 2021" in text
         assert "<script src" not in text
         assert "<link" not in text
-    assert "Means by region, years side by side" in report.read_text()
+    text = report.read_text()
+    assert "Means by region, years side by side" in text
+    for title in (
+        "D, H and W by tract",
+        "D of fewer classes, D against H, D against W",
+        "Tracts alike in D that differ in W",
+        "Tracts alike in W that differ in D",
+    ):
+        assert f"<h2>{title}</h2>" in text
+        assert f"<h2>{title}</h2>" not in page.read_text()
+
+
+def test_a_report_without_polygons_has_the_figures(tmp_path, monkeypatch, capsys) -> None:
+    store = fill(str(tmp_path / "store"), tmp_path, polygons=False)
+    pages = {}
+    for name, more in {
+        "deciles": [],
+        "classes": ["--merge", "0,0,0,0,1,1,1,2,2,2"],
+        "some": ["--states", "IN"],
+    }.items():
+        page = tmp_path / f"{name}.html"
+        code, _, err = run_job(monkeypatch, capsys, "mixing", *arguments(store, *more, "--report", str(page)))
+        assert (code, err) == (0, "")
+        pages[name] = data_of(page.read_text())["regions"]
+    table = counts()
+    for name, regions in pages.items():
+        assert list(regions) == ["east, 2020", "west, 2020"]
+        for region, found in regions.items():
+            of_region = table[table["area"] == region.split(",")[0]][DECILES]
+            if name == "classes":
+                of_region = of_region.T.groupby([0] * 4 + [1] * 3 + [2] * 3).sum().T
+            # The region's shares are those of all its tracts, whichever states are written.
+            np.testing.assert_allclose(found["region"], of_region.sum() / of_region.sum().sum(), atol=1e-5)
+            written = [key for key in of_region.index if name != "some" or key.startswith("18")]
+            assert found["geoid"] == [key for key in written if of_region.loc[key].sum() > 0]
+            for pair in (pair for pairs in found["pairs"].values() for pair in pairs):
+                own = of_region.loc[pair["tracts"]].to_numpy()
+                np.testing.assert_allclose(pair["brackets"], own / own.sum(axis=1, keepdims=True), atol=1e-5)
+                np.testing.assert_allclose(np.sum(pair["quintiles"], axis=1), 1, atol=1e-4)
 
 
 BAD = [

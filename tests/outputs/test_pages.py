@@ -15,7 +15,7 @@ from pages import Elements, data_of, polygons, unpacked
 from geomob_dask.errors import InputError
 from geomob_dask.outputs import palette
 from geomob_dask.outputs.exposure_report import exposure_map
-from geomob_dask.outputs.mixing_report import map_section
+from geomob_dask.outputs.mixing_map import map_sections
 from geomob_dask.outputs.mobility_map import actual_and_predicted
 from geomob_dask.outputs.mobility_report import card_html
 from geomob_dask.outputs.page import Section, report, sortable
@@ -114,12 +114,22 @@ def test_the_three_color_map_holds_each_region_and_year() -> None:
             "low": [0.5, 0.2, 0.3],
             "middle": [0.3, 0.3, 0.4],
             "high": [0.2, 0.5, 0.3],
-            **dict.fromkeys(("divergence", "entropy_index", "wasserstein_signed"), 0.25),
+            "modal_class": ["low", "high", ""],
+            **dict.fromkeys(("divergence", "entropy_index", "wasserstein", "wasserstein_signed"), 0.25),
         },
         index=shapes.index,
     )
-    section = map_section({2020: table, 2021: table.iloc[:2]}, {2020: shapes, 2021: shapes}, [0.3, 0.7])
-    data = data_of(report("A", "b", [section]))
+    sections = map_sections({2020: table, 2021: table.iloc[:2]}, {2020: shapes, 2021: shapes}, [0.3, 0.7])
+    page = data_of(report("A", "b", sections))
+    layers = {name: (layer["kind"], layer.get("column")) for name, layer in page["layers"].items()}
+    assert list(layers.values()) == [
+        ("mix", None),
+        ("class", None),
+        *(("number", name) for name in ("divergence", "entropy_index", "wasserstein", "wasserstein_signed")),
+    ]
+    data = page["regions"]
+    assert unpacked(data["east, 2020"]["class"]).tolist() == [0, 2]
+    assert unpacked(data["west, 2020"]["class"]).tolist() == [3]
     assert list(data) == ["east, 2020", "west, 2020", "east, 2021"]
     east = data["east, 2020"]
     assert east["geoid"] == ["39001000100", "39001000200"]
@@ -129,7 +139,7 @@ def test_the_three_color_map_holds_each_region_and_year() -> None:
     assert max(x for x, _ in second) == pytest.approx(width, rel=1e-4)
     assert shapely.Polygon(first).area == pytest.approx(width * height / 2, rel=1e-3)
     with pytest.raises(InputError, match="polygon"):
-        map_section({2020: table}, {2020: shapes.iloc[:0]}, [0.3, 0.7])
+        map_sections({2020: table}, {2020: shapes.iloc[:0]}, [0.3, 0.7])
 
 
 @pytest.mark.parametrize("most", [4000, 1])

@@ -18,7 +18,9 @@ from geomob_dask.models.model_card import markdown_table as table_of
 from geomob_dask.outputs import change_maps
 from geomob_dask.outputs.exposure_report import exposure_map
 from geomob_dask.outputs.exposure_report import report_page as exposure_report
-from geomob_dask.outputs.mixing_report import map_section, means_section, spread_section
+from geomob_dask.outputs.mixing_figures import figure_sections
+from geomob_dask.outputs.mixing_map import map_sections
+from geomob_dask.outputs.mixing_report import means_section, spread_section
 from geomob_dask.outputs.mobility_map import actual_and_predicted
 from geomob_dask.outputs.mobility_report import card_html
 from geomob_dask.outputs.opportunity_map import opportunity_map
@@ -74,10 +76,18 @@ def exposures_report(text: str) -> str:
 
 def mixing(text: str) -> str:
     shares = {"low": [0.5, 0.2, 0.3], "middle": [0.3, 0.3, 0.4], "high": [0.2, 0.5, 0.3]}
-    names = ("divergence", "entropy_index", "wasserstein", "wasserstein_signed", "mixture")
-    scores = {name: [0.1, 0.2, 0.3] for name in names}
-    table = pd.DataFrame({"region": [text, text, "b"], "people": [10.0, 20.0, 5.0], **shares, **scores}, index=KEYS)
-    sections = [map_section({2020: table}, {2020: boxes().geometry}, [0.3, 0.7])]
+    names = ("divergence_quintiles", "entropy_index", "wasserstein", "wasserstein_signed", "mixture")
+    scores = {"divergence": [0.1, 0.1, 0.3], **{name: [0.1, 0.2, 0.3] for name in names}}
+    texts = {"region": [text, text, "b"], "modal_class": ["low", "high", "middle"]}
+    keys = [text, *KEYS[1:]]
+    table = pd.DataFrame({**texts, "people": [10.0, 20.0, 15.0], **shares, **scores}, index=keys)
+    brackets = pd.DataFrame({text: [9.0, 5.0, 3.0], "b": [1.0, 15.0, 12.0]}, index=keys)
+    counts = {2020: {region: brackets[table["region"] == region] for region in (text, "b")}}
+    shapes = boxes().geometry.set_axis(keys)
+    sections = [
+        *map_sections({2020: table}, {2020: shapes}, [0.3, 0.7], beside=True),
+        *figure_sections({2020: table}, counts, [0.3, 0.7]),
+    ]
     return report(text, text, [*sections, means_section({2020: table}), spread_section({2020: table})])
 
 
