@@ -108,6 +108,20 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_form[close[0]] if close else None
 
 
+def nearest_code(code: str, known: Iterable[str]) -> str | None:
+    """Return the known code of a region that comes closest: first the one that has lost its zeros; None if none does.
+
+    Examples
+    --------
+    >>> nearest_code("103076", ["0103076", "1030760"]), nearest_code("3918001", ["3918000", "5363000"])
+    ('0103076', '3918000')
+    """
+    codes = [one for one in known if len(one) <= LONGEST_NAME]
+    padded = [one for one in codes if code and one.lstrip("0") == code.lstrip("0")]
+    close = padded or difflib.get_close_matches(code[:LONGEST_NAME], codes, n=1)
+    return close[0] if close else None
+
+
 def did_you_mean(name: str, known: Iterable[str], none: str = "none yet") -> str:
     """Return the nearest of the known names as a question, and the first of all.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,6 +76,25 @@ def regions_of(measures: Any, by: By) -> Any:
         measures, table = aligned(measures=measures, regions=table)
     empty = empty_of(measures), empty_of(table)
     return own_rows(tract_regions, measures, table, meta=lambda: tract_regions(*empty, by=name), by=name)
+
+
+def chosen_regions(where: Any, regions: Sequence[str] | None) -> Any:
+    """Return the rows of some regions alone; tracts of others are then in no region.
+
+    Parameters
+    ----------
+    where : DataFrame, in memory or on Dask
+        See `regions_of`.
+    regions : sequence of str, optional
+        Codes; all by default.
+    """
+    if regions is None:
+        return where
+    return own_rows(_chosen, where, meta=empty_of(where), regions=tuple(regions))
+
+
+def _chosen(where: pd.DataFrame, *, regions: tuple[str, ...]) -> pd.DataFrame:
+    return where[where["region"].isin(regions)]
 
 
 def shares_tracts(by: By) -> bool:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from geomob_dask.errors import InputError, SettingsError
 from geomob_dask.messages import counted, listed
+from geomob_dask.names import nearest_code
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.provenance import parts_of, record_of
@@ -23,6 +24,9 @@ from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import regions_frame
 from geomob_dask.runs.planning import Request
 from geomob_dask.store import Snapshot, Store
+
+# Of regions that a message repeats as they were typed.
+_FEW = 6
 
 
 @dataclass(frozen=True)
@@ -307,8 +311,11 @@ def check_regions(store: Store, prepared: Sequence[Prepared]) -> None:
             there = _regions_of(store, item)
             absent = [region for region in chosen if region not in there]
             if absent:
+                given = ",".join(chosen) if len(chosen) <= _FEW else f"{len(chosen):,} regions"
+                close = nearest_code(absent[0], sorted(there))
+                guess = "" if close is None else f"; the nearest is {close}"
                 raise InputError(
-                    f"--regions {','.join(chosen)}: no tract of {item.options.measures} lies in {absent[0]}; expected "
+                    f"--regions {given}: no tract of {item.options.measures} lies in {listed(absent)}{guess}; expected "
                     f"some of the regions by {item.options.by}: {listed(sorted(there), 12)}"
                 )
 

@@ -12,7 +12,7 @@ from geomob_dask.frames.mixing import Mixture, mixing
 from geomob_dask.frames.notes import overlap_notes
 from geomob_dask.frames.units import COUNT, People, units_of
 from geomob_dask.options import FILE
-from geomob_dask.products.options import ByRegion, Codes, Text, piece, slug, states_named
+from geomob_dask.products.options import ByRegion, SomeRegions, Text, piece, slug, states_named
 from geomob_dask.products.product import NOTES, Frames, Prepared, RegionProduct, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_inputs, regions_frame
@@ -21,7 +21,7 @@ from geomob_dask.sources.brackets import Brackets, brackets_of
 from geomob_dask.store import Store
 
 
-class Options(ByRegion):
+class Options(SomeRegions, ByRegion):
     """Options of mixing."""
 
     brackets: Annotated[Brackets, BeforeValidator(brackets_of), FILE] = Field(
@@ -34,7 +34,6 @@ class Options(ByRegion):
         None, description="Merge brackets: a named rule, a number of equal classes, or classes 0,0,1,1,…"
     )
     weight: float = Field(0.5, description="Weight of D in the mixture of D and W, 0 to 1.")
-    regions: Codes | None = Field(None, description="Only these, codes separated by commas. [default: all]")
     missing: Text = Field("refuse", description="A tract without one of its counts: refuse, or leave-out.")
 
     @property

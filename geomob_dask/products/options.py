@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from geomob_dask.definition import read_definition
 from geomob_dask.names import Name, Year, is_name
-from geomob_dask.options import Listed, Options, Text, texts
-from geomob_dask.sources.states import StateCodes
+from geomob_dask.options import FILE, Listed, Options, Text, texts
+from geomob_dask.sources.region_rows import is_table_file, read_region_codes
+from geomob_dask.sources.states import StateCodes, state_codes
 from geomob_dask.sources.years import parsed_years
 from geomob_dask.store.provenance import sha256
 
@@ -75,6 +76,33 @@ class WithDefinition(Options):
         return given
 
 
+class SomeRegions(Options):
+    """Options with a choice of `regions`, beside ``by``, ``year`` and ``states``; a table of codes is read.
+
+    What is kept is the codes, sorted: a result does not depend on how they were named.
+    """
+
+    regions: Annotated[Codes | None, FILE] = Field(
+        None, description="Only these: codes separated by commas, or a .csv with a column of them. [default: all]"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_regions(cls, given: Any) -> Any:
+        named = given.get("regions") if isinstance(given, dict) else None
+        if not isinstance(named, str) or not is_table_file(named):
+            return given
+        by, year, states = (given.get(name) for name in ("by", "year", "states"))
+        by = cls.model_fields["by"].default if by is None else by
+        if not isinstance(by, str):
+            # Validation of the other options follows, and says what is wrong with them.
+            return given
+        of_year = int(year) if str(year).isdigit() else None
+        of_states = None if states is None else state_codes(",".join(texts(states)))
+        codes = read_region_codes(named, by, of_year, of_states)
+        return {**given, "regions": codes}
+
+
 # Of these regions it is known that none crosses a state line.
 WITHIN_STATES = ("county", "state", "place")
 
@@ -92,6 +120,7 @@ __all__ = [
     "Codes",
     "Listed",
     "Options",
+    "SomeRegions",
     "States",
     "Text",
     "WithDefinition",

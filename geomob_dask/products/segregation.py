@@ -22,7 +22,7 @@ from geomob_dask.metrics.segregation_concentration import READ_OTHERWISE, READ_O
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
 from geomob_dask.names import Year
 from geomob_dask.options import FILE
-from geomob_dask.products.options import ByRegion, Codes, Listed, Text, piece
+from geomob_dask.products.options import ByRegion, Listed, SomeRegions, Text, piece
 from geomob_dask.products.product import NOTES, Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import read_by, region_columns, region_table, regions_frame
@@ -36,7 +36,7 @@ _LEVEL = "level "
 _NOTES = 8
 
 
-class Options(ByRegion):
+class Options(SomeRegions, ByRegion):
     """Options of segregation."""
 
     groups: Annotated[Any, BeforeValidator(categories_of), FILE] = Field(
@@ -46,7 +46,6 @@ class Options(ByRegion):
     merge: Text | None = Field(
         None, description="Merge brackets: a named rule, a number of equal classes, or classes 0,0,1,1,…"
     )
-    regions: Codes | None = Field(None, description="Only these, codes separated by commas. [default: all]")
     missing: Text = Field("refuse", description="A tract without one of its counts: refuse, or leave-out.")
     draws: int = Field(0, description="Number of random draws for p-values and intervals.")
     null: Text = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.messages import listed
 from geomob_dask.sources.numbers import required_floats
-from geomob_dask.sources.region_codes import region_codes
+from geomob_dask.sources.region_rows import region_column, row_codes, rows_of_year
 from geomob_dask.sources.text_tables import read_texts
 
 _PEOPLE = ("population", "people", "people_count", "reported")
@@ -35,34 +36,59 @@ def read_reported(path: str | Path, by: str, year: int | None = None) -> pd.Seri
     InputError
         If there are no such columns, or a region is there twice.
     """
-    rows = read_texts(path)
-    if "year" in rows and year is not None:
-        years = sorted(rows["year"].unique())
-        rows = rows[rows["year"] == str(year)].reset_index(drop=True)
-        if rows.empty:
-            raise InputError(f"{path}: no rows of {year}; found {', '.join(years)}")
-    region = next((name for name in (by, "region") if name in rows), None)
+    return read_reported_groups(path, by, year)["people"]
+
+
+def read_reported_groups(
+    path: str | Path, by: str, year: int | None = None, groups: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return reported people by region, all and of groups.
+
+    Parameters
+    ----------
+    path, by, year
+        See `read_reported`.
+    groups : sequence of str
+        Their columns are ``<group>`` or ``<group>_count``, as in an exported table; none is required. A cell may be
+        empty.
+
+    Returns
+    -------
+    DataFrame
+        Index ``region``; ``people``, and a column for each of the groups that the table has.
+
+    Raises
+    ------
+    InputError
+        See `read_reported`; and if a group has fewer than no people.
+    """
+    rows = rows_of_year(read_texts(path), year, path)
+    region = region_column(rows.columns, by)
     people = next((name for name in _PEOPLE if name in rows), None)
     if region is None or people is None:
         raise InputError(
             f"{path}: found the columns {listed(rows, 12)}, expected {by} or region, and one of {', '.join(_PEOPLE)}"
         )
-    codes = region_codes(rows[region], f"{path}: column {region}")
-    if (codes == "").any():
-        row = int(np.argmax(codes == ""))
-        raise InputError(f"{path}: column {region}, row {row + 1}: found {rows[region].iloc[row]!r}, expected a region")
-    width = {"place": 5, "county": 3}.get(by)
-    if "state" in rows and width is not None and codes.str.len().max() <= width:
-        codes = region_codes(rows["state"], f"{path}: column state").str.zfill(2) + codes.str.zfill(width)
+    codes = row_codes(rows, region, by, path)
     twice = codes.duplicated()
     if twice.any():
         raise InputError(f"{path}: region {codes[twice].iloc[0]} occurs twice, expected one row per region")
-    numbers = required_floats(rows[people], f"{path}: column {people}", lambda row: f"region {codes.iloc[row]}")
-    wrong = ~(numbers >= 0)
+    columns = {"people": people}
+    for group in groups:
+        named = next((name for name in (f"{group}_count", group) if name in rows), None)
+        if named is not None:
+            columns[group] = named
+    found = {name: _people(rows, column, codes, path, required=name == "people") for name, column in columns.items()}
+    return pd.DataFrame(found, index=pd.Index(codes, name="region"))
+
+
+def _people(rows: pd.DataFrame, column: str, codes: pd.Series, path: str | Path, *, required: bool) -> np.ndarray:
+    numbers = required_floats(rows[column], f"{path}: column {column}", lambda row: f"region {codes.iloc[row]}")
+    wrong = ~(numbers >= 0) if required else numbers < 0
     if wrong.any():
         row = int(np.argmax(wrong))
         raise InputError(
-            f"{path}: column {people}, region {codes.iloc[row]}: found {rows[people].iloc[row]!r}, expected people, 0 "
+            f"{path}: column {column}, region {codes.iloc[row]}: found {rows[column].iloc[row]!r}, expected people, 0 "
             "or more"
         )
-    return pd.Series(numbers, index=pd.Index(codes, name="region"), name="people")
+    return numbers
