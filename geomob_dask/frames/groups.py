@@ -186,10 +186,8 @@ def group_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -
         raise DefinitionError(f"the table has no column {', '.join(missing)}, which the groups are made of")
     total = _people(table, edition.total[0], tracts)
     total_moe = _margins(table, edition.total[1], edition.blank_moe, tracts)
-    parts = [part for group in edition.groups for part in group.parts]
-    estimates = np.column_stack([_people(table, estimate, tracts, total, edition.total[0]) for estimate, _ in parts])
-    moes = np.column_stack([_margins(table, moe, edition.blank_moe, tracts) for _, moe in parts])
-    numbers = iter(range(len(parts)))
+    estimates, moes = detailed_counts(table, edition, tracts)
+    numbers = iter(range(estimates.shape[1]))
     members = [[next(numbers) for _ in group.parts] for group in edition.groups]
     given = [place for place, group in enumerate(edition.groups) if not group.remainder]
     counts, margins = np.empty((2, len(table), len(members)))
@@ -202,6 +200,20 @@ def group_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -
         _refuse_negative(counts[:, place], f"{names[place]} (what {', '.join(others)} leave of the total)", tracts)
     check_groups_make_up_people(counts, total, tracts, names)
     return GroupCounts(names, tuple(group.label for group in edition.groups), counts, margins, total, total_moe)
+
+
+def detailed_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return the estimates and margins of all parts of groups, in the order of the edition; see `group_counts`.
+
+    Returns
+    -------
+    estimates, moes : shape (n_tracts, n_parts)
+    """
+    total = _people(table, edition.total[0], tracts)
+    parts = [part for group in edition.groups for part in group.parts]
+    estimates = np.column_stack([_people(table, estimate, tracts, total, edition.total[0]) for estimate, _ in parts])
+    moes = np.column_stack([_margins(table, moe, edition.blank_moe, tracts) for _, moe in parts])
+    return estimates, moes
 
 
 def _people(

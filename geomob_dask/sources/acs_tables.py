@@ -113,6 +113,22 @@ def query(table: str, year: int) -> Query:
     return Query(table, year, dataset.path.format(year=year), variables)
 
 
+def column_label(column: str, year: int | None = None) -> str:
+    """Return what a variable of the API counts, or its name where its table or line is not known.
+
+    Examples
+    --------
+    >>> column_label("B03002_006E"), column_label("DP05_0080E", 2021), column_label("AsianE")
+    ('Not Hispanic or Latino, Asian alone', 'Not Hispanic, Asian alone', 'AsianE')
+    """
+    table, _, line = column.rstrip("EMA").partition("_")
+    known = registry().tables.get(table)
+    for edition in () if known is None else known.editions:
+        if line in edition.lines and (year is None or _within(year, edition.years)):
+            return edition.lines[line]
+    return column
+
+
 def _within(year: int, years: tuple[int, int | None]) -> bool:
     first, last = years
     return first <= year and (last is None or year <= last)
