@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError, SettingsError
-from geomob_dask.frames.exposure_tables import exposure_summary, exposure_table, interaction_table
+from geomob_dask.frames.exposure_tables import exposure_summary, exposure_table, interaction_table, overlap_summary
 from geomob_dask.frames.groups import GroupColumns, Groups, find_groups, names_of, people_of_groups
 from geomob_dask.frames.notes import Comparison, overlaps, warn
 from geomob_dask.frames.own_rows import Frame, is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import partials, reduced
-from geomob_dask.frames.regions import check_by, regions_of
+from geomob_dask.frames.regions import check_by, chosen_regions, regions_of
 from geomob_dask.messages import listed
 from geomob_dask.metrics.checks_exposure import check_exposures, check_reported_totals
 from geomob_dask.metrics.exposure import (
@@ -96,7 +96,7 @@ class ExposureFrames:
         See `interactions`.
     report : DataFrame of one row
         Its value (see `value_of`) is plain data: ``regions``, ``tracts``, ``tracts_outside``, ``people``,
-        ``people_outside``, and ``groups`` as `exposure_summary` returns them.
+        ``people_outside``, ``overlap`` as `overlap_summary` and ``groups`` as `exposure_summary` return them.
     """
 
     table: Any
@@ -114,6 +114,7 @@ def exposure(
     threshold: float = SUPPRESSION_THRESHOLD,
     year: int | None = None,
     reported: Reported | None = None,
+    regions: Sequence[str] | None = None,
 ) -> Any:
     """Return the exposure of each group to everybody else, by region.
 
@@ -138,6 +139,8 @@ def exposure(
         Selects among the editions of a grouping.
     reported : Reported, optional
         Totals that regions must have.
+    regions : sequence of str, optional
+        Only these regions; all by default.
 
     Returns
     -------
@@ -174,8 +177,9 @@ def exposure(
     >>> exposure(tracts, by="town", groups=["a", "b"])["a_exposure"].to_dict()
     {'x': 0.18}
     """
-    rows, regions, columns = _inputs(measures, by, groups, total, year)
-    return exposures(rows, regions, columns, mode=mode, threshold=threshold, reported=reported).table
+    rows, where, columns = _inputs(measures, by, groups, total, year)
+    where = chosen_regions(where, regions)
+    return exposures(rows, where, columns, mode=mode, threshold=threshold, reported=reported).table
 
 
 def interactions(
@@ -187,6 +191,7 @@ def interactions(
     mode: Mode | str = Mode.CORRECTED,
     threshold: float = SUPPRESSION_THRESHOLD,
     year: int | None = None,
+    regions: Sequence[str] | None = None,
 ) -> Any:
     """Return the share of each group around the average person of each group, by region.
 
@@ -204,8 +209,9 @@ def interactions(
     >>> interactions(tracts, by="town", groups=["a", "b"])["interaction"].round(3).tolist()
     [0.82, 0.18, 0.623, 0.377]
     """
-    rows, regions, columns = _inputs(measures, by, groups, total, year)
-    return exposures(rows, regions, columns, mode=mode, threshold=threshold, interactions=True).interactions
+    rows, where, columns = _inputs(measures, by, groups, total, year)
+    where = chosen_regions(where, regions)
+    return exposures(rows, where, columns, mode=mode, threshold=threshold, interactions=True).interactions
 
 
 def _inputs(
@@ -402,6 +408,7 @@ def _report(found: pd.DataFrame) -> pd.DataFrame:
             "tracts_outside": one.tracts_outside,
             "people": one.people,
             "people_outside": one.outside,
+            "overlap": overlap_summary(one.exposures.overlap, one.names.index),
             "groups": exposure_summary(one.exposures, one.names.index, one.groups),
         }
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
 from geomob_dask.metrics.exposure import Exposures, Interactions, Mode
 from geomob_dask.metrics.quality import Reason
+
+LOW_OVERLAP = 0.75
+_LOWEST = 3
 
 LONG_COLUMNS = ("subgroup_type", "subgroup", "value", "value_lb", "value_ub", "value_quality")
 
@@ -104,6 +109,49 @@ def exposure_summary(found: Exposures, regions: pd.Index, groups: Sequence[str])
             },
         }
     return by_group
+
+
+def overlap_summary(overlap: NDArray[np.float64], regions: pd.Index) -> dict[str, Any] | None:
+    """Return the distribution of Σ afact·afact2 over regions, as plain data; None where no region's is known.
+
+    Parameters
+    ----------
+    overlap : shape (n_regions,)
+        NaN where it is not known.
+    regions : Index of str
+        In the same order.
+
+    Returns
+    -------
+    mapping
+        ``known`` (regions), ``minimum``, ``first_quartile``, ``median``, ``mean``, ``third_quartile``, ``maximum``;
+        ``low``: regions below `LOW_OVERLAP`; ``lowest``: the first few of them with their value, from the lowest.
+
+    References
+    ----------
+    Williams & Pancini (2023), "Race/Ethnicity Exposure - City", step 7.3: of its 486 places none is below 0.75.
+
+    Examples
+    --------
+    >>> found = overlap_summary(np.array([0.5, 1.0, np.nan]), pd.Index(["a", "b", "c"]))
+    >>> found["median"], found["low"], found["lowest"]
+    (0.75, 1, [['a', 0.5]])
+    """
+    known = ~np.isnan(overlap)
+    values = overlap[known]
+    if not len(values):
+        return None
+    order = np.argsort(values, kind="stable")
+    low = [place for place in order if values[place] < LOW_OVERLAP]
+    quantiles = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0]).tolist()
+    named = ("minimum", "first_quartile", "median", "third_quartile", "maximum")
+    return {
+        "known": len(values),
+        **dict(zip(named, quantiles, strict=True)),
+        "mean": math.fsum(values.tolist()) / len(values),
+        "low": len(low),
+        "lowest": [[str(regions[known][place]), float(values[place])] for place in low[:_LOWEST]],
+    }
 
 
 def long_table(

@@ -9,9 +9,14 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.frames.exposure_tables import long_table
+from geomob_dask.frames.exposure_tables import LOW_OVERLAP, long_table
+from geomob_dask.frames.tract_precision import ALL_MARGINS, USED
 from geomob_dask.messages import counted
-from geomob_dask.outputs.exposure_report import map_result, write_report
+from geomob_dask.metrics.quality import FAIR_CV
+from geomob_dask.outputs.exposure_map import map_result
+from geomob_dask.outputs.exposure_overlap import STATISTICS
+from geomob_dask.outputs.exposure_report import write_report
+from geomob_dask.outputs.exposure_tracts import poor_share
 from geomob_dask.outputs.result import (
     EXPORT_TABLE,
     Done,
@@ -52,8 +57,9 @@ class ExposureOutputs(Outputs):
     }
 
     def options(self, given: Flags) -> dict[str, Any]:
-        """Return that interactions are computed where they are written."""
-        return {"interactions": bool(given.get("interactions"))}
+        """Return that interactions are computed where they are written, and tracts' precision where it is drawn."""
+        precision = {"precision": True} if given.get("report") else {}
+        return {"interactions": bool(given.get("interactions")), **precision}
 
     def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
         """Raise InputError if files or totals do not fit the results."""
@@ -110,8 +116,8 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         f"{title(options)}: {counted(found['regions'], 'region')} from "
         f"{counted(found['tracts'] - found['tracts_outside'], 'tract')}, groups "
         f"{details.grouping.name}, mode {options.mode}",
-        f"  in no region: {counted(found['tracts_outside'], 'tract')} whole; {found['people_outside']:,.0f} of "
-        f"{found['people']:,.0f} people",
+        f"  {_nowhere(options)}: {counted(found['tracts_outside'], 'tract')} whole; "
+        f"{found['people_outside']:,.0f} of {found['people']:,.0f} people",
         "  exposure to everybody else: first quartile, median, third quartile of regions; regions by quality 1, 2, 3",
     ]
     width = max(map(len, details.labels.values()))
@@ -124,9 +130,46 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         for words, (count, first) in group["reasons"].items():
             more = ", …" if count > len(first) else ""
             lines.append(f"      {count:,} {'region' if count == 1 else 'regions'}: {words} ({', '.join(first)}{more})")
+    lines += _overlap_lines(found["overlap"])
+    lines += _tract_lines(found["tract_cv"], details.labels)
     lines.append("  checked: shares sum to 1, values within 0 to 1 and their bounds, missing exactly where there is a")
     lines.append("    reason, groups sum to the tract's people, people of regions and outside balance")
     return [*lines, f"  in {store.url}/{prepared.collection}"]
+
+
+def _nowhere(options: Options) -> str:
+    if options.regions is None:
+        return "in no region"
+    return f"outside the {counted(len(options.regions), 'chosen region')}"
+
+
+def _overlap_lines(found: Mapping[str, Any] | None) -> list[str]:
+    """Return the distribution of the overlap, where a crosswalk has told it."""
+    if found is None:
+        return []
+    numbers = "  ".join(f"{found[name]:.4f}" for name in STATISTICS)
+    low = ""
+    if found["low"]:
+        first = ", ".join(f"{region} {value:.3f}" for region, value in found["lowest"])
+        more = ", …" if found["low"] > len(found["lowest"]) else ""
+        low = f"; {counted(found['low'], 'region')} below {LOW_OVERLAP:g} ({first}{more})"
+    return [
+        "  overlap of regions and tracts, Σ afact·afact2: minimum, quartile, median, mean, quartile, maximum",
+        f"    {numbers}{low}",
+    ]
+
+
+def _tract_lines(tallies: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[str]:
+    """Return the share of tracts with a poor count, of each group as it is used and with all margins."""
+    used = {row["group"]: row for row in tallies if row["margin"] == USED}
+    whole = {row["group"]: row for row in tallies if row["margin"] == ALL_MARGINS}
+    lines = [f"  tracts with people whose count has a CV of {FAIR_CV:g} or more, by group"]
+    width = max(map(len, labels.values()))
+    for name, label in labels.items():
+        share = f"{poor_share(used[name]):.3f}" if used[name]["with_cv"] else "no tract has a CV"
+        more = f" ({poor_share(whole[name]):.3f} with the margins of all zero estimates)" if name in whole else ""
+        lines.append(f"    {label:<{width}} {share}{more}")
+    return lines
 
 
 def joined(results: Sequence[tuple[Prepared, pd.DataFrame]]) -> pd.DataFrame:

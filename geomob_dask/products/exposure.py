@@ -4,24 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import pandas as pd
 from pydantic import Field, field_validator
 
 from geomob_dask.errors import SettingsError
 from geomob_dask.frames.exposure import Reported, exposures
+from geomob_dask.frames.regions import chosen_regions
+from geomob_dask.frames.tract_precision import tract_precision
 from geomob_dask.metrics.exposure import Mode
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.options import FILE, Text, unrecorded
-from geomob_dask.products.options import ByYear, piece, states_named
+from geomob_dask.products.options import ByYear, SomeRegions, piece, slug, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import region_columns, region_table, regions_frame
 from geomob_dask.sources.attributes import period_in
 from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
-from geomob_dask.sources.reported import read_reported
+from geomob_dask.sources.reported import read_reported_groups
 from geomob_dask.store import Store
 
+# The role of the table behind the scatter plots of tracts.
+CELLS = "cells"
 
-class Options(ByYear):
+
+class Options(SomeRegions, ByYear):
     """Options of exposures."""
 
     by: Text = Field(
@@ -40,8 +46,9 @@ class Options(ByYear):
         float(SUPPRESSION_THRESHOLD), description="Groups of this many people or fewer are suppressed."
     )
     interactions: bool = unrecorded(False, "Also compute the share of each group around each other.")
+    precision: bool = unrecorded(False, "Also keep how precise the counts of tracts are, for the report.")
     reported: Annotated[Text | None, FILE] = unrecorded(
-        None, "A .csv of regions and reported people; a large difference fails the run."
+        None, "A .csv of regions and reported people, perhaps by group; a large difference of people fails the run."
     )
     tolerance: float = unrecorded(0.05, "Largest relative difference from reported people.")
     least: float = unrecorded(0.0, "Only regions of this many reported people are compared.")
@@ -63,6 +70,8 @@ class Options(ByYear):
     def collection(self, grouping: str, kind: str = "exposure", *, by_state: bool = False) -> str:
         """Return the collection of exposures, or of interactions, of a grouping."""
         name = f"{states_named(self.states, by_state)}-{piece(self.by)}-{self.mode}-{self.threshold:g}"
+        if self.regions is not None:
+            name += f"-regions-{slug(','.join(self.regions))}"
         return f"results/{kind}/{grouping}/{self.dataset}/{self.year}/{name}"
 
 
@@ -78,12 +87,15 @@ class Details:
     columns : list of str
         Columns of the measures that are read.
     reported : Reported, optional
+    reported_people : DataFrame, optional
+        By region: ``people``, and the groups that the file of totals has.
     """
 
     grouping: Grouping
     edition: Edition
     columns: list[str]
     reported: Reported | None
+    reported_people: pd.DataFrame | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -116,15 +128,20 @@ class Exposure(RegionProduct):
             grouping = load_grouping(options.groups)
             edition = find_edition(grouping, columns, options.year)
         table = region_table(store, options.by, str(measures.attributes["vintage"]), columns)
-        reported = None
+        reported = people = None
         if options.reported is not None:
-            people = read_reported(options.reported, options.by, options.year)
-            reported = Reported(people, options.tolerance, options.least)
+            names = [group.name for group in edition.groups]
+            people = read_reported_groups(options.reported, options.by, options.year, names)
+            reported = Reported(people["people"], options.tolerance, options.least)
         read = list(dict.fromkeys([*edition.columns, *region_columns(options.by, table, columns)]))
         targets = {"result": Target(options.collection(grouping.name, by_state=by_state), by_state=False)}
         if options.interactions:
             where = options.collection(grouping.name, "interaction", by_state=by_state)
             targets["interactions"] = Target(where, by_state=False)
+        if options.precision:
+            targets[CELLS] = Target(
+                options.collection(grouping.name, "exposure-tracts", by_state=by_state), by_state=False
+            )
         return Prepared(
             self.name,
             options,
@@ -139,7 +156,7 @@ class Exposure(RegionProduct):
                 **period_in(measures.attributes, edition.columns),
             },
             found={"grouping": grouping.name, "edition": edition.model_dump(mode="json")},
-            details=Details(grouping, edition, read, reported),
+            details=Details(grouping, edition, read, reported, people),
             by_state=by_state,
         )
 
@@ -150,17 +167,18 @@ class Exposure(RegionProduct):
         measures = read.frame("measures", details.columns)
         found = exposures(
             measures,
-            regions_frame(read, options.by, measures),
+            chosen_regions(regions_frame(read, options.by, measures), options.regions),
             details.edition,
             mode=options.mode,
             threshold=options.threshold,
             interactions=options.interactions,
             reported=details.reported,
         )
-        frames = {"result": found.table, "report": found.report}
-        return frames | ({"interactions": found.interactions} if options.interactions else {})
+        precision = tract_precision(measures, details.edition)
+        frames = {"result": found.table, "report": found.report, "tract_cv": precision.report}
+        frames |= {"interactions": found.interactions} if options.interactions else {}
+        return frames | ({CELLS: precision.cells} if options.precision else {})
 
     def report(self, prepared: Prepared, summaries: Summaries, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the summary of exposures; see `ExposureFrames`."""
-        found: Mapping[str, Any] = values["report"]
-        return found
+        """Return the summary of exposures (see `ExposureFrames`), with that of their tracts in ``tract_cv``."""
+        return {**values["report"], "tract_cv": values["tract_cv"]}

@@ -62,6 +62,28 @@ def test_all_counties_repeat_the_published_exposures(real_data, counties):
             np.testing.assert_array_equal(found.quality[rows, column], quality)
 
 
+def test_a_published_flag_needs_the_margin_of_a_tract_where_nobody_lives(real_data, ten_states, counties):
+    geoids, groups = ten_states
+    names, index, found = counties
+    pacific, black = index.get_loc("53049"), names.index("black_nh")
+    published = pd.read_csv(real_data / "exposure" / "published_county_exposure_2018_OH_WA.csv", dtype=str)
+    row = published[(published["state"] == "53") & (published["county"] == "049")].iloc[0]
+    assert float(row["share_black_nh_exposure_quality"]) == found.quality[pacific, black] == 3
+    codes = published["state"] + published["county"]
+    empty = (groups.total == 0) & geoids.str[:5].isin(codes).to_numpy()
+    assert geoids[empty].str[:5].nunique() == 22
+    there = geoids.str.startswith("53049").to_numpy() & (groups.total > 0)
+    given = (groups.counts[there], groups.moes[there], groups.total[there])
+    without = exposure_by_region(*given, np.zeros(there.sum(), np.int64), 1)
+    # The numbers of docs/exposure.md.
+    assert found.count[pacific, black] == 72
+    assert [round(float(one), 3) for one in (found.count_cv[pacific, black], without.count_cv[0, black])] == [
+        0.401,
+        0.388,
+    ]
+    assert without.quality[0, black] == 2
+
+
 def test_places_by_area_in_three_modes_balance_to_the_last_person(real_data, ten_states):
     geoids, groups = ten_states
     tracts = gpd.read_parquet(real_data / "tracts" / "cb500k_2010_vintage.parquet", columns=["GEOID", "geometry"])

@@ -14,9 +14,11 @@ import xarray as xr
 from pages import NASTY, Elements, json_scripts, seen_in_a_browser, structure
 
 from geomob_dask.definition import read_definition
+from geomob_dask.frames.exposure_tables import overlap_summary
+from geomob_dask.frames.tract_precision import ALL_MARGINS, DETAILED, USED
 from geomob_dask.models.model_card import markdown_table as table_of
 from geomob_dask.outputs import change_maps
-from geomob_dask.outputs.exposure_report import exposure_map
+from geomob_dask.outputs.exposure_map import exposure_map
 from geomob_dask.outputs.exposure_report import report_page as exposure_report
 from geomob_dask.outputs.mixing_figures import figure_sections
 from geomob_dask.outputs.mixing_map import map_sections
@@ -58,7 +60,7 @@ def exposure_table(text: str) -> pd.DataFrame:
     numbers = {"exposure": 0.25, "exposure_lb": 0.2, "exposure_ub": 0.3, "count": 9.0, "count_cv": 0.1}
     group = {f"g_{name}": [value, np.nan] for name, value in numbers.items()}
     quality = {"g_exposure_quality": [1.0, np.nan], "g_exposure_reason": ["", text]}
-    names = {"region_name": [text, "b"], "people_count": [10.0, 20.0]}
+    names = {"region_name": [text, "b"], "people_count": [10.0, 20.0], "overlap": [0.7, 1.0]}
     return pd.DataFrame({**names, **group, **quality}, index=pd.Index([text, "b"]))
 
 
@@ -69,9 +71,17 @@ def exposures(text: str) -> str:
 
 def exposures_report(text: str) -> str:
     group = {"known": 1, "quality": [1, 0, 0], "quartiles": [0.2, 0.25, 0.3], "reasons": {text: [1, [text]]}}
+    overlap = overlap_summary(np.array([0.7, 1.0]), pd.Index([text, "b"]))
+    numbers = {"with_cv": 3, "nobody": 1, "over_good": 2, "over_fair": 1, "without_cv": 0}
+    margins = ((USED, ""), (ALL_MARGINS, ""), (DETAILED, text))
+    tallies = [{"group": "g", "margin": margin, "column": column, **numbers} for margin, column in margins]
     found = {"regions": 2, "tracts": 3, "people": 30.0, "people_outside": 0.0, "groups": {"g": group}}
-    reported = pd.Series([11.0, 21.0], index=[text, "b"])
-    return exposure_report(exposure_table(text), {"g": text}, found, title=text, subtitle=text, reported=reported)
+    found |= {"overlap": overlap, "tract_cv": tallies}
+    ends = {"count_from": [0.0], "count_to": [4.0], "se_from": [0.0], "se_to": [0.25], "tracts": [3]}
+    cells = pd.DataFrame(ends, index=["g"])
+    reported = pd.DataFrame({"people": [11.0, 21.0], "g": [9.0, np.nan]}, index=[text, "b"])
+    more = {"year": 2018, "source": text, "cells": cells, "reported": reported, "outside": text}
+    return exposure_report(exposure_table(text), {"g": text}, found, title=text, subtitle=text, **more)
 
 
 def mixing(text: str) -> str:
