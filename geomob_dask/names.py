@@ -109,16 +109,24 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def nearest_code(code: str, known: Iterable[str]) -> str | None:
-    """Return the known code of a region that comes closest: first the one that has lost its zeros; None if none does.
+    """Return the known code of a region that comes closest; None if none does.
+
+    First one that has lost its zeros; of numbers of as many digits the one with the most digits in common, of several
+    the nearest number; of other codes the one that reads alike.
 
     Examples
     --------
-    >>> nearest_code("103076", ["0103076", "1030760"]), nearest_code("3918001", ["3918000", "5363000"])
+    >>> nearest_code("103076", ["0103076", "1030760"]), nearest_code("3918001", ["3918000", "3918071", "5363000"])
     ('0103076', '3918000')
     """
     codes = [one for one in known if len(one) <= LONGEST_NAME]
     padded = [one for one in codes if code and one.lstrip("0") == code.lstrip("0")]
-    close = padded or difflib.get_close_matches(code[:LONGEST_NAME], codes, n=1)
+    if padded:
+        return padded[0]
+    alike = [one for one in codes if one.isdecimal() and len(one) == len(code)] if code.isdecimal() else []
+    if alike:
+        return min(alike, key=lambda one: (sum(map(str.__ne__, one, code)), abs(int(one) - int(code))))
+    close = difflib.get_close_matches(code[:LONGEST_NAME], codes, n=1)
     return close[0] if close else None
 
 

@@ -20,7 +20,7 @@ from geomob_dask.outputs.plots import hover, plain_figure
 from geomob_dask.sources.acs_tables import column_label
 
 # Tracts in a cell: from this number on, in words, and the color.
-_CLASSES = (
+_CLASSES: tuple[tuple[int, str, str], ...] = (
     (1, "1 tract", OPPORTUNITY[1]),
     (2, "2 to 4 tracts", OPPORTUNITY[2]),
     (5, "5 to 19 tracts", OPPORTUNITY[4]),
