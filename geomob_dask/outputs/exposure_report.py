@@ -24,7 +24,7 @@ from geomob_dask.outputs.exposure_reported import reported_section
 from geomob_dask.outputs.exposure_tracts import tract_sections
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import CATEGORIES, MISSING
-from geomob_dask.outputs.plots import hover, legend, plain_figure
+from geomob_dask.outputs.plots import hover, plain_figure
 from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import report as stored_report
 from geomob_dask.outputs.result import result
@@ -116,6 +116,7 @@ def report_page(
     sources = {group: _points(table, group) for group in groups}
     unknown = any(found["groups"][group]["known"] > sum(found["groups"][group]["quality"]) for group in groups)
     keys = dict(words for grade, words in _QUALITY.items() if grade in "123" or (grade == "?" and unknown))
+    graded = _graded(found, groups)
     sections = [
         Section(
             "Exposure to everybody else",
@@ -146,8 +147,9 @@ def report_page(
             "Quality by group",
             "Regions by quality flag. Gray: no value, because nobody or too few of the group live there, or a tract's "
             f"count is missing. Reproduces the counts of step 7.3 of the method. Data: {source}.",
-            [_quality_bars(found, groups)],
+            [_quality_bars(graded, list(groups.values()))],
             stretch=True,
+            keys={_QUALITY[grade][0]: _QUALITY[grade][1] for grade, counts in graded.items() if any(counts)},
         ),
         *([] if reported is None else [reported_section(table, reported, groups, source=source)]),
         *([] if found["overlap"] is None else [overlap_section(table, found["overlap"], source=source)]),
@@ -199,19 +201,23 @@ def _points(table: pd.DataFrame, group: str) -> ColumnDataSource:
     )
 
 
-def _quality_bars(found: Mapping[str, Any], groups: Mapping[str, str]) -> figure:
-    names = list(groups.values())
+def _graded(found: Mapping[str, Any], groups: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the regions of each quality, group by group."""
     counts: dict[str, list[int]] = {grade: [] for grade in _QUALITY}
     for group in groups:
         one = found["groups"][group]
         graded = [*one["quality"], one["known"] - sum(one["quality"]), found["regions"] - one["known"]]
         for grade, count in zip(_QUALITY, graded, strict=True):
             counts[grade].append(count)
+    return counts
+
+
+def _quality_bars(counts: Mapping[str, list[int]], names: list[str]) -> figure:
     plot = plain_figure(
         y_range=names[::-1],
-        x_range=(0, max(found["regions"], 1)),
+        x_range=(0, max(sum(column[0] for column in counts.values()), 1)),
         x_axis_label="Regions",
-        height=80 + 42 * len(names),
+        height=50 + 42 * len(names),
         sizing_mode="stretch_width",
         tools="",
     )
@@ -222,11 +228,9 @@ def _quality_bars(found: Mapping[str, Any], groups: Mapping[str, str]) -> figure
         height=0.62,
         color=[_QUALITY[grade][1] for grade in shown],
         source=ColumnDataSource({"group": names, **counts}),
-        legend_label=[_QUALITY[grade][0] for grade in shown],
     )
     for bar, grade in zip(bars, shown, strict=True):
         hover(plot, bar, ("", "@group"), (_QUALITY[grade][0], f"@{{{grade}}}{{0,0}} regions"))
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
-    legend(plot, "above", label_text_font_size="12px")
     plot.ygrid.grid_line_color = None
     return plot

@@ -102,7 +102,7 @@ def _table(tallies: Sequence[Mapping[str, Any]], groups: Mapping[str, str], year
             f"CV ≥ {GOOD_CV:g}": row["over_good"] / with_cv if with_cv else np.nan,
             f"CV ≥ {FAIR_CV:g}": poor_share(row),
             "Nobody of the group": row["nobody"] / with_cv if with_cv else np.nan,
-            "Tracts without a CV": row["without_cv"],
+            "Without a CV": row["without_cv"] / (with_cv + row["without_cv"]) if with_cv else np.nan,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Group")
 
@@ -159,8 +159,9 @@ def _scatter(cells: pd.DataFrame, label: str) -> figure:
         x_range=(0, across * 1.02),
         y_range=(0, high * 1.02),
     )
-    for axis, ticks, end in ((plot.xaxis, _TICKS, across), (plot.yaxis, _SMALL_TICKS, high)):
-        places = _apart(ticks, end)
+    # Labels are wider than they are high.
+    for axis, ticks, end, room in ((plot.xaxis, _TICKS, across, 0.21), (plot.yaxis, _SMALL_TICKS, high, 0.13)):
+        places = _apart(ticks, end, room)
         axis.ticker = FixedTicker(ticks=list(places))
         axis.major_label_overrides = {place: f"{tick:,}" for place, tick in places.items()}
     for grid, axis in ((plot.xgrid, plot.xaxis), (plot.ygrid, plot.yaxis)):
@@ -190,12 +191,12 @@ def _scatter(cells: pd.DataFrame, label: str) -> figure:
     return plot
 
 
-def _apart(ticks: Sequence[int], end: float) -> dict[float, int]:
-    """Return the ticks that have room on an axis of square roots up to an end, by their place."""
+def _apart(ticks: Sequence[int], end: float, room: float) -> dict[float, int]:
+    """Return the ticks that have room on an axis of square roots up to an end, by place; room is a share of its length."""
     places: dict[float, int] = {}
     for tick in ticks:
         place = float(np.sqrt(tick))
-        if place <= end and all(place - other >= 0.13 * end for other in places):
+        if place <= end and all(place - other >= room * end for other in places):
             places[place] = tick
     return places
 
