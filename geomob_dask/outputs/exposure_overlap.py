@@ -45,8 +45,9 @@ def overlap_section(table: pd.DataFrame, found: Mapping[str, Any], *, source: st
         "Overlap of regions and tracts",
         "Sum over the tracts of a region of afact, the share of the tract in the region, times afact2, the share of "
         "the region in the tract (0 to 1): 1 where all of a region's people come from tracts that lie wholly in it; "
-        "the lower, the more rests on interpolation. Rounded shares may sum to a little more than 1. Reproduces the "
-        "summary of step 7.3 of the method, which has for 486 cities of 2021: minimum 0.7694, first quartile 0.9338, "
+        f"the lower, the more rests on interpolation (dashed line: {LOW_OVERLAP:g}). Rounded shares may sum to "
+        "a little more than 1. Reproduces the summary of step 7.3 of the method, which has for 486 cities of 2021: "
+        "minimum 0.7694, first quartile 0.9338, "
         f"median 0.9716, mean 0.9578, third quartile 0.9948, maximum 1.0008. Data: {source}.",
         [_histogram(table["overlap"].dropna().to_numpy(np.float64))],
         stretch=True,

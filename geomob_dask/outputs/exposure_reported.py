@@ -42,7 +42,7 @@ def reported_section(table: pd.DataFrame, reported: pd.DataFrame, groups: Mappin
         for words, chosen in classes.items():
             part = both[both.index.isin(table.index[chosen])]
             if len(part):
-                plots.append(_scatter(part, f"{label}, {words}"))
+                plots.append(_scatter(part, f"{label}\n{words} people"))
                 rows.append({"People": label, "Regions with people": words, **_differences(part)})
     return Section(
         "Interpolated against reported people",
@@ -87,8 +87,8 @@ def _differences(both: pd.DataFrame) -> dict[str, object]:
     farthest = both.loc[_farthest(both)]
     return {
         "Regions": len(both),
-        "Reported": both["reported"].sum(),
-        "Interpolated": both["interpolated"].sum(),
+        "Reported": both["reported"].sum().round(),
+        "Interpolated": both["interpolated"].sum().round(),
         "Median difference": off.median(),
         f"Share within {_CLOSE:.0%}": float((off.abs() <= _CLOSE).mean()) if len(off) else np.nan,
         "Largest difference in people": f"{farthest['interpolated'] - farthest['reported']:+,.0f}"

@@ -109,10 +109,12 @@ def _table(tallies: Sequence[Mapping[str, Any]], groups: Mapping[str, str], year
 
 def _bars(table: pd.DataFrame) -> figure:
     names = table.index.tolist()
-    # Bokeh takes a factor as a whole: its line breaks are in the label alone.
-    labels = {name: "\n".join(textwrap.wrap(_short(name), _LINE)) for name in names}
+    # A number has a label of several lines; a factor is its own label, in one.
+    rows = [-row for row in range(len(names))]
+    labels = {row: "\n".join(textwrap.wrap(_short(name), _LINE)) for row, name in zip(rows, names, strict=True)}
     source = ColumnDataSource(
         {
+            "row": rows,
             "group": names,
             "good": table[f"CV ≥ {GOOD_CV:g}"].to_numpy(),
             "fair": table[f"CV ≥ {FAIR_CV:g}"].to_numpy(),
@@ -120,15 +122,15 @@ def _bars(table: pd.DataFrame) -> figure:
         }
     )
     plot = plain_figure(
-        y_range=names[::-1],
+        y_range=(0.6 - len(names), 0.6),
         x_range=(0, 1.02),
-        x_axis_label="Share of tracts with people",
-        height=70 + sum(20 + 13 * text.count("\n") for text in labels.values()),
+        x_axis_label="Share of tracts",
+        height=70 + 24 * len(names) + 11 * sum(text.count("\n") for text in labels.values()),
         sizing_mode="stretch_width",
         tools="",
     )
-    wide = plot.hbar(y="group", right="good", height=0.7, color=OPPORTUNITY[2], source=source)
-    narrow = plot.hbar(y="group", right="fair", height=0.7, color=ACCENT, source=source)
+    wide = plot.hbar(y="row", right="good", height=0.7, color=OPPORTUNITY[2], source=source)
+    narrow = plot.hbar(y="row", right="fair", height=0.7, color=ACCENT, source=source)
     hover(
         plot,
         [wide, narrow],
@@ -137,7 +139,10 @@ def _bars(table: pd.DataFrame) -> figure:
         (f"CV of {GOOD_CV:g} or more", "@good{0.0%}"),
         ("tracts with a CV", "@tracts{0,0}"),
     )
+    plot.yaxis.ticker = FixedTicker(ticks=rows)
     plot.yaxis.major_label_overrides = labels
+    plot.xaxis.ticker = FixedTicker(ticks=[0, 0.25, 0.5, 0.75, 1])
+    plot.xgrid.ticker = plot.xaxis[0].ticker
     plot.xaxis.formatter = NumeralTickFormatter(format="0%")
     plot.ygrid.grid_line_color = None
     return plot
@@ -192,7 +197,7 @@ def _scatter(cells: pd.DataFrame, label: str) -> figure:
 
 
 def _apart(ticks: Sequence[int], end: float, room: float) -> dict[float, int]:
-    """Return the ticks that have room on an axis of square roots up to an end, by place; room is a share of its length."""
+    """Return the ticks that have room (a share of the axis) on square roots up to an end, by their place."""
     places: dict[float, int] = {}
     for tick in ticks:
         place = float(np.sqrt(tick))

@@ -161,7 +161,7 @@ def test_reported_people_of_groups_are_drawn_below_and_above_the_split(url, job)
     assert rows["Black, Non-Hispanic"][1:3] == ["fewer than 200,000", "12"]
     assert rows["Black, Non-Hispanic"][-1] == f"{black - black / 1.1:+,.0f} (+10.0%) in 92003"
     assert rows["Black, Non-Hispanic"][-2] == f"{11 / 12:.3f}"
-    assert "Black, Non-Hispanic, fewer than 200,000" in Elements(page).scripts["figures"]
+    assert "Black, Non-Hispanic\\nfewer than 200,000 people" in Elements(page).scripts["figures"]
 
 
 def test_regions_are_parted_at_200_000_people(url, job, monkeypatch):
