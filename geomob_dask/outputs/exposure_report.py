@@ -30,6 +30,7 @@ from geomob_dask.outputs.result import report as stored_report
 from geomob_dask.outputs.result import result
 from geomob_dask.products.exposure import CELLS, Details, Options, title
 from geomob_dask.products.product import Prepared
+from geomob_dask.sources.tables import file_checksums
 from geomob_dask.store import Store
 
 _QUALITY = {
@@ -75,7 +76,8 @@ def write_report(store: Store, prepared: Prepared, file: str) -> None:
         reported=details.reported_people,
         outside="in no region" if options.regions is None else "outside the chosen regions",
     )
-    write_page("--report", file, text, record_of(store, [prepared], option="--report"))
+    compared_with = {} if options.reported is None else file_checksums([options.reported])
+    write_page("--report", file, text, record_of(store, [prepared], option="--report", inputs=compared_with))
 
 
 def report_page(
