@@ -16,7 +16,6 @@ from geomob_dask.errors import InputError
 from geomob_dask.outputs import palette
 from geomob_dask.outputs.exposure_map import exposure_map
 from geomob_dask.outputs.mixing_map import map_sections
-from geomob_dask.outputs.mixing_report import map_section
 from geomob_dask.outputs.mobility_map import actual_and_predicted
 from geomob_dask.outputs.mobility_report import card_html
 from geomob_dask.outputs.page import Section, report, sortable
