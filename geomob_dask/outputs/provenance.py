@@ -16,6 +16,7 @@ from typing import Any
 from geomob_dask.messages import printable, without_passwords
 from geomob_dask.products.product import NOTES, Prepared
 from geomob_dask.store import Part, Snapshot, Store
+from geomob_dask.store.paths import is_collection
 from geomob_dask.store.provenance import canonical_json, sha256
 
 FORMAT = 1
@@ -66,7 +67,7 @@ def record_of(
         snapshot = store.find(target.collection)
         if snapshot is not None:
             results.append(result_record(snapshot, parts_of(snapshot, item)))
-    return record(results, option=option, choices=choices, inputs=inputs)
+    return record(results, option=option, choices=choices, inputs=inputs, sources=sources_of(store, results))
 
 
 def record(
@@ -75,8 +76,9 @@ def record(
     option: str,
     choices: Mapping[str, Any] | None = None,
     inputs: Mapping[str, str] | None = None,
+    sources: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Record:
-    """Return the provenance of a file from that of its results; see `record_of`."""
+    """Return the provenance of a file from that of its results; see `record_of` and `sources_of`."""
     found: Record = {
         "geomob_dask": FORMAT,
         "written_by": f"geomob-dask {version('geomob-dask')}",
@@ -87,8 +89,51 @@ def record(
         found["choices"] = chosen
     if inputs:
         found["inputs"] = dict(inputs)
-    whole: Record = harmless({**found, "results": list(results)})
+    whole: Record = harmless({**found, "results": list(results), **({"sources": sources} if sources else {})})
     return whole
+
+
+def sources_of(store: Store, results: Sequence[Record]) -> dict[str, dict[str, str]]:
+    """Return what the inputs of results were made from in turn, down to files outside of the store, with SHA-256.
+
+    A collection that has changed since a run read it is left out: it would tell of other numbers.
+    """
+    found: dict[str, dict[str, str]] = {}
+    seen: set[tuple[str, str]] = set()
+    snapshots: dict[str, Snapshot | None] = {}
+    waiting: list[tuple[str, str, tuple[Any, ...]]] = [
+        (name, checksum, (None, one["parts"], result["options"].get("states")))
+        for result in results
+        for one in result["runs"].values()
+        if isinstance(one["inputs"], Mapping) and isinstance(result["options"], Mapping)
+        for name, checksum in one["inputs"].items()
+    ]
+    while waiting:
+        name, checksum, choices = waiting.pop()
+        if (name, checksum) in seen or not is_collection(name):
+            continue
+        seen.add((name, checksum))
+        if name not in snapshots:
+            snapshots[name] = store.find(name)
+        snapshot = snapshots[name]
+        states = None if snapshot is None else _states_read(snapshot, checksum, choices)
+        if snapshot is None or states is None:
+            continue
+        runs = {part.run for state, part in snapshot.parts.items() if state in states} & snapshot.runs.keys()
+        for run in sorted(runs):
+            inputs = snapshot.runs[run].get("inputs", {})
+            found.setdefault(name, {}).update(inputs)
+            waiting += [(one, found[name][one], (None, states)) for one in inputs]
+    return {name: found[name] for name in sorted(found)}
+
+
+def _states_read(snapshot: Snapshot, checksum: str, choices: Sequence[Any]) -> list[str] | None:
+    """Return which states of a collection have a checksum, of some choices of them; None if none has it."""
+    for states in choices:
+        chosen = None if states is None else [states] if isinstance(states, str) else list(states)
+        if snapshot.checksum(chosen) == checksum:
+            return [state for state in snapshot.parts if chosen is None or state in chosen]
+    return None
 
 
 def parts_of(snapshot: Snapshot, prepared: Prepared) -> dict[str, Part]:

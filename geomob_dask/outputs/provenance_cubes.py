@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from geomob_dask.outputs.provenance import Record, record, runs_record
+from geomob_dask.outputs.provenance import Record, record, runs_record, sources_of
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.snapshots import snapshot_key
 
@@ -36,7 +36,7 @@ def record_of_cube(store: Store, name: str, cube: xr.Dataset, *, option: str, **
     attributes = {key: value for key, value in cube.attrs.items() if key not in _OF_FORM}
     results = [_of_year(store, cube.sel(year=year), attributes) for year in cube["year"].to_numpy().tolist()]
     asked = {"cube": name, "version": cube.attrs["version"], **choices}
-    return record(results, option=option, choices=asked)
+    return record(results, option=option, choices=asked, sources=sources_of(store, results))
 
 
 def _of_year(store: Store, one: xr.Dataset, attributes: Mapping[str, Any]) -> Record:

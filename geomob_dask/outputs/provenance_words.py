@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from geomob_dask.messages import counted, listed
-from geomob_dask.outputs.provenance import NOT_RECORDED, Record
+from geomob_dask.outputs.provenance import CHOICES, NOT_RECORDED, Record
 from geomob_dask.products.catalog import CATALOG, product_named
 
 # What a page says of a choice, where its name alone would not tell.
@@ -55,7 +55,7 @@ def in_words(group: Sequence[Record]) -> str:
     weights = [f"{name.replace('_', ' ')} {_text(value)}" for name, value in _own_attributes(first)]
     if weights:
         pieces.append(f"Data: {'; '.join(weights)}")
-    pieces.append(f"Computed by {_version(first)}")
+    pieces.append(f"Computed by {_version(group)}")
     return ". ".join(pieces) + "."
 
 
@@ -87,11 +87,13 @@ def _data(group: Sequence[Record]) -> str:
 def _choices(result: Record) -> list[str]:
     options = result["options"]
     if not isinstance(options, Mapping):
-        return ["not recorded"]
+        return [NOT_RECORDED]
+    # What tells results apart first.
+    names = [*(name for name in CHOICES if name in options), *(name for name in options if name not in CHOICES)]
     return [
-        f"{_NAMES.get(name, name.replace('_', ' '))} {_text(value)}{_UNITS.get(name, '')}"
-        for name, value in options.items()
-        if name not in _SAID and value is not None and _is_short(value)
+        f"{_NAMES.get(name, name.replace('_', ' '))} {_text(options[name])}{_UNITS.get(name, '')}"
+        for name in names
+        if name not in _SAID and options[name] is not None and _is_short(options[name])
     ]
 
 
@@ -121,11 +123,11 @@ def _text(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _version(result: Record) -> str:
-    versions = result["versions"]
-    number = versions.get("geomob-dask") if isinstance(versions, Mapping) else None
-    package = f"geomob-dask {number}" if number else f"a version of geomob-dask that is {NOT_RECORDED}"
-    runs = list(result["runs"])
+def _version(group: Sequence[Record]) -> str:
+    known = [one["versions"].get("geomob-dask") for one in group if isinstance(one["versions"], Mapping)]
+    numbers = list(dict.fromkeys(number for number in known if number))
+    package = f"geomob-dask {', '.join(numbers)}" if numbers else f"a version of geomob-dask that is {NOT_RECORDED}"
+    runs = list(dict.fromkeys(run for one in group for run in one["runs"]))
     return f"{package}, {'run' if len(runs) == 1 else counted(len(runs), 'run') + ':'} {listed(runs, 3)}"
 
 
@@ -144,19 +146,25 @@ def facts(record: Record) -> list[str]:
 def details(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return tables of two columns with their titles: all choices, inputs and versions of each result."""
     tables = []
-    for result in record["results"]:
-        where = result["collection"]
-        tables.append((f"Choices of {where}", [*_rows(result["options"])]))
-        inputs = {
-            (name, checksum): None
-            for run in result["runs"].values()
-            for name, checksum in (run["inputs"].items() if isinstance(run["inputs"], Mapping) else ())
-        }
-        tables.append((f"Inputs of {where}, with their SHA-256", list(inputs) or [("inputs", NOT_RECORDED)]))
-        tables.append((f"Versions of packages for {where}", [*_rows(result["versions"])]))
+    for group in grouped(record["results"]):
+        first, *others = group
+        where = first["collection"] + (f" and {len(others)} more" if others else "")
+        tables.append((f"Choices of {where}", _distinct(_rows(one["options"]) for one in group)))
+        inputs = [
+            run["inputs"].items() for one in group for run in one["runs"].values() if isinstance(run["inputs"], Mapping)
+        ]
+        tables.append((f"Inputs of {where}, with their SHA-256", _distinct(inputs) or [("inputs", NOT_RECORDED)]))
+        tables.append((f"Versions of packages for {where}", _distinct(_rows(one["versions"]) for one in group)))
     if record.get("inputs"):
         tables.append(("Further inputs of this file, with their SHA-256", list(record["inputs"].items())))
+    for name, made_from in record.get("sources", {}).items():
+        tables.append((f"What {name} was made from, with SHA-256", list(made_from.items())))
     return [(title, _cut(rows)) for title, rows in tables]
+
+
+def _distinct(several: Iterable[Iterable[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """Return the rows of several tables, each once."""
+    return list(dict.fromkeys(row for rows in several for row in rows))
 
 
 def _cut(rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

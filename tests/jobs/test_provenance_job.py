@@ -1,5 +1,6 @@
 """Every file that a job exports tells what it was made from: results, choices, inputs; one choice tells files apart."""
 
+import hashlib
 import json
 import runpy
 import shlex
@@ -182,6 +183,17 @@ def test_two_files_that_differ_in_one_choice_are_told_apart(
     assert same.out.strip() == "no difference"
 
 
+def test_the_files_behind_the_inputs_are_told_while_the_store_still_has_them(country: Store) -> None:
+    def checksum(file: str) -> dict[str, str]:
+        return {file: hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+
+    sources = exported(f"{INDEX} --states 17,18", "--export", "s.parquet")["sources"]
+    assert sources["measures/made/2020"] == checksum("made_2020.csv")
+    assert sources["tracts/toy"] == checksum("made_tracts.geojson")
+    assert sources["neighbors/toy"].keys() == {"tracts/toy"}
+    assert exported("cube export index", "", "s.csv")["sources"]["measures/made/2021"] == checksum("made_2021.csv")
+
+
 def test_draws_of_an_index_are_results_of_their_own(country: Store) -> None:
     found = exported(f"opportunity {MADE} --definition nation.yaml --draws 3 --seed 7", "--export", "d.parquet")
     assert [(one["product"], one.get("draws"), one.get("seed")) for one in found["results"]] == [
@@ -219,7 +231,9 @@ def test_a_cube_whose_collections_have_moved_on_tells_of_the_runs_it_holds(
     run(INDEX)
     collection = "results/opportunity/each/made/2020/all-selected"
     assert not store.snapshot(collection).runs.keys() & held[0]["runs"].keys()
-    assert exported("cube export index", "", "after.parquet")["results"] == held
+    after = exported("cube export index", "", "after.parquet")
+    assert after["results"] == held
+    assert after["sources"].keys() == {"measures/made/2021", "neighbors/toy", "tracts/toy"}, "2020 is of another file"
     *old, _ = sorted(Path(store.url, collection, "_snapshots").glob("*.json"))
     for file in old:
         file.unlink()
