@@ -1,7 +1,8 @@
-"""Intervals of an index from the margins of error of its measures: the index again, of measures drawn from them.
+"""Intervals of an index from what its measures leave open: the index again, of measures drawn given what was observed.
 
-The index of a draw needs all tracts, and draws are many: the rows of all partitions are gathered once, a frame of draw
-numbers computes an index per draw in memory, and the bounds go back to the partitions of their tracts.
+The index of a draw needs all tracts, and draws are many: the rows of all partitions are gathered once, the models of
+the measures are fitted to them once, a frame of draw numbers computes an index per draw in memory, and the
+bounds go back to the partitions of their tracts.
 """
 
 from __future__ import annotations
@@ -17,23 +18,19 @@ from numpy.typing import NDArray
 from geomob_dask.definition import Definition
 from geomob_dask.errors import DefinitionError, InputError
 from geomob_dask.frames.align import aligned
+from geomob_dask.frames.drawn_measures import Fitted, drawable, fit, index_and_rank, no_drawable, rows_of_draw
 from geomob_dask.frames.halo import stacked
-from geomob_dask.frames.keys import has_text_keys, to_codes, to_text
-from geomob_dask.frames.opportunity import included, index_of, rows_and_pairs
-from geomob_dask.frames.own_rows import is_lazy, no_value, one_value, own_rows
+from geomob_dask.frames.keys import has_text_keys, to_text
+from geomob_dask.frames.opportunity import included, rows_and_pairs
+from geomob_dask.frames.own_rows import empty_of, is_lazy, no_value, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import reduced_rows
 from geomob_dask.messages import listed
-from geomob_dask.metrics.segregation_draws import DrawKey
-from geomob_dask.sources.kinds import Kind, margin_columns
-from geomob_dask.transforms.margins_of_error import standard_error
-from geomob_dask.transforms.rank_exponential import ranking, scaled_ranks
+from geomob_dask.sources.kinds import Kind, margin_columns, range_of
 
 Floats = NDArray[np.float64]
 
-# 90 %, as the Bureau's margins.
-_QUANTILES = (0.05, 0.95)
-_STATE = 10**9
-_ERROR = "error "
+# 90 %, as the Bureau's margins; the middle is the point that the interval belongs to.
+_QUANTILES = (0.05, 0.5, 0.95)
 TOO_FEW = "fewer than two draws give an index"
 
 
@@ -48,26 +45,39 @@ def intervals(
     year: int = 0,
     kinds: Mapping[str, Kind] | None = None,
 ) -> Any:
-    """Return 90 % intervals of the opportunity index of every tract, and of its rank, from margins of error.
+    """Return 90 % intervals of the opportunity index of every tract, and of its rank.
+
+    The index is computed again for measures drawn from the posterior of their true values: observed ones given their
+    margins of error, missing ones that are imputed given how tracts scatter about their neighbors; see
+    `transforms.fay_herriot`, applied to normal scores. Errors are independent between tracts and between measures; the
+    true deviations of the measures of one tract from what its neighbors predict are correlated as those of all tracts.
 
     Parameters
     ----------
     tracts, measures, edges, definition
         As `opportunity`; margins of error of a measure ``x`` are in ``x_moe``, those of ``B19013_001E`` in
-        ``B19013_001M``, both also where they end in ``_usd_2023``. A measure without margins is treated as exact.
+        ``B19013_001M``, both also where they end in ``_usd_2023``. A measure without margins is treated as exact. A
+        value without a margin, of a measure that has some, is given the 95th percentile of the measure's
+        standard errors; where it is the greatest or least value of the measure it is taken for a top or bottom code,
+        and the truth lies beyond.
     draws : int, 2 or more
-        Normal errors are added to what was observed so many times. Missing values stay missing.
+        At least 19 for the stated level: the interval of fewer is their range.
     seed, year : int
-        Each state's errors depend on these, its code and the number of the draw, on nothing else.
+        Each state's draws depend on these, its code and the number of the draw, on nothing else.
     kinds : mapping of str to Kind, optional
-        Of columns of other names: a margin of error names its measure.
+        Of columns of other names: a margin of error names its measure; draws of shares stay between 0 and the
+        whole, those of counts and money are not negative.
 
     Returns
     -------
     DataFrame, in memory or on Dask as `tracts`
-        One row for every tract that takes part: ``opportunity_lb``, ``_ub`` (5th and 95th percentile of the draws) and
-        ``_se`` (their sample standard deviation), the same of ``rank`` (among all these tracts, 0 to 1), and ``draws``:
-        how many gave the tract an index. NaN where fewer than two did, and ``reason`` says so; else it is empty.
+        One row for every tract that takes part: ``opportunity_corrected`` (median of the draws), ``opportunity_lb``,
+        ``_ub`` (5th and 95th percentile) and ``_se`` (sample standard deviation); ``rank`` of the index as
+        published, among all these tracts, 0 to 1, and of the draws ``rank_corrected``, ``_lb``, ``_ub``, ``_se``. The
+        interval belongs to the corrected value: where data are noisy, the published one is too far from the middle.
+        ``draws``: how many gave the tract an index; ``cells_imputed``: how many missing values were drawn;
+        ``without_margin``: names of measures whose error is not known. NaN where fewer than two draws did, and
+        ``reason`` says so; else it is empty.
 
     Raises
     ------
@@ -90,22 +100,30 @@ def intervals(
     if draws < 2:
         raise InputError(f"draws {draws}: expected 2 or more")
     margins = margins_of(definition, list(measures.columns), kinds)
+    ranges = {name: ends for name in definition.measures if (ends := range_of(name, kinds)) is not None}
     tracts, measures, edges = aligned(tracts=tracts, measures=measures, edges=edges)
     rows, pairs = rows_and_pairs(tracts, measures, edges, definition)
-    drawable = own_rows(
-        _drawable, rows, measures, meta=lambda: _no_errors(rows, definition), definition=definition, margins=margins
+    with_errors = own_rows(
+        drawable,
+        rows,
+        measures,
+        meta=lambda: no_drawable(empty_of(rows), definition),
+        definition=definition,
+        margins=margins,
     )
+    every, all_pairs = _gathered(with_errors), _gathered(pairs)
+    fitted = own_rows(_fitted, every, all_pairs, meta=no_value, definition=definition, ranges=ranges)
     drawn = own_rows(
         _indices,
         _numbers(draws, lazy=is_lazy(rows)),
-        _gathered(drawable),
-        _gathered(pairs),
+        fitted,
+        all_pairs,
         meta=no_value,
         definition=definition,
         seed=seed,
         year=year,
     )
-    bounds = reduced_rows(_bounds, drawn, meta=_no_bounds())
+    bounds = reduced_rows(_bounds, drawn, fitted, meta=_no_bounds())
     text = has_text_keys(measures)
     return own_rows(_own_bounds, rows, bounds, meta=lambda: _no_bounds(text), text_keys=text)
 
@@ -133,24 +151,6 @@ def margins_of(
 # One partition -----------------------------------------------------------------------------------
 
 
-def _drawable(
-    rows: pd.DataFrame, measures: pd.DataFrame, *, definition: Definition, margins: Mapping[str, str]
-) -> pd.DataFrame:
-    """Return the tracts that take part, with the standard errors of their measures: 0 where there is no margin."""
-    own = included(rows)
-    found = measures.set_axis(to_codes(measures.index))
-    errors = {f"{_ERROR}{measure}": np.zeros(len(own)) for measure in definition.measures}
-    for measure, column in margins.items():
-        moe = found.loc[own.index, column].to_numpy(np.float64) if len(own) else np.zeros(0)
-        if (moe < 0).any():
-            row = int(np.argmax(moe < 0))
-            raise DefinitionError(
-                f"column {column}, tract {to_text(own.index)[row]}: found {moe[row]:g}, expected a margin, 0 or more"
-            )
-        errors[f"{_ERROR}{measure}"] = np.nan_to_num(standard_error(moe))
-    return own.assign(**errors)
-
-
 def _own_bounds(rows: pd.DataFrame, bounds: pd.DataFrame, *, text_keys: bool) -> pd.DataFrame:
     own = bounds.loc[included(rows).index]
     return own.set_axis((to_text(own.index) if text_keys else own.index).rename("geoid"))
@@ -171,7 +171,7 @@ def _number(draw: int) -> pd.DataFrame:
 
 
 def _gathered(frame: Any) -> Any:
-    empty = frame._meta if is_lazy(frame) else frame.iloc[:0]
+    empty = empty_of(frame)
     return reduced_rows(_stacked, frame, meta=empty, empty=empty)
 
 
@@ -179,58 +179,40 @@ def _stacked(frames: Sequence[pd.DataFrame], *, empty: pd.DataFrame) -> pd.DataF
     return stacked(empty, frames)
 
 
+def _fitted(
+    rows: pd.DataFrame, pairs: pd.DataFrame, *, definition: Definition, ranges: Mapping[str, tuple[float, float]]
+) -> pd.DataFrame:
+    return one_value(fit(rows, pairs, definition=definition, ranges=ranges))
+
+
 def _indices(
     numbers: pd.DataFrame,
-    rows: pd.DataFrame,
+    fitted: pd.DataFrame,
     pairs: pd.DataFrame,
     *,
     definition: Definition,
     seed: int,
     year: int,
 ) -> pd.DataFrame:
-    """Return the index and rank of all tracts in each of some draws; with the first draw, their keys."""
+    """Return the index and rank of all tracts in each of some draws."""
     values = []
     for number in numbers["draw"].tolist():
-        index = index_of(_drawn(rows, definition, seed, year, number), pairs, definition).table
-        opportunity = index["opportunity"].to_numpy(np.float64)
-        among = ranking(opportunity, definition.parameters.tie_tolerance)
-        drawn = np.stack([opportunity, scaled_ranks(opportunity, among)])
-        values.append(one_value((rows.index if number == 0 else None, drawn)))
+        models: Fitted = value_of(fitted)
+        rows = rows_of_draw(models, definition, seed, year, number)
+        values.append(one_value(index_and_rank(rows, pairs, definition, models.published)))
     return pd.concat(values, ignore_index=True)
-
-
-def _drawn(rows: pd.DataFrame, definition: Definition, seed: int, year: int, number: int) -> pd.DataFrame:
-    """Return rows with normal errors added to their measures: the stream of a state has its own name."""
-    measures = list(definition.measures)
-    errors = rows[[f"{_ERROR}{measure}" for measure in measures]].to_numpy()
-    noise = np.empty(errors.shape)
-    states, first = np.unique(_states(rows.index), return_index=True)
-    order = np.argsort(first)
-    for state, own in zip(states[order], np.split(noise, np.sort(first)[1:]), strict=True):
-        own[:] = DrawKey(seed, str(state), year).generator(number).standard_normal(own.shape)
-    drawn = rows.drop(columns=[f"{_ERROR}{measure}" for measure in measures])
-    drawn[measures] = rows[measures].to_numpy() + noise * errors
-    return drawn
-
-
-def _states(keys: pd.Index) -> NDArray[np.str_]:
-    """Return the first two digits of the keys of tracts."""
-    if keys.dtype.kind == "i":
-        return np.char.zfill((keys.to_numpy() // _STATE).astype(str), 2)
-    return np.array([str(key)[:2] for key in keys], dtype=str)
 
 
 # All draws ---------------------------------------------------------------------------------------
 
 
-def _bounds(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _bounds(frames: Sequence[pd.DataFrame], fitted: Fitted) -> pd.DataFrame:
     draws = [value for frame in frames for value in frame["value"].tolist()]
-    keys = next(keys for keys, _ in draws if keys is not None)
-    return bounds_of(keys, [drawn for _, drawn in draws])
+    return bounds_of(fitted.rows.index, draws, fitted)
 
 
-def bounds_of(keys: pd.Index, draws: Sequence[Floats]) -> pd.DataFrame:
-    """Return bounds and standard errors over draws.
+def bounds_of(keys: pd.Index, draws: Sequence[Floats], fitted: Fitted | None = None) -> pd.DataFrame:
+    """Return middles, bounds and standard errors over draws.
 
     Parameters
     ----------
@@ -238,6 +220,8 @@ def bounds_of(keys: pd.Index, draws: Sequence[Floats]) -> pd.DataFrame:
         Of the tracts.
     draws : sequence of shape (2, n_tracts)
         Index and rank.
+    fitted : Fitted, optional
+        What the draws were made from.
 
     Returns
     -------
@@ -245,26 +229,30 @@ def bounds_of(keys: pd.Index, draws: Sequence[Floats]) -> pd.DataFrame:
         See `intervals`.
     """
     columns: dict[str, Any] = {}
+    none = np.full(len(keys), np.nan)
     for place, name in enumerate(("opportunity", "rank")):
         values = np.stack([draw[place] for draw in draws])
         known = ~np.isnan(values)
         enough = known.sum(axis=0) >= 2
-        low, high, error = (np.full(len(keys), np.nan) for _ in range(3))
+        low, middle, high, error = (none.copy() for _ in range(4))
         if enough.any():
-            low[enough], high[enough] = np.nanquantile(values[:, enough], _QUANTILES, axis=0)
+            # (k - 0.5)-th of n draws as k/(n + 1): the truth, one more draw, lies between these bounds in 90 %.
+            found = np.nanquantile(values[:, enough], _QUANTILES, axis=0, method="weibull")
+            low[enough], middle[enough], high[enough] = found
             error[enough] = np.nanstd(values[:, enough], axis=0, ddof=1)
-        columns |= {f"{name}_lb": low, f"{name}_ub": high, f"{name}_se": error}
+        if name == "rank":
+            columns[name] = none if fitted is None else np.where(enough, fitted.published[1], np.nan)
+        columns |= {f"{name}_corrected": middle, f"{name}_lb": low, f"{name}_ub": high, f"{name}_se": error}
         columns["draws"] = known.sum(axis=0).astype(np.float64)
-        columns["reason"] = pd.array(np.where(enough, "", TOO_FEW), dtype="str")
-    return pd.DataFrame(columns, index=keys)
+        columns["reason"] = np.where(enough, "", TOO_FEW)
+    columns["cells_imputed"] = np.zeros(len(keys)) if fitted is None else fitted.imputed
+    columns["without_margin"] = [""] * len(keys) if fitted is None else fitted.unknown
+    order = [name for name in columns if name not in ("draws", "reason")]
+    table = pd.DataFrame(columns, index=keys)[[*order[:-2], "draws", *order[-2:], "reason"]]
+    return table.astype({"without_margin": "str", "reason": "str"})
 
 
 # Frames without rows -----------------------------------------------------------------------------
-
-
-def _no_errors(rows: Any, definition: Definition) -> pd.DataFrame:
-    empty = rows._meta if is_lazy(rows) else rows.iloc[:0]
-    return empty.assign(**{f"{_ERROR}{measure}": np.zeros(0) for measure in definition.measures})
 
 
 def _no_bounds(text_keys: bool = False) -> pd.DataFrame:

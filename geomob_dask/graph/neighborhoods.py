@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, eye_array
 
 from geomob_dask.errors import InputError
 
@@ -79,6 +79,34 @@ def once_removed(neighbors: csr_array, rows: Ints | None = None) -> csr_array:
            [1., 0., 1.]])
     """
     return _pattern((neighbors if rows is None else neighbors[rows]) @ neighbors)
+
+
+def others_once_removed(neighbors: csr_array) -> csr_array:
+    """Return the tracts reached by a walk of two steps that are neither neighbors nor the tract itself.
+
+    Parameters
+    ----------
+    neighbors : csr_array, shape (n, n)
+        Adjacency A.
+
+    Returns
+    -------
+    csr_array, shape (n, n), float
+        One where such a tract is; indices sorted in each row.
+
+    Examples
+    --------
+    >>> row = adjacency(np.array([0, 1, 1, 2]), np.array([1, 0, 2, 1]), 3)
+    >>> others_once_removed(row).toarray()
+    array([[0., 0., 1.],
+           [0., 0., 0.],
+           [1., 0., 0.]])
+    """
+    reached = once_removed(neighbors)
+    near = reached.multiply(neighbors + eye_array(neighbors.shape[0], format="csr"))
+    others = csr_array(reached - near)
+    others.eliminate_zeros()
+    return _pattern(others)
 
 
 def _pattern(matrix: csr_array) -> csr_array:

@@ -1,5 +1,6 @@
 """Output of an opportunity index: the summary, the exported table, the map, the validation table."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,10 @@ from rich.console import Console
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
+from geomob_dask.frames.drawn_measures import EXACT
 from geomob_dask.messages import counted
 from geomob_dask.outputs.opportunity_map import opportunity_map
+from geomob_dask.outputs.opportunity_tables import description_table, fit_lines, fits_table
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import (
@@ -47,14 +50,23 @@ class OpportunityOutputs(Outputs):
             "Write the variance explained by each domain, and correlations, as a table (.csv, .parquet); one per year.",
             files=TABLES,
         ),
+        "fits": Flag(
+            "Write the multiple regression of each column of --against on all domains, as a table (.csv, .parquet); "
+            "one per year.",
+            files=TABLES,
+        ),
+        "describe": Flag(
+            "Write descriptive statistics of measures, domains and index, as a table (.csv, .parquet); one per year.",
+            files=TABLES,
+        ),
         "draws": Flag(
-            "Number of draws from margins of error; adds 90 % intervals of the index and its rank.", int, decides=()
+            "Number of draws of the measures; adds 90 % intervals of the index and its rank.", int, decides=()
         ),
         "seed": Flag("Seed of the draws.", int, 0, decides=()),
         "against": Flag(
-            "Correlate with DATASET:YEAR or DATASET:YEAR:COLUMN,… of the store; may be repeated.",
+            "Correlate with DATASET:YEAR or DATASET:YEAR:COLUMN,… of the store, and fit on domains; may be repeated.",
             tuple,
-            decides=("validation",),
+            decides=("validation", "fits"),
         ),
     }
 
@@ -63,6 +75,8 @@ class OpportunityOutputs(Outputs):
         super().check(given)
         for text in given.get("against") or ():
             Against.of(text)
+        if given.get("fits") and not given.get("against"):
+            raise InputError(f"--fits {given['fits']}: found no outcomes, expected --against DATASET:YEAR:COLUMN")
 
     def check_results(self, store: Store, prepared: Sequence[Prepared], given: Flags) -> None:
         """Raise InputError if there is no dataset to correlate with, or draws are of several years."""
@@ -89,7 +103,7 @@ class OpportunityOutputs(Outputs):
         return summary_lines(store, prepared)
 
     def write(self, done: Done) -> list[str]:
-        """Write export, map and validation table."""
+        """Write export, map and the tables beside them."""
         lines = []
         index = [item for item in done.prepared if item.product == "opportunity"]
         drawn = [item for item in done.prepared if item.product == "intervals"]
@@ -107,21 +121,33 @@ class OpportunityOutputs(Outputs):
             lines += written_lines(done.given["map"], index)
         if done.given.get("validation") or done.given.get("against"):
             lines += self._validate(done, index)
+        if done.given.get("describe"):
+            for item, file in files_of(done.given["describe"], index):
+                self.write_table(done, "describe", description_table(done.store, item), file, results=[item])
+            lines += written_lines(done.given["describe"], index)
         return lines
 
     def _validate(self, done: Done, index: Sequence[Prepared]) -> list[str]:
-        """Write the validation table of each index, if it is asked for; return the tables in short."""
+        """Write the validation table and the regressions of each index, if asked for; return them in short."""
         against = [Against.of(text) for text in done.given.get("against") or ()]
-        asked = done.given.get("validation")
+        asked, fits = done.given.get("validation"), done.given.get("fits")
+        inputs = {one.collection: done.store.snapshot(one.collection).checksum() for one in against}
         lines = []
-        for item, file in files_of(asked or "", index):
+        files = zip(files_of(asked or "", index), files_of(fits or "", index), strict=True)
+        for (item, file), (_, fits_file) in files:
             table = validation_table(done.store, item, against)
             lines += [f"  {item.options.year}:"] if len(index) > 1 else []
             lines += validation_lines(table)
             if asked:
-                inputs = {one.collection: done.store.snapshot(one.collection).checksum() for one in against}
                 self.write_table(done, "validation", table, file, results=[item], inputs=inputs)
-        return lines + (written_lines(asked, index) if asked else [])
+            if against:
+                fitted = fits_table(done.store, item, against)
+                lines += fit_lines(fitted)
+                if fits:
+                    self.write_table(done, "fits", fitted, fits_file, results=[item], inputs=inputs)
+        for name in filter(None, (asked, fits)):
+            lines += written_lines(name, index)
+        return lines
 
 
 def summary_lines(store: Store, prepared: Prepared) -> list[str]:
@@ -157,18 +183,33 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
 
 
 def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition: Definition) -> list[str]:
-    """Return the width of intervals, and the measures that were treated as exact."""
-    known = bounds.dropna()
-    exact = [measure for measure in definition.measures if measure not in margins]
-    width = (known["opportunity_ub"] - known["opportunity_lb"]).quantile([0.25, 0.5, 0.75])
-    ranks = (known["rank_ub"] - known["rank_lb"]).quantile([0.25, 0.5, 0.75])
-    lines = [
-        f"  90 % intervals of {counted(len(known), 'tract')}, width at the quartiles: opportunity "
-        f"{', '.join(f'{value:.2g}' for value in width)}; rank (0 to 1) {', '.join(f'{value:.2g}' for value in ranks)}"
-    ]
+    """Return the width of intervals, complete and imputed tracts apart, and what was assumed of errors."""
+    known = bounds[bounds["reason"] == ""]
+    imputed = known["cells_imputed"] > 0
+    lines = [f"  90 % intervals of {counted(len(known), 'tract')}, about opportunity_corrected and rank_corrected"]
+    for rows, what in ((known[~imputed], "without"), (known[imputed], "with")):
+        if len(rows):
+            widths = [_widths(rows, name) for name in ("opportunity", "rank")]
+            lines.append(
+                f"    {counted(len(rows), 'tract')} {what} imputed measures, width at the quartiles: "
+                f"opportunity {widths[0]}; rank (0 to 1) {widths[1]}"
+            )
+    beyond = ((known["rank"] < known["rank_lb"]) | (known["rank"] > known["rank_ub"])).sum()
+    lines.append(f"    {counted(int(beyond), 'tract')} whose published rank lies outside its interval")
+    unknown = Counter(name for names in bounds["without_margin"] for name in names.split("; ") if name)
+    exact = [measure for measure in definition.measures if measure not in margins or f"{measure}{EXACT}" in unknown]
+    modeled = {name: count for name, count in sorted(unknown.items()) if not name.endswith(EXACT)}
+    if modeled:
+        cells = ", ".join(f"{name} {count:,}" for name, count in modeled.items())
+        lines.append(f"  values without a margin, drawn with a high error of the measure: {cells}")
     if exact:
         lines.append(f"  without margins, treated as exact: {', '.join(exact)}")
     return lines
+
+
+def _widths(rows: pd.DataFrame, name: str) -> str:
+    width = (rows[f"{name}_ub"] - rows[f"{name}_lb"]).quantile([0.25, 0.5, 0.75])
+    return ", ".join(f"{value:.2g}" for value in width)
 
 
 def title(options: Options) -> str:

@@ -203,6 +203,31 @@ def margin_columns(columns: Collection[str], kinds: Mapping[str, Kind] | None = 
     return {name: column for name, column in found.items() if name in columns}
 
 
+def range_of(column: str, kinds: Mapping[str, Kind] | None = None) -> tuple[float, float] | None:
+    """Return the least and greatest value that a column can have; None where it is not known.
+
+    Shares lie between 0 and their whole, counts and money are not negative. Names tell where there is no kind:
+    ``…_pct`` and ``…_percent``, ``…_share``, ``…_count``, ``…_usd``, and the medians of the survey.
+
+    Examples
+    --------
+    >>> range_of("poverty_pct"), range_of("owners", {"owners": Kind(kind="share", of=("own", "all"))})
+    ((0.0, 100.0), (0.0, 1.0))
+    >>> range_of("B19113_001E"), range_of("walkability")
+    ((0.0, inf), None)
+    """
+    kind = (kinds or {}).get(column) or _by_name(column, [column])
+    stem, _ = _restated(column)
+    if kind is not None and kind.kind == "share":
+        return 0.0, kind.scale
+    if stem.endswith(("_pct", "_percent")):
+        return 0.0, 100.0
+    if stem.endswith("_share"):
+        return 0.0, 1.0
+    counted = kind is not None and (kind.kind == "count" or kind.unit == "usd")
+    return (0.0, float("inf")) if counted or _restated(column)[1] or stem.endswith("_usd") else None
+
+
 def _restated(column: str) -> tuple[str, str]:
     match = _RESTATED.fullmatch(column)
     return (match[1], match[2]) if match else (column, "")

@@ -178,5 +178,5 @@ for _suite in ("made", "backfill"):
     for _label, _command in SUITES[_suite].items():
         SUITES[_suite][_label] = _command.replace("{columns}", ",".join(_MADE_COLUMNS))
 
-ROUNDED = {"sample": ("component",), "made": ("all indices", "groups without an order")}
+ROUNDED = {"sample": ("component", "intervals"), "made": ("all indices", "groups without an order")}
 FITTED = {"mobility": ("study", "applied")}
