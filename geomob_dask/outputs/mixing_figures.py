@@ -17,7 +17,7 @@ from geomob_dask.metrics.composition import QUINTILES, composition_divergence, r
 from geomob_dask.metrics.contrasts import contrasting_pairs
 from geomob_dask.metrics.counts import Floats, shares
 from geomob_dask.metrics.entropy import entropy
-from geomob_dask.outputs.mixing_map import SOURCE, by_people, class_codes
+from geomob_dask.outputs.mixing_map import BRACKETS, SOURCE, by_people, class_codes
 from geomob_dask.outputs.page import Script, Section, sortable
 from geomob_dask.outputs.palette import CATEGORIES, INCOMES, INK, MISSING, SOFT
 from geomob_dask.outputs.plots import hover, plain_figure
@@ -51,7 +51,9 @@ def drawn_regions(tables: Tables) -> dict[int, list[str]]:
     return {year: by_people(table)[:_DRAWN] for year, table in tables.items()}
 
 
-def figure_sections(tables: Tables, counts: Counts, cuts: Sequence[float]) -> list[Section]:
+def figure_sections(
+    tables: Tables, counts: Counts, cuts: Sequence[float], *, distance: str = BRACKETS
+) -> list[Section]:
     """Return scatters of D, H and W, and pairs of tracts that D or W holds for alike, of one region at a time.
 
     Parameters
@@ -62,6 +64,8 @@ def figure_sections(tables: Tables, counts: Counts, cuts: Sequence[float]) -> li
         Of the regions that `drawn_regions` names: counts by tract (all tracts of the region) and bracket.
     cuts : (lower, upper)
         Quantiles of the region's incomes between low, middle and high.
+    distance : str
+        The unit of W.
     """
     options: dict[str, dict[str, Any]] = {}
     pairs: dict[str, list[pd.DataFrame]] = {name: [] for name in _PAIRED}
@@ -101,7 +105,7 @@ def figure_sections(tables: Tables, counts: Counts, cuts: Sequence[float]) -> li
     }
     return [
         Section("Figures of one region", f"The figures below are of one region and year.{few}", [select]),
-        _scatters(correlations, Script("mixing_figures", data)),
+        _scatters(correlations, distance, Script("mixing_figures", data)),
         *(_pairs(name, labels, pd.concat(pairs[name])) for name in _PAIRED),
     ]
 
@@ -116,7 +120,7 @@ def _told_apart(labels: Sequence[str]) -> list[str]:
 # Scatters ------------------------------------------------------------------------------------
 
 
-def _scatters(correlations: Mapping[tuple[str, int], Mapping[str, float]], script: Script) -> Section:
+def _scatters(correlations: Mapping[tuple[str, int], Mapping[str, float]], distance: str, script: Script) -> Section:
     source = ColumnDataSource({name: [] for name in ("geoid", "D", "D5", "D3", "H", "W", "color", "class")})
     fine = _scatter("fine", "D of the brackets (nats)", "D of fewer classes (nats)")
     fine.line("x", "y", name="diagonal", source=ColumnDataSource({"x": [], "y": []}), color=SOFT, line_dash="dashed")
@@ -127,7 +131,7 @@ def _scatters(correlations: Mapping[tuple[str, int], Mapping[str, float]], scrip
     entropies = _scatter("entropy", "D, divergence (nats)", "H, entropy index")
     line = ColumnDataSource({"x": [], "y": []})
     entropies.line("x", "y", name="even", source=line, color=SOFT, line_dash="dashed")
-    distances = _scatter("distance", "D, divergence (nats)", "W (brackets moved)")
+    distances = _scatter("distance", "D, divergence (nats)", f"W ({distance})")
     for plot, name in ((entropies, "H"), (distances, "W")):
         dots = plot.scatter("D", name, source=source, size=4, color="color", alpha=0.6)
         values = ("D", "@D{0.000}"), (name, f"@{name}{{0.000}}"), ("most frequent", "@class")

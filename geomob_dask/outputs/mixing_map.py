@@ -36,6 +36,8 @@ _MEASURES = (*CLASSES, *_INDICES, "people")
 _THREE_COLORS, _MODAL = "Low, middle and high: three colors", "Most frequent class: low, middle or high"
 # Three further maps of a region with more tracts than this would be slow to draw.
 _MOST_DRAWN = 10_000
+# The unit of W where brackets lie one apart, and elsewhere.
+BRACKETS, POSITIONS = "brackets moved", "distance between positions"
 SOURCE = "von Bergmann, “Income mixing and segregation”"
 
 Floats = NDArray[np.float64]
@@ -43,7 +45,12 @@ Tables = Mapping[int, pd.DataFrame]
 
 
 def map_sections(
-    tables: Tables, shapes: Mapping[int, gpd.GeoSeries], cuts: Sequence[float], *, beside: bool = False
+    tables: Tables,
+    shapes: Mapping[int, gpd.GeoSeries],
+    cuts: Sequence[float],
+    *,
+    distance: str = BRACKETS,
+    beside: bool = False,
 ) -> list[Section]:
     """Return the map of one region and year at a time, and perhaps choropleths of D, H and W beside each other.
 
@@ -55,6 +62,8 @@ def map_sections(
         Polygons by tract.
     cuts : (lower, upper)
         Quantiles of the region's incomes between which a household is in the middle.
+    distance : str
+        The unit of W.
     beside : bool
         Whether there is a second section, with the choropleths of the same region.
 
@@ -69,7 +78,7 @@ def map_sections(
         regions |= _regions(table, shapes[year], own, year)
     if not regions:
         raise InputError("--map: no tract of the result has a polygon of its vintage")
-    layers = index_layers(tables)
+    layers = index_layers(tables, distance)
     names = ("geoid", "color", "class", "xs", "ys", "tx", "ty", *_MEASURES)
     source = ColumnDataSource({name: [] for name in names})
     plot = map_figure(name="map", width=720, height=720, sizing_mode="scale_width", toolbar_inner=True, min_border=0)
@@ -102,7 +111,7 @@ def map_sections(
     return [main, _choropleths(layers[:3], source, plot)] if beside else [main]
 
 
-def index_layers(tables: Tables) -> list[Layer]:
+def index_layers(tables: Tables, distance: str = BRACKETS) -> list[Layer]:
     """Return D, H and W as layers, and W with its sign; one scale for all regions and years, so that they compare."""
     known = {name: pd.concat([table[name] for table in tables.values()]) for name in _INDICES}
     ends = {name: spread(values, _step(values), (0.0, 1.0)) for name, values in known.items()}
@@ -118,11 +127,11 @@ def index_layers(tables: Tables) -> list[Layer]:
             *ends["entropy_index"],
             "0: as diverse as the region; below 0: more so; 1: all in one bracket",
         ),
-        Layer("wasserstein", "W, Wasserstein index (brackets moved)", "", OPPORTUNITY, *ends["wasserstein"], far),
+        Layer("wasserstein", f"W, Wasserstein index ({distance})", distance, OPPORTUNITY, *ends["wasserstein"], far),
         Layer(
             "wasserstein_signed",
-            "W with its sign: poorer −, richer +",
-            "",
+            f"W with its sign: poorer −, richer + ({distance})",
+            distance,
             CORRELATION,
             -reach,
             reach,
@@ -157,7 +166,7 @@ def _scale(layer: Layer) -> str:
     colors = "".join(f'<i style="flex:1;height:14px;background:{color}"></i>' for color in layer.palette)
     ends = f"<span>≤ {layer.low:.3g}</span><span>≥ {layer.high:.3g}</span>"
     return (
-        f'<div style="width:340px;max-width:100%"><div style="display:flex">{colors}</div><div style="display:flex;'
+        f'<div style="width:min(340px,78vw)"><div style="display:flex">{colors}</div><div style="display:flex;'
         f'justify-content:space-between">{ends}</div><div>{layer.explanation}. Gray: no value.</div></div>'
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.outputs.mixing_figures import drawn_regions, figure_sections
-from geomob_dask.outputs.mixing_map import map_sections
+from geomob_dask.outputs.mixing_map import BRACKETS, POSITIONS, map_sections
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import categories
 from geomob_dask.outputs.plots import plain_figure
@@ -40,7 +40,7 @@ def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
     }
     sections = [
         *(_stored_maps(store, results, beside=True) if drawn else []),
-        *figure_sections(tables, counts, results[0].options.brackets.cuts),
+        *figure_sections(tables, counts, results[0].options.brackets.cuts, distance=_distance(results[0].options)),
         means_section(tables),
         spread_section(tables),
     ]
@@ -65,7 +65,12 @@ def _stored_maps(store: Store, results: Sequence[Prepared], *, beside: bool = Fa
     shapes = {item.options.year: polygons(store, [item]) for item in results}
     tables = {item.options.year: result(store, item) for item in results}
     options: Options = results[0].options
-    return map_sections(tables, shapes, options.brackets.cuts, beside=beside)
+    return map_sections(tables, shapes, options.brackets.cuts, distance=_distance(options), beside=beside)
+
+
+def _distance(options: Options) -> str:
+    """Return the unit of W."""
+    return BRACKETS if options.positions == "unit" else POSITIONS
 
 
 # Tables and distributions --------------------------------------------------------------------------------------

@@ -297,3 +297,12 @@ def test_every_area_in_one_run(real_data: Path, tmp_path, monkeypatch, capsys) -
     means = found[["low", "middle", "high"]].mul(people, axis=0).groupby(found["region"]).sum()
     means = means.div(people.groupby(found["region"]).sum(), axis=0)
     np.testing.assert_allclose(means.to_numpy(), np.tile([0.3, 0.4, 0.3], (935, 1)), atol=1e-12)
+    # What docs/segregation.md compares with the source's scatters.
+    assert (found["divergence_quintiles"] < found["divergence"]).all()
+    assert round((found["divergence_quintiles"] < 0.5 * found["divergence"]).mean(), 2) == 0.63
+    chicago = found[found["region"] == "16980"]
+    D = chicago["divergence"]
+    r = {name: round(D.corr(chicago[name]), 3) for name in ("divergence_quintiles", "entropy_index", "wasserstein")}
+    assert r == {"divergence_quintiles": 0.925, "entropy_index": 0.41, "wasserstein": 0.869}
+    pair = chicago.loc[["17031590700", "17031252202"], ["divergence", "wasserstein", "divergence_quintiles"]]
+    assert pair.round(3).to_numpy().tolist() == [[0.27, 0.516, 0.022], [0.267, 2.848, 0.182]]

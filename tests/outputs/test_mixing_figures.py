@@ -9,6 +9,7 @@ from bokeh.models import FactorRange
 from pages import unpacked
 
 from geomob_dask.frames.mixing import mixing
+from geomob_dask.outputs.maps import Layer
 from geomob_dask.outputs.mixing_figures import correlation, drawn_regions, figure_sections, region_pairs
 from geomob_dask.outputs.mixing_map import index_layers
 from geomob_dask.outputs.palette import INCOMES
@@ -143,6 +144,14 @@ def test_layers_have_round_ends_for_all_years() -> None:
     assert signed[0] == -signed[1]
     nothing = low.iloc[:0]
     assert all(layer.low < layer.high for layer in index_layers({2020: nothing, 2021: 0 * low}))
+    # W is in brackets, or in the unit of the positions that were given.
+    texts = [layer.label for layer in index_layers({2020: low}, "distance between positions")]
+    assert [("brackets" in text, "positions" in text) for text in texts[2:]] == [(False, True), (False, True)]
+    assert "brackets moved" in layers_of(low)["wasserstein"].label
+
+
+def layers_of(table: pd.DataFrame) -> dict[str, Layer]:
+    return {layer.column: layer for layer in index_layers({2020: table})}
 
 
 # Deuteranopia and protanopia at full strength, in linear RGB: Machado, Oliveira & Fernandes (2009).
