@@ -49,7 +49,7 @@ class MobilityResult:
         shuffled. ``ranking``: mutual information and correlations by feature, with intervals and p-values that are
         unadjusted, and adjusted for dependence in space if the frame has a geometry and its coordinate system.
         ``calibration``, ``confusion``, ``settings``, ``units``, ``correlations``, ``clusters``, ``histogram``,
-        ``cumulative``.
+        ``cumulative``, ``density``, ``elbow``; for models that have it, ``impurity``.
     models : mapping of str to FittedModel
         Fitted on all units; see `predict`.
     """
@@ -152,7 +152,8 @@ def mobility(
     features : sequence of str, optional
         Columns of numbers; all but the outcome by default. Missing values are filled inside the folds.
     models : sequence of str
-        ``logistic``, ``elastic_net``, ``forest``, ``boosting``, ``ordinal``, or ``all``; see `models.catalog`.
+        ``unpenalized``, ``logistic``, ``elastic_net``, ``forest``, ``boosting``, ``ordinal``, or ``all``; see
+        `models.catalog`.
     classes : {2, 4}
         Below and above the mean, or quartiles.
     folds : sequence of str

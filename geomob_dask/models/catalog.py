@@ -26,6 +26,8 @@ L1_RATIOS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(20)
 """l1 ratios of the published search, 0…0.95."""
 
 _CLASSIFIER = "classifier"
+# A ridge whose penalty is below the rounding of the loss. Without one, classes that a plane separates have no fit.
+_NO_PENALTY = 1e12
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Model:
     classifier : callable of a seed
         Returns the estimator that follows fill and scale in the pipeline.
     grid : mapping
-        Settings that a search compares: parameter of the classifier → values.
+        Settings that a search compares: parameter of the classifier → values; none: there is nothing to search.
     n_classes : sequence of int
         Numbers of classes that it can predict.
     path : bool
@@ -107,6 +109,12 @@ def _entries(*models: Model) -> dict[str, Model]:
 
 
 MODELS: dict[str, Model] = _entries(
+    Model(
+        "unpenalized",
+        "Logistic regression, no penalty",
+        lambda seed: LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-6, max_iter=1_000),
+        {},
+    ),
     Model(
         "logistic",
         "Logistic regression, weak ridge",

@@ -122,6 +122,37 @@ def cluster_table(values: Floats, seed: int) -> pd.DataFrame:
     )
 
 
+def elbow_table(clusters: pd.DataFrame) -> pd.DataFrame:
+    """Return where the elbow is, by the numbers of clusters that are tried: it depends on them.
+
+    Parameters
+    ----------
+    clusters : DataFrame
+        From `cluster_table`.
+
+    Returns
+    -------
+    DataFrame
+        ``fewest`` and ``most`` clusters tried, three numbers or more, and the ``knee`` among them.
+
+    Examples
+    --------
+    >>> elbow_table(pd.DataFrame({"clusters": [1, 2, 3, 4], "inertia": [10.0, 4.0, 2.5, 1.5]}))
+       fewest  most  knee
+    0       1     3     2
+    1       1     4     2
+    2       2     4     3
+    """
+    numbers, inertia = clusters["clusters"].to_numpy(np.int64), clusters["inertia"].to_numpy(np.float64)
+    rows = [
+        {"fewest": numbers[first], "most": numbers[last], "knee": _knee(part, inertia[first : last + 1])}
+        for first in range(len(numbers))
+        for last in range(first + 2, len(numbers))
+        for part in [numbers[first : last + 1]]
+    ]
+    return pd.DataFrame(rows, columns=["fewest", "most", "knee"]).astype("int64")
+
+
 def cluster_units(values: Floats, clusters: int, *, seed: int = 0, starts: int = 10) -> Ints:
     """Return the cluster of each unit, numbered from the largest to the smallest.
 

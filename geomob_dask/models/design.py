@@ -22,6 +22,7 @@ _MANY_UNITS = 5_000
 
 # A few settings of each model, for a quick look and for very many units.
 _SMALL_GRIDS: Mapping[str, Mapping[str, Sequence[Any]]] = {
+    "unpenalized": {},
     "logistic": {"C": [0.1, 1.0]},
     "elastic_net": {"C": [0.001, 0.01, 0.1, 1.0, 10.0], "l1_ratio": [0.0, 0.5, 0.95]},
     "forest": {"min_samples_leaf": [0.005], "max_features": ["sqrt"]},

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.models.catalog import MODELS
+from geomob_dask.models.clusters import elbow_table
 from geomob_dask.models.design import Design
 from geomob_dask.models.folds import Fold
 from geomob_dask.models.hold_out import Baselines, HeldOut
@@ -19,7 +20,13 @@ from geomob_dask.models.model_files import FittedModel, checksum_of
 from geomob_dask.models.permutation_importance import importance_rows
 from geomob_dask.models.predictions import calibration_rows, confusion_rows, mean_shares, predictions_table
 from geomob_dask.models.scores import score_table
-from geomob_dask.models.study_tables import correlation_table, distribution_tables, ranking_table, units_table
+from geomob_dask.models.study_tables import (
+    correlation_table,
+    density_table,
+    distribution_tables,
+    ranking_table,
+    units_table,
+)
 
 Floats = NDArray[np.float64]
 
@@ -58,9 +65,9 @@ def result_tables(design: Design, found: Findings) -> dict[str, pd.DataFrame]:
     Returns
     -------
     mapping of str to DataFrame
-        ``units``, ``histogram``, ``cumulative``, ``correlations``, ``ranking``, ``clusters``, ``importance``,
-        ``settings``, ``scores``, ``predictions``, ``calibration``, ``confusion`` and, where leaks were measured,
-        ``leakage``.
+        ``units``, ``histogram``, ``cumulative``, ``density``, ``correlations``, ``ranking``, ``clusters``, ``elbow``,
+        ``importance``, ``settings``, ``scores``, ``predictions``, ``calibration``, ``confusion``; ``impurity`` if a
+        model has it, and ``leakage`` where leaks were measured.
     """
     study = design.study
     histogram, cumulative = distribution_tables(study.outcome)
@@ -68,13 +75,17 @@ def result_tables(design: Design, found: Findings) -> dict[str, pd.DataFrame]:
         "units": units_table(study, design.labels),
         "histogram": histogram,
         "cumulative": cumulative,
+        "density": density_table(study.outcome),
         "correlations": correlation_table(study),
         "ranking": ranking_table(study.feature_names, found.ranking),
         "clusters": found.clusters,
+        "elbow": elbow_table(found.clusters),
         "importance": _importance(design, found.held_out),
         "settings": _settings(found.held_out),
         "scores": _scores(design, found),
     }
+    if any(one.impurity for one in found.held_out):
+        tables["impurity"] = _impurity(design, found.held_out)
     if found.leaks:
         tables["leakage"] = leakage_table(found.leaks)
     return tables | _predictions(design, found.held_out)
@@ -108,7 +119,7 @@ def _named(table: pd.DataFrame, model: str, folds: str) -> pd.DataFrame:
 def _importance(design: Design, held_out: Sequence[HeldOut]) -> pd.DataFrame:
     titles = {feature.name: feature.title for feature in design.study.features}
     first = next(iter(design.folds))
-    share = float(np.mean([len(fold.test) / len(fold.train) for fold in design.folds[first]]))
+    share = _test_share(design, first)
     tables = []
     for name in design.options.names:
         losses = [one.losses for one in held_out if one.model == name and one.losses]
@@ -118,6 +129,23 @@ def _importance(design: Design, held_out: Sequence[HeldOut]) -> pd.DataFrame:
             table["title"] = pd.array([titles.get(one, one) for one in table["name"]], dtype="str")
             tables.append(_named(table, name, first))
     return pd.concat(tables, ignore_index=True)
+
+
+def _impurity(design: Design, held_out: Sequence[HeldOut]) -> pd.DataFrame:
+    titles = {feature.name: feature.title for feature in design.study.features}
+    first = next(iter(design.folds))
+    tables = []
+    for name in design.options.names:
+        shares = [one.impurity for one in held_out if one.model == name and one.impurity]
+        if shares:
+            table = importance_rows(shares, _test_share(design, first)).reset_index()
+            table["title"] = pd.array([titles[one] for one in table["name"]], dtype="str")
+            tables.append(_named(table, name, first))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _test_share(design: Design, kind: str) -> float:
+    return float(np.mean([len(fold.test) / len(fold.train) for fold in design.folds[kind]]))
 
 
 def _scores(design: Design, found: Findings) -> pd.DataFrame:

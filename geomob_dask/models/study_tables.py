@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from geomob_dask.errors import InputError
 from geomob_dask.graph.sphere import in_kilometers
 from geomob_dask.metrics.modified_t_test import effective_sizes, fisher_intervals, p_values
-from geomob_dask.models.exploration import METHODS, correlation_matrix, correlations, distribution
+from geomob_dask.models.exploration import METHODS, correlation_matrix, correlations, density, distribution
 from geomob_dask.models.labels import Labels
 from geomob_dask.models.mutual_information import mutual_information
 from geomob_dask.models.study import Study
@@ -65,6 +65,13 @@ def distribution_tables(outcome: Floats) -> tuple[pd.DataFrame, pd.DataFrame]:
     bins = pd.DataFrame({"left": found.edges[:-1], "right": found.edges[1:], "units": found.counts})
     points = np.unique(np.linspace(0, len(found.points) - 1, 500).astype(int))
     return bins, pd.DataFrame({"value": found.points[points], "share": found.cumulative[points]})
+
+
+def density_table(outcome: Floats) -> pd.DataFrame:
+    """Return the density of the outcome (``density``, by its unit) at 200 values (``value``) that cover its curve."""
+    margin = 0.5 * float(outcome.std(ddof=1))
+    points = np.linspace(outcome.min() - margin, outcome.max() + margin, 200)
+    return pd.DataFrame({"value": points, "density": density(outcome, points)})
 
 
 def correlation_table(study: Study) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from bokeh.layouts import row
 
 from geomob_dask.outputs.mobility_plots import cumulative_plot, distribution_plot, heat_map, interval_bars, line_plot
 from geomob_dask.outputs.page import Column, Section, sortable
@@ -21,23 +22,41 @@ _SHOWN = 25
 
 
 def importance_section(about: About, tables: Tables) -> Section:
-    """Return the section on accuracy lost when attributes are shuffled."""
-    table = tables["importance"]
+    """Return the section on accuracy lost when attributes are shuffled, and on impurity in trees."""
+    table, impurity = tables["importance"], tables.get("impurity")
     plots: dict[str, Any] = {}
     for kind, color in (("domain", CATEGORIES[0]), ("feature", CATEGORIES[2])):
         for model, title in about["models"].items():
             rows = table[(table["model"] == model) & (table["kind"] == kind)].set_index("title")
             if rows.empty:
                 continue
-            rows = rows.loc[rows["value"].abs().sort_values(ascending=False).index[:_SHOWN]]
-            plots[f"{title}: by {kind}"] = interval_bars(rows, kind, "accuracy lost", color=color, width=860)
+            shown = interval_bars(_largest(rows), kind, "accuracy lost", color=color, width=860)
+            trees = None if impurity is None or kind == "domain" else impurity[impurity["model"] == model]
+            if trees is not None and len(trees):
+                shown = row(
+                    interval_bars(_largest(rows), kind, "accuracy lost", color=color, title="Permutation, held out"),
+                    interval_bars(
+                        _largest(trees.set_index("title")), kind, "share of the decrease of impurity",
+                        color=CATEGORIES[1], title="Impurity, training rows",
+                    ),
+                )  # fmt: skip
+            plots[f"{title}: by {kind}"] = shown
     folds = table["folds"].iloc[0] if len(table) else next(iter(about["folds"]))
     text = (
         "Loss of accuracy on held-out units when the attributes of a domain (all together), or a single attribute, are "
         f"shuffled: means and 95% intervals over the {folds} folds. Correlated attributes have a small importance one "
         "by one: read the domains first."
     )
+    if impurity is not None:
+        text += (
+            " For a forest, beside it by feature: the share of the decrease of Gini impurity in its trees, measured on "
+            "the units that it was fitted on, which favors attributes with many different values."
+        )
     return Section("Permutation importance", text, [choose_plot("Shown", plots)] if plots else [])
+
+
+def _largest(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.loc[rows["value"].abs().sort_values(ascending=False).index[:_SHOWN]]
 
 
 def _feature_titles(about: About) -> dict[str, str]:
@@ -114,9 +133,14 @@ def outcome_section(about: About, tables: Tables) -> Section:
     edges = np.append(bins["left"].to_numpy(), bins["right"].to_numpy()[-1])
     cuts = ", ".join(f"{edge:.4g}" for edge in about["edges"])
     rule = "mean" if len(about["classes"]) == 2 else "quantiles"
-    text = f"Dashed lines separate the classes, at the {rule} ({cuts}). A value on a line is in the lower class."
+    text = (
+        f"Dashed lines separate the classes, at the {rule} ({cuts}). A value on a line is in the lower class. "
+        "The curve is the density (normal kernels, Scott's width) on the scale of the bars."
+    )
     plots = [
-        distribution_plot(edges, bins["units"].to_numpy(), about["edges"], about["classes"], about["outcome"]),
+        distribution_plot(
+            edges, bins["units"].to_numpy(), about["edges"], about["classes"], about["outcome"], tables["density"]
+        ),
         cumulative_plot(tables["cumulative"], about["edges"], about["outcome"]),
     ]
     return Section("Distribution of the outcome", text, plots)
@@ -133,6 +157,25 @@ def cluster_section(tables: Tables) -> Section:
     text = (
         "K-means on the imputed and scaled attributes, without the outcome; the models do not use these clusters. "
         f"The silhouette is largest, {best['silhouette']:.3f}, at {int(best['clusters'])} clusters; values near 0 mean "
-        "that there are no distinct clusters."
+        "that there are no distinct clusters. "
+        f"{elbow_text(tables['elbow'])} The table has the elbow for each range: where the curve of inertia is farthest "
+        "below the line between its ends."
     )
-    return Section("Clusters of units", text, plots)
+    table = tables["elbow"].pivot_table(index="fewest", columns="most", values="knee", aggfunc="first")
+    table.columns = [f"at most {most}" for most in table.columns]
+    shown = table.map(lambda knee: "" if pd.isna(knee) else f"{knee:.0f}").rename_axis("Clusters tried: at least")
+    return Section("Clusters of units", text, plots, table=sortable(shown))
+
+
+def elbow_text(elbow: pd.DataFrame) -> str:
+    """Return where the elbow is over all numbers of clusters, and over some of them."""
+    if elbow.empty:
+        return "The elbow needs three numbers of clusters."
+    whole = elbow.loc[(elbow["most"] - elbow["fewest"]).idxmax()]
+    same = elbow[elbow["fewest"] == whole["fewest"]]["knee"]
+    start, knees = whole["fewest"], elbow["knee"]
+    return (
+        f"The elbow is at {whole['knee']} when {start} to {whole['most']} clusters are tried, at {same.min()} to "
+        f"{same.max()} when fewer are from {start} on, and at {knees.min()} to {knees.max()} over all ranges: it "
+        "depends on the range."
+    )

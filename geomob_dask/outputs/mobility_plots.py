@@ -146,9 +146,14 @@ def heat_map(matrix: pd.DataFrame, titles: Mapping[str, str]) -> figure:
 
 
 def distribution_plot(
-    edges: NDArray[np.float64], counts: NDArray[np.int64], cuts: Sequence[float], classes: Sequence[str], label: str
+    edges: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    cuts: Sequence[float],
+    classes: Sequence[str],
+    label: str,
+    density: pd.DataFrame,
 ) -> figure:
-    """Return a histogram of the outcome, colored by class.
+    """Return a histogram of the outcome, colored by class, and its density on the scale of the bars.
 
     Parameters
     ----------
@@ -156,6 +161,8 @@ def distribution_plot(
     counts : shape (n_bins,)
     cuts : sequence of float
         Values that separate the classes: dashed lines.
+    density : DataFrame
+        ``value`` and ``density``, by unit of the outcome.
     """
     plot = plain_figure(width=560, height=300, x_axis_label=label, y_axis_label="units")
     middle = (edges[:-1] + edges[1:]) / 2
@@ -164,6 +171,11 @@ def distribution_plot(
     source = ColumnDataSource({"left": edges[:-1], "right": edges[1:], "top": counts, "color": colors})
     bars = plot.quad(left="left", right="right", top="top", bottom=0, source=source, color="color", line_color="white")
     hover(plot, bars, (label, "@left{0.0} to @right{0.0}"), ("units", "@top"))
+    # As many units as a bar of a histogram would hold there: bars have one width.
+    expected = density["density"].to_numpy() * counts.sum() * float(np.diff(edges).mean())
+    curve = ColumnDataSource({"value": density["value"].to_numpy(), "expected": expected})
+    line = plot.line("value", "expected", source=curve, color=INK, line_width=2)
+    hover(plot, line, (label, "@value{0.0}"), ("density, units a bar", "@expected{0.0}"))
     _cut_lines(plot, cuts)
     plot.y_range.start = 0
     return plot

@@ -77,7 +77,8 @@ def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: 
         Titles of models, folds, classes and features, counts and settings; see `products.mobility_result.Result`.
     tables : mapping of str to DataFrame
         ``units``, ``predictions``, ``scores``, ``importance``, ``ranking``, ``correlations``, ``histogram``,
-        ``cumulative``, ``calibration``, ``confusion``, ``clusters``, and perhaps ``leakage``.
+        ``cumulative``, ``density``, ``calibration``, ``confusion``, ``clusters``, ``elbow``, and perhaps ``impurity``
+        and ``leakage``.
     cards : mapping of model to str
         Model cards, Markdown.
     shapes : GeoDataFrame, optional

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.exploration import correlation_matrix, correlations, distribution
+from geomob_dask.models.exploration import correlation_matrix, correlations, density, distribution
 
 tables = arrays(np.float64, (12, 3), elements=st.integers(-20, 20).map(float))
 
@@ -111,6 +111,17 @@ def test_matrix_leaves_missing_out_pair_by_pair():
     both = ~np.isnan(values[:, 0]) & ~np.isnan(values[:, 3])
     assert units[0, 3] == both.sum()
     assert r[0, 3] == pytest.approx(np.corrcoef(values[both, 0], values[both, 3])[0, 1], abs=1e-12)
+
+
+def test_density_is_a_sum_of_normal_curves():
+    values = np.array([1.0, 2.0, 4.0, np.nan, 7.5])
+    known = values[~np.isnan(values)]
+    width = known.std(ddof=1) * len(known) ** (-1 / 5)
+    points = np.linspace(-12, 20, 2001)
+    expected = [np.mean([scipy.stats.norm.pdf(point, one, width) for one in known]) for point in points[::100]]
+    found = density(values, points)
+    np.testing.assert_allclose(found[::100], expected, rtol=1e-10)
+    assert np.trapezoid(found, points) == pytest.approx(1, abs=1e-6)
 
 
 @given(st.lists(st.integers(0, 15).map(float), min_size=2, max_size=40), st.integers(1, 7))

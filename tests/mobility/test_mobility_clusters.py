@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.clusters import ClusterLabels, cluster_units, elbow, fill_and_scale
+from geomob_dask.models.clusters import ClusterLabels, cluster_table, cluster_units, elbow, elbow_table, fill_and_scale
 
 CENTRES = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
 
@@ -43,6 +43,23 @@ def test_elbow_and_silhouette_see_three():
     # One cluster's inertia is the sum of squares of the scaled table: n a feature.
     assert found.inertia[0] == pytest.approx(values.size, rel=1e-9)
     np.testing.assert_array_equal(found.inertia, elbow(values, range(1, 8)).inertia)
+
+
+def test_the_elbow_of_each_range_is_that_of_a_search_in_it():
+    values, _ = blobs()
+    table = cluster_table(values, 0)
+    found = elbow_table(table)
+    # Ranges of three numbers or more among 1 to 10.
+    assert len(found) == 36
+    assert ((found["fewest"] <= found["knee"]) & (found["knee"] <= found["most"])).all()
+    assert found.set_index(["fewest", "most"]).loc[(1, 10), "knee"] == int(table["clusters"][table["is_knee"]].iloc[0])
+    for fewest, most in ((1, 5), (2, 9), (4, 8)):
+        knee = found.set_index(["fewest", "most"]).loc[(fewest, most), "knee"]
+        assert knee == elbow(values, range(fewest, most + 1)).knee
+    # Three planted groups are found wherever 2 and 4 are tried too; elsewhere there is no elbow, and one is named.
+    assert set(found.loc[(found["fewest"] < 3) & (found["most"] > 3), "knee"]) == {3}
+    assert found["knee"].nunique() > 1
+    assert elbow_table(table.iloc[:2]).empty
 
 
 @pytest.mark.parametrize("clusters", [0, 120])
