@@ -57,6 +57,63 @@ def exposure_se(counts, moes, total, share, rows, group):
     return math.sqrt(math.fsum(variance)) / people
 
 
+def contact_of(people):
+    """Share of the members of the first of (group, met, rest) times those met, per tract: x z / t."""
+    x, z, rest = people
+    return x * z / (x + z + rest)
+
+
+def second_derivatives(x, z, rest):
+    """Of x z / t by (x, z, rest), by central differences: another route than the formulas'."""
+    step = 1e-3 * max(x + z + rest, 1.0)
+    point = np.array([x, z, rest])
+    unit = np.eye(3) * step
+    return [
+        [
+            (
+                contact_of(point + unit[i] + unit[j])
+                - contact_of(point + unit[i] - unit[j])
+                - contact_of(point - unit[i] + unit[j])
+                + contact_of(point - unit[i] - unit[j])
+            )
+            / (4 * step**2)
+            for j in range(3)
+        ]
+        for i in range(3)
+    ]
+
+
+def corrected_interaction(counts, moes, total, share, rows, group, met):
+    """The contact of a group with those of `met` (a set of groups), less its bias; and the bias of the variance."""
+    rest = [other for other in range(len(counts[0])) if other != group and other not in met]
+    others = [other for other in range(len(counts[0])) if other != group]
+    people = math.fsum(share[row] * counts[row][group] for row in rows)
+    published = (np.asarray(moes) / Z) ** 2
+    variance = np.where(np.asarray(counts) > 0, published, 0.0)
+    plain = math.fsum(
+        share[row] * counts[row][group] * sum(counts[row][one] for one in met) / total[row] / people
+        for row in rows
+        if total[row] > 0
+    )
+    bias, second, ratio = [], [], []
+    for row in rows:
+        if total[row] == 0:
+            continue
+        x, t = counts[row][group], total[row]
+        z = sum(counts[row][one] for one in met)
+        noise = [variance[row][group], sum(variance[row][list(met)]), sum(variance[row][rest])]
+        hessian = second_derivatives(x, z, t - x - z)
+        whole = ((t - x) ** 2 * noise[0] + x**2 * sum(variance[row][others])) / t**3
+        held = min(1.0, x / whole) if whole > 0 else 1.0
+        bias.append(share[row] * held * sum(hessian[k][k] * noise[k] for k in range(3)) / 2)
+        squares = sum(hessian[k][m] ** 2 * noise[k] * noise[m] for k in range(3) for m in range(3)) / 2
+        second.append(share[row] ** 2 * held * squares)
+        ratio.append(share[row] ** 2 * published[row][group] * (z / t * (1 - x / t) - plain))
+    count_variance = math.fsum(share[row] ** 2 * published[row][group] for row in rows if total[row] > 0)
+    correction = -math.fsum(bias) / people + math.fsum(ratio) / max(people**2, count_variance)
+    return min(max(plain + correction, 0.0), 1.0), math.sqrt(math.fsum(second)) / people
+
+
 def count_se(moes, weights, rows, group):
     """`weights`: what multiplies each squared margin: 1, the share, or its square."""
     return math.sqrt(math.fsum(weights[row] * moes[row][group] ** 2 for row in rows)) / Z

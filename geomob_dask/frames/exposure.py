@@ -24,15 +24,8 @@ from geomob_dask.frames.reduction import partials, reduced
 from geomob_dask.frames.regions import check_by, chosen_regions, regions_of
 from geomob_dask.messages import listed
 from geomob_dask.metrics.checks_exposure import check_exposures, check_reported_totals
-from geomob_dask.metrics.exposure import (
-    Exposures,
-    Interactions,
-    Mode,
-    exposure_from_sums,
-    exposure_terms,
-    interaction_terms,
-    interactions_from_sums,
-)
+from geomob_dask.metrics.exposure import Exposures, Interactions, exposure_from_sums, interactions_from_sums
+from geomob_dask.metrics.exposure_terms import Mode, exposure_terms, interaction_terms
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.sources.groups import Edition, Grouping
 from geomob_dask.transforms.crosswalk import check_mass_balance
@@ -132,7 +125,7 @@ def exposure(
         With columns of counts: the column of all people. Those in none of the groups are the group ``other``; by
         default the groups are all people.
     mode : {"corrected", "published", "published-2023"}
-        How tracts partly in a region count; see `Mode`.
+        How tracts partly in a region count, and which value errors and bounds belong to; see `Mode`.
     threshold : float
         Groups of this many people or fewer in a region are suppressed.
     year : int, optional
@@ -201,7 +194,8 @@ def interactions(
     -------
     DataFrame, in memory or on Dask as `measures`
         Index ``region``, one row for each ordered pair: ``group``, ``other``, ``interaction`` (share in [0, 1]; of a
-        group with itself: its isolation), ``interaction_se``, ``interaction_lb``, ``interaction_ub``.
+        group with itself: its isolation), ``interaction_corrected``, ``interaction_se``, ``interaction_lb``,
+        ``interaction_ub``, as those of exposures.
 
     Examples
     --------
@@ -342,7 +336,6 @@ class RegionExposures:
 
     names: pd.Series
     groups: tuple[str, ...]
-    mode: Mode
     exposures: Exposures
     interactions: Interactions | None
     people: float
@@ -361,7 +354,7 @@ def merged_exposures(
         raise InputError(f"none of {sum(part.tracts for part in parts):,} tracts lies in a region")
     places = [names.index.get_indexer(part.names.index).astype(np.int64) for part in parts]
     sums = merged_regions([part.sums for part in parts], places, len(names)).rounded()
-    found = exposure_from_sums(sums, len(groups), threshold=threshold)
+    found = exposure_from_sums(sums, len(groups), mode=mode, threshold=threshold)
     check_exposures(found, list(names.index), groups, threshold=threshold)
     people = math.fsum(part.people for part in parts)
     outside = math.fsum(part.outside for part in parts)
@@ -374,11 +367,10 @@ def merged_exposures(
     interactions = None
     if pairs:
         of_pairs = merged_regions(pairs, places, len(names)).rounded()
-        interactions = interactions_from_sums(of_pairs, len(groups), threshold=threshold)
+        interactions = interactions_from_sums(of_pairs, len(groups), mode=mode, threshold=threshold)
     return RegionExposures(
         names=names,
         groups=groups,
-        mode=mode,
         exposures=found,
         interactions=interactions,
         people=people,
@@ -390,7 +382,7 @@ def merged_exposures(
 
 def _table(found: pd.DataFrame) -> pd.DataFrame:
     one: RegionExposures = value_of(found)
-    return exposure_table(one.exposures, one.names, one.groups, one.mode)
+    return exposure_table(one.exposures, one.names, one.groups)
 
 
 def _pairs(found: pd.DataFrame) -> pd.DataFrame:
@@ -424,8 +416,7 @@ def _no_exposures(groups: tuple[str, ...], mode: Mode) -> pd.DataFrame:
         RegionExposures(
             names=names,
             groups=groups,
-            mode=mode,
-            exposures=exposure_from_sums(terms, n_groups),
+            exposures=exposure_from_sums(terms, n_groups, mode=mode),
             interactions=interactions_from_sums(pairs, n_groups),
             people=0.0,
             outside=0.0,

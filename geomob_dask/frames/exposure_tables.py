@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
-from geomob_dask.metrics.exposure import Exposures, Interactions, Mode
+from geomob_dask.metrics.exposure import Exposures, Interactions
 from geomob_dask.metrics.quality import Reason
 
 LOW_OVERLAP = 0.75
@@ -21,18 +21,21 @@ LONG_COLUMNS = ("subgroup_type", "subgroup", "value", "value_lb", "value_ub", "v
 
 _BY_GROUP = {
     "exposure": "value",
+    "exposure_corrected": "corrected",
     "exposure_se": "se",
     "exposure_lb": "lower",
     "exposure_ub": "upper",
     "exposure_quality": "quality",
+    "exposure_accuracy": "accuracy",
     "isolation": "isolation",
+    "isolation_corrected": "isolation_corrected",
     "count": "count",
     "count_se": "count_se",
     "count_cv": "count_cv",
 }
 
 
-def exposure_table(found: Exposures, names: pd.Series, groups: Sequence[str], mode: Mode | str) -> pd.DataFrame:
+def exposure_table(found: Exposures, names: pd.Series, groups: Sequence[str]) -> pd.DataFrame:
     """Return one row per region.
 
     Parameters
@@ -41,25 +44,26 @@ def exposure_table(found: Exposures, names: pd.Series, groups: Sequence[str], mo
     names : Series
         Index: codes of the regions, in order; values: their names, empty where they are not known.
     groups : sequence of str
-    mode : Mode
-        How shares of tracts entered.
 
     Returns
     -------
     DataFrame
-        Index ``region``; ``region_name``, ``mode``, ``tracts``, ``people_count``, ``overlap`` (Σ afact·afact2); and for
-        each group ``_exposure``, ``_exposure_se``, ``_exposure_lb``, ``_exposure_ub``, ``_exposure_quality``,
-        ``_exposure_reason`` (text, empty where nothing is missing), ``_isolation``, ``_count``, ``_count_se``,
-        ``_count_cv``.
+        Index ``region``; ``region_name``, ``mode``, ``tracts``, ``people_count``, ``overlap`` (Σ afact·afact2),
+        ``bounds_of`` (``exposure_corrected`` or, in the published modes, ``exposure``: the value that errors and bounds
+        belong to); and for each group ``_exposure``, ``_exposure_corrected``, ``_exposure_se``, ``_exposure_lb``,
+        ``_exposure_ub``, ``_exposure_quality`` (of the count), ``_exposure_accuracy`` (of the exposure),
+        ``_exposure_reason`` (text, empty where nothing is missing), ``_isolation``, ``_isolation_corrected``,
+        ``_count``, ``_count_se``, ``_count_cv``.
     """
     columns: dict[str, Any] = {
         "region_name": names.to_numpy(),
-        "mode": str(mode),
+        "mode": str(found.mode),
         "tracts": found.tracts.astype(np.int64),
         "people_count": found.people,
         "overlap": found.overlap,
+        "bounds_of": "exposure_corrected" if found.mode.corrects_noise else "exposure",
     }
-    texts = ["region_name", "mode"]
+    texts = ["region_name", "mode", "bounds_of"]
     for place, group in enumerate(groups):
         for name, attribute in _BY_GROUP.items():
             columns[f"{group}_{name}"] = getattr(found, attribute)[:, place]
@@ -78,6 +82,7 @@ def interaction_table(found: Interactions, regions: Sequence[str], groups: Seque
         "group": np.tile(np.repeat(np.asarray(groups, dtype=object), n_groups), len(regions)),
         "other": np.tile(np.asarray(groups, dtype=object), len(regions) * n_groups),
         "interaction": found.value.ravel(),
+        "interaction_corrected": found.corrected.ravel(),
         "interaction_se": found.se.ravel(),
         "interaction_lb": found.lower.ravel(),
         "interaction_ub": found.upper.ravel(),
@@ -86,23 +91,41 @@ def interaction_table(found: Interactions, regions: Sequence[str], groups: Seque
     return pd.DataFrame(columns, index=index).astype({"group": "str", "other": "str", "reason": "str"})
 
 
+def points(table: pd.DataFrame, group: str) -> pd.Series:
+    """Return the exposures of a group around which the bounds of an `exposure_table` lie.
+
+    Returns
+    -------
+    Series
+        Where a margin of error is missing nothing can be corrected, and the exposure is that of the counts.
+    """
+    exposure = table[f"{group}_exposure"]
+    corrected = table["bounds_of"] == "exposure_corrected"
+    return table[f"{group}_exposure_corrected"].where(corrected).fillna(exposure)
+
+
 def exposure_summary(found: Exposures, regions: pd.Index, groups: Sequence[str]) -> dict[str, Any]:
     """Return the summary of the exposures of each group, as plain data.
 
     Returns
     -------
     mapping of group to mapping
-        ``known``: regions with a value. ``quartiles``: of the values, None where there is none. ``quality``: regions of
-        quality 1, 2 and 3. ``reasons``: why values are missing, in how many regions, and the first of them.
+        ``known``: regions with a value. ``quartiles``: of the values that bounds belong to (of others where a margin is
+        missing), None where there is none. ``correction``: the median of corrected minus uncorrected values, and the
+        one farthest from zero, None where nothing is corrected. ``quality``, ``accuracy``: regions of grade 1, 2 and 3.
+        ``reasons``: why values are missing, in how many regions, and the first of them.
     """
     by_group = {}
     for place, group in enumerate(groups):
-        value, quality, reason = (column[:, place] for column in (found.value, found.quality, found.reason))
-        known = value[~np.isnan(value)]
+        value, reason = found.value[:, place], found.reason[:, place]
+        point = np.where(np.isnan(found.point[:, place]), value, found.point[:, place])
+        known = point[~np.isnan(point)]
         by_group[group] = {
             "known": len(known),
             "quartiles": np.quantile(known, [0.25, 0.5, 0.75]).tolist() if len(known) else None,
-            "quality": [int((quality == grade).sum()) for grade in (1, 2, 3)],
+            "correction": _correction(found.corrected[:, place] - value),
+            "quality": _grades(found.quality[:, place]),
+            "accuracy": _grades(found.accuracy[:, place]),
             "reasons": {
                 Reason(code).words: [int(count), regions[reason == code][:3].tolist()]
                 for code, count in zip(*np.unique(reason[reason > 0], return_counts=True), strict=True)
@@ -154,6 +177,15 @@ def overlap_summary(overlap: NDArray[np.float64], regions: pd.Index) -> dict[str
     }
 
 
+def _correction(differences: np.ndarray) -> list[float] | None:
+    known = differences[~np.isnan(differences)]
+    return [float(np.median(known)), float(known[np.argmax(np.abs(known))])] if len(known) else None
+
+
+def _grades(column: np.ndarray) -> list[int]:
+    return [int((column == grade).sum()) for grade in (1, 2, 3)]
+
+
 def long_table(
     table: pd.DataFrame, region: str, groups: Mapping[str, str], *, year: int, subgroup_type: str
 ) -> pd.DataFrame:
@@ -172,8 +204,8 @@ def long_table(
     Returns
     -------
     DataFrame
-        ``year``, ``state``, `region`, ``subgroup_type``, ``subgroup``, ``value``, ``value_lb``, ``value_ub``,
-        ``value_quality``; regions in the order of the table, groups in theirs.
+        ``year``, ``state``, `region`, ``subgroup_type``, ``subgroup``, ``value`` (see `points`), ``value_lb``,
+        ``value_ub``, ``value_quality``; regions in the order of the table, groups in theirs.
 
     Raises
     ------
@@ -190,6 +222,8 @@ def long_table(
     def values(column: str) -> np.ndarray:
         return np.asarray(table[[f"{group}_{column}" for group in groups]].to_numpy(np.float64).ravel())
 
+    of_groups = pd.concat([points(table, group) for group in groups], axis=1)
+
     return pd.DataFrame(
         {
             "year": year,
@@ -197,7 +231,7 @@ def long_table(
             region: codes.str[2:],
             "subgroup_type": subgroup_type,
             "subgroup": np.tile(np.asarray(list(groups.values()), dtype=object), len(table)),
-            "value": values("exposure"),
+            "value": of_groups.to_numpy(np.float64).ravel(),
             "value_lb": values("exposure_lb"),
             "value_ub": values("exposure_ub"),
             "value_quality": values("exposure_quality"),

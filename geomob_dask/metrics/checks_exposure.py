@@ -64,10 +64,12 @@ def check_shares_sum_to_one(shares: Floats, regions: Sequence[str], groups: Sequ
 
 
 def check_bounds(found: Exposures, regions: Sequence[str], groups: Sequence[str]) -> None:
-    """Check 0 <= lower <= exposure <= upper <= 1."""
-    _refuse((found.value < 0) | (found.value > 1), found.value, regions, groups, "exposure is {:.12g}, expected 0 to 1")
-    outside = (found.lower > found.value) | (found.upper < found.value) | (found.lower < 0) | (found.upper > 1)
-    _refuse(outside, found.value, regions, groups, "exposure {:.12g} lies outside its bounds, or these outside 0 to 1")
+    """Check 0 <= lower <= exposure <= upper <= 1: the corrected exposure, in the published modes the exposure."""
+    for name, values in (("exposure", found.value), ("corrected exposure", found.corrected)):
+        _refuse((values < 0) | (values > 1), values, regions, groups, f"{name} is {{:.12g}}, expected 0 to 1")
+    point = found.point
+    outside = (found.lower > point) | (found.upper < point) | (found.lower < 0) | (found.upper > 1)
+    _refuse(outside, point, regions, groups, "exposure {:.12g} lies outside its bounds, or these outside 0 to 1")
 
 
 def check_missing(
@@ -89,7 +91,7 @@ def check_missing(
     _refuse(
         expected != is_missing(found.reason), found.count, regions, groups, "the reason does not fit {:.12g} people"
     )
-    for name in ("se", "lower", "upper", "quality"):
+    for name in ("corrected", "se", "lower", "upper", "quality", "accuracy"):
         column: Floats = getattr(found, name)
         _refuse(
             expected & ~np.isnan(column), column, regions, groups, f"{name} is {{:.12g}} though the value is missing"

@@ -1,12 +1,7 @@
 """Exposure between groups in many regions at once, with the standard error of each value.
 
 Exposure of a group is the share of everybody else around its average member; isolation is one minus the exposure, the
-share of its own; interaction is the share of one other group. All are a *contact* of a group g with a set of people Z:
-
-    C = Σ_i (a_i x_i / Σ a x) · z_i / t_i
-
-over the tracts i of a region, with x_i the tract's people of g, z_i those of Z, t_i all, and a_i the share of the
-tract's people that live in the region (1 where tracts nest).
+share of its own; interaction is the share of one other group. All are contacts, whose terms `exposure_terms` defines.
 
 A value is computed in three steps, so that tracts may lie in any number of partitions: `exposure_terms` gives each row
 its terms, any function adds them by region (`exact_sums.region_sums` in any order to the same bits), and
@@ -14,64 +9,42 @@ its terms, any function adds them by region (`exact_sums.region_sums` in any ord
 
 References
 ----------
-Williams & Pancini (2023), "Race/Ethnicity Exposure - City", steps 3 to 7. The standard error of the exposure is the
-first-order (delta) approximation with independent errors of the groups' counts; the source does not give one.
+Williams & Pancini (2023), "Race/Ethnicity Exposure - City", steps 3 to 7. The correction for noise in the counts and
+the standard error are expansions with independent errors of the groups' counts (see `contact`); the source gives none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geomob_dask.errors import CountsError, InputError, SettingsError
+from geomob_dask.errors import InputError
+from geomob_dask.metrics.contact import contacts
+from geomob_dask.metrics.exposure_terms import (
+    CONTACT_TERMS,
+    GROUP_TERMS,
+    REGION_TERMS,
+    Mode,
+    exposure_terms,
+    interaction_terms,
+    per,
+)
 from geomob_dask.metrics.quality import (
     SUPPRESSION_THRESHOLD,
+    accuracy_grade,
     is_missing,
     missing_reason,
     quality_flag,
 )
 from geomob_dask.transforms.exact_sums import region_sums
-from geomob_dask.transforms.margins_of_error import coefficient_of_variation, margin_of_error, standard_error
+from geomob_dask.transforms.margins_of_error import coefficient_of_variation, margin_of_error
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Summing = Callable[[Floats, Integers, int], Floats]
-
-# Terms of a region, of each group in it, and of each contact; the order is that of the columns of `exposure_terms`.
-_REGION_TERMS = ("tracts", "people", "overlap")
-_GROUP_TERMS = ("count", "count_variance", "missing_counts", "missing_moes")
-_CONTACT_TERMS = ("met", "unmet", "u", "u_r", "u_r2", "u_q", "u_q2", "others", "missing_moes")
-
-
-class Mode(StrEnum):
-    """How tracts that lie partly in a region are counted.
-
-    ``published-2023``: whole, in every region they touch, as the source's code does. ``published``: by their share,
-    with the variance Σ a·MOE² of the later publications. ``corrected``: by their share, with Σ (a·MOE)².
-    Where tracts nest (a = 1) all three are the same.
-    """
-
-    PUBLISHED_2023 = "published-2023"
-    PUBLISHED = "published"
-    CORRECTED = "corrected"
-
-    @classmethod
-    def of(cls, name: Mode | str) -> Mode:
-        """Return the mode of this name.
-
-        Raises
-        ------
-        SettingsError
-            If there is none.
-        """
-        if name not in list(cls):
-            raise SettingsError(f"mode {name!r}: expected one of {', '.join(cls)}")
-        return cls(name)
 
 
 @dataclass(frozen=True)
@@ -88,16 +61,24 @@ class Exposures:
         Σ afact·afact2: near 1 where the region's data come from tracts of its own; NaN where afact2 was not given.
     count, count_se, count_cv : shape (n_regions, n_groups)
         People of the group; NaN where a tract's count (or, for the error, its margin) is missing.
-    value, se, lower, upper : shape (n_regions, n_groups)
-        Exposure in [0, 1], its standard error and its 90 per cent bounds, held within [0, 1]. The value is NaN where
-        the group is absent, suppressed or has a tract without a count; the error also where a margin is missing.
-    isolation : shape (n_regions, n_groups)
+    value : shape (n_regions, n_groups)
+        Exposure in [0, 1], of the counts as they are. NaN where the group is absent, suppressed or has a tract without
+        a count.
+    corrected : shape (n_regions, n_groups)
+        Exposure without the bias that noise in the counts gives it (see `contact`); NaN also where a margin is missing.
+    se, lower, upper : shape (n_regions, n_groups)
+        Standard error and 90 per cent bounds, held within [0, 1], of `corrected`; in the published modes those of
+        `value`, to first order. NaN where `corrected` is.
+    isolation, isolation_corrected : shape (n_regions, n_groups)
         1 − exposure, computed by itself; its standard error is that of the exposure.
     shares : shape (n_regions, n_groups)
         Sum over tracts of the shares of the group: the people whose tracts entered the exposure (met and unmet, added
         up) per person of `count`, which is added up by itself. 1 but for rounding, NaN where the group is absent.
     quality : shape (n_regions, n_groups)
-        1, 2 or 3; NaN where the value or the count's error is missing.
+        Of the region's count of the group, by its coefficient of variation: 1, 2 or 3; NaN where the value or the
+        count's error is missing.
+    accuracy : shape (n_regions, n_groups)
+        Of the exposure, see `quality.accuracy_grade`: 1, 2 or 3; NaN where `corrected` is.
     reason : shape (n_regions, n_groups), uint8
         Values of `quality.Reason`.
     """
@@ -109,13 +90,22 @@ class Exposures:
     count_se: Floats
     count_cv: Floats
     value: Floats
+    corrected: Floats
     se: Floats
     lower: Floats
     upper: Floats
     isolation: Floats
+    isolation_corrected: Floats
     shares: Floats
     quality: Floats
+    accuracy: Floats
     reason: NDArray[np.uint8]
+    mode: Mode
+
+    @property
+    def point(self) -> Floats:
+        """Return the values around which the bounds lie."""
+        return self.corrected if self.mode.corrects_noise else self.value
 
 
 @dataclass(frozen=True)
@@ -124,13 +114,14 @@ class Interactions:
 
     Attributes
     ----------
-    value, se, lower, upper : shape (n_regions, n_groups, n_groups)
-        [r, g, h]; the diagonal is the isolation of g. Missing where the exposure of g is.
+    value, corrected, se, lower, upper : shape (n_regions, n_groups, n_groups)
+        [r, g, h], as in `Exposures`; the diagonal is the isolation of g. Missing where the exposure of g is.
     reason : shape (n_regions, n_groups, n_groups), uint8
         Values of `quality.Reason`.
     """
 
     value: Floats
+    corrected: Floats
     se: Floats
     lower: Floats
     upper: Floats
@@ -168,7 +159,7 @@ def exposure_by_region(
         ``afact``, share of the tract's people in the region (1 by default); ``afact2``, share of the region's
         people in the tract.
     mode : Mode
-        How shares enter.
+        How shares enter, and whether bounds are those of the corrected value.
     threshold : float
         A group of this many people or fewer is suppressed.
     add : function (values, region, n_regions) -> sums by region
@@ -191,7 +182,7 @@ def exposure_by_region(
     0.18
     """
     terms = exposure_terms(counts, moes, total, share=share, overlap=overlap, mode=mode)
-    return exposure_from_sums(add(terms, region, n_regions), counts.shape[1], threshold=threshold)
+    return exposure_from_sums(add(terms, region, n_regions), counts.shape[1], mode=mode, threshold=threshold)
 
 
 def interactions_by_region(
@@ -218,7 +209,7 @@ def interactions_by_region(
            [0.623, 0.377]])
     """
     terms = interaction_terms(counts, moes, total, share=share, mode=mode)
-    return interactions_from_sums(add(terms, region, n_regions), counts.shape[1], threshold=threshold)
+    return interactions_from_sums(add(terms, region, n_regions), counts.shape[1], mode=mode, threshold=threshold)
 
 
 def plain_sums(values: Floats, region: Integers, n_regions: int) -> Floats:
@@ -229,67 +220,17 @@ def plain_sums(values: Floats, region: Integers, n_regions: int) -> Floats:
     return np.array([np.bincount(region, weights=column, minlength=n_regions) for column in values.T]).T
 
 
-def exposure_terms(
-    counts: Floats,
-    moes: Floats,
-    total: Floats,
-    *,
-    share: Floats | None = None,
-    overlap: Floats | None = None,
-    mode: Mode | str = Mode.CORRECTED,
-) -> Floats:
-    """Return the terms of each row in the sums of its region.
-
-    Parameters are those of `exposure_by_region`. Rows are computed one by one: their terms do not depend on which rows
-    they are with.
-
-    Returns
-    -------
-    shape (n_rows, 3 + 13·n_groups)
-        Finite. Sums of these columns over rows merge by addition.
-    """
-    rows = _Rows.of(counts, moes, total, share, mode)
-    # Nothing is added where afact2 is not known: a sum of zero says so, for with it no region's sum is zero.
-    overlaps = np.zeros(len(rows.total)) if overlap is None else _within_one(overlap, "afact2")
-    columns = [rows.populated, rows.weight * rows.total, rows.populated * rows.share * overlaps]
-    columns += rows.group_terms()
-    for group in range(rows.n_groups):
-        columns += rows.exposure_contact(group)
-    return np.array(columns).T
-
-
-def interaction_terms(
-    counts: Floats,
-    moes: Floats,
-    total: Floats,
-    *,
-    share: Floats | None = None,
-    mode: Mode | str = Mode.CORRECTED,
-) -> Floats:
-    """Return the terms of each row in the sums of its region, for every ordered pair of groups.
-
-    Parameters are those of `exposure_by_region`.
-
-    Returns
-    -------
-    shape (n_rows, 4·n_groups + 9·n_groups²)
-    """
-    rows = _Rows.of(counts, moes, total, share, mode)
-    columns = rows.group_terms()
-    for group in range(rows.n_groups):
-        for met in range(rows.n_groups):
-            # Isolation is what the contact with all others leaves to one.
-            columns += rows.exposure_contact(group) if met == group else rows.interaction_contact(group, met)
-    return np.array(columns).T
-
-
-def exposure_from_sums(sums: Floats, n_groups: int, *, threshold: float = SUPPRESSION_THRESHOLD) -> Exposures:
+def exposure_from_sums(
+    sums: Floats, n_groups: int, *, mode: Mode | str = Mode.CORRECTED, threshold: float = SUPPRESSION_THRESHOLD
+) -> Exposures:
     """Return the exposures of regions from the sums of their rows' `exposure_terms`.
 
     Parameters
     ----------
-    sums : shape (n_regions, 3 + 13·n_groups)
+    sums : shape (n_regions, 3 + 15·n_groups)
     n_groups : int
+    mode : Mode
+        That of the terms.
     threshold : float
         A group of this many people or fewer is suppressed.
 
@@ -298,21 +239,30 @@ def exposure_from_sums(sums: Floats, n_groups: int, *, threshold: float = SUPPRE
     InputError
         If the sums are not those of this many groups.
     """
-    n_group_terms = len(_GROUP_TERMS) * n_groups
-    _expect_columns(sums, len(_REGION_TERMS) + n_group_terms + len(_CONTACT_TERMS) * n_groups)
-    region, group, contact = np.split(sums, [len(_REGION_TERMS), len(_REGION_TERMS) + n_group_terms], axis=1)
+    n_group_terms = len(GROUP_TERMS) * n_groups
+    _expect_columns(sums, len(REGION_TERMS) + n_group_terms + len(CONTACT_TERMS) * n_groups)
+    region, group, contact = np.split(sums, [len(REGION_TERMS), len(REGION_TERMS) + n_group_terms], axis=1)
     tracts, people, overlap = region.T
-    groups = dict(zip(_GROUP_TERMS, np.moveaxis(group.reshape(-1, n_groups, len(_GROUP_TERMS)), 2, 0), strict=True))
-    by_group = contact.reshape(-1, n_groups, len(_CONTACT_TERMS))
-    people_met, people_unmet = by_group[..., 0], by_group[..., 1]
-    met, unmet, se, missing_moes = _contacts(by_group)
+    groups = dict(zip(GROUP_TERMS, np.moveaxis(group.reshape(-1, n_groups, len(GROUP_TERMS)), 2, 0), strict=True))
+    found = contacts(contact.reshape(-1, n_groups, len(CONTACT_TERMS)))
+    mode = Mode.of(mode)
     count = np.where(groups["missing_counts"] > 0, np.nan, groups["count"])
     unknown = (groups["missing_counts"] > 0) | (groups["missing_moes"] > 0)
     count_se = np.where(unknown, np.nan, np.sqrt(groups["count_variance"]))
-    reason = missing_reason(count, groups["missing_counts"], missing_moes, threshold)
-    value, se = _withheld(met, se, reason)
+    reason = missing_reason(count, groups["missing_counts"], found.missing_moes, threshold)
+    missing = is_missing(reason)
+    value, corrected, se, isolation, isolation_corrected = (
+        np.where(missing, np.nan, column)
+        for column in (
+            found.value,
+            found.corrected,
+            found.se if mode.corrects_noise else found.first_order,
+            found.complement,
+            found.corrected_complement,
+        )
+    )
     cv = coefficient_of_variation(count, count_se)
-    lower, upper = _bounds(value, se)
+    lower, upper = _bounds(corrected if mode.corrects_noise else value, se)
     return Exposures(
         tracts=tracts,
         people=people,
@@ -321,196 +271,51 @@ def exposure_from_sums(sums: Floats, n_groups: int, *, threshold: float = SUPPRE
         count_se=count_se,
         count_cv=cv,
         value=value,
+        corrected=corrected,
         se=se,
         lower=lower,
         upper=upper,
-        isolation=np.where(is_missing(reason), np.nan, unmet),
-        shares=_per(people_met + people_unmet, groups["count"], np.nan),
+        isolation=isolation,
+        isolation_corrected=isolation_corrected,
+        shares=per(found.met + found.unmet, groups["count"], np.nan),
         quality=quality_flag(cv, value),
+        accuracy=accuracy_grade(se, corrected - value),
         reason=reason,
+        mode=mode,
     )
 
 
-def interactions_from_sums(sums: Floats, n_groups: int, *, threshold: float = SUPPRESSION_THRESHOLD) -> Interactions:
+def interactions_from_sums(
+    sums: Floats, n_groups: int, *, mode: Mode | str = Mode.CORRECTED, threshold: float = SUPPRESSION_THRESHOLD
+) -> Interactions:
     """Return the interactions of regions from the sums of their rows' `interaction_terms`.
 
-    Parameters and errors are those of `exposure_from_sums`, with shape (n_regions, 4·n_groups + 9·n_groups²).
+    Parameters and errors are those of `exposure_from_sums`, with shape (n_regions, 4·n_groups + 11·n_groups²).
     """
-    n_group_terms = len(_GROUP_TERMS) * n_groups
-    _expect_columns(sums, n_group_terms + len(_CONTACT_TERMS) * n_groups**2)
+    n_group_terms = len(GROUP_TERMS) * n_groups
+    _expect_columns(sums, n_group_terms + len(CONTACT_TERMS) * n_groups**2)
     group, contact = np.split(sums, [n_group_terms], axis=1)
-    count, _, missing_counts, _ = np.moveaxis(group.reshape(-1, n_groups, len(_GROUP_TERMS)), 2, 0)
-    met, unmet, se, missing_moes = _contacts(contact.reshape(-1, n_groups, n_groups, len(_CONTACT_TERMS)))
-    any_missing = np.broadcast_to(missing_counts.sum(axis=1)[:, None, None], met.shape)
-    reason = missing_reason(np.broadcast_to(count[:, :, None], met.shape), any_missing, missing_moes, threshold)
-    value, se = _withheld(np.where(np.eye(n_groups, dtype=bool), unmet, met), se, reason)
-    lower, upper = _bounds(value, se)
-    return Interactions(value, se, lower, upper, reason)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows from which terms are computed: unknown numbers are zero, and counted as missing.
-
-    `weight` is a in the counts, zero for a tract without people as `populated` is; `variance_weight` multiplies the
-    variance of a count, where an estimate of zero people has its margin like any other: the published flags of
-    counties hold it (Pacific County, WA, has an empty tract of ±12). `proportion` is p = x/t.
-    """
-
-    counts: Floats
-    total: Floats
-    share: Floats
-    populated: Floats
-    weight: Floats
-    variance_weight: Floats
-    variance: Floats
-    proportion: Floats
-    missing_count: NDArray[np.bool_]
-    missing_moe: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, counts: Floats, moes: Floats, total: Floats, share: Floats | None, mode: Mode | str) -> _Rows:
-        _check_counts(counts, moes, total)
-        given = np.ones(len(total)) if share is None else _within_one(share, "afact")
-        weight, variance_weight = {
-            Mode.PUBLISHED_2023: (np.ones(len(total)), np.ones(len(total))),
-            Mode.PUBLISHED: (given, given),
-            Mode.CORRECTED: (given, given**2),
-        }[Mode.of(mode)]
-        populated = np.where(total == 0, 0.0, 1.0)
-        missing_count = np.isnan(counts) | np.isnan(total)[:, None]
-        known = np.where(missing_count, 0.0, counts)
-        people = np.where(np.isnan(total), 0.0, total)
-        return cls(
-            counts=known,
-            total=people,
-            share=given,
-            populated=populated,
-            weight=populated * weight,
-            variance_weight=variance_weight,
-            variance=np.where(np.isnan(moes), 0.0, standard_error(moes)) ** 2,
-            proportion=_per(known, people[:, None]),
-            missing_count=missing_count & (populated > 0)[:, None],
-            missing_moe=np.isnan(moes) & (populated > 0)[:, None],
+    count, _, missing_counts, _ = np.moveaxis(group.reshape(-1, n_groups, len(GROUP_TERMS)), 2, 0)
+    found = contacts(contact.reshape(-1, n_groups, n_groups, len(CONTACT_TERMS)))
+    shape = found.value.shape
+    any_missing = np.broadcast_to(missing_counts.sum(axis=1)[:, None, None], shape)
+    reason = missing_reason(np.broadcast_to(count[:, :, None], shape), any_missing, found.missing_moes, threshold)
+    itself, mode = np.eye(n_groups, dtype=bool), Mode.of(mode)
+    value, corrected, se = (
+        np.where(is_missing(reason), np.nan, column)
+        for column in (
+            np.where(itself, found.complement, found.value),
+            np.where(itself, found.corrected_complement, found.corrected),
+            found.se if mode.corrects_noise else found.first_order,
         )
-
-    @property
-    def n_groups(self) -> int:
-        return int(self.counts.shape[1])
-
-    def group_terms(self) -> list[Floats]:
-        """Return the columns of `_GROUP_TERMS`, group by group."""
-        columns: list[Floats] = []
-        for group in range(self.n_groups):
-            columns += [
-                self.weight * self.counts[:, group],
-                self.variance_weight * self.variance[:, group],
-                self.missing_count[:, group].astype(np.float64),
-                self.missing_moe[:, group].astype(np.float64),
-            ]
-        return columns
-
-    def exposure_contact(self, group: int) -> list[Floats]:
-        """Return the terms of the contact of a group with everybody else."""
-        others = [other for other in range(self.n_groups) if other != group]
-        return self._contact_terms(group, self.total - self.counts[:, group], members=others, rest=[])
-
-    def interaction_contact(self, group: int, met: int) -> list[Floats]:
-        """Return the terms of the contact of one group with another."""
-        rest = [other for other in range(self.n_groups) if other not in (group, met)]
-        return self._contact_terms(group, self.counts[:, met], members=[met], rest=rest)
-
-    def _contact_terms(self, group: int, people_met: Floats, members: list[int], rest: list[int]) -> list[Floats]:
-        """Return the columns of `_CONTACT_TERMS` for a group and a set of others.
-
-        With s = z/t, the contact's derivatives are a/X·(s(1 − p) − C) by x, a/X·p(1 − s) by a group that is met and
-        −a/X·ps by one that is not. In the first, C is known only when all rows are added, so the square is expanded
-        about C in r = s(1 − p), and once more about 1 − C in q = 1 − r: the one that loses no digits is taken.
-        """
-        p = self.proportion[:, group]
-        s = _per(people_met, self.total)
-        not_s = _per(self.total - people_met, self.total)
-        r = s * _per(self.total - self.counts[:, group], self.total)
-        q = not_s + s * p
-        x = self.weight * self.counts[:, group]
-        u = self.weight**2 * self.variance[:, group]
-        others = (p * not_s) ** 2 * self._variance_of(members) + (p * s) ** 2 * self._variance_of(rest)
-        missing = reduce(np.logical_or, (self.missing_moe[:, other] for other in [group, *members, *rest]))
-        return [
-            x * s,
-            x * not_s,
-            u,
-            u * r,
-            u * r**2,
-            u * q,
-            u * q**2,
-            self.weight**2 * others,
-            missing.astype(np.float64),
-        ]
-
-    def _variance_of(self, groups: list[int]) -> Floats:
-        # One after another: the order of additions, hence the last bit, is the same for every row.
-        variance = np.zeros(len(self.total))
-        for group in groups:
-            variance = variance + self.variance[:, group]
-        return variance
+    )
+    lower, upper = _bounds(corrected if mode.corrects_noise else value, se)
+    return Interactions(value, corrected, se, lower, upper, reason)
 
 
-def _contacts(sums: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return value, complement, standard error and missing margins of contacts, terms along the last axis.
-
-    The shares of the group with which the sums are divided are its own: met and unmet people of each member.
-    """
-    met, unmet, u, u_r, u_r2, u_q, u_q2, others, missing_moes = np.moveaxis(sums, -1, 0)
-    people = met + unmet
-    value, complement = _per(met, people, np.nan), _per(unmet, people, np.nan)
-    about_value = u_r2 - 2 * value * u_r + value**2 * u
-    about_complement = u_q2 - 2 * complement * u_q + complement**2 * u
-    own = np.maximum(np.where(value <= complement, about_value, about_complement), 0.0)
-    se = _per(np.sqrt(own + others), people, np.nan)
-    return value, complement, np.where(missing_moes > 0, np.nan, se), missing_moes
-
-
-def _withheld(value: Floats, se: Floats, reason: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-    missing = is_missing(reason)
-    return np.where(missing, np.nan, value), np.where(missing, np.nan, se)
-
-
-def _bounds(value: Floats, se: Floats) -> tuple[Floats, Floats]:
+def _bounds(point: Floats, se: Floats) -> tuple[Floats, Floats]:
     margin = margin_of_error(se)
-    return np.maximum(value - margin, 0.0), np.minimum(value + margin, 1.0)
-
-
-def _per(numerator: Floats, denominator: Floats, where_empty: float = 0.0) -> Floats:
-    top, bottom = np.broadcast_arrays(numerator, denominator)
-    return np.asarray(np.divide(top, bottom, out=np.full(top.shape, where_empty), where=bottom > 0))
-
-
-def _check_counts(counts: Floats, moes: Floats, total: Floats) -> None:
-    if counts.ndim != 2 or counts.shape != moes.shape or total.shape != counts.shape[:1]:
-        raise InputError(
-            f"found counts of shape {counts.shape}, margins of {moes.shape} and totals of {total.shape}; "
-            "expected (rows, groups), the same, and (rows,)"
-        )
-    wrong = (counts < 0) | (counts > total[:, None])
-    if wrong.any():
-        row, group = np.argwhere(wrong)[0]
-        raise CountsError(
-            f"row {row}, group {group}: found {counts[row, group]:g} people in a tract of {total[row]:g}; "
-            "expected from none to all of them"
-        )
-    if (total < 0).any():
-        row = int(np.argmax(total < 0))
-        raise CountsError(f"row {row}: found {total[row]:g} people in all, expected zero or more")
-
-
-def _within_one(shares: Floats, name: str) -> Floats:
-    given = np.asarray(shares, dtype=np.float64)
-    wrong = ~((given >= 0) & (given <= 1))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(f"{name}, row {row}: found {given[row]:g}, expected a share from 0 to 1")
-    return given
+    return np.maximum(point - margin, 0.0), np.minimum(point + margin, 1.0)
 
 
 def _expect_columns(sums: Floats, expected: int) -> None:

@@ -1,6 +1,7 @@
-"""Reliability of regional values: suppression, quality flags, and why a value is missing.
+"""Reliability of regional values: suppression, grades, and why a value is missing.
 
-Williams & Pancini (2023), "Race/Ethnicity Exposure - City", step 7.
+Williams & Pancini (2023), "Race/Ethnicity Exposure - City", step 7. The published quality grades the count of a
+group in a region. A count can be good where the exposure, computed from small tracts, is not: that has its own grade.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geomob_dask.errors import SettingsError
+from geomob_dask.transforms.margins_of_error import margin_of_error
 
 Floats = NDArray[np.float64]
 
 SUPPRESSION_THRESHOLD = 30
 GOOD_CV = 0.2
 FAIR_CV = 0.4
+GOOD_ERROR = 0.02
+FAIR_ERROR = 0.05
 
 
 class Reason(IntEnum):
@@ -81,7 +85,7 @@ def is_missing(reason: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def quality_flag(cv: ArrayLike, value: ArrayLike) -> Floats:
-    """Return the quality of a value, from the coefficient of variation of its region's count.
+    """Return the published quality of a value: that of its region's count, from the coefficient of variation.
 
     Returns
     -------
@@ -95,3 +99,28 @@ def quality_flag(cv: ArrayLike, value: ArrayLike) -> Floats:
     variation = np.asarray(cv, dtype=np.float64)
     grade = 1.0 + (variation >= GOOD_CV) + (variation >= FAIR_CV)
     return np.where(np.isnan(variation) | np.isnan(np.asarray(value, np.float64)), np.nan, grade)
+
+
+def accuracy_grade(se: ArrayLike, correction: ArrayLike) -> Floats:
+    """Return how accurate an exposure itself is.
+
+    Its error is its 90 per cent margin and the whole size of its correction for noise, which is an estimate too.
+
+    Parameters
+    ----------
+    se : share
+        Standard error.
+    correction : share
+        Corrected minus uncorrected value.
+
+    Returns
+    -------
+    1 where the error is below 2 points of 100, 2 below 5, 3 from there on; NaN where either is missing
+
+    Examples
+    --------
+    >>> accuracy_grade([0.01, 0.01, 0.03, np.nan], [0.0, -0.02, 0.02, 0.0])
+    array([ 1.,  2.,  3., nan])
+    """
+    error = margin_of_error(se) + np.abs(np.asarray(correction, dtype=np.float64))
+    return np.where(np.isnan(error), np.nan, 1.0 + (error >= GOOD_ERROR) + (error >= FAIR_ERROR))

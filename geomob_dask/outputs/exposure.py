@@ -12,6 +12,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.exposure_tables import LOW_OVERLAP, long_table
 from geomob_dask.frames.tract_precision import ALL_MARGINS, USED
 from geomob_dask.messages import counted
+from geomob_dask.metrics.exposure_terms import Mode
 from geomob_dask.metrics.quality import FAIR_CV
 from geomob_dask.outputs.exposure_map import map_result
 from geomob_dask.outputs.exposure_overlap import STATISTICS
@@ -34,6 +35,7 @@ from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
 
 _LONG = ("county", "place")
+_CORRECTED = ", corrected for noise in the tracts' counts"
 
 
 class ExposureOutputs(Outputs):
@@ -112,21 +114,28 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     found = report(store, prepared)
     options: Options = prepared.options
     details: Details = prepared.details
+    corrects = Mode.of(options.mode).corrects_noise
+    unused = "" if corrects else ", not in these values nor in their bounds"
     lines = [
         f"{title(options)}: {counted(found['regions'], 'region')} from "
         f"{counted(found['tracts'] - found['tracts_outside'], 'tract')}, groups "
         f"{details.grouping.name}, mode {options.mode}",
         f"  {_nowhere(options)}: {counted(found['tracts_outside'], 'tract')} whole; "
         f"{found['people_outside']:,.0f} of {found['people']:,.0f} people",
-        "  exposure to everybody else: first quartile, median, third quartile of regions; regions by quality 1, 2, 3",
+        f"  exposure to everybody else{_CORRECTED if corrects else ''}: first quartile, median, third quartile of",
+        "    regions; regions by quality 1, 2, 3 of the count (CV below 0.2, below 0.4, above); by accuracy 1, 2, 3 of",
+        "    the exposure (margin and correction below 2 points of 100, below 5, above)",
     ]
     width = max(map(len, details.labels.values()))
     for name, label in details.labels.items():
         group = found["groups"][name]
         quartiles = group["quartiles"]
         spread = "  ".join(f"{value:5.3f}" for value in quartiles) if quartiles else "no region has a value"
-        grades = " / ".join(f"{count:,}" for count in group["quality"])
+        grades = "   ".join(" / ".join(f"{count:,}" for count in group[name]) for name in ("quality", "accuracy"))
         lines.append(f"    {label:<{width}} {spread}   {grades}")
+        if group["correction"]:
+            middle, most = group["correction"]
+            lines.append(f"      correction for noise: median {middle:+.4f}, largest {most:+.4f}{unused}")
         for words, (count, first) in group["reasons"].items():
             more = ", …" if count > len(first) else ""
             lines.append(f"      {count:,} {'region' if count == 1 else 'regions'}: {words} ({', '.join(first)}{more})")

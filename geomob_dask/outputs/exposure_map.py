@@ -9,6 +9,7 @@ import geopandas as gpd
 import pandas as pd
 from rich.console import Console
 
+from geomob_dask.frames.exposure_tables import points
 from geomob_dask.frames.regions import chosen_regions
 from geomob_dask.outputs import maps
 from geomob_dask.outputs.page import write_page
@@ -81,11 +82,12 @@ def exposure_map(
     details = {"region": by, "region_name": "Name"}
     layers = []
     for name, label in groups.items():
-        column = f"{name}_exposure"
+        column = f"{name}_shown"
+        by_tract[column] = points(by_tract, name)
         low, high = maps.spread(by_tract[column], step=0.05, none=(0.0, 1.0))
         explanation = f"share of everybody else around the average person of this group: {label}"
         layers.append(maps.Layer(column, label, "0 to 1", DEPRIVATION, low, high, explanation))
-        by_tract[f"{name}_text"] = _in_words(by_tract, column)
+        by_tract[f"{name}_text"] = _in_words(by_tract, name)
         details[f"{name}_text"] = label
     return maps.index_map(
         polygons,
@@ -99,9 +101,12 @@ def exposure_map(
     )
 
 
-def _in_words(table: pd.DataFrame, column: str) -> pd.Series:
-    """Return value, bounds and quality as text, or the reason why there is no value."""
-    numbers = [table[name].map("{:.3f}".format) for name in (column, f"{column}_lb", f"{column}_ub")]
-    quality = table[f"{column}_quality"].map("{:.0f}".format)
-    words = numbers[0] + " (" + numbers[1] + " to " + numbers[2] + "), quality " + quality
+def _in_words(table: pd.DataFrame, group: str) -> pd.Series:
+    """Return value, bounds and grades as text, or the reason why there is no value."""
+    column = f"{group}_exposure"
+    numbers = (table[f"{group}_shown"], table[f"{column}_lb"], table[f"{column}_ub"], table[column])
+    shown, lower, upper, counted = (one.map("{:.3f}".format) for one in numbers)
+    quality, accuracy = (table[f"{column}_{name}"].map("{:.0f}".format) for name in ("quality", "accuracy"))
+    words = shown + " (" + lower + " to " + upper + "), accuracy " + accuracy
+    words = words + "; uncorrected " + counted + ", quality of the count " + quality
     return words.where(table[column].notna(), table[f"{column}_reason"].astype("str")).astype("str")

@@ -68,7 +68,8 @@ def _scatter(plot: figure, source: ColumnDataSource, x: str, y: str) -> None:
         plot,
         dots,
         ("", "@region @name"),
-        ("exposure", "@exposure{0.000} (@lower{0.000} to @upper{0.000})"),
+        ("exposure", "@exposure{0.000} (@lower{0.000} to @upper{0.000}), accuracy @accuracy"),
+        ("uncorrected", "@uncorrected{0.000}"),
         ("people of the group", "@count{0,0}, @share{0.0%} of all"),
         ("CV of the count", "@cv{0.000}"),
     )

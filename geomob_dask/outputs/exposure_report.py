@@ -15,9 +15,10 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, NumeralTickFormatter
 from bokeh.plotting import figure
 
+from geomob_dask.frames.exposure_tables import points
 from geomob_dask.messages import counted
-from geomob_dask.metrics.exposure import Mode
-from geomob_dask.metrics.quality import FAIR_CV, GOOD_CV
+from geomob_dask.metrics.exposure_terms import Mode
+from geomob_dask.metrics.quality import FAIR_CV, FAIR_ERROR, GOOD_CV, GOOD_ERROR
 from geomob_dask.outputs.exposure_overlap import overlap_section
 from geomob_dask.outputs.exposure_plots import HIGHEST_CV, against_count, against_share
 from geomob_dask.outputs.exposure_reported import reported_section
@@ -34,11 +35,18 @@ from geomob_dask.sources.tables import file_checksums
 from geomob_dask.store import Store
 
 _QUALITY = {
-    "1": ("Quality 1: CV below 0.2", CATEGORIES[0]),
-    "2": ("Quality 2: CV below 0.4", CATEGORIES[1]),
-    "3": ("Quality 3: CV of 0.4 or more", CATEGORIES[3]),
+    "1": ("Quality of the count 1: CV below 0.2", CATEGORIES[0]),
+    "2": ("Quality of the count 2: CV below 0.4", CATEGORIES[1]),
+    "3": ("Quality of the count 3: CV of 0.4 or more", CATEGORIES[3]),
     "?": ("Value known, error unknown", CATEGORIES[4]),
     "missing": ("No value", MISSING),
+}
+_ACCURACY = {
+    "1": (f"Accuracy of the exposure 1: within {GOOD_ERROR * 100:g} points of 100", CATEGORIES[0]),
+    "2": (f"Accuracy of the exposure 2: within {FAIR_ERROR * 100:g} points", CATEGORIES[1]),
+    "3": ("Accuracy of the exposure 3: less", CATEGORIES[3]),
+    "?": _QUALITY["?"],
+    "missing": _QUALITY["missing"],
 }
 _MODES = {
     Mode.CORRECTED: "tracts are counted by the share of their people in the region, variances by its square",
@@ -48,8 +56,17 @@ _MODES = {
     "regions that share tracts are overcounted",
 }
 _FOOTER = (
-    "Method: Williams and Pancini (2023), Race/Ethnicity Exposure. Bounds are those of a 90% interval; the standard "
-    "error of an exposure is its first-order approximation with independent errors of the groups' counts."
+    "Method: Williams and Pancini (2023), Race/Ethnicity Exposure. Bounds are those of a 90% interval, with "
+    "independent errors of the groups' counts. {} Accuracy: half the width of the bounds, and the size of the "
+    "correction."
+)
+_CORRECTED = (
+    "Exposures are corrected for the bias that noise in the tracts' counts gives them, to second order, and bounds lie "
+    "around the corrected ones."
+)
+_CORRECTED_TABLE = ", corrected for noise in the tracts' counts"
+_UNCORRECTED = (
+    "Exposures are those of the counts as they are, and bounds lie around them: noise in the counts lowers both."
 )
 
 
@@ -103,8 +120,8 @@ def report_page(
     groups : mapping of name to label
     found : mapping
         Summary: ``regions``, ``tracts``, ``people``, ``people_outside``, ``overlap`` (see `overlap_summary`),
-        ``tract_cv`` (see `frames.tract_precision`), and by group in ``groups``: ``known``, ``quality``, ``quartiles``,
-        ``reasons``.
+        ``tract_cv`` (see `frames.tract_precision`), and by group in ``groups``: ``known``, ``quality``,
+        ``accuracy``, ``quartiles``, ``correction``, ``reasons``.
     year : int
     source : str
         What the counts are, for captions.
@@ -118,12 +135,13 @@ def report_page(
     sources = {group: _points(table, group) for group in groups}
     unknown = any(found["groups"][group]["known"] > sum(found["groups"][group]["quality"]) for group in groups)
     keys = dict(words for grade, words in _QUALITY.items() if grade in "123" or (grade == "?" and unknown))
-    graded = _graded(found, groups)
+    quality, accuracy = _graded(found, groups, "quality"), _graded(found, groups, "accuracy")
+    corrected = bool((table["bounds_of"] == "exposure_corrected").any())
     sections = [
         Section(
             "Exposure to everybody else",
-            "Share of all other groups around the average member of the group, across regions (0 to 1). "
-            f"Data: {source}.",
+            "Share of all other groups around the average member of the group, across regions (0 to 1)"
+            f"{_CORRECTED_TABLE if corrected else ''}. Data: {source}.",
             table=sortable(_summary(found, groups), places=3),
         ),
         Section(
@@ -131,27 +149,37 @@ def report_page(
             "The dashed line is the exposure of a group that lives evenly everywhere: one minus its share. The further "
             "below it, the more the group lives among itself. Both are shares from 0 to 1, a point is a region. "
             f"Reproduces the plots of step 6 of the method. Data: {source}.",
-            [against_share(points, groups[group]) for group, points in sources.items()],
+            [against_share(one, groups[group]) for group, one in sources.items()],
             stretch=True,
             keys=keys,
         ),
         Section(
             "Coefficient of variation against the group's count",
             "CV: the standard error of the region's count divided by the count. Dashed lines at "
-            f"{GOOD_CV:g} and {FAIR_CV:g} separate the three quality flags; values above {HIGHEST_CV:g} are drawn at "
-            f"{HIGHEST_CV:g}. Suppressed groups have no value and are not drawn. Reproduces the plots of step 7.2 of "
-            f"the method. Data: {source}.",
-            [against_count(points, groups[group]) for group, points in sources.items()],
+            f"{GOOD_CV:g} and {FAIR_CV:g} separate the three grades of the count; values above {HIGHEST_CV:g} are "
+            f"drawn at {HIGHEST_CV:g}. Suppressed groups have no value and are not drawn. Reproduces the plots of step "
+            f"7.2 of the method. Data: {source}.",
+            [against_count(one, groups[group]) for group, one in sources.items()],
             stretch=True,
             keys=keys,
         ),
         Section(
-            "Quality by group",
-            "Regions by quality flag. Gray: no value, because nobody or too few of the group live there, or a tract's "
-            f"count is missing. Reproduces the counts of step 7.3 of the method. Data: {source}.",
-            [_quality_bars(graded, list(groups.values()))],
+            "Quality of counts by group",
+            "Regions by grade of the group's count, as published. Gray: no value, because nobody or too few of the "
+            "group live there, or a tract's count is missing. Reproduces the counts of step 7.3 of the method. "
+            f"Data: {source}.",
+            [_grade_bars(quality, list(groups.values()), _QUALITY)],
             stretch=True,
-            keys={_QUALITY[grade][0]: _QUALITY[grade][1] for grade, counts in graded.items() if any(counts)},
+            keys=_keys(quality, _QUALITY),
+        ),
+        Section(
+            "Accuracy of exposures by group",
+            "Regions by grade of the exposure: its 90% margin and the size of its correction together. The count of a "
+            "group can be good where its exposure is not, since that depends on the counts of single tracts. "
+            f"Data: {source}.",
+            [_grade_bars(accuracy, list(groups.values()), _ACCURACY)],
+            stretch=True,
+            keys=_keys(accuracy, _ACCURACY),
         ),
         *([] if reported is None else [reported_section(table, reported, groups, source=source)]),
         *([] if found["overlap"] is None else [overlap_section(table, found["overlap"], source=source)]),
@@ -164,7 +192,8 @@ def report_page(
         (f"{people:,.0f}", "people"),
         (f"{found['people_outside'] / people if people else 0:.1%}", f"of them {outside}"),
     ]
-    return report(title, subtitle, sections, facts=facts, footer=_FOOTER)
+    footer = _FOOTER.format(_CORRECTED if corrected else _UNCORRECTED)
+    return report(title, subtitle, sections, facts=facts, footer=footer)
 
 
 def _summary(found: Mapping[str, Any], groups: Mapping[str, str]) -> pd.DataFrame:
@@ -175,6 +204,7 @@ def _summary(found: Mapping[str, Any], groups: Mapping[str, str]) -> pd.DataFram
         rows[label] = {
             "Regions with a value": one["known"],
             **dict(zip(("First quartile", "Median", "Third quartile"), quartiles, strict=True)),
+            "Median correction": np.nan if one["correction"] is None else one["correction"][0],
             "Regions without a value, or without its error": "; ".join(
                 f"{count:,} {words}" for words, (count, _) in one["reasons"].items()
             )
@@ -191,7 +221,9 @@ def _points(table: pd.DataFrame, group: str) -> ColumnDataSource:
         {
             "region": given.index.to_numpy(object),
             "name": given["region_name"].to_numpy(object),
-            "exposure": given[f"{group}_exposure"].to_numpy(),
+            "exposure": points(given, group).to_numpy(),
+            "uncorrected": given[f"{group}_exposure"].to_numpy(),
+            "accuracy": given[f"{group}_exposure_accuracy"].map("{:.0f}".format).to_numpy(object),
             "lower": given[f"{group}_exposure_lb"].to_numpy(),
             "upper": given[f"{group}_exposure_ub"].to_numpy(),
             "share": (given[f"{group}_count"] / given["people_count"]).to_numpy(),
@@ -203,18 +235,22 @@ def _points(table: pd.DataFrame, group: str) -> ColumnDataSource:
     )
 
 
-def _graded(found: Mapping[str, Any], groups: Mapping[str, str]) -> dict[str, list[int]]:
-    """Return the regions of each quality, group by group."""
+def _graded(found: Mapping[str, Any], groups: Mapping[str, str], kind: str) -> dict[str, list[int]]:
+    """Return the regions of each quality or accuracy, group by group."""
     counts: dict[str, list[int]] = {grade: [] for grade in _QUALITY}
     for group in groups:
         one = found["groups"][group]
-        graded = [*one["quality"], one["known"] - sum(one["quality"]), found["regions"] - one["known"]]
+        graded = [*one[kind], one["known"] - sum(one[kind]), found["regions"] - one["known"]]
         for grade, count in zip(_QUALITY, graded, strict=True):
             counts[grade].append(count)
     return counts
 
 
-def _quality_bars(counts: Mapping[str, list[int]], names: list[str]) -> figure:
+def _keys(counts: Mapping[str, list[int]], words: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    return {words[grade][0]: words[grade][1] for grade, column in counts.items() if any(column)}
+
+
+def _grade_bars(counts: Mapping[str, list[int]], names: list[str], words: Mapping[str, tuple[str, str]]) -> figure:
     plot = plain_figure(
         y_range=names[::-1],
         x_range=(0, max(sum(column[0] for column in counts.values()), 1)),
@@ -228,11 +264,11 @@ def _quality_bars(counts: Mapping[str, list[int]], names: list[str]) -> figure:
         shown,
         y="group",
         height=0.62,
-        color=[_QUALITY[grade][1] for grade in shown],
+        color=[words[grade][1] for grade in shown],
         source=ColumnDataSource({"group": names, **counts}),
     )
     for bar, grade in zip(bars, shown, strict=True):
-        hover(plot, bar, ("", "@group"), (_QUALITY[grade][0], f"@{{{grade}}}{{0,0}} regions"))
+        hover(plot, bar, ("", "@group"), (words[grade][0], f"@{{{grade}}}{{0,0}} regions"))
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     plot.ygrid.grid_line_color = None
     return plot

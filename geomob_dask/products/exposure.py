@@ -11,7 +11,7 @@ from geomob_dask.errors import SettingsError
 from geomob_dask.frames.exposure import Reported, exposures
 from geomob_dask.frames.regions import chosen_regions
 from geomob_dask.frames.tract_precision import tract_precision
-from geomob_dask.metrics.exposure import Mode
+from geomob_dask.metrics.exposure_terms import Mode
 from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
 from geomob_dask.options import FILE, Text, unrecorded
 from geomob_dask.products.options import ByYear, SomeRegions, piece, slug, states_named
@@ -40,7 +40,8 @@ class Options(SomeRegions, ByYear):
     mode: str = Field(
         Mode.CORRECTED.value,
         alias="as",
-        description="How tracts partly in a region count: corrected, published, published-2023.",
+        description="How tracts partly in a region count: corrected (bounds are those of the value corrected for noise "
+        "in the counts), published, published-2023.",
     )
     threshold: float = Field(
         float(SUPPRESSION_THRESHOLD), description="Groups of this many people or fewer are suppressed."

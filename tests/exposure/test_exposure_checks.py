@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from geomob_dask.errors import InputError, RunError
-from geomob_dask.frames.exposure_tables import LONG_COLUMNS, exposure_table, long_table
+from geomob_dask.frames.exposure_tables import LONG_COLUMNS, exposure_summary, exposure_table, long_table, points
 from geomob_dask.metrics import checks_exposure as checks
 from geomob_dask.metrics.exposure import exposure_by_region
+from geomob_dask.metrics.exposure_terms import Mode
 
 REGIONS, GROUPS = ["39001", "39003"], ["black_nh", "white_nh"]
 
@@ -30,11 +31,13 @@ def spoiled(found, name, value, region=1, group=1):
         ("shares", 0.99, 1, r"region 39003, white_nh: shares of the group over tracts sum to 0.99, expected 1"),
         ("value", 1.01, 1, r"region 39003, white_nh: exposure is 1.01, expected 0 to 1"),
         ("value", -1e-9, 1, r"region 39003, white_nh: exposure is -1e-09"),
+        ("corrected", 1.01, 1, r"region 39003, white_nh: corrected exposure is 1.01, expected 0 to 1"),
         ("upper", 0.0, 1, r"region 39003, white_nh: exposure .* lies outside its bounds"),
         ("value", 0.5, 0, r"region 39003, black_nh: a value is given for 12 people of the group"),
         ("value", np.nan, 1, r"region 39003, white_nh: no value for 800 people of the group"),
         ("reason", 0, 0, r"region 39003, black_nh: the reason does not fit 12 people"),
         ("quality", 1.0, 0, r"region 39003, black_nh: quality is 1 though the value is missing"),
+        ("accuracy", 2.0, 0, r"region 39003, black_nh: accuracy is 2 though the value is missing"),
         ("se", 0.1, 0, r"region 39003, black_nh: se is 0.1 though the value is missing"),
     ],
 )
@@ -57,7 +60,7 @@ NAMES = pd.Series(["Adams", ""], index=pd.Index(REGIONS, dtype="str", name="regi
 
 
 def test_wide_table_has_one_row_per_region(found):
-    table = exposure_table(found, NAMES, GROUPS, "corrected")
+    table = exposure_table(found, NAMES, GROUPS)
     assert table.index.tolist() == REGIONS
     assert table["region_name"].tolist() == ["Adams", ""]
     assert set(table["mode"]) == {"corrected"}
@@ -65,10 +68,29 @@ def test_wide_table_has_one_row_per_region(found):
     assert table["black_nh_count"].tolist() == [100, 12]
     assert table["tracts"].tolist() == [2, 1]
     np.testing.assert_array_equal(table["white_nh_exposure_lb"], found.lower[:, 1])
+    np.testing.assert_array_equal(table["white_nh_exposure_corrected"], found.corrected[:, 1])
+    assert set(table["bounds_of"]) == {"exposure_corrected"}
+
+
+def test_the_point_of_a_table_is_what_its_bounds_lie_around(found):
+    published = exposure_table(replace(found, mode=Mode.PUBLISHED), NAMES, GROUPS)
+    assert set(published["bounds_of"]) == {"exposure"}
+    np.testing.assert_array_equal(points(published, "white_nh"), found.value[:, 1])
+    # Without a margin there is no correction.
+    unknown = exposure_table(replace(found, corrected=np.full((2, 2), np.nan)), NAMES, GROUPS)
+    np.testing.assert_array_equal(points(unknown, "white_nh"), found.value[:, 1])
+
+
+def test_the_summary_counts_grades_and_corrections(found):
+    summary = exposure_summary(found, NAMES.index, GROUPS)
+    difference = found.corrected[:, 1] - found.value[:, 1]
+    assert summary["white_nh"]["correction"] == [np.median(difference), difference[np.argmax(np.abs(difference))]]
+    assert sum(summary["white_nh"]["accuracy"]) == summary["white_nh"]["known"] == 2
+    assert summary["black_nh"]["quartiles"][1] == found.corrected[0, 0]
 
 
 def test_long_table_is_the_published_form(found):
-    wide = exposure_table(found, NAMES, GROUPS, "corrected")
+    wide = exposure_table(found, NAMES, GROUPS)
     labels = dict(zip(GROUPS, ["Black", "White"], strict=True))
     table = long_table(wide, "county", labels, year=2018, subgroup_type="race-ethnicity")
     assert list(table) == ["year", "state", "county", *LONG_COLUMNS]
@@ -78,7 +100,7 @@ def test_long_table_is_the_published_form(found):
         ["39", "003", "Black"],
         ["39", "003", "White"],
     ]
-    np.testing.assert_array_equal(table["value"], found.value.ravel())
+    np.testing.assert_array_equal(table["value"], found.corrected.ravel())
     assert pd.isna(table["value_quality"]).tolist() == [False, False, True, False]
     with pytest.raises(InputError, match=r"long form by cbsa: found '39001'"):
         long_table(wide, "cbsa", labels, year=2018, subgroup_type="race-ethnicity")

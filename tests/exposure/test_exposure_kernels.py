@@ -37,18 +37,52 @@ def found_for(table, **options):
 
 @settings(max_examples=80)
 @given(tables())
-def test_values_and_errors_are_those_of_plain_loops(table):
+def test_values_and_errors_as_published_are_those_of_plain_loops(table):
     counts, moes, total, share, region = table
     found = found_for(table)
+    first = exp.exposure_from_sums(
+        exp.region_sums(exp.exposure_terms(counts, moes, total, share=share), region, 3),
+        N_GROUPS,
+        mode="published",
+        threshold=0,
+    )
     for number in range(3):
         rows = oracle.region_rows(region, number)
         for group in range(N_GROUPS):
             value = oracle.exposure(counts, total, share, rows, group)
             np.testing.assert_allclose(found.value[number, group], value, rtol=1e-12, atol=1e-14)
             se = oracle.exposure_se(counts, moes, total, share, rows, group)
-            np.testing.assert_allclose(found.se[number, group], se, rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(first.se[number, group], se, rtol=1e-6, atol=1e-9)
             count_se = oracle.count_se(moes, share**2, rows, group)
             np.testing.assert_allclose(found.count_se[number, group], count_se, rtol=1e-12)
+
+
+def close(found, expected):
+    """The differences of differences of the oracle are right to four digits or so."""
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
+
+
+@settings(max_examples=80)
+@given(tables())
+def test_corrections_and_their_errors_are_those_of_numeric_derivatives(table):
+    counts, moes, total, share, region = table
+    found = found_for(table)
+    pairs = exp.interactions_by_region(counts, moes, total, region, 3, share=share, threshold=0)
+    for number in range(3):
+        rows = oracle.region_rows(region, number)
+        for group in range(N_GROUPS):
+            if not math.fsum(share[row] * counts[row][group] for row in rows):
+                assert np.isnan([found.corrected[number, group], found.se[number, group]]).all()
+                continue
+            others = tuple(other for other in range(N_GROUPS) if other != group)
+            value, second = oracle.corrected_interaction(counts, moes, total, share, rows, group, others)
+            close(found.corrected[number, group], value)
+            close(found.isolation_corrected[number, group], 1 - value)
+            first = oracle.exposure_se(counts, moes, total, share, rows, group)
+            close(found.se[number, group] ** 2, first**2 - min(second**2, first**2 / 2))
+            for met in others:
+                value, _ = oracle.corrected_interaction(counts, moes, total, share, rows, group, (met,))
+                close(pairs.corrected[number, group, met], value)
 
 
 @settings(max_examples=50)
@@ -61,6 +95,10 @@ def test_a_group_meets_itself_and_all_others_and_nobody_else(table):
     np.testing.assert_allclose(pairs.value.sum(axis=2)[present], 1.0, rtol=1e-12)
     np.testing.assert_allclose(np.diagonal(pairs.value, axis1=1, axis2=2), found.isolation, rtol=1e-12)
     np.testing.assert_allclose(np.diagonal(pairs.se, axis1=1, axis2=2), found.se)
+    np.testing.assert_array_equal(np.diagonal(pairs.corrected, axis1=1, axis2=2), found.isolation_corrected)
+    # Corrections are shares that go from one group to another, unless one would leave 0 to 1.
+    inside = present & ((pairs.corrected > 0) & (pairs.corrected < 1)).all(axis=2)
+    np.testing.assert_allclose(pairs.corrected.sum(axis=2)[inside], 1.0, rtol=1e-12)
     for number in range(3):
         rows = oracle.region_rows(region, number)
         expected = [
@@ -77,6 +115,7 @@ def test_two_groups_meet_as_they_are_exposed(table):
     pairs = exp.interactions_by_region(counts, moes, counts.sum(axis=1), region, 3, share=share, threshold=0)
     found = exp.exposure_by_region(counts, moes, counts.sum(axis=1), region, 3, share=share, threshold=0)
     np.testing.assert_array_equal(pairs.value[:, [0, 1], [1, 0]], found.value)
+    np.testing.assert_array_equal(pairs.corrected[:, [0, 1], [1, 0]], found.corrected)
     np.testing.assert_array_equal(pairs.se[:, [0, 1], [1, 0]], found.se)
 
 
@@ -102,6 +141,7 @@ def test_same_bytes_in_any_order_and_any_partitioning(table, random):
     assert merged(parts).rounded().tobytes() == together.tobytes()
     scattered = exp.exposure_from_sums(merged(parts).rounded(), N_GROUPS, threshold=0)
     assert scattered.value.tobytes() == found_for(table).value.tobytes()
+    assert scattered.corrected.tobytes() == found_for(table).corrected.tobytes()
     assert scattered.se.tobytes() == found_for(table).se.tobytes()
 
 
@@ -120,7 +160,13 @@ def test_all_modes_are_one_where_tracts_nest():
     found = [exp.exposure_by_region(counts, moes, total, region, n, mode=mode) for mode in exp.Mode]
     for other in found[1:]:
         assert other.value.tobytes() == found[0].value.tobytes()
+        assert other.corrected.tobytes() == found[0].corrected.tobytes()
         assert other.count_se.tobytes() == found[0].count_se.tobytes()
+    # In the published modes errors and bounds are those of the counts as they are.
+    assert found[0].se.tobytes() == found[1].se.tobytes() != found[2].se.tobytes()
+    for one, point in zip(found, ("value", "value", "corrected"), strict=True):
+        np.testing.assert_allclose((one.lower + one.upper) / 2, getattr(one, point), rtol=1e-12)
+        np.testing.assert_allclose(one.upper - one.lower, 2 * 1.645 * one.se, rtol=1e-12)
 
 
 def test_modes_differ_as_they_say_for_a_tract_half_in_the_place():
@@ -170,6 +216,61 @@ def test_a_places_corrected_count_error_is_that_of_draws_and_the_published_one_i
     assert (published.count_se[0] > 1.07 * simulated).all()
 
 
+def rare_group():
+    """Three hundred tracts of 4,000 people, 1 to 5 per cent of them of the first group, with a CV of a half or so."""
+    random = np.random.default_rng(12)
+    group = np.round(4000 * random.uniform(0.01, 0.05, 300))
+    counts = np.column_stack([group, 4000 - group])
+    moes = np.column_stack([1.645 * np.sqrt(30 * group), np.full(300, 400.0)])
+    return counts, moes
+
+
+def test_noise_lowers_the_exposure_and_the_correction_takes_it_off():
+    counts, moes = rare_group()
+    region = np.zeros(300, dtype=int)
+
+    def of(table):
+        return exp.exposure_by_region(table, moes, table.sum(axis=1), region, 1)
+
+    truth = of(counts).value[0, 0]
+    draws = np.maximum(oracle.drawn(counts, moes, np.ones(300), 400, seed=3), 0.0)
+    found = [of(table) for table in draws]
+    raw, corrected, se = (
+        np.array([getattr(one, name)[0, 0] for one in found]) for name in ("value", "corrected", "se")
+    )
+    bias = raw.mean() - truth
+    assert bias < -3 * raw.std()
+    assert abs(corrected.mean() - truth) < 0.1 * abs(bias)
+    assert se.mean() == pytest.approx(corrected.std(ddof=1), rel=0.1)
+    lower, upper = (np.array([getattr(one, name)[0, 0] for one in found]) for name in ("lower", "upper"))
+    assert 0.85 < ((lower <= truth) & (truth <= upper)).mean() < 0.95
+    # As published, no interval holds the truth, and none is marked: the count is good.
+    published = [exp.exposure_by_region(t, moes, t.sum(axis=1), region, 1, mode="published") for t in draws[:50]]
+    assert all(one.upper[0, 0] < truth and one.quality[0, 0] == 1 for one in published)
+
+
+def test_without_noise_nothing_is_corrected():
+    counts, _ = rare_group()
+    found = exp.exposure_by_region(counts, np.zeros((300, 2)), counts.sum(axis=1), np.arange(300) % 7, 7)
+    assert found.corrected.tobytes() == found.value.tobytes()
+    assert found.isolation_corrected.tobytes() == found.isolation.tobytes()
+    assert (found.se == 0).all()
+    assert (found.accuracy == 1).all()
+
+
+def test_margins_far_above_the_counts_cannot_move_more_than_the_people():
+    counts = np.array([[3.0, 5.0], [40.0, 3000.0], [0.0, 12.0]])
+    moes = np.array([[900.0, 900.0], [60.0, 150.0], [12.0, 20.0]])
+    found = exp.exposure_by_region(counts, moes, counts.sum(axis=1), np.array([0, 1, 2]), 3, threshold=0)
+    # Eight people within 900: all of the group that was met may not have been.
+    assert found.corrected[0].tolist() == [1.0, 1.0]
+    assert found.accuracy[0].tolist() == [3.0, 3.0]
+    # Of a single tract the exposure is a share of all, on which noise has next to no bias.
+    assert abs(found.corrected[1, 0] - found.value[1, 0]) < 1e-3
+    # Where nobody of the group was counted nobody is taken off; others have no error in their share.
+    assert found.corrected[2, 1] == found.value[2, 1] == 0.0
+
+
 @pytest.mark.parametrize("share_of_group", [1e-3, 0.02, 0.5, 0.98, 0.999])
 def test_no_digits_are_lost_where_every_tract_is_alike(share_of_group):
     """The square is small beside its three terms: the two-pass formula tells whether enough is left of it."""
@@ -178,7 +279,7 @@ def test_no_digits_are_lost_where_every_tract_is_alike(share_of_group):
     counts = np.column_stack([group, 3000 - group])
     moes = np.column_stack([np.full(400, 40.0), np.zeros(400)])
     total = counts.sum(axis=1)
-    found = exp.exposure_by_region(counts, moes, total, np.zeros(400, dtype=int), 1)
+    found = exp.exposure_by_region(counts, moes, total, np.zeros(400, dtype=int), 1, mode="published")
     expected = oracle.exposure_se(counts, moes, total, np.ones(400), range(400), 0)
     assert found.se[0, 0] == pytest.approx(expected, rel=1e-10)
 
@@ -188,7 +289,7 @@ def test_digits_left_when_one_uncertain_tract_is_like_the_average():
     counts = np.array([[500.0, 500.0], [1.0, 1999.0], [999.0, 1.0]])
     moes = np.array([[0.01, 0.0], [1e4, 0.0], [0.01, 0.0]])
     total = counts.sum(axis=1)
-    found = exp.exposure_by_region(counts, moes, total, np.zeros(3, dtype=int), 1)
+    found = exp.exposure_by_region(counts, moes, total, np.zeros(3, dtype=int), 1, mode="published")
     expected = oracle.exposure_se(counts, moes, total, np.ones(3), range(3), 0)
     assert found.se[0, 0] == pytest.approx(expected, rel=1e-9)
 
@@ -211,7 +312,7 @@ def test_a_missing_margin_leaves_the_value_and_takes_its_error():
     moes = np.array([[np.nan, 5.0], [5.0, 5.0]])
     found = exp.exposure_by_region(counts, moes, total, region, n)
     assert found.value[0, 0] == pytest.approx(0.18)
-    assert np.isnan([found.se[0], found.lower[0]]).all()
+    assert np.isnan([found.corrected[0], found.se[0], found.lower[0], found.accuracy[0]]).all()
     assert np.isnan(found.quality[0]).tolist() == [True, False]
     assert (found.reason == Reason.MOE_MISSING).all()
 
@@ -248,7 +349,8 @@ def test_overlap_is_the_sum_of_products_and_missing_where_not_given():
 
 def test_a_tract_of_one_group_has_the_error_of_a_share_of_nobody():
     counts, moes = np.array([[90.0, 0.0]]), np.array([[106.0, 12.0]])
-    found = exp.exposure_by_region(counts, moes, counts.sum(axis=1), np.array([0]), 1, threshold=0)
+    given_ = (counts, moes, counts.sum(axis=1), np.array([0]), 1)
+    found = exp.exposure_by_region(*given_, threshold=0, mode="published")
     assert (found.value[0, 0], found.isolation[0, 0]) == (0.0, 1.0)
     assert 1.645 * found.se[0, 0] == pytest.approx(float(proportion_moe(0.0, 12.0, 90.0, 106.0)))
 
@@ -284,5 +386,5 @@ def test_bad_input_is_named(change, error, message):
 def test_sums_of_other_groups_are_refused():
     counts, moes, total, region, n = worked_example()
     sums = exp.region_sums(exp.exposure_terms(counts, moes, total), region, n)
-    with pytest.raises(InputError, match=r"found sums of shape \(1, 29\), expected \(regions, 42\)"):
+    with pytest.raises(InputError, match=r"found sums of shape \(1, 33\), expected \(regions, 48\)"):
         exp.exposure_from_sums(sums, 3)

@@ -11,7 +11,8 @@ from geomob_dask.frames.groups import group_counts
 from geomob_dask.frames.interpolation import interpolate
 from geomob_dask.frames.overlay import area_weights
 from geomob_dask.metrics.checks_exposure import check_exposures
-from geomob_dask.metrics.exposure import Mode, exposure_by_region
+from geomob_dask.metrics.exposure import exposure_by_region
+from geomob_dask.metrics.exposure_terms import Mode
 from geomob_dask.sources import geocorr
 from geomob_dask.sources.acs_files import check_whole_country, read_file
 from geomob_dask.sources.groups import find_grouping

@@ -20,7 +20,8 @@ from geomob_dask.frames.exposure import (
 from geomob_dask.frames.groups import group_counts, names_of
 from geomob_dask.frames.own_rows import value_of
 from geomob_dask.frames.regions import regions_of
-from geomob_dask.metrics.exposure import Mode, exposure_by_region, interactions_by_region, plain_sums
+from geomob_dask.metrics.exposure import exposure_by_region, interactions_by_region, plain_sums
+from geomob_dask.metrics.exposure_terms import Mode
 from geomob_dask.sources.groups import find_grouping
 from geomob_dask.transforms.exact_sums import region_sums as exact_sums
 
@@ -65,9 +66,11 @@ def test_any_partitions_give_the_bits_of_one_array(table, edition, links, mode):
     assert whole.index.tolist() == list(names)
     for place, group in enumerate(groups.names):
         np.testing.assert_array_equal(whole[f"{group}_exposure"], expected.value[:, place])
+        np.testing.assert_array_equal(whole[f"{group}_exposure_corrected"], expected.corrected[:, place])
         np.testing.assert_array_equal(whole[f"{group}_exposure_se"], expected.se[:, place])
         np.testing.assert_array_equal(whole[f"{group}_count_cv"], expected.count_cv[:, place])
     np.testing.assert_array_equal(whole_pairs["interaction"], pairs.value.ravel())
+    np.testing.assert_array_equal(whole_pairs["interaction_corrected"], pairs.corrected.ravel())
     np.testing.assert_array_equal(whole_pairs["interaction_se"], pairs.se.ravel())
     for partitions in (1, 3, 40):
         lazy = dd.from_pandas(table, npartitions=partitions)
@@ -178,5 +181,5 @@ def test_plain_sums_differ_in_the_last_bits_only(table, edition, links):
     codes, names = pd.factorize(links["region"], sort=True)
     given = (groups.counts[rows], groups.moes[rows], groups.total[rows], codes, len(names))
     exact, plain = (exposure_by_region(*given, add=add) for add in (exact_sums, plain_sums))
-    for field in ("value", "se", "count", "count_se", "people"):
+    for field in ("value", "corrected", "se", "count", "count_se", "people"):
         np.testing.assert_allclose(getattr(plain, field), getattr(exact, field), rtol=1e-9)

@@ -44,7 +44,10 @@ def test_from_files_to_tables_and_report(url, job, tmp_path):
     )
     assert done.code == 0, done.err
     assert "12 regions from 144 tracts, groups b03002_four, mode published" in done.out
+    assert "by quality 1, 2, 3 of the count" in done.out
+    assert "not in these values nor in their bounds" in done.out
     wide = pd.read_csv("c.csv", dtype={"county": str})
+    assert set(wide["bounds_of"]) == {"exposure"}
     assert wide.columns[:6].tolist() == ["county", "region_name", "mode", "tracts", "people_count", "overlap"]
     for suffix in ("exposure", "exposure_lb", "exposure_ub", "exposure_quality", "exposure_reason", "count_se"):
         assert f"hispanic_{suffix}" in wide
@@ -85,7 +88,28 @@ def test_a_map_needs_polygons_and_shows_every_tract_by_its_region(url, job):
     assert "Not drawn (no polygon): 1 of the 144 tracts in the table." in page
     # What stands under the pointer: the county's own value, to three places.
     table = Store(url).frame("results/exposure/b03002_four/race/2018/all-county-corrected-30").compute()
-    assert f"{table['hispanic_exposure'].iloc[0]:.3f} (" in page
+    assert f"{table['hispanic_exposure_corrected'].iloc[0]:.3f} (" in page
+    assert f"uncorrected {table['hispanic_exposure'].iloc[0]:.3f}" in page
+
+
+def test_bounds_lie_around_the_corrected_exposure_beside_the_uncorrected_one(url, job):
+    arguments = ("exposure", "--dataset", "race", "--year", 2018, "--by", "state")
+    done = job(*arguments, "--export", "c.csv", "--interactions", "i.csv", "--report", "r.html")
+    assert done.code == 0, done.err
+    assert "exposure to everybody else, corrected for noise in the tracts' counts" in done.out
+    assert "correction for noise: median" in done.out
+    job(*arguments, "--as", "published", "--export", "p.csv")
+    corrected, published = (pd.read_csv(file, index_col=0) for file in ("c.csv", "p.csv"))
+    assert set(corrected["bounds_of"]) == {"exposure_corrected"}
+    for column in ("exposure", "exposure_quality", "exposure_corrected", "isolation", "count_se"):
+        np.testing.assert_array_equal(corrected[f"hispanic_{column}"], published[f"hispanic_{column}"])
+    for table, point in ((corrected, "exposure_corrected"), (published, "exposure")):
+        middle = (table["hispanic_exposure_lb"] + table["hispanic_exposure_ub"]) / 2
+        np.testing.assert_allclose(middle, table[f"hispanic_{point}"])
+    pairs = pd.read_csv("i.csv")
+    others = pairs[pairs["group"] != pairs["other"]].groupby(["state", "group"])["interaction_corrected"].sum()
+    np.testing.assert_allclose(others.xs("hispanic", level="group"), corrected["hispanic_exposure_corrected"])
+    assert "Accuracy of the exposure 1" in Path("r.html").read_text(encoding="utf-8")
 
 
 def test_several_years_and_regions_are_one_table(url, job):

@@ -8,7 +8,7 @@ from rich.console import Console
 from stores import contents
 
 from geomob_dask.errors import InputError
-from geomob_dask.metrics.exposure import Mode
+from geomob_dask.metrics.exposure_terms import Mode
 from geomob_dask.outputs.result import report, result
 from geomob_dask.products.exposure import Options
 from geomob_dask.runs import places

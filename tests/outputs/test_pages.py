@@ -170,6 +170,8 @@ def test_tracts_of_the_exposure_map_have_the_value_of_their_region() -> None:
             "region_name": ["Adams", "Allen"],
             **{"g_exposure": [0.25, np.nan], "g_exposure_lb": [0.2, np.nan], "g_exposure_ub": [0.3, np.nan]},
             **{"g_exposure_quality": [1.0, np.nan], "g_exposure_reason": ["", "nobody of the group lives here"]},
+            **{"g_exposure_corrected": [0.26, np.nan], "g_exposure_accuracy": [2.0, np.nan]},
+            "bounds_of": "exposure_corrected",
         },
         index=["39001", "39003"],
     )
@@ -178,8 +180,9 @@ def test_tracts_of_the_exposure_map_have_the_value_of_their_region() -> None:
         boxes(keys).to_crs(5070), table, regions, {"g": "Group <g>"}, by="county", title="A", subtitle="b"
     )
     data = data_of(page)
-    np.testing.assert_array_equal(unpacked(data["layers"][0]["values"]), np.float32([0.25, 0.25, np.nan]))
-    assert data["details"][-1]["texts"] == ["0.250 (0.200 to 0.300), quality 1", "nobody of the group lives here"]
+    np.testing.assert_array_equal(unpacked(data["layers"][0]["values"]), np.float32([0.26, 0.26, np.nan]))
+    words = "0.260 (0.200 to 0.300), accuracy 2; uncorrected 0.250, quality of the count 1"
+    assert data["details"][-1]["texts"] == [words, "nobody of the group lives here"]
 
 
 def test_curves_are_drawn_for_regions_of_every_year_first() -> None:

@@ -59,8 +59,10 @@ def index_map(text: str) -> str:
 def exposure_table(text: str) -> pd.DataFrame:
     numbers = {"exposure": 0.25, "exposure_lb": 0.2, "exposure_ub": 0.3, "count": 9.0, "count_cv": 0.1}
     group = {f"g_{name}": [value, np.nan] for name, value in numbers.items()}
+    group |= {"g_exposure_corrected": [0.26, np.nan], "g_exposure_accuracy": [2.0, np.nan]}
     quality = {"g_exposure_quality": [1.0, np.nan], "g_exposure_reason": ["", text]}
     names = {"region_name": [text, "b"], "people_count": [10.0, 20.0], "overlap": [0.7, 1.0]}
+    names |= {"bounds_of": "exposure_corrected"}
     return pd.DataFrame({**names, **group, **quality}, index=pd.Index([text, "b"]))
 
 
@@ -71,6 +73,7 @@ def exposures(text: str) -> str:
 
 def exposures_report(text: str) -> str:
     group = {"known": 1, "quality": [1, 0, 0], "quartiles": [0.2, 0.25, 0.3], "reasons": {text: [1, [text]]}}
+    group |= {"accuracy": [0, 1, 0], "correction": [0.01, 0.01]}
     overlap = overlap_summary(np.array([0.7, 1.0]), pd.Index([text, "b"]))
     numbers = {"with_cv": 3, "nobody": 1, "over_good": 2, "over_fair": 1, "without_cv": 0}
     margins = ((USED, ""), (ALL_MARGINS, ""), (DETAILED, text))
