@@ -25,6 +25,7 @@ from geomob_dask.sources.groups import load_grouping
 from geomob_dask.sources.kinds import read_kinds
 from geomob_dask.sources.opportunity_insights import read_white_shares, read_workbook
 from geomob_dask.sources.prices import read_prices
+from geomob_dask.sources.region_rows import read_region_codes
 from geomob_dask.sources.relationships import RelationColumns, read_relation
 from geomob_dask.sources.reported import read_reported
 from geomob_dask.sources.tables import Tables
@@ -213,6 +214,7 @@ READERS = {
         Reader("brackets json", "j.zip", samples.BRACKET_FILES["j.zip"], _INCOME, _by_tract),
         Reader("brackets csv", "c.zip", samples.BRACKET_FILES["c.zip"], _INCOME, _by_tract),
         Reader("reported", "t.csv", samples.REPORTED, lambda path: read_reported(path, "county"), _finite),
+        Reader("region codes", "t.csv", samples.REPORTED, lambda path: read_region_codes(path, "county")),
         *_many("zones", samples.ZONE_FILES, read_workbook, _by_zone),
         _text("counties of zones", "cz.csv", samples.COUNTY_ZONES, read_county_zones),
         _text("white shares", "w.csv", samples.WHITE, read_white_shares, _finite),

@@ -1,5 +1,6 @@
 """Chosen regions, overlap, reported groups and the precision of tracts, as a user asks for them on the command line."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def test_chosen_regions_have_the_values_of_all(url, job):
     assert "outside the 2 chosen regions: 120 tracts whole" in done.out
     one_state = exported(job, "--by", "county", "--regions", "few.csv", "--states", "91")
     assert one_state.index.tolist() == ["91001"]
+
+
+def test_a_backfill_reads_codes_from_a_file_beside_it(url, job):
+    Path("night").mkdir()
+    Path("night/few.csv").write_text("county\n91001\n93005\n")
+    product = "{job: exposure, dataset: race, by: county, regions: few.csv, scope: all}"
+    Path("night/night.yaml").write_text(f"name: night\nyears: 2018\nproducts:\n  few: {product}\n")
+    done = job("backfill", "night/night.yaml")
+    assert done.code == 0, done.err
+    again = job(*RUN, "--by", "county", "--regions", "91001,93005", "--dry-run")
+    assert "up to date, nothing to do" in again.out
 
 
 def test_frames_take_the_same_choice():
@@ -155,6 +167,7 @@ def test_reported_people_of_groups_are_drawn_below_and_above_the_split(url, job)
     done = job(*RUN, "--by", "county", "--reported", "reported.csv", "--report", "r.html")
     assert done.code == 0, done.err
     page = Path("r.html").read_text(encoding="utf-8")
+    assert hashlib.sha256(Path("reported.csv").read_bytes()).hexdigest() in page, "the page names what it was made from"
     rows = {row[0]: row for row in cells(page) if len(row) == 8}
     assert set(rows) == {"All people", "Black, Non-Hispanic", "White, Non-Hispanic"}
     black = table.loc["92003", "black_nh_count"]
