@@ -30,7 +30,7 @@ _DEFINITIONS = ("definition", "categories", "groups", "edition")
 # Attributes of a collection that describe each of its columns: as long as the table is wide.
 _BY_COLUMN = ("kinds",)
 # The folders of a path in a text; an address begins with a scheme, and names of collections with a letter.
-_FOLDERS = re.compile(r"(?<![\w:/.\\])(?:~[\w-]*|[A-Za-z]:|\.\.?)?[/\\](?:[^/\\\s'\",;:]+[/\\])+")
+_FOLDERS = re.compile(r"(?<![\w:/.\\])(?:~[\w-]*|[A-Za-z]:|\.\.?)?[/\\](?:[^/\\\s'\",;:<>|]+[/\\])+")
 _WHOLE_PATH = re.compile(r"(?:~|\.\.?[/\\]|[A-Za-z]:[/\\]|[/\\]).*", re.DOTALL)
 _FILE_SCHEME = re.compile(r"\bfile:/+", re.IGNORECASE)
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#'\"]*)[?#][^\s'\"]*")
