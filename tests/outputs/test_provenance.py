@@ -1,5 +1,6 @@
 """What a file was made from is in it, or beside a csv; it is never that of another file, and tells no secrets."""
 
+import ast
 import json
 import os
 from collections.abc import Mapping
@@ -255,3 +256,35 @@ def test_names_of_collections_and_addresses_stay() -> None:
 def test_any_text_can_be_written(value: dict[str, Any]) -> None:
     text = json.dumps(harmless(value), ensure_ascii=False).encode().decode()
     assert not set(text) & {"\x00", "\x1b", "\x7f", "\u2028", "\u202e"}
+
+
+# Every writer --------------------------------------------------------------------------------------
+
+
+def calls() -> list[tuple[str, str, ast.Call]]:
+    """Return the calls in outputs and jobs: file and line, name, call."""
+    root = Path(__file__).parents[2]
+    found = []
+    for path in [*(root / "geomob_dask" / "outputs").glob("*.py"), *(root / "jobs").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                found.append((f"{path.name}:{node.lineno}", ast.unparse(node.func), node))
+    return found
+
+
+def test_no_table_and_no_page_is_written_without_provenance() -> None:
+    writers = {"write_page": 4, "tables.export": 9, "export_table": 9}
+    written = [(where, name, call) for where, name, call in calls() if name in writers]
+    assert len(written) > 8
+    without = [
+        where
+        for where, name, call in written
+        if len(call.args) < writers[name] and "record" not in {word.arg for word in call.keywords}
+    ]
+    assert not without
+    # What writes files by itself: tables, pages, cubes, and models, which hold their run and inputs.
+    by_itself = {where.partition(":")[0] for where, name, _ in calls() if name in ("written_whole", "write_csv")}
+    assert by_itself <= {"tables.py", "page.py", "cube_tables.py", "mobility.py", "csv_text.py"}
+    assert not [
+        where for where, name, _ in calls() if name.endswith((".to_parquet", ".to_csv")) and "csv_text" not in where
+    ]
