@@ -26,8 +26,9 @@ from geomob_dask.messages import listed
 from geomob_dask.metrics.checks_exposure import check_exposures, check_reported_totals
 from geomob_dask.metrics.exposure import Exposures, Interactions, exposure_from_sums, interactions_from_sums
 from geomob_dask.metrics.exposure_terms import Mode, exposure_terms, interaction_terms
-from geomob_dask.metrics.quality import SUPPRESSION_THRESHOLD
+from geomob_dask.metrics.quality import SPREAD, SUPPRESSION_THRESHOLD
 from geomob_dask.sources.groups import Edition, Grouping
+from geomob_dask.sources.region_weights import Kind
 from geomob_dask.transforms.crosswalk import check_mass_balance
 from geomob_dask.transforms.exact_sums import ExactSums, merged_regions
 
@@ -89,7 +90,9 @@ class ExposureFrames:
         See `interactions`.
     report : DataFrame of one row
         Its value (see `value_of`) is plain data: ``regions``, ``tracts``, ``tracts_outside``, ``people``,
-        ``people_outside``, ``overlap`` as `overlap_summary` and ``groups`` as `exposure_summary` return them.
+        ``people_outside``, ``people_shared`` (regions where more than a twentieth of the people live in tracts that lie
+        there in part, and regions with any), ``overlap`` as `overlap_summary` and ``groups`` as `exposure_summary`
+        return them.
     """
 
     table: Any
@@ -108,6 +111,7 @@ def exposure(
     year: int | None = None,
     reported: Reported | None = None,
     regions: Sequence[str] | None = None,
+    weights: Kind | str | None = None,
 ) -> Any:
     """Return the exposure of each group to everybody else, by region.
 
@@ -134,6 +138,9 @@ def exposure(
         Totals that regions must have.
     regions : sequence of str, optional
         Only these regions; all by default.
+    weights : {"people", "housing", "area", "nested"}, optional
+        What the shares of a table of regions are shares of; those of `area_weights` are of area. By default it is not
+        known, and accuracy is graded as if they were. See `Kind`.
 
     Returns
     -------
@@ -172,7 +179,9 @@ def exposure(
     """
     rows, where, columns = _inputs(measures, by, groups, total, year)
     where = chosen_regions(where, regions)
-    return exposures(rows, where, columns, mode=mode, threshold=threshold, reported=reported).table
+    kind = Kind.NESTED if isinstance(by, str) else Kind.NOT_RECORDED if weights is None else Kind.of(weights)
+    found = exposures(rows, where, columns, mode=mode, threshold=threshold, reported=reported, weights=kind)
+    return found.table
 
 
 def interactions(
@@ -231,6 +240,7 @@ def exposures(
     threshold: float = SUPPRESSION_THRESHOLD,
     interactions: bool = False,
     reported: Reported | None = None,
+    weights: Kind = Kind.NOT_RECORDED,
 ) -> ExposureFrames:
     """Return exposures with their report and, if asked for, interactions.
 
@@ -245,12 +255,15 @@ def exposures(
     mode, threshold, reported
         See `exposure`.
     interactions : bool
+    weights : Kind
+        What shares of tracts in regions are shares of.
     """
     if not threshold >= 0:
         raise SettingsError(f"threshold {threshold}: expected zero or more people")
     mode, names = Mode.of(mode), names_of(groups)
     sums = partials(region_sums, measures, regions, groups=groups, mode=mode, interactions=interactions)
-    found = reduced(merged_exposures, sums, groups=names, mode=mode, threshold=threshold, reported=reported)
+    options = {"mode": mode, "threshold": threshold, "reported": reported, "weights": weights}
+    found = reduced(merged_exposures, sums, groups=names, **options)
     empty = partial(_no_exposures, names, mode)
     return ExposureFrames(
         table=own_rows(_table, found, meta=lambda: _table(empty())),
@@ -336,6 +349,7 @@ class RegionExposures:
 
     names: pd.Series
     groups: tuple[str, ...]
+    weights: Kind
     exposures: Exposures
     interactions: Interactions | None
     people: float
@@ -345,7 +359,13 @@ class RegionExposures:
 
 
 def merged_exposures(
-    parts: Sequence[RegionSums], *, groups: tuple[str, ...], mode: Mode, threshold: float, reported: Reported | None
+    parts: Sequence[RegionSums],
+    *,
+    groups: tuple[str, ...],
+    mode: Mode,
+    threshold: float,
+    reported: Reported | None,
+    weights: Kind = Kind.NOT_RECORDED,
 ) -> RegionExposures:
     """Return the exposures of all regions from the sums of all partitions; raises as `exposure`."""
     every = pd.concat([part.names for part in parts])
@@ -354,7 +374,9 @@ def merged_exposures(
         raise InputError(f"none of {sum(part.tracts for part in parts):,} tracts lies in a region")
     places = [names.index.get_indexer(part.names.index).astype(np.int64) for part in parts]
     sums = merged_regions([part.sums for part in parts], places, len(names)).rounded()
-    found = exposure_from_sums(sums, len(groups), mode=mode, threshold=threshold)
+    found = exposure_from_sums(
+        sums, len(groups), mode=mode, threshold=threshold, spread_evenly=not weights.counts_people
+    )
     check_exposures(found, list(names.index), groups, threshold=threshold)
     people = math.fsum(part.people for part in parts)
     outside = math.fsum(part.outside for part in parts)
@@ -371,6 +393,7 @@ def merged_exposures(
     return RegionExposures(
         names=names,
         groups=groups,
+        weights=weights,
         exposures=found,
         interactions=interactions,
         people=people,
@@ -382,7 +405,7 @@ def merged_exposures(
 
 def _table(found: pd.DataFrame) -> pd.DataFrame:
     one: RegionExposures = value_of(found)
-    return exposure_table(one.exposures, one.names, one.groups)
+    return exposure_table(one.exposures, one.names, one.groups, one.weights)
 
 
 def _pairs(found: pd.DataFrame) -> pd.DataFrame:
@@ -400,10 +423,16 @@ def _report(found: pd.DataFrame) -> pd.DataFrame:
             "tracts_outside": one.tracts_outside,
             "people": one.people,
             "people_outside": one.outside,
+            "people_shared": _spread_people(one.exposures),
             "overlap": overlap_summary(one.exposures.overlap, one.names.index),
             "groups": exposure_summary(one.exposures, one.names.index, one.groups),
         }
     )
+
+
+def _spread_people(found: Exposures) -> list[int]:
+    """Return the number of regions where more than a twentieth of the people live in tracts that lie there in part."""
+    return [int((found.shared > SPREAD).sum()), int((found.shared > 0).sum())]
 
 
 def _no_exposures(groups: tuple[str, ...], mode: Mode) -> pd.DataFrame:
@@ -416,6 +445,7 @@ def _no_exposures(groups: tuple[str, ...], mode: Mode) -> pd.DataFrame:
         RegionExposures(
             names=names,
             groups=groups,
+            weights=Kind.NOT_RECORDED,
             exposures=exposure_from_sums(terms, n_groups, mode=mode),
             interactions=interactions_from_sums(pairs, n_groups),
             people=0.0,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geomob_dask.errors import InputError
 from geomob_dask.metrics.exposure import Exposures, Interactions
 from geomob_dask.metrics.quality import Reason
+from geomob_dask.sources.region_weights import Kind
 
 LOW_OVERLAP = 0.75
 _LOWEST = 3
@@ -35,7 +36,9 @@ _BY_GROUP = {
 }
 
 
-def exposure_table(found: Exposures, names: pd.Series, groups: Sequence[str]) -> pd.DataFrame:
+def exposure_table(
+    found: Exposures, names: pd.Series, groups: Sequence[str], weights: Kind = Kind.NOT_RECORDED
+) -> pd.DataFrame:
     """Return one row per region.
 
     Parameters
@@ -44,16 +47,19 @@ def exposure_table(found: Exposures, names: pd.Series, groups: Sequence[str]) ->
     names : Series
         Index: codes of the regions, in order; values: their names, empty where they are not known.
     groups : sequence of str
+    weights : Kind
+        What shares of tracts are shares of.
 
     Returns
     -------
     DataFrame
         Index ``region``; ``region_name``, ``mode``, ``tracts``, ``people_count``, ``overlap`` (Σ afact·afact2),
         ``bounds_of`` (``exposure_corrected`` or, in the published modes, ``exposure``: the value that errors and bounds
-        belong to); and for each group ``_exposure``, ``_exposure_corrected``, ``_exposure_se``, ``_exposure_lb``,
-        ``_exposure_ub``, ``_exposure_quality`` (of the count), ``_exposure_accuracy`` (of the exposure),
-        ``_exposure_reason`` (text, empty where nothing is missing), ``_isolation``, ``_isolation_corrected``,
-        ``_count``, ``_count_se``, ``_count_cv``.
+        belong to), ``weights`` (see `Kind`), ``people_shared`` (share of the region's people who live in tracts that
+        lie in it only in part); and for each group ``_exposure``, ``_exposure_corrected``, ``_exposure_se``,
+        ``_exposure_lb``, ``_exposure_ub``, ``_exposure_quality`` (of the count), ``_exposure_accuracy`` (of the
+        exposure), ``_exposure_reason`` (text, empty where nothing is missing), ``_isolation``,
+        ``_isolation_corrected``, ``_count``, ``_count_se``, ``_count_cv``.
     """
     columns: dict[str, Any] = {
         "region_name": names.to_numpy(),
@@ -62,8 +68,10 @@ def exposure_table(found: Exposures, names: pd.Series, groups: Sequence[str]) ->
         "people_count": found.people,
         "overlap": found.overlap,
         "bounds_of": "exposure_corrected" if found.mode.corrects_noise else "exposure",
+        "weights": str(weights),
+        "people_shared": found.shared,
     }
-    texts = ["region_name", "mode", "bounds_of"]
+    texts = ["region_name", "mode", "bounds_of", "weights"]
     for place, group in enumerate(groups):
         for name, attribute in _BY_GROUP.items():
             columns[f"{group}_{name}"] = getattr(found, attribute)[:, place]

@@ -57,6 +57,8 @@ class Exposures:
         Populated tracts of the region, whole or in part.
     people : shape (n_regions,)
         All its people, interpolated.
+    shared : shape (n_regions,)
+        Share of its people who live in tracts that lie in it only in part; NaN where it has nobody.
     overlap : shape (n_regions,)
         Σ afact·afact2: near 1 where the region's data come from tracts of its own; NaN where afact2 was not given.
     count, count_se, count_cv : shape (n_regions, n_groups)
@@ -85,6 +87,7 @@ class Exposures:
 
     tracts: Floats
     people: Floats
+    shared: Floats
     overlap: Floats
     count: Floats
     count_se: Floats
@@ -221,18 +224,25 @@ def plain_sums(values: Floats, region: Integers, n_regions: int) -> Floats:
 
 
 def exposure_from_sums(
-    sums: Floats, n_groups: int, *, mode: Mode | str = Mode.CORRECTED, threshold: float = SUPPRESSION_THRESHOLD
+    sums: Floats,
+    n_groups: int,
+    *,
+    mode: Mode | str = Mode.CORRECTED,
+    threshold: float = SUPPRESSION_THRESHOLD,
+    spread_evenly: bool = False,
 ) -> Exposures:
     """Return the exposures of regions from the sums of their rows' `exposure_terms`.
 
     Parameters
     ----------
-    sums : shape (n_regions, 3 + 15·n_groups)
+    sums : shape (n_regions, 4 + 15·n_groups)
     n_groups : int
     mode : Mode
         That of the terms.
     threshold : float
         A group of this many people or fewer is suppressed.
+    spread_evenly : bool
+        Whether shares of tracts are shares of area, or may be, so that exposures by them are less accurate.
 
     Raises
     ------
@@ -242,7 +252,8 @@ def exposure_from_sums(
     n_group_terms = len(GROUP_TERMS) * n_groups
     _expect_columns(sums, len(REGION_TERMS) + n_group_terms + len(CONTACT_TERMS) * n_groups)
     region, group, contact = np.split(sums, [len(REGION_TERMS), len(REGION_TERMS) + n_group_terms], axis=1)
-    tracts, people, overlap = region.T
+    tracts, people, overlap, people_shared = region.T
+    shared = per(people_shared, people, np.nan)
     groups = dict(zip(GROUP_TERMS, np.moveaxis(group.reshape(-1, n_groups, len(GROUP_TERMS)), 2, 0), strict=True))
     found = contacts(contact.reshape(-1, n_groups, len(CONTACT_TERMS)))
     mode = Mode.of(mode)
@@ -266,6 +277,7 @@ def exposure_from_sums(
     return Exposures(
         tracts=tracts,
         people=people,
+        shared=shared,
         overlap=np.where(overlap > 0, overlap, np.nan),
         count=count,
         count_se=count_se,
@@ -279,7 +291,7 @@ def exposure_from_sums(
         isolation_corrected=isolation_corrected,
         shares=per(found.met + found.unmet, groups["count"], np.nan),
         quality=quality_flag(cv, value),
-        accuracy=accuracy_grade(se, corrected - value),
+        accuracy=accuracy_grade(se, corrected - value, (spread_evenly * shared)[:, None]),
         reason=reason,
         mode=mode,
     )

@@ -27,8 +27,10 @@ from geomob_dask.transforms.margins_of_error import standard_error
 
 Floats = NDArray[np.float64]
 
+# Shares are published with four decimals, and outlines from two sources leave slivers.
+_WHOLE = 1e-3
 # Terms of a region, of each group in it, and of each contact; the order is that of the columns of `exposure_terms`.
-REGION_TERMS = ("tracts", "people", "overlap")
+REGION_TERMS = ("tracts", "people", "overlap", "shared")
 GROUP_TERMS = ("count", "count_variance", "missing_counts", "missing_moes")
 CONTACT_TERMS = ("met", "unmet", "noise", "u", "u_r", "u_r2", "u_q", "u_q2", "others", "second", "missing_moes")
 
@@ -81,13 +83,15 @@ def exposure_terms(
 
     Returns
     -------
-    shape (n_rows, 3 + 15·n_groups)
+    shape (n_rows, 4 + 15·n_groups)
         Finite. Sums of these columns over rows merge by addition.
     """
     rows = _Rows.of(counts, moes, total, share, mode)
     # Nothing is added where afact2 is not known: a sum of zero says so, for with it no region's sum is zero.
     overlaps = np.zeros(len(rows.total)) if overlap is None else _within_one(overlap, "afact2")
-    columns = [rows.populated, rows.weight * rows.total, rows.populated * rows.share * overlaps]
+    people = rows.weight * rows.total
+    shared = np.where(rows.share < 1 - _WHOLE, people, 0.0)
+    columns = [rows.populated, people, rows.populated * rows.share * overlaps, shared]
     columns += rows.group_terms()
     for group in range(rows.n_groups):
         columns += rows.exposure_contact(group)

@@ -21,6 +21,7 @@ GOOD_CV = 0.2
 FAIR_CV = 0.4
 GOOD_ERROR = 0.02
 FAIR_ERROR = 0.05
+SPREAD = 0.05
 
 
 class Reason(IntEnum):
@@ -101,7 +102,7 @@ def quality_flag(cv: ArrayLike, value: ArrayLike) -> Floats:
     return np.where(np.isnan(variation) | np.isnan(np.asarray(value, np.float64)), np.nan, grade)
 
 
-def accuracy_grade(se: ArrayLike, correction: ArrayLike) -> Floats:
+def accuracy_grade(se: ArrayLike, correction: ArrayLike, spread: ArrayLike = 0.0) -> Floats:
     """Return how accurate an exposure itself is.
 
     Its error is its 90 per cent margin and the whole size of its correction for noise, which is an estimate too.
@@ -112,15 +113,23 @@ def accuracy_grade(se: ArrayLike, correction: ArrayLike) -> Floats:
         Standard error.
     correction : share
         Corrected minus uncorrected value.
+    spread : share
+        Of the region's people, those who live in tracts that lie in it in part, if they are taken as evenly spread over
+        the tract's area. What that does to an exposure no margin says: where they are more than a twentieth, the grade
+        is one lower.
 
     Returns
     -------
-    1 where the error is below 2 points of 100, 2 below 5, 3 from there on; NaN where either is missing
+    1 where the error is below 2 points of 100, 2 below 5, 3 from there on; NaN where error or correction is missing
 
     Examples
     --------
     >>> accuracy_grade([0.01, 0.01, 0.03, np.nan], [0.0, -0.02, 0.02, 0.0])
     array([ 1.,  2.,  3., nan])
+    >>> accuracy_grade(0.01, 0.0, [0.04, 0.5])
+    array([1., 2.])
     """
     error = margin_of_error(se) + np.abs(np.asarray(correction, dtype=np.float64))
-    return np.where(np.isnan(error), np.nan, 1.0 + (error >= GOOD_ERROR) + (error >= FAIR_ERROR))
+    lower = np.asarray(spread, dtype=np.float64) > SPREAD
+    grade = np.minimum(1.0 + (error >= GOOD_ERROR) + (error >= FAIR_ERROR) + lower, 3.0)
+    return np.where(np.isnan(error), np.nan, grade)

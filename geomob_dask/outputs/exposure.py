@@ -13,7 +13,7 @@ from geomob_dask.frames.exposure_tables import LOW_OVERLAP, long_table
 from geomob_dask.frames.tract_precision import ALL_MARGINS, USED
 from geomob_dask.messages import counted
 from geomob_dask.metrics.exposure_terms import Mode
-from geomob_dask.metrics.quality import FAIR_CV
+from geomob_dask.metrics.quality import FAIR_CV, SPREAD
 from geomob_dask.outputs.exposure_map import map_result
 from geomob_dask.outputs.exposure_overlap import STATISTICS
 from geomob_dask.outputs.exposure_report import write_report
@@ -32,6 +32,7 @@ from geomob_dask.outputs.result import (
 from geomob_dask.outputs.tables import PAGES, TABLES
 from geomob_dask.products.exposure import Details, Options, title
 from geomob_dask.products.product import Prepared
+from geomob_dask.sources.region_weights import Weights
 from geomob_dask.store import Store
 
 _LONG = ("county", "place")
@@ -122,6 +123,7 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         f"{details.grouping.name}, mode {options.mode}",
         f"  {_nowhere(options)}: {counted(found['tracts_outside'], 'tract')} whole; "
         f"{found['people_outside']:,.0f} of {found['people']:,.0f} people",
+        *_weight_lines(details.weights, found["people_shared"]),
         f"  exposure to everybody else{_CORRECTED if corrects else ''}: first quartile, median, third quartile of",
         "    regions; regions by quality 1, 2, 3 of the count (CV below 0.2, below 0.4, above); by accuracy 1, 2, 3 of",
         "    the exposure (margin and correction below 2 points of 100, below 5, above)",
@@ -178,6 +180,17 @@ def _tract_lines(tallies: Sequence[Mapping[str, Any]], labels: Mapping[str, str]
         share = f"{poor_share(used[name]):.3f}" if used[name]["with_cv"] else "no tract has a CV"
         more = f" ({poor_share(whole[name]):.3f} with the margins of all zero estimates)" if name in whole else ""
         lines.append(f"    {label:<{width}} {share}{more}")
+    return lines
+
+
+def _weight_lines(weights: Weights, shared: Sequence[int]) -> list[str]:
+    """Return what shares of tracts are shares of, and in how many regions the accuracy is graded lower for it."""
+    lines = [f"  weights: {weights.line}"]
+    if shared[0] and not weights.kind.counts_people:
+        lines.append(
+            f"    accuracy is one grade lower in {counted(shared[0], 'region')}: more than {SPREAD:.0%} of the people "
+            "live in tracts that lie there in part"
+        )
     return lines
 
 

@@ -49,8 +49,8 @@ _ACCURACY = {
     "missing": _QUALITY["missing"],
 }
 _MODES = {
-    Mode.CORRECTED: "tracts are counted by the share of their people in the region, variances by its square",
-    Mode.PUBLISHED: "tracts are counted by the share of their people in the region, variances by that share too "
+    Mode.CORRECTED: "tracts are counted by their share in the region, variances by its square",
+    Mode.PUBLISHED: "tracts are counted by their share in the region, variances by that share too "
     "(as published since 2023): standard errors are too wide",
     Mode.PUBLISHED_2023: "whole tracts are counted in every region they touch (as published in 2023): "
     "regions that share tracts are overcounted",
@@ -86,7 +86,8 @@ def write_report(store: Store, prepared: Prepared, file: str) -> None:
         stored_report(store, prepared),
         title=title(options),
         subtitle=f"{details.grouping.title}. Mode {options.mode}: {_MODES[Mode(options.mode)]}."
-        + ("" if options.regions is None else f" {counted(len(options.regions), 'chosen region')} alone."),
+        + ("" if options.regions is None else f" {counted(len(options.regions), 'chosen region')} alone.")
+        + f" Regions: {details.weights.line}.",
         year=options.year,
         source=f"{options.dataset} {options.year}, groups {details.grouping.name}",
         cells=result(store, prepared, CELLS),

@@ -17,9 +17,10 @@ from geomob_dask.options import FILE, Text, unrecorded
 from geomob_dask.products.options import ByYear, SomeRegions, piece, slug, states_named
 from geomob_dask.products.product import Frames, Prepared, RegionProduct, Summaries, Target
 from geomob_dask.products.reader import Reader
-from geomob_dask.products.regions import region_columns, region_table, regions_frame
+from geomob_dask.products.regions import region_columns, region_table, region_weights, regions_frame
 from geomob_dask.sources.attributes import period_in
 from geomob_dask.sources.groups import Edition, Grouping, find_edition, find_grouping, load_grouping
+from geomob_dask.sources.region_weights import Weights
 from geomob_dask.sources.reported import read_reported_groups
 from geomob_dask.store import Store
 
@@ -88,6 +89,8 @@ class Details:
     columns : list of str
         Columns of the measures that are read.
     reported : Reported, optional
+    weights : Weights
+        What shares of tracts in regions are shares of.
     reported_people : DataFrame, optional
         By region: ``people``, and the groups that the file of totals has.
     """
@@ -96,6 +99,7 @@ class Details:
     edition: Edition
     columns: list[str]
     reported: Reported | None
+    weights: Weights
     reported_people: pd.DataFrame | None = None
 
     @property
@@ -135,6 +139,7 @@ class Exposure(RegionProduct):
             people = read_reported_groups(options.reported, options.by, options.year, names)
             reported = Reported(people["people"], options.tolerance, options.least)
         read = list(dict.fromkeys([*edition.columns, *region_columns(options.by, table, columns)]))
+        weights = region_weights(table)
         targets = {"result": Target(options.collection(grouping.name, by_state=by_state), by_state=False)}
         if options.interactions:
             where = options.collection(grouping.name, "interaction", by_state=by_state)
@@ -154,10 +159,11 @@ class Exposure(RegionProduct):
                 "vintage": measures.attributes["vintage"],
                 "by": options.by,
                 "mode": options.mode,
+                **weights.attributes,
                 **period_in(measures.attributes, edition.columns),
             },
             found={"grouping": grouping.name, "edition": edition.model_dump(mode="json")},
-            details=Details(grouping, edition, read, reported, people),
+            details=Details(grouping, edition, read, reported, weights, people),
             by_state=by_state,
         )
 
@@ -174,6 +180,7 @@ class Exposure(RegionProduct):
             threshold=options.threshold,
             interactions=options.interactions,
             reported=details.reported,
+            weights=details.weights.kind,
         )
         precision = tract_precision(measures, details.edition)
         frames = {"result": found.table, "report": found.report, "tract_cv": precision.report}

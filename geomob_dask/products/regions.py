@@ -10,6 +10,7 @@ from geomob_dask.messages import listed, shown
 from geomob_dask.names import is_name, nearest
 from geomob_dask.products.options import ByRegion
 from geomob_dask.products.reader import Reader
+from geomob_dask.sources.region_weights import Kind, Weights
 from geomob_dask.sources.regions import BY_KEY
 from geomob_dask.store import Snapshot, Store
 
@@ -52,6 +53,11 @@ def region_table(
         f"({listed(sorted(columns), 8)}), or regions of vintage {vintage} in the store "
         f"({listed(there) or 'none yet'}): jobs/ingest.py regions FILE --name NAME --vintage {vintage}"
     )
+
+
+def region_weights(table: Snapshot | None) -> Weights:
+    """Return what shares of tracts in regions are shares of; without a table, tracts lie in regions as a whole."""
+    return Weights(Kind.NESTED) if table is None else Weights.of(table.attributes)
 
 
 def region_columns(by: str, table: Snapshot | None, columns: Collection[str]) -> list[str]:

@@ -40,9 +40,10 @@ from geomob_dask.sources.key_columns import (
 from geomob_dask.sources.key_pieces import keys_of_pieces
 from geomob_dask.sources.keys import AROUND, exact_texts, is_missing, tract_geoids
 from geomob_dask.sources.region_codes import region_codes
+from geomob_dask.sources.region_weights import Weights, weights_of_table
 from geomob_dask.sources.states import STATES
 from geomob_dask.sources.tables import Tables, split_by_state
-from geomob_dask.sources.text_tables import open_table
+from geomob_dask.sources.text_tables import TextTable, open_table
 
 COLUMNS = ("region", "region_name", "afact", "afact2")
 
@@ -67,6 +68,10 @@ class Options(BaseOptions):
     region_name_column: str | None = Field(None, description="Column of the regions' names.")
     afact_column: str | None = Field(None, description="Column of the key's share in the region.")
     afact2_column: str | None = Field(None, description="Column of the region's share in the key.")
+    shares_of: Literal["people", "housing", "area"] | None = Field(
+        None,
+        description="What the shares are shares of: people, housing or area. [default: what Geocorr's columns say]",
+    )
 
 
 def read(options: Options) -> Tables:
@@ -79,11 +84,11 @@ def read(options: Options) -> Tables:
         options.afact_column,
         options.afact2_column,
     )
-    table = read_regions(options.file, options.name, columns)
+    table = read_regions(options.file, options.name, columns, shares_of=options.shares_of)
     return Tables(
         collection=f"regions/{options.name}/{options.vintage}",
         parts=split_by_state(table.rows),
-        attributes={"key": table.key},
+        attributes={"key": table.key, **table.weights.attributes},
         options=options.plain(),
         files=[options.file],
         lines=table.lines,
@@ -109,14 +114,19 @@ class RegionTable:
     key : {"county", "tract"}
     lines : tuple of str
         What was read, for the user.
+    weights : Weights
+        What shares are shares of.
     """
 
     rows: pd.DataFrame
     key: Literal["county", "tract"]
     lines: tuple[str, ...]
+    weights: Weights
 
 
-def read_regions(path: str | Path, name: str, columns: RegionColumns | None = None) -> RegionTable:
+def read_regions(
+    path: str | Path, name: str, columns: RegionColumns | None = None, *, shares_of: str | None = None
+) -> RegionTable:
     """Return a table of regions from a file.
 
     Parameters
@@ -128,6 +138,8 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
         Name of the regions, such as ``cbsa``; in a csv the column of this name, or ``region``, holds them.
     columns : RegionColumns, optional
         Columns of a csv, where they have other names.
+    shares_of : {"people", "housing", "area"}, optional
+        What the shares are shares of, where the file does not say.
 
     Raises
     ------
@@ -140,8 +152,11 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
         if given != RegionColumns():
             raise InputError(f"{source}: names of columns are for a csv; found JSON")
         table, lines = _of_json(Path(path))
+        names: list[str] = []
     else:
-        table, lines = _of_csv(path, name, given)
+        read = open_table(path)
+        names = list(read.names)
+        table, lines = _of_csv(read, path, name, given)
     if not (table["region"] != "").any():
         raise InputError(f"{source}: found no region in {counted(len(table), 'row')}, expected codes of regions")
     lengths = table["geoid"].str.len()
@@ -160,7 +175,9 @@ def read_regions(path: str | Path, name: str, columns: RegionColumns | None = No
     inside = rows.index.isin(linked.index)
     if not inside.all():
         lines.append(f"{counted(rows.index[~inside].nunique(), key)} in no region")
-    return RegionTable(rows.astype({"region": "str", "region_name": "str"}), key, tuple(lines))
+    weights = weights_of_table(rows, names, geocorr=is_geocorr(names, given), named=shares_of)
+    lines.append(weights.line)
+    return RegionTable(rows.astype({"region": "str", "region_name": "str"}), key, tuple(lines), weights)
 
 
 def _of_json(path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -181,8 +198,7 @@ def _code_and_name(path: Path, key: str, value: Any) -> tuple[Any, str]:
     return code, "" if name is None else str(name)
 
 
-def _of_csv(path: str | Path, name: str, given: RegionColumns) -> tuple[pd.DataFrame, list[str]]:
-    read = open_table(path)
+def _of_csv(read: TextTable, path: str | Path, name: str, given: RegionColumns) -> tuple[pd.DataFrame, list[str]]:
     columns = list(read.names)
     if is_geocorr(columns, given):
         target = geocorr_target(columns, name)

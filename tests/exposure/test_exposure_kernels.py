@@ -271,6 +271,22 @@ def test_margins_far_above_the_counts_cannot_move_more_than_the_people():
     assert found.corrected[2, 1] == found.value[2, 1] == 0.0
 
 
+def test_people_spread_evenly_over_tracts_make_exposures_less_accurate():
+    counts = np.tile([[600.0, 400.0]], (40, 1))
+    moes = np.full((40, 2), 20.0)
+    region = np.repeat([0, 1, 2], [10, 10, 20])
+    share = np.where(region == 1, 0.5, 1.0)
+    # A fortieth of the people of the last region live in a tract that lies there in part.
+    share[20] = 0.5
+    terms = exp.exposure_terms(counts, moes, counts.sum(axis=1), share=share)
+    sums = exp.region_sums(terms, region, 3)
+    by_people, by_area = (exp.exposure_from_sums(sums, 2, spread_evenly=spread) for spread in (False, True))
+    np.testing.assert_allclose(by_people.shared, [0, 1, 0.5 / 19.5])
+    assert by_people.accuracy.tolist() == [[1, 1]] * 3
+    assert by_area.accuracy.tolist() == [[1, 1], [2, 2], [1, 1]]
+    assert by_area.quality.tobytes() == by_people.quality.tobytes()
+
+
 @pytest.mark.parametrize("share_of_group", [1e-3, 0.02, 0.5, 0.98, 0.999])
 def test_no_digits_are_lost_where_every_tract_is_alike(share_of_group):
     """The square is small beside its three terms: the two-pass formula tells whether enough is left of it."""
@@ -386,5 +402,5 @@ def test_bad_input_is_named(change, error, message):
 def test_sums_of_other_groups_are_refused():
     counts, moes, total, region, n = worked_example()
     sums = exp.region_sums(exp.exposure_terms(counts, moes, total), region, n)
-    with pytest.raises(InputError, match=r"found sums of shape \(1, 33\), expected \(regions, 48\)"):
+    with pytest.raises(InputError, match=r"found sums of shape \(1, 34\), expected \(regions, 49\)"):
         exp.exposure_from_sums(sums, 3)

@@ -15,7 +15,7 @@ from census_server import broken_json, serving, status
 from exposure_sample import metro_json, race_table, saved
 from stores import contents
 
-from geomob_dask.store import Store
+from geomob_dask.store import Provenance, Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -334,12 +334,76 @@ def test_a_wrong_years_crosswalk_fails_and_a_tract_in_no_place_does_not(url, job
     done = job("exposure", "--dataset", "race", "--year", 2018, "--by", "place")
     assert done.code == 0, done.err
     assert "in no region: 5 tracts whole" in done.out
+    assert "what shares of tracts are shares of is not recorded" in done.out
     Path("place.csv").write_text((GEOCORR + "".join(rows)).replace("00.00", "00.50"))
     job("ingest", "regions", "place.csv", "--name", "other", "--vintage", "2010")
     Path("place.csv").write_text(GEOCORR + "".join(row.replace(".00,", ".55,") for row in rows))
     job("ingest", "regions", "place.csv", "--name", "wrong", "--vintage", "2010")
     wrong = ("exposure", "--dataset", "race", "--year", 2018, "--by", "wrong")
     _refused(url, job, wrong, r"of the crosswalk are not in the table")
+
+
+def test_the_kind_of_weights_goes_from_the_regions_to_every_output(url, job):
+    geoids = race_table().index
+    west, south = np.arange(len(geoids)) % 12 * 0.01 - 83.0, np.arange(len(geoids)) // 12 * 0.01 + 40.0
+    squares = gpd.GeoDataFrame(
+        {"GEOID": geoids}, geometry=shapely.box(west, south, west + 0.01, south + 0.01), crs=4269
+    )
+    squares.to_parquet("squares.parquet")
+    towns = gpd.GeoDataFrame(
+        {"GEOID": ["9100100", "9200100"]},
+        geometry=[shapely.box(-82.995, 40.0, -82.945, 40.02), shapely.box(-82.995, 40.045, -82.945, 40.06)],
+        crs=4269,
+    )
+    towns.to_parquet("towns.parquet")
+    assert job("ingest", "tracts", "squares.parquet", "--vintage", "2010").code == 0
+    # All people of a tract live in its west, of which the towns' first tracts have none.
+    blocks = pd.DataFrame({"block": geoids + "1000", "people": 10, "lon": west + 0.002, "lat": south + 0.005})
+    blocks.iloc[1:].to_csv("blocks.csv", index=False)
+    places = ("ingest", "places", "towns.parquet", "--vintage", "2010", "--cluster", "serial")
+    found = {}
+    for name, more, kind in (("area", (), "AREA"), ("people", ("--weights", "blocks.csv"), "shares of their people")):
+        done = job(*places, "--name", name, *more)
+        assert done.code == 0, done.err
+        assert kind in done.out
+        done = job(
+            *("exposure", "--dataset", "race", "--year", 2018, "--by", name),
+            *("--export", f"{name}.csv", "--report", f"{name}.html"),
+        )
+        assert done.code == 0, done.err
+        assert f"weights: shares of tracts are shares of their {kind.removeprefix('shares of their ')}" in done.out
+        assert ("accuracy is one grade lower in 2 regions" in done.out) == (name == "area")
+        assert kind in Path(f"{name}.html").read_text(encoding="utf-8")
+        found[name] = pd.read_csv(f"{name}.csv", index_col=0)
+        assert set(found[name]["weights"]) == {name}
+        collection = f"results/exposure/b03002_four/race/2018/all-{name}-corrected-30"
+        assert Store(url).snapshot(collection).attributes["weights"] == name
+    # By area the towns have half of their first and last tracts; of their people, none of the first, all of the last.
+    table = Store(url).frame("regions/people/2010").compute()
+    linked = table[table["region"] == "9200100"]
+    assert sorted(linked["afact"].unique()) == [1.0]
+    assert not (found["area"]["people_count"] == found["people"]["people_count"]).all()
+    # Of a table that was stored without its kind, it is not known.
+    store = Store(url)
+    parts = {state: store.put("regions/old/2010", state, part) for state, part in table.groupby(table.index.str[:2])}
+    store.commit("regions/old/2010", parts, Provenance("ingest", {}), {"key": "tract"})
+    done = job("exposure", "--dataset", "race", "--year", 2018, "--by", "old", "--export", "old.csv")
+    assert done.code == 0, done.err
+    assert "is not recorded: perhaps of area" in done.out
+    assert set(pd.read_csv("old.csv")["weights"]) == {"not recorded"}
+
+
+def test_blocks_of_other_tracts_are_refused(url, job):
+    Path("blocks.csv").write_text("block,people,lon,lat\n390010001001000,5,-83,40\n")
+    square = gpd.GeoDataFrame({"GEOID": ["91001000100"]}, geometry=[shapely.box(-83, 40, -82.9, 40.1)], crs=4269)
+    square.to_parquet("square.parquet")
+    square.assign(GEOID="9100100").to_parquet("town.parquet")
+    assert job("ingest", "tracts", "square.parquet", "--vintage", "2010").code == 0
+    places = ("ingest", "places", "town.parquet", "--vintage", "2010", "--cluster", "serial")
+    _refused(
+        url, job, (*places, "--weights", "blocks.csv"), r"blocks.csv: found blocks of tracts such as 39001000100, none"
+    )
+    _refused(url, job, (*places, "--people-column", "n"), r"--people-column n: expected --weights FILE")
 
 
 # The Census API ----------------------------------------------------------------------------------
