@@ -49,7 +49,7 @@ class MobilityResult:
         shuffled. ``ranking``: mutual information and correlations by feature, with intervals and p-values that are
         unadjusted, and adjusted for dependence in space if the frame has a geometry and its coordinate system.
         ``calibration``, ``confusion``, ``settings``, ``units``, ``correlations``, ``clusters``, ``histogram``,
-        ``cumulative``, ``density``, ``elbow``; for models that have it, ``impurity``.
+        ``cumulative``, ``density``, ``elbow``, ``cuts``; for models that have it, ``impurity``.
     models : mapping of str to FittedModel
         Fitted on all units; see `predict`.
     """

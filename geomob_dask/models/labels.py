@@ -1,7 +1,8 @@
 """Classes of an outcome: below and above its mean, or between its quantiles.
 
-A value on an edge belongs to the lower class. Edges are computed from all units of a study: they define the target and
-are not learned by a model.
+A value on an edge belongs to the lower class. Edges are computed from all units of a study, those that a fold holds out
+among them: they define the target, as in the published study, and are not learned by a model. `moved` says what
+edges from the training units of a fold would change.
 """
 
 from __future__ import annotations
@@ -134,6 +135,32 @@ def labels_at(outcome: Floats, edges: Floats, names: Sequence[str]) -> Labels:
             f"{len(names)} classes of {len(outcome)} units (fewer classes, or an outcome with fewer ties)"
         )
     return Labels(tuple(names), codes, edges, int(np.isin(outcome, edges).sum()))
+
+
+def moved(outcome: Floats, labels: Labels, train: Ints, test: Ints) -> tuple[Floats, int]:
+    """Return the edges that training units alone give, and how many tested units are in another class by them.
+
+    Parameters
+    ----------
+    outcome : shape (n_units,)
+    labels : Labels
+        Of all units.
+    train, test : shape (n,)
+        Rows of a fold.
+
+    Examples
+    --------
+    Without the highest value the mean is 2, and 3 is above it:
+
+    >>> outcome = np.array([1.0, 2.0, 3.0, 10.0])
+    >>> moved(outcome, make_labels(outcome, 2), np.array([0, 1, 2]), np.array([2, 3]))
+    (array([2.]), 1)
+    """
+    known, classes = outcome[train], len(labels.names)
+    # Edges alone: ties may leave one of these classes without a member, which is no reason to stop.
+    edges = np.array([known.mean()]) if classes == 2 else _quantiles(np.sort(known), classes)
+    codes = np.searchsorted(edges, outcome[test], side="left")
+    return edges, int((codes != labels.codes[test]).sum())
 
 
 def _refuse_missing(outcome: Floats) -> None:

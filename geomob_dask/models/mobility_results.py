@@ -15,6 +15,7 @@ from geomob_dask.models.clusters import elbow_table
 from geomob_dask.models.design import Design
 from geomob_dask.models.folds import Fold
 from geomob_dask.models.hold_out import Baselines, HeldOut
+from geomob_dask.models.labels import moved
 from geomob_dask.models.leakage import leakage_table
 from geomob_dask.models.model_files import FittedModel, checksum_of
 from geomob_dask.models.permutation_importance import importance_rows
@@ -66,8 +67,8 @@ def result_tables(design: Design, found: Findings) -> dict[str, pd.DataFrame]:
     -------
     mapping of str to DataFrame
         ``units``, ``histogram``, ``cumulative``, ``density``, ``correlations``, ``ranking``, ``clusters``, ``elbow``,
-        ``importance``, ``settings``, ``scores``, ``predictions``, ``calibration``, ``confusion``; ``impurity`` if a
-        model has it, and ``leakage`` where leaks were measured.
+        ``cuts``, ``importance``, ``settings``, ``scores``, ``predictions``, ``calibration``, ``confusion``;
+        ``impurity`` if a model has it, and ``leakage`` where leaks were measured.
     """
     study = design.study
     histogram, cumulative = distribution_tables(study.outcome)
@@ -80,6 +81,7 @@ def result_tables(design: Design, found: Findings) -> dict[str, pd.DataFrame]:
         "ranking": ranking_table(study.feature_names, found.ranking),
         "clusters": found.clusters,
         "elbow": elbow_table(found.clusters),
+        "cuts": _cuts(design),
         "importance": _importance(design, found.held_out),
         "settings": _settings(found.held_out),
         "scores": _scores(design, found),
@@ -129,6 +131,18 @@ def _importance(design: Design, held_out: Sequence[HeldOut]) -> pd.DataFrame:
             table["title"] = pd.array([titles.get(one, one) for one in table["name"]], dtype="str")
             tables.append(_named(table, name, first))
     return pd.concat(tables, ignore_index=True)
+
+
+def _cuts(design: Design) -> pd.DataFrame:
+    """Return, by fold, the edges of classes that its training units alone give, and the held-out units they move."""
+    rows: list[dict[str, Any]] = []
+    for kind, folds in design.folds.items():
+        for fold in folds:
+            edges, count = moved(design.study.outcome, design.labels, fold.train, fold.test)
+            named = {f"edge_{number}": float(edge) for number, edge in enumerate(edges, 1)}
+            place = {"folds": kind, "repeat": fold.repeat, "fold": fold.number}
+            rows.append({**place, "test_units": len(fold.test), "moved_units": count, **named})
+    return pd.DataFrame(rows)
 
 
 def _impurity(design: Design, held_out: Sequence[HeldOut]) -> pd.DataFrame:

@@ -61,7 +61,8 @@ def model_card(model: str, about: Mapping[str, Any], tables: Mapping[str, pd.Dat
         *_section("Folds", about["folds"].values()),
         "## Scores",
         "Means over the folds, with 95% intervals. *Test*: held-out units; *train*: units that the model was fitted "
-        "on. Imputation, scaling, selection and settings were fitted inside the folds.",
+        "on. Imputation, scaling, selection and settings were fitted inside the folds; classes are cut by all units, "
+        "those held out too, as the cut defines the target.",
         markdown_table(("Folds", "Sample", "Score", "Value", "Interval"), _scores(tables["scores"], [model])),
         "## Scores of naive rules",
         markdown_table(("Rule", "Folds", "Score", "Value", "Interval"), _baselines(tables["scores"], about)),

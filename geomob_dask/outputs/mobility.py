@@ -16,7 +16,7 @@ from rich.console import Console
 from geomob_dask.errors import InputError
 from geomob_dask.messages import counted
 from geomob_dask.models.model_card import over_folds
-from geomob_dask.outputs.mobility_attributes import elbow_text
+from geomob_dask.outputs.mobility_attributes import cut_text, elbow_text
 from geomob_dask.outputs.mobility_report import write_map, write_report
 from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, option_of, result
@@ -192,6 +192,7 @@ def summary_lines(store: Store, prepared: Prepared, found: Result) -> list[str]:
         + ", ".join(f"{name} {value:.3f}" for name, value in top["mutual_information"].items())
     )
     lines.append(f"  {_strongest(found.tables['ranking'])}")
+    lines.append(f"  {cut_text(about, found.tables['cuts']).rstrip('.')}")
     elbow = elbow_text(found.tables["elbow"])
     lines.append(f"  clusters: {elbow[0].lower()}{elbow[1:].rstrip('.')}")
     return [*lines, f"  in {store.url}/{prepared.collection}"]

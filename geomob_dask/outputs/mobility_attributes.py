@@ -135,7 +135,8 @@ def outcome_section(about: About, tables: Tables) -> Section:
     rule = "mean" if len(about["classes"]) == 2 else "quantiles"
     text = (
         f"Dashed lines separate the classes, at the {rule} ({cuts}). A value on a line is in the lower class. "
-        "The curve is the density (normal kernels, Scott's width) on the scale of the bars."
+        "The curve is the density (normal kernels, Scott's width) on the scale of the bars. "
+        f"{cut_text(about, tables['cuts'])}"
     )
     plots = [
         distribution_plot(
@@ -178,4 +179,18 @@ def elbow_text(elbow: pd.DataFrame) -> str:
         f"The elbow is at {whole['knee']} when {start} to {whole['most']} clusters are tried, at {same.min()} to "
         f"{same.max()} when fewer are from {start} on, and at {knees.min()} to {knees.max()} over all ranges: it "
         "depends on the range."
+    )
+
+
+def cut_text(about: About, cuts: pd.DataFrame) -> str:
+    """Return that classes are cut by all units, not inside the folds, and what a cut inside them would change."""
+    rule = "mean" if len(about["classes"]) == 2 else "quantiles"
+    names = [str(name) for name in cuts if str(name).startswith("edge_")]
+    edges = " and ".join(f"{cuts[name].min():.4g} to {cuts[name].max():.4g}" for name in names)
+    counts = cuts.groupby("folds", sort=False)[["moved_units", "test_units"]].sum()
+    moved = ", ".join(f"{row.moved_units:,} of {row.test_units:,} ({row.Index})" for row in counts.itertuples())
+    return (
+        f"Exception to what is learned inside the folds: classes are cut at the {rule} of all units, held-out ones "
+        f"too, as in the published study, because the cut defines the target. The training units of a fold alone would "
+        f"cut at {edges}, and put {moved} held-out units, all repeats together, into another class."
     )

@@ -77,8 +77,8 @@ def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: 
         Titles of models, folds, classes and features, counts and settings; see `products.mobility_result.Result`.
     tables : mapping of str to DataFrame
         ``units``, ``predictions``, ``scores``, ``importance``, ``ranking``, ``correlations``, ``histogram``,
-        ``cumulative``, ``density``, ``calibration``, ``confusion``, ``clusters``, ``elbow``, and perhaps ``impurity``
-        and ``leakage``.
+        ``cumulative``, ``density``, ``calibration``, ``confusion``, ``clusters``, ``elbow``, ``cuts``, and perhaps
+        ``impurity`` and ``leakage``.
     cards : mapping of model to str
         Model cards, Markdown.
     shapes : GeoDataFrame, optional
@@ -107,7 +107,7 @@ def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: 
         f"Predictors of mobility in {about['units']:,} {_UNITS[about['study']]}",
         f"{about['outcome']}, {counted(len(about['classes']), 'class', 'classes')} ({counts}), from "
         f"{counted(len(about['features']), 'attribute')}. Imputation, scaling, selection and settings were fitted "
-        f"inside the folds.",
+        f"inside the folds; classes are cut by all units.",
         sections,
     )
 

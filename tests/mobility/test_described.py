@@ -10,6 +10,7 @@ from geomob_dask.models.clusters import elbow_table
 from geomob_dask.models.hold_out import impurity_importance
 from geomob_dask.outputs.mobility_attributes import (
     cluster_section,
+    cut_text,
     elbow_text,
     importance_section,
     outcome_section,
@@ -84,6 +85,26 @@ def test_without_a_forest_there_is_no_impurity():
     assert found.tables["settings"]["settings"].eq("").all()
 
 
+def test_cuts_are_those_of_the_training_units(result, about):
+    table, outcome = result.tables["cuts"], result.study.outcome
+    assert table["test_units"].sum() == 90
+    # One repeat: every unit is held out once, and the means of the other two thirds have the mean of all as their mean.
+    weights = (90 - table["test_units"]) / (2 * 90)
+    assert (table["edge_1"] * weights).sum() == pytest.approx(outcome.mean())
+    assert table["edge_1"].nunique() == 3
+    edge = result.labels.edges[0]
+    between = sum(
+        int(((outcome > min(edge, cut)) & (outcome <= max(edge, cut))).sum()) for cut in table["edge_1"].to_numpy()
+    )
+    assert table["moved_units"].sum() <= between
+    assert (table["moved_units"] <= table["test_units"]).all()
+    text = cut_text(about, table)
+    assert "classes are cut at the mean of all units" in text
+    assert f"put {table['moved_units'].sum()} of 90 (stratified:3) held-out units" in text
+    two = pd.concat([table, table.assign(folds="states:3")])
+    assert "of 90 (stratified:3), " in cut_text(about, two)
+
+
 def test_the_page_says_so(result, about):
     tables = result.tables
     text = importance_section(about, tables).text
@@ -94,6 +115,7 @@ def test_the_page_says_so(result, about):
     assert [column.title for column in clusters.table][:2] == ["Clusters tried: at least", "at most 3"]
     assert len(clusters.table[0].texts) == 8
     assert "The curve is the density" in outcome_section(about, tables).text
+    assert "classes are cut at the mean of all units" in outcome_section(about, tables).text
     ranking = ranking_section(about, tables)
     assert "not adjusted here, as no polygons" in ranking.text
     assert [column.title for column in ranking.table] == [

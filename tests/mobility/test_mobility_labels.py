@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.labels import BINARY, QUARTILES, binary_labels, labels_at, make_labels, quantile_labels
+from geomob_dask.models.labels import BINARY, QUARTILES, binary_labels, labels_at, make_labels, moved, quantile_labels
 
 outcomes = st.lists(st.integers(-1000, 1000), min_size=8, max_size=60, unique=True).map(lambda v: np.array(v, float))
 
@@ -78,3 +78,26 @@ def test_outcomes_that_are_no_numbers(outcome):
 def test_one_class_is_none():
     with pytest.raises(InputError, match="classes: found 1"):
         quantile_labels(np.arange(4.0), 1)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_units_that_another_cut_moves(classes):
+    draws = np.random.default_rng(2)
+    outcome = draws.normal(size=80) + np.arange(80) / 40
+    labels = make_labels(outcome, classes)
+    train, test = np.arange(50), np.arange(50, 80)
+    edges, count = moved(outcome, labels, train, test)
+    inside = make_labels(outcome[train], classes)
+    np.testing.assert_array_equal(edges, inside.edges)
+    expected = sum(int((outcome[unit] > edges).sum() != labels.codes[unit]) for unit in test)
+    assert count == expected > 0
+    assert moved(outcome, labels, np.arange(80), test)[1] == 0
+
+
+def test_ties_among_training_units_stop_nothing():
+    outcome = np.array([1.0, 1, 1, 1, 1, 1, 2, 3, 4, 5])
+    labels = labels_at(outcome, np.array([1.5, 2.5, 3.5]), QUARTILES)
+    edges, count = moved(outcome, labels, np.arange(7), np.arange(7, 10))
+    assert edges.tolist() == [1.0, 1.0, 1.0]
+    # Only 3 was in the third class; 4 and 5 stay in the fourth.
+    assert count == 1
