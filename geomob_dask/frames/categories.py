@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,12 @@ from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.frames.groups import group_counts
 from geomob_dask.frames.numbers import LARGEST
 from geomob_dask.metrics.brackets import bracket_positions, equal_classes, merge_brackets
+from geomob_dask.metrics.effective_interviews import composition_noise
 from geomob_dask.sources.brackets import AcsGroups, Brackets, Categories, GroupList
 from geomob_dask.sources.groups import find_edition
+from geomob_dask.sources.kinds import margin_columns
 from geomob_dask.transforms.collapse import check_within
-from geomob_dask.transforms.margins_of_error import standard_error
+from geomob_dask.transforms.margins_of_error import standard_error, sum_moe
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -34,6 +36,8 @@ class CategoryCounts:
         From margins of error.
     leaves : shape (n_tracts, n_leaves, n_categories), optional
         The counts of the finest parts of each tract, which add up to `counts`.
+    noise : shape (n_tracts, 3), optional
+        What margins say of the sample; see `metrics.effective_interviews.composition_noise`.
     """
 
     names: tuple[str, ...]
@@ -41,9 +45,12 @@ class CategoryCounts:
     counts: Floats
     standard_errors: Floats | None = None
     leaves: Floats | None = None
+    noise: Floats | None = None
 
 
-def category_counts(table: pd.DataFrame, categories: Categories, year: int, *, margins: bool = False) -> CategoryCounts:
+def category_counts(
+    table: pd.DataFrame, categories: Categories, year: int, *, margins: bool = False, noise: bool = False
+) -> CategoryCounts:
     """Return the counts of each category in each tract of a table.
 
     Parameters
@@ -54,7 +61,10 @@ def category_counts(table: pd.DataFrame, categories: Categories, year: int, *, m
     year : int
         Selects the edition of groups of an ACS table.
     margins : bool
-        Whether standard errors are computed from the margins of error.
+        Whether standard errors are computed from the margins of error; then none may be missing.
+    noise : bool
+        Whether the noise of the sample is computed from them; those that are missing are left out. A group that is the
+        remainder of a total has no margin of its own: its people are sampled as those of the other groups.
 
     Raises
     ------
@@ -65,10 +75,21 @@ def category_counts(table: pd.DataFrame, categories: Categories, year: int, *, m
         If a column holds text.
     """
     if isinstance(categories, Brackets):
-        return _bracket_counts(table, categories, margins=margins)
-    if isinstance(categories, GroupList):
-        return _listed_counts(table, categories)
-    return _acs_counts(table, categories, year, margins=margins)
+        found, moes, total = _bracket_counts(table, categories, margins=margins or noise)
+    elif isinstance(categories, GroupList):
+        found, moes, total = _listed_counts(table, categories, margins=margins or noise)
+    else:
+        found, moes, total = _acs_counts(table, categories, year)
+    if margins and moes is not None:
+        _refuse_unknown(moes, [f"margin of {name}" for name in found.names], table, categories.name)
+        found = replace(found, standard_errors=standard_error(moes))
+    if noise and moes is not None:
+        own = moes.copy()
+        own[:, _remainders(categories, list(table.columns), year)] = np.nan
+        variance = None if total is None else standard_error(total) ** 2
+        sampled = composition_noise(found.counts, standard_error(own) ** 2, variance)
+        found = replace(found, noise=np.column_stack(sampled))
+    return found
 
 
 def merge_categories(people: CategoryCounts, brackets: Brackets, classes: Integers) -> CategoryCounts:
@@ -91,7 +112,7 @@ def merge_categories(people: CategoryCounts, brackets: Brackets, classes: Intege
     if errors is not None:
         errors = np.sqrt(merge_brackets(errors**2, classes))
     labels = brackets.class_labels(classes.tolist())
-    return CategoryCounts(names, labels, merge_brackets(people.counts, classes), errors, leaves)
+    return CategoryCounts(names, labels, merge_brackets(people.counts, classes), errors, leaves, people.noise)
 
 
 def merge_classes(brackets: Brackets, rule: str) -> Integers:
@@ -164,7 +185,19 @@ def read_positions(brackets: Brackets, text: str, n_brackets: int | None = None)
     return bracket_positions(number, middles)
 
 
-def _bracket_counts(table: pd.DataFrame, brackets: Brackets, *, margins: bool) -> CategoryCounts:
+# Counts, the margins of the categories and those of all people, each where it is known.
+Found = tuple[CategoryCounts, Floats | None, Floats | None]
+
+
+def _remainders(categories: Categories, columns: Sequence[str], year: int) -> list[int]:
+    """Return the places of groups that are what others leave of a total."""
+    if not isinstance(categories, AcsGroups):
+        return []
+    groups = find_edition(categories.grouping, columns, year).groups
+    return [place for place, group in enumerate(groups) if group.remainder]
+
+
+def _bracket_counts(table: pd.DataFrame, brackets: Brackets, *, margins: bool) -> Found:
     names = tuple(bracket.column for bracket in brackets.brackets)
     labels = tuple(bracket.text for bracket in brackets.brackets)
     leaves = None
@@ -175,14 +208,15 @@ def _bracket_counts(table: pd.DataFrame, brackets: Brackets, *, margins: bool) -
         counts = _counts(table, names, brackets.name)
     if brackets.total is not None and brackets.total in table.columns:
         _check_total(counts, table, brackets.total, brackets.name)
-    errors = None
+    moes = of_total = None
     if margins:
-        moes = [bracket.moe for bracket in brackets.brackets if bracket.moe is not None]
-        errors = standard_error(_counts(table, moes, brackets.name))
-    return CategoryCounts(names, labels, counts, errors, leaves)
+        moes = _margins(table, [bracket.moe or "" for bracket in brackets.brackets], brackets.name)
+        column = brackets.total_margin(table.columns)
+        of_total = None if column is None else _margins(table, [column], brackets.name)[:, 0]
+    return CategoryCounts(names, labels, counts, leaves=leaves), moes, of_total
 
 
-def _listed_counts(table: pd.DataFrame, groups: GroupList) -> CategoryCounts:
+def _listed_counts(table: pd.DataFrame, groups: GroupList, *, margins: bool) -> Found:
     by_group = [_counts(table, group.columns, groups.name).sum(axis=1) for group in groups.groups]
     counts = np.stack(by_group, axis=1)
     labels = tuple(group.label or group.name for group in groups.groups)
@@ -190,17 +224,26 @@ def _listed_counts(table: pd.DataFrame, groups: GroupList) -> CategoryCounts:
     if total is not None:
         people = table[total].to_numpy(dtype=np.float64, na_value=np.nan)
         check_within(people, counts, labels, [str(key) for key in table.index], total)
-    return CategoryCounts(tuple(group.name for group in groups.groups), labels, counts)
+    moes = None
+    if margins:
+        known = margin_columns(table.columns)
+        moes = np.column_stack(
+            [
+                sum_moe(
+                    _counts(table, group.columns, groups.name),
+                    _margins(table, [known[column] for column in group.columns], groups.name),
+                )
+                for group in groups.groups
+            ]
+        )
+    return CategoryCounts(tuple(group.name for group in groups.groups), labels, counts), moes, None
 
 
-def _acs_counts(table: pd.DataFrame, groups: AcsGroups, year: int, *, margins: bool) -> CategoryCounts:
+def _acs_counts(table: pd.DataFrame, groups: AcsGroups, year: int) -> Found:
     edition = find_edition(groups.grouping, list(table.columns), year)
     found = group_counts(table, edition, list(table.index))
     _refuse_unknown(found.counts, found.names, table, groups.name)
-    errors = standard_error(found.moes) if margins else None
-    if errors is not None:
-        _refuse_unknown(errors, [f"margin of {name}" for name in found.names], table, groups.name)
-    return CategoryCounts(found.names, found.labels, found.counts, errors)
+    return CategoryCounts(found.names, found.labels, found.counts), found.moes, found.total_moe
 
 
 def _numbers(text: str, what: str, expected: str) -> list[float]:
@@ -218,6 +261,17 @@ def _counts(table: pd.DataFrame, columns: Sequence[str], name: str) -> Floats:
     counts: Floats = np.ascontiguousarray(table[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan))
     _refuse_unknown(counts, columns, table, name)
     return counts
+
+
+def _margins(table: pd.DataFrame, columns: Sequence[str], name: str) -> Floats:
+    """Return margins of error; NaN where they are missing."""
+    text = [column for column in columns if not pd.api.types.is_numeric_dtype(table[column])]
+    if text:
+        raise DefinitionError(f"{name}: column {text[0]} holds text, expected margins of error")
+    margins: Floats = np.ascontiguousarray(table[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan))
+    known = np.where(np.isnan(margins), 0.0, margins)
+    _refuse_unknown(known, columns, table, name)
+    return margins
 
 
 def _refuse_unknown(counts: Floats, columns: Sequence[str], table: pd.DataFrame, name: str) -> None:

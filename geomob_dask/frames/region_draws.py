@@ -7,7 +7,7 @@ partitions change it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from geomob_dask.errors import DefinitionError, InputError
 from geomob_dask.frames.halo import apart
 from geomob_dask.frames.own_rows import own_rows, value_of
 from geomob_dask.frames.reduction import partials
+from geomob_dask.frames.sampling import FULL_COUNT, Sampling
 from geomob_dask.frames.units import region_units
 from geomob_dask.metrics import segregation_draws as random
 from geomob_dask.metrics.counts import Floats
+from geomob_dask.metrics.effective_interviews import without_noise
 from geomob_dask.metrics.segregation_catalog import INDICES, SegregationIndex, chosen
 from geomob_dask.metrics.segregation_inference import (
     bootstrap_corrected,
@@ -35,11 +37,16 @@ from geomob_dask.metrics.segregation_units import RegionUnits
 Values = dict[str, Floats]
 
 NULLS: dict[str, Callable[[RegionUnits], random.Sampler]] = {
-    "evenness": lambda units: random.evenness(units.counts),
+    "evenness": lambda units: (
+        random.evenness(units.counts)
+        if units.interviews is None
+        else random.sampled_evenness(units.counts, units.interviews)
+    ),
     "units": lambda units: random.permuted_units(units.counts),
     "persons": lambda units: random.permuted_persons(units.counts),
 }
 INTERVALS: dict[str, Callable[[RegionUnits], random.Sampler]] = {
+    "sampled": lambda units: random.sampled_people(_world(units), _interviews(units), units.total_errors),
     "persons": lambda units: random.resampled_persons(units.counts),
     "units": lambda units: random.resampled_units(units.counts),
     "moe": lambda units: random.margin_of_error_draws(units.counts, _errors(units)),
@@ -49,6 +56,10 @@ _CELLS = 2_000_000
 # Equal up to rounding counts as at least as large: sums over draws run in another order.
 _TIE = 1e-12
 DRAWS_A_TASK = 100
+# Column of the people interviewed, of all tracts of a region: an effective number where counts have margins.
+INTERVIEWED = "interviews"
+# How the counts were taken.
+SAMPLED = "sampled"
 
 
 @dataclass(frozen=True)
@@ -61,17 +72,21 @@ class Inference:
         Of the null, and as many for the intervals; 0: none.
     null : {"evenness", "units", "persons"}
         People drawn from the region's shares; units changing places; persons changing places.
-    interval : {"persons", "units", "moe", "none"}
-        What is resampled for intervals: persons, units, or counts from their margins of error.
+    interval : {"sampled", "persons", "units", "moe", "none"}
+        What is drawn for intervals: samples as the counts were taken, persons of a full count, units, or counts from
+        their margins of error, one by one.
     seed, year : int
         Key the random streams, together with the region and the number of the draw.
+    sampling : Sampling
+        How the counts were taken: intervals and nulls follow.
     """
 
     draws: int = 0
     null: str = "evenness"
-    interval: str = "persons"
+    interval: str = "sampled"
     seed: int = 0
     year: int = 0
+    sampling: Sampling = FULL_COUNT
 
     def __post_init__(self) -> None:
         if self.draws < 0 or self.seed < 0:
@@ -83,7 +98,7 @@ class Inference:
 
     @property
     def margins(self) -> bool:
-        """Whether margins of error are needed."""
+        """Whether counts are drawn from their margins of error one by one: each needs its own."""
         return self.draws > 0 and self.interval == "moe"
 
     def drawn(self, indices: Sequence[SegregationIndex]) -> tuple[str, ...]:
@@ -117,8 +132,14 @@ class Inference:
             if self.null == "evenness" and index.bounds == (0.0, 1.0):
                 found.append("excess")
         if index.name in self.drawn(indices) and self.interval != "none":
-            found += ["lower", "upper", "corrected"]
+            found += list(_AROUND)
         return [*found, "bias"] if index.name in self.drawn(indices) and index.bias is not None else found
+
+    def of_units(self, units: RegionUnits) -> RegionUnits:
+        """Return units with the interviews that stand behind their counts."""
+        if self.sampling.kind == "rate":
+            return replace(units, interviews=self.sampling.rate * units.counts.sum(axis=1), total_errors=None)
+        return replace(units, interviews=None, total_errors=None) if self.sampling.kind == "complete" else units
 
 
 def inferred(
@@ -128,7 +149,7 @@ def inferred(
     names: Callable[[SegregationIndex], list[str]],
     chunk: int = DRAWS_A_TASK,
 ) -> Any:
-    """Return p-values, intervals and bias, one row per region.
+    """Return p-values, intervals and bias, one row per region, and how many people were interviewed.
 
     Parameters
     ----------
@@ -165,6 +186,7 @@ def inferred(
         meta=lambda: _no_inference(columns),
         n_null=len(null),
         columns=columns,
+        inference=inference,
     )
 
 
@@ -173,7 +195,8 @@ Columns = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def _no_inference(columns: Columns) -> pd.DataFrame:
-    return no_regions([name for suffixes in columns.values() for names in suffixes.values() for name in names])
+    names = [name for suffixes in columns.values() for names in suffixes.values() for name in names]
+    return no_regions([INTERVIEWED, *names])
 
 
 def no_regions(columns: Sequence[str]) -> pd.DataFrame:
@@ -216,16 +239,37 @@ def _drawn(
 ) -> Values:
     """Return indices over some draws, each of shape (n_draws, n_regions, …); none without regions."""
     by_region = []
-    for region, units in _each_region(gathered):
+    for region, units in _each_region(gathered, inference):
         key = random.DrawKey(inference.seed, f"{region}{stream}", inference.year)
         evaluate = evaluation({index.name: index.of for index in chosen(indices)}, units)
-        by_region.append(drawn_indices(sampler(units), evaluate, key, range(*numbers), cells=_CELLS))
+        if _unknown(units) and sampler in (NULLS["evenness"], INTERVALS["sampled"]):
+            shapes = evaluate(units.counts[None])
+            drawn = {name: np.full((numbers[1] - numbers[0], *one.shape[1:]), np.nan) for name, one in shapes.items()}
+        else:
+            drawn = drawn_indices(sampler(units), evaluate, key, range(*numbers), cells=_CELLS)
+        by_region.append(drawn)
     return {name: np.stack([values[name] for values in by_region], axis=1) for name in indices if by_region}
 
 
-def _each_region(gathered: pd.DataFrame) -> list[tuple[str, RegionUnits]]:
+def _each_region(gathered: pd.DataFrame, inference: Inference) -> list[tuple[str, RegionUnits]]:
     regions, units = region_units(gathered)
+    units = inference.of_units(units)
     return [(region, units.alone(rows)) for region, rows in zip(regions, units.rows_by_region(), strict=True)]
+
+
+def _unknown(units: RegionUnits) -> bool:
+    """Return whether nothing is known of the sample behind the counts of a region."""
+    return units.interviews is not None and bool(np.isnan(units.interviews).any())
+
+
+def _interviews(units: RegionUnits) -> Floats:
+    people: Floats = units.counts.sum(axis=1)
+    return people if units.interviews is None else units.interviews
+
+
+def _world(units: RegionUnits) -> Floats:
+    """Return the counts that samples are drawn from: they differ as much as the true ones, not as the estimates."""
+    return units.counts if _unknown(units) else without_noise(units.counts, _interviews(units))
 
 
 def _errors(units: RegionUnits) -> Floats:
@@ -234,14 +278,21 @@ def _errors(units: RegionUnits) -> Floats:
     return units.standard_errors
 
 
-def _inferred(gathered: pd.DataFrame, *draws: pd.DataFrame, n_null: int, columns: Columns) -> pd.DataFrame:
+def _inferred(
+    gathered: pd.DataFrame, *draws: pd.DataFrame, n_null: int, columns: Columns, inference: Inference
+) -> pd.DataFrame:
     """Return the statistics of draws of each region of one partition."""
     values = [value_of(one) for one in draws]
     regions, units = region_units(gathered)
     if not len(regions):
         return _no_inference(columns)
-    observed = _observed(gathered, chosen(columns))
-    tables = []
+    units = inference.of_units(units)
+    observed = _observed(gathered, chosen(columns), inference, lambda one: one.counts)
+    centers = observed
+    if inference.interval == "sampled":
+        centers = _observed(gathered, chosen(columns), inference, _world)
+    interviewed = np.bincount(units.region, _interviews(units), units.n_regions).astype(np.float64)
+    tables = [wide(interviewed, regions, [INTERVIEWED])]
     for name, suffixes in columns.items():
         null, around = _together(values[:n_null], name), _together(values[n_null:], name)
         for suffix, names in suffixes.items():
@@ -249,7 +300,8 @@ def _inferred(gathered: pd.DataFrame, *draws: pd.DataFrame, n_null: int, columns
             if suffix == "bias" and biased is not None:
                 found = biased(units)
             else:
-                found = _STATISTICS[suffix](observed[name], null if suffix in _OF_NULL else around)
+                drawn = null if suffix in _OF_NULL else around
+                found = _STATISTICS[suffix](observed[name], drawn, centers[name])
             tables.append(wide(found, regions, names))
     return pd.concat(tables, axis=1)
 
@@ -259,31 +311,37 @@ def _together(values: Sequence[Values], name: str) -> Floats:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _lower(value: Floats, draws: Floats) -> Floats:
-    # Draws lie around the estimate as it does around what it estimates: their bias is turned round too, which is the
-    # basic interval, 2 · estimate − quantile (Davison & Hinkley 1997, §5.2).
-    return 2 * value - interval(draws)[1]
+def _lower(value: Floats, draws: Floats, center: Floats) -> Floats:
+    # Draws lie around what they are drawn from as the estimate does around what it estimates: their bias is turned
+    # round too, which is the basic interval, estimate − (quantile − center) (Davison & Hinkley 1997, §5.2).
+    return value + center - interval(draws)[1]
 
 
-def _upper(value: Floats, draws: Floats) -> Floats:
-    return 2 * value - interval(draws)[0]
+def _upper(value: Floats, draws: Floats, center: Floats) -> Floats:
+    return value + center - interval(draws)[0]
 
 
-_STATISTICS: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "p": lambda value, draws: p_value(value - _TIE, draws),
-    "null": lambda _, draws: mean_of_draws(draws),
-    "excess": excess_over_evenness,
-    "lower": _lower,
-    "upper": _upper,
+_STATISTICS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "p": lambda value, draws, _: p_value(value - _TIE, draws),
+    "null": lambda _, draws, __: mean_of_draws(draws),
+    "excess": lambda value, draws, _: excess_over_evenness(value, draws),
     "corrected": bootstrap_corrected,
+    "corrected_lower": _lower,
+    "corrected_upper": _upper,
 }
+_AROUND = ("corrected", "corrected_lower", "corrected_upper")
 _OF_NULL = ("p", "null", "excess")
 
 
-def _observed(gathered: pd.DataFrame, indices: Sequence[SegregationIndex]) -> Values:
+def _observed(
+    gathered: pd.DataFrame,
+    indices: Sequence[SegregationIndex],
+    inference: Inference,
+    counts: Callable[[RegionUnits], Floats],
+) -> Values:
     by_region = [
-        evaluation({index.name: index.of for index in indices}, units)(units.counts[None])
-        for _, units in _each_region(gathered)
+        evaluation({index.name: index.of for index in indices}, units)(counts(units)[None])
+        for _, units in _each_region(gathered, inference)
     ]
     return {index.name: np.concatenate([values[index.name] for values in by_region]) for index in indices}
 

@@ -9,12 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.frames.region_change import PARTS, change_columns
+from geomob_dask.frames.region_draws import INTERVIEWED, SAMPLED
 from geomob_dask.frames.units import EMPTY
 from geomob_dask.messages import listed
 from geomob_dask.metrics.quality import Reason
 from geomob_dask.metrics.segregation_catalog import INDICES
 
 NO_POLYGON = "a tract with people has no polygon"
+NO_MARGIN = "no tract has a margin of error"
+_OF_DRAWS = ("p", "null", "excess", "corrected", "lower", "upper", "bias")
 _NOT_BEFORE = "the index of the earlier year is not defined"
 _NOT_FITTED = "change: no tract and group is in both years, or margins cannot be reached by fitting"
 _NAMED = 3
@@ -37,8 +40,8 @@ def reasons(
     lacking : Series of bool, index ``region``, optional
         Whether a tract with people has no polygon.
     """
-    values = table.drop(columns=["region_name", "units", "people", *(f"count_{group}" for group in groups)])
-    missing = values.isna()
+    about = ["region_name", "units", "people", SAMPLED, *(f"count_{group}" for group in groups)]
+    missing = table.drop(columns=about, errors="ignore").isna()
     some = missing.any(axis=1).to_numpy()
     texts = pd.Series("", index=table.index, dtype="str", name="reason")
     if not some.any():
@@ -66,6 +69,9 @@ def reasons(
             why.append(NO_POLYGON)
         why += _of_change(names)
         told = {*missing.columns[explained["any"][row]], *change_columns()}
+        if INTERVIEWED in names:
+            why.append(NO_MARGIN)
+            told |= {INTERVIEWED, *(name for name in names if name.rsplit("_", 1)[-1] in _OF_DRAWS)}
         rest = [name for name in names if name not in told]
         if rest:
             why.append(f"not defined: {listed(rest, _NAMED)}")

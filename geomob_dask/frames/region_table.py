@@ -15,7 +15,7 @@ from geomob_dask.frames.own_rows import empty_of, one_value, own_rows, value_of
 from geomob_dask.frames.reduction import reduced_rows
 from geomob_dask.frames.region_blocks import whole_regions
 from geomob_dask.frames.region_change import change_columns, changed
-from geomob_dask.frames.region_draws import DRAWS_A_TASK, Inference, inferred, no_regions, wide
+from geomob_dask.frames.region_draws import DRAWS_A_TASK, INTERVIEWED, SAMPLED, Inference, inferred, no_regions, wide
 from geomob_dask.frames.region_reasons import reasons
 from geomob_dask.frames.region_sums import sums_around, sums_of_own
 from geomob_dask.frames.region_totals import Totals, totals_of
@@ -92,6 +92,7 @@ class RegionTable:
         if earlier is not None:
             tables.append(_merged(changed(whole_regions(earlier, totals), whole), totals))
         order = self.all_columns(change=earlier is not None)
+        drawn = bool(self.inference.drawn(self.indices))
         columns = {index.name: self.columns(index) for index in self.indices}
         return own_rows(
             _side_by_side,
@@ -100,6 +101,7 @@ class RegionTable:
             order=order,
             columns=columns,
             groups=self.groups,
+            sampled=self.inference.sampling.text if drawn else None,
         )
 
     def columns(self, index: SegregationIndex) -> list[str]:
@@ -109,6 +111,8 @@ class RegionTable:
     def all_columns(self, *, change: bool = False) -> list[str]:
         """Return the columns of the table, in order."""
         found = list(_no_counts(self.groups).columns)
+        if self.inference.drawn(self.indices):
+            found += [SAMPLED, INTERVIEWED]
         for index in self.indices:
             suffixes = self.inference.suffixes(index, self.indices)
             found += self.columns(index)
@@ -167,17 +171,24 @@ def _in_order(parts: Sequence[pd.DataFrame], totals: Totals) -> pd.DataFrame:
 
 
 def _side_by_side(
-    *tables: pd.DataFrame, order: Sequence[str], columns: Mapping[str, Sequence[str]], groups: Sequence[str]
+    *tables: pd.DataFrame,
+    order: Sequence[str],
+    columns: Mapping[str, Sequence[str]],
+    groups: Sequence[str],
+    sampled: str | None,
 ) -> pd.DataFrame:
-    """Return one table with the reasons of values that are missing."""
+    """Return one table with how counts were taken, and the reasons of values that are missing."""
     whole = pd.concat(tables, axis=1)
+    if sampled is not None:
+        whole[SAMPLED] = pd.array([sampled] * len(whole), dtype="str")
     lacking = whole[_LACKING] > 0 if _LACKING in whole else None
     values = whole[[name for name in order if name != "reason"]]
     return pd.concat([values, reasons(values, columns, groups, lacking)], axis=1)
 
 
 def _no_table(order: Sequence[str]) -> pd.DataFrame:
-    return no_regions(order).astype({"region_name": "str", "units": np.int64, "reason": "str"})
+    texts = {name: "str" for name in ("region_name", SAMPLED, "reason") if name in order}
+    return no_regions(order).astype({**texts, "units": np.int64})
 
 
 def _flat(columns: Mapping[str, Sequence[str]]) -> list[str]:

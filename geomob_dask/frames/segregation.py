@@ -16,6 +16,7 @@ from geomob_dask.frames.own_rows import empty_of, is_lazy
 from geomob_dask.frames.region_draws import DRAWS_A_TASK, Inference
 from geomob_dask.frames.region_table import RegionTable
 from geomob_dask.frames.regions import NATION, By, regions_of, shares_tracts
+from geomob_dask.frames.sampling import AUTO, COMPLETE
 from geomob_dask.frames.units import COUNT, People, units_of
 from geomob_dask.metrics.segregation_catalog import ALL, suited
 from geomob_dask.metrics.segregation_units import CUTOFF_KM
@@ -33,7 +34,8 @@ def segregation(
     levels: Sequence[str] | Mapping[str, Any] = (),
     draws: int = 0,
     null: str = "evenness",
-    interval: str = "persons",
+    interval: str = "sampled",
+    sampled: str | float = AUTO,
     seed: int = 0,
     year: int = 0,
     since: Any = None,
@@ -71,6 +73,10 @@ def segregation(
         Random draws for p-values and intervals; 0: none.
     null, interval, seed : str, str, int
         See `geomob_dask.frames.region_draws.Inference`.
+    sampled : str or float
+        How the counts were taken, which intervals, corrections and the null of evenness follow: ``auto`` (their margins
+        of error where every group has them, else complete), ``margins``, ``complete``, a share of people interviewed
+        such as 0.1, or a column of the numbers of people interviewed.
     year : int
         Keys the draws, and selects the edition of groups of an ACS table.
     since : DataFrame, optional
@@ -94,9 +100,10 @@ def segregation(
     -------
     DataFrame, in memory or on Dask as `measures`
         One row per region, in one partition: ``region_name``, ``units`` (tracts), ``people``, ``count_<group>``, and
-        one column per index, with the group, pair of groups or level behind its name; with draws also ``_p``,
-        ``_null``, ``_excess``, ``_lower``, ``_upper``, ``_corrected``, ``_bias`` behind these. NaN where an index has
-        nothing to measure.
+        one column per index, with the group, pair of groups or level behind its name. With draws also ``sampled`` (how
+        the counts were taken) and ``interviews`` (how many people stand behind them), and behind the names of indices
+        ``_p``, ``_null``, ``_excess``, ``_corrected`` (less the bias of sampling), ``_corrected_lower`` and
+        ``_corrected_upper`` (90 % interval), ``_bias``. NaN where an index has nothing to measure.
 
     Raises
     ------
@@ -121,10 +128,12 @@ def segregation(
     >>> found["dissimilarity_white"].tolist()
     [0.6, 0.0]
     """
-    inference = Inference(draws, null, interval, seed, year)
     only = None if regions is None else tuple(regions)
-    people = People(categories_of(groups), year, merge, missing, inference.margins, only)
-    names = people.counts(empty_of(measures)[people.columns(list(measures.columns))]).names
+    taken = str(sampled) if draws else COMPLETE
+    people = People(categories_of(groups), year, merge, missing, bool(draws) and interval == "moe", only, taken)
+    available = list(measures.columns)
+    inference = Inference(draws, null, interval, seed, year, people.sampling(available))
+    names = people.counts(empty_of(measures)[people.columns(available)]).names
     tracts = measures if tracts is None and isinstance(empty_of(measures), gpd.GeoDataFrame) else tracts
     chosen, _ = suited(
         indices,

@@ -2,6 +2,7 @@
 
 A tract that several regions share is a unit in each, with as many people as its share there. Columns: ``region``,
 ``region_name``, ``count <category>``, and where they are needed ``error <category>`` (standard errors),
+``sampled noise``, ``sampled spread``, ``sampled total`` (what margins say of the sample), ``sampled people``,
 ``leaf <number> <category>`` (the finest parts of a tract), ``land`` (km²), ``longitude``, ``latitude``,
 ``level <area>``, ``neighbors``.
 """
@@ -18,13 +19,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from geomob_dask.errors import DefinitionError, GeometryError, InputError
+from geomob_dask.errors import CountsError, DefinitionError, GeometryError, InputError
 from geomob_dask.frames.categories import CategoryCounts, category_counts, merge_categories, merge_classes
 from geomob_dask.frames.centroids import centroids
 from geomob_dask.frames.keys import codes_like, to_codes
+from geomob_dask.frames.numbers import LARGEST
 from geomob_dask.frames.own_rows import empty_of, own_rows
+from geomob_dask.frames.sampling import COMPLETE, Sampling, sampling_of
 from geomob_dask.graph.bands import rows_of
 from geomob_dask.metrics.counts import Floats, Integers
+from geomob_dask.metrics.effective_interviews import effective_interviews
 from geomob_dask.metrics.segregation_units import RegionUnits
 from geomob_dask.sources.brackets import Brackets, Categories
 from geomob_dask.sources.coordinates import refuse_coordinates
@@ -32,6 +36,8 @@ from geomob_dask.transforms.projection import EQUAL_AREA
 
 MISSING = ("refuse", "leave-out")
 COUNT, ERROR, LEAF, LEVEL = "count ", "error ", "leaf ", "level "
+# See `metrics.effective_interviews.composition_noise`; the people interviewed, where they are known.
+NOISE, INTERVIEWS = ("sampled noise", "sampled spread", "sampled total"), "sampled people"
 NOWHERE = "in no region"
 UNKNOWN = "a count is missing"
 EMPTY = "nobody is counted here"
@@ -54,6 +60,8 @@ class People:
         Whether standard errors are computed from margins of error.
     regions : tuple of str, optional
         Only these regions; all by default.
+    sampled : str
+        How the counts were taken; see `frames.sampling.sampling_of`.
     """
 
     categories: Categories
@@ -62,6 +70,7 @@ class People:
     missing: str = "refuse"
     margins: bool = False
     regions: tuple[str, ...] | None = None
+    sampled: str = COMPLETE
 
     def __post_init__(self) -> None:
         if self.missing not in MISSING:
@@ -71,11 +80,18 @@ class People:
 
     def columns(self, available: Sequence[str]) -> list[str]:
         """Return the columns of measures that hold counts, and margins of error where they are needed."""
-        return self.categories.columns(available, self.year, margins=self.margins)
+        sampling = self.sampling(available)
+        needed = self.categories.columns(available, self.year, margins=self.margins or sampling.kind == "margins")
+        return [*needed, *([] if sampling.column is None or sampling.column in needed else [sampling.column])]
+
+    def sampling(self, available: Sequence[str]) -> Sampling:
+        """Return how the counts were taken."""
+        return sampling_of(self.sampled, self.categories, available, self.year)
 
     def counts(self, table: pd.DataFrame) -> CategoryCounts:
         """Return the counts of each category in each tract."""
-        people = category_counts(table, self.categories, self.year, margins=self.margins)
+        noise = self.sampling(list(table.columns)).kind == "margins"
+        people = category_counts(table, self.categories, self.year, margins=self.margins, noise=noise)
         if self.merge is None or not isinstance(self.categories, Brackets):
             return people
         return merge_categories(people, self.categories, merge_classes(self.categories, self.merge))
@@ -91,8 +107,31 @@ class People:
             return measures.index[:0]
         return measures.index[self._lacking(measures[self.columns(list(measures.columns))])]
 
+    def interviews(self, table: pd.DataFrame) -> Floats | None:
+        """Return the people interviewed in each tract, where a column holds them.
+
+        Raises
+        ------
+        CountsError
+            If a number is missing or negative.
+        """
+        column = self.sampling(list(table.columns)).column
+        if column is None:
+            return None
+        found = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = ~((found >= 0) & (found <= LARGEST))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise CountsError(
+                f"tract {table.index[row]}, column {column}: found {table[column].iloc[row]}, expected a number of "
+                "interviews, 0 or more"
+            )
+        return np.asarray(found)
+
     def _lacking(self, table: pd.DataFrame) -> NDArray[np.bool_]:
-        return np.asarray(table.isna().any(axis=1))
+        # A margin that is missing leaves a tract in, unless counts are drawn from it.
+        counts = self.categories.columns(list(table.columns), self.year, margins=self.margins)
+        return np.asarray(table[counts].isna().any(axis=1))
 
 
 def units_of(
@@ -162,6 +201,12 @@ def _units(
     add(found.counts[rows] * share, [f"{COUNT}{name}" for name in found.names])
     if found.standard_errors is not None:
         add(found.standard_errors[rows] * share, [f"{ERROR}{name}" for name in found.names])
+    if found.noise is not None:
+        # Of a part of a tract: as many interviews, of fewer people.
+        add(found.noise[rows] * share ** np.array([2.0, 1.0, 2.0]), NOISE)
+    interviews = people.interviews(table)
+    if interviews is not None:
+        add(interviews[rows, None] * share, [INTERVIEWS])
     if found.leaves is not None:
         n_leaves = found.leaves.shape[1]
         names = [f"{LEAF}{number} {name}" for number in range(n_leaves) for name in found.names]
@@ -272,6 +317,13 @@ def region_units(units: pd.DataFrame, **more: Any) -> tuple[NDArray[Any], Region
     """Return the regions of some units, sorted, and what kernels need of the units; `more` are further attributes."""
     regions, codes = coded(units["region"])
     given: dict[str, Any] = {"standard_errors": matrix(units, ERROR)}
+    if INTERVIEWS in units:
+        given["interviews"] = units[INTERVIEWS].to_numpy(np.float64)
+    elif NOISE[0] in units:
+        noise, spread, total = units[list(NOISE)].to_numpy(np.float64).T
+        people = counts_of(units).sum(axis=1)
+        given["interviews"] = effective_interviews(people, noise, spread, total, codes, len(regions))
+        given["total_errors"] = np.sqrt(np.nan_to_num(total))
     if "land" in units:
         given |= {"land": units["land"].to_numpy(), "points": units[["longitude", "latitude"]].to_numpy()}
     levels = [name for name in units.columns if str(name).startswith(LEVEL)]

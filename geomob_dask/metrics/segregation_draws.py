@@ -17,7 +17,7 @@ from numpy.random import Generator, Philox, SeedSequence
 from numpy.typing import ArrayLike, NDArray
 
 from geomob_dask.errors import CountsError, DefinitionError
-from geomob_dask.metrics.counts import Floats, checked_counts
+from geomob_dask.metrics.counts import Floats, checked_counts, quotient
 
 # A sampler draws one table of shape (n_units, n_groups) from a generator.
 Sampler = Callable[[Generator], Floats]
@@ -76,6 +76,68 @@ def evenness(counts: ArrayLike) -> Sampler:
         if present.any():
             drawn[:, present] = generator.multinomial(people, totals[present] / totals.sum())
         return drawn
+
+    return draw
+
+
+def sampled_evenness(counts: ArrayLike, interviews: ArrayLike) -> Sampler:
+    """Null of evenness where counts are estimates: an even region, sampled as they were.
+
+    As many people as were interviewed in each unit are drawn from the region's shares (multinomial), and weighted up to
+    the unit's people.
+
+    Parameters
+    ----------
+    counts : shape (n_units, n_groups), persons or households
+    interviews : shape (n_units,)
+        Effective number, rounded to whole interviews, one at least where somebody lives.
+
+    Raises
+    ------
+    CountsError
+        If a count or a number of interviews is missing or negative, or shapes differ.
+    """
+    table = checked_counts(counts)
+    totals = table.sum(axis=0)
+    share = np.nan_to_num(quotient(totals, totals.sum()))
+    return sampled_people(table.sum(axis=1, keepdims=True) * share, interviews)
+
+
+def sampled_people(counts: ArrayLike, interviews: ArrayLike, total_errors: ArrayLike | None = None) -> Sampler:
+    """Draws of a sample of the people of each unit (multinomial), weighted up to all of them.
+
+    Parameters
+    ----------
+    counts : shape (n_units, n_groups), persons or households
+        Of the people who are sampled; fractions are allowed.
+    interviews : shape (n_units,)
+        Effective number, rounded to whole interviews, one at least where somebody lives.
+    total_errors : shape (n_units,), optional
+        Standard errors of the units' people, which are drawn too (gamma); by default they are known.
+
+    Raises
+    ------
+    CountsError
+        If a count, a number of interviews or an error is missing or negative, or shapes differ.
+    """
+    table = checked_counts(counts)
+    people = table.sum(axis=1)
+    given = (interviews, np.zeros(len(table)) if total_errors is None else total_errors)
+    columns = [checked_counts(np.reshape(values, (-1, 1))) for values in given]
+    if any(len(values) != len(table) for values in columns):
+        raise CountsError(f"found interviews of {len(columns[0])} units, expected {len(table)} as the counts")
+    column = np.hstack(columns)
+    number = np.where(people > 0, np.maximum(np.rint(column[:, 0]), 1.0), 0.0).astype(np.int64)
+    share = np.where(people[:, None] > 0, table / np.where(people > 0, people, 1.0)[:, None], 1.0 / table.shape[1])
+    uncertain = (people > 0) & (column[:, 1] > 0)
+    shape = (people[uncertain] / column[uncertain, 1]) ** 2
+
+    def draw(generator: Generator) -> Floats:
+        drawn = generator.multinomial(number, share).astype(np.float64)
+        total = people.copy()
+        total[uncertain] = generator.gamma(shape, people[uncertain] / shape)
+        weighted: Floats = drawn * (total / np.maximum(number, 1))[:, None]
+        return weighted
 
     return draw
 

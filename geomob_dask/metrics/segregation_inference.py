@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from geomob_dask.errors import CountsError
-from geomob_dask.metrics.counts import Floats, Integers, checked_counts, quotient, shares
+from geomob_dask.metrics.counts import Floats, Integers, checked_counts, checked_regions, quotient, shares
+from geomob_dask.metrics.effective_interviews import composition_noise, effective_interviews, without_noise
+from geomob_dask.metrics.poisson_excess import poisson_excess
 from geomob_dask.metrics.segregation_draws import DrawKey, Sampler
 from geomob_dask.metrics.segregation_spatial import neighborhood_weights
-from geomob_dask.metrics.segregation_sums import RegionSums
 from geomob_dask.metrics.segregation_units import RegionUnits
 from geomob_dask.transforms.exact_sums import region_sums
 
@@ -141,20 +142,22 @@ def excess_over_evenness(observed: Floats, null: Floats) -> Floats:
     )
 
 
-def bootstrap_corrected(estimate: Floats, draws: Floats) -> Floats:
-    """Estimate less its bootstrap bias: ``2 · estimate − mean of draws``, not held within bounds.
+def bootstrap_corrected(estimate: Floats, draws: Floats, center: Floats | None = None) -> Floats:
+    """Estimate less its bootstrap bias: ``estimate − (mean of draws − center)``, not held within bounds.
 
     Parameters
     ----------
     estimate : shape (…)
     draws : shape (n_draws, …)
-        Of resampled persons, or of margins of error drawn around the estimates.
+        Of samples, of resampled persons, or of margins of error.
+    center : shape (…), optional
+        The index of what the draws are drawn from; by default the estimate.
 
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, §10.6.
     """
-    corrected: Floats = 2.0 * estimate - mean_of_draws(draws)
+    corrected: Floats = estimate + (estimate if center is None else center) - mean_of_draws(draws)
     return corrected
 
 
@@ -164,30 +167,35 @@ def mutual_information_bias(
     n_regions: int | None = None,
     *,
     standard_errors: ArrayLike | None = None,
+    interviews: ArrayLike | None = None,
 ) -> Floats:
     """Plug-in estimate of the bias of M from sampling, to be taken off M.
 
-    ``(1 / 2T) [Σ_ik v_ik/n_ik − Σ_i v_i/t_i − Σ_k V_k/N_k + V/T]``, v the variances of the counts and, in
-    capitals and with one index, their sums: the second-order term of ``T·M = Σ n ln n − Σ t ln t − Σ N ln N + T ln T``.
+    ``(1 / 2T) [Σ_i c_i (Σ_k h(n_ik/c_i) − h(t_i/c_i)) − Σ_k V_k/N_k + V/T]``, c_i the people that stand behind one
+    interview in unit i, V_k = Σ_i c_i n_ik, V = Σ_k V_k, and n the counts without the noise of their sample. h(λ) is
+    twice what a Poisson count x of mean λ adds to λ ln λ, E[x ln x] − λ ln λ: it goes to 1 for large cells and to 0 for
+    empty ones. A full count is taken for a sample of persons, c = 1 and h = 1 in each cell that is not empty: the bias
+    is that of Miller and Madow, (units − 1)(groups − 1) / 2T over those present.
 
     Parameters
     ----------
     counts : shape (n_units, n_groups), persons or households
     region, n_regions : as in `RegionSums.of`
     standard_errors : shape (n_units, n_groups), optional
-        Of the counts, from their margins of error. By default the counts are taken for a simple random
-        sample, v = n, and the bias is that of Miller and Madow: (units − 1)(groups − 1) / 2T over those present.
+        Of the counts, from their margins of error; NaN where they are not known. They give the effective number of
+        interviews.
+    interviews : shape (n_units,), optional
+        Effective number of interviews in each unit, in place of standard errors.
 
     Returns
     -------
     shape (n_regions,), nats
-        NaN where nobody lives in the region. Empty cells are left out, although their true counts
-        may be more than 0: too little is taken off a table with many.
+        NaN where nobody lives in the region, or nothing is known of its interviews.
 
     Raises
     ------
     CountsError
-        If a count or an error is missing or negative, or their shapes differ.
+        If a count is missing or negative, or shapes differ.
 
     References
     ----------
@@ -197,27 +205,45 @@ def mutual_information_bias(
     --------
     >>> mutual_information_bias([[30, 70], [60, 40]])
     array([0.0025])
+    >>> mutual_information_bias([[30, 70], [60, 40]], interviews=[10, 10]).round(3)
+    array([0.029])
     """
     table = checked_counts(counts)
-    variance = table if standard_errors is None else checked_counts(standard_errors) ** 2
-    if variance.shape != table.shape:
-        raise CountsError(f"the standard errors have shape {variance.shape}, expected {table.shape} as the counts")
-    sums = RegionSums.of(table, region, n_regions)
-    codes = sums.units.region
-    variance = np.where(table > 0, variance, 0.0)
-    variances = region_sums(variance, codes, len(sums.totals))
-    of_units = np.nan_to_num(quotient(variance, table)).sum(axis=1) - np.nan_to_num(
-        quotient(variance.sum(axis=1), table.sum(axis=1))
-    )
-    of_groups = np.nan_to_num(quotient(variances, sums.totals)).sum(axis=1)
-    people = sums.people[:, 0]
-    excess = region_sums(of_units, codes, len(sums.totals)) - of_groups + quotient(variances.sum(axis=1), people)
-    return quotient(excess, 2.0 * people)
+    codes, number = checked_regions(region, len(table), n_regions)
+    people = table.sum(axis=1)
+    if standard_errors is not None:
+        variances = np.asarray(standard_errors, dtype=np.float64) ** 2
+        if variances.shape != table.shape:
+            raise CountsError(f"the standard errors have shape {variances.shape}, expected {table.shape} as the counts")
+        interviews = effective_interviews(people, *composition_noise(table, variances), codes, number)
+    if interviews is None:
+        true, per_interview, cells = table, np.where(people > 0, 1.0, 0.0), (table > 0).sum(axis=1) - 1.0
+    else:
+        found = np.asarray(interviews, dtype=np.float64)
+        if found.shape != people.shape:
+            raise CountsError(f"the interviews have shape {found.shape}, expected {people.shape} as the units")
+        unknown = np.bincount(codes, np.isnan(found), number)[codes] > 0
+        found = np.where(unknown, people, found)
+        true = without_noise(table, found, codes, number)
+        per_interview = np.nan_to_num(quotient(people, found))
+        means = np.nan_to_num(quotient(true, per_interview[:, None]))
+        cells = poisson_excess(means).sum(axis=1) - poisson_excess(found)
+    behind = true * per_interview[:, None]
+    terms = np.column_stack([per_interview * cells * (people > 0), behind, true])
+    sums = region_sums(terms, codes, number)
+    n_groups = table.shape[1]
+    variance, totals = sums[:, 1 : 1 + n_groups], sums[:, 1 + n_groups :]
+    T = totals.sum(axis=1)
+    excess = sums[:, 0] - np.nan_to_num(quotient(variance, totals)).sum(axis=1) + quotient(variance.sum(axis=1), T)
+    bias = quotient(excess, 2.0 * T)
+    if interviews is not None:
+        bias = np.where(np.bincount(codes, unknown, number) > 0, np.nan, bias)
+    return bias
 
 
 def bias_of_mutual_information(units: RegionUnits) -> Floats:
-    """Return the bias of M of each region, from margins of error where there are any."""
-    return mutual_information_bias(units.counts, units.region, units.n_regions, standard_errors=units.standard_errors)
+    """Return the bias of M of each region, from the effective numbers of interviews where they are known."""
+    return mutual_information_bias(units.counts, units.region, units.n_regions, interviews=units.interviews)
 
 
 def _environments(tables: Floats, weights: csr_array) -> Floats:

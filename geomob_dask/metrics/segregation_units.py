@@ -17,6 +17,7 @@ from geomob_dask.metrics.segregation_sums import RegionSums
 
 # c = e^(−d): all pairs further apart than this add up to 5e-6 of the proximity of an even plain.
 CUTOFF_KM = 15.0
+_ARRAYS = ("land", "points", "levels", "standard_errors", "interviews", "total_errors")
 # What `RegionUnits` holds besides counts, and how messages name it.
 INPUTS = {"polygons": "land and centroids", "neighbors": "the neighbors of units", "levels": "areas of levels"}
 
@@ -40,6 +41,11 @@ class RegionUnits:
         Non-zero for the neighbors of each unit; those in other regions are left out.
     standard_errors : shape (n_units, n_groups), optional
         Of the counts, from margins of error.
+    interviews : shape (n_units,), optional
+        Effective number of interviews behind the counts; without it they are a full count. NaN in a region of which
+        nothing is known.
+    total_errors : shape (n_units,), optional
+        Standard errors of the units' people.
     around : shape (n_units, n_groups), optional
         Shares of the groups around each unit, where they are known already.
     cutoff : float, km
@@ -56,6 +62,8 @@ class RegionUnits:
     levels: NDArray[Any] | None = None
     adjacency: csr_array | None = None
     standard_errors: Floats | None = None
+    interviews: Floats | None = None
+    total_errors: Floats | None = None
     around: Floats | None = field(default=None, repr=False)
     cutoff: float = CUTOFF_KM
     exact: bool = True
@@ -69,7 +77,7 @@ class RegionUnits:
         codes, number = checked_regions(region, len(table), n_regions)
         arrays: dict[str, Any] = {
             name: np.asarray(value, dtype=None if name == "levels" else np.float64)
-            if name in ("land", "points", "levels", "standard_errors") and value is not None
+            if name in _ARRAYS and value is not None
             else value
             for name, value in inputs.items()
         }
@@ -134,7 +142,7 @@ class RegionUnits:
         """Return some of the units as one region."""
         some: dict[str, Any] = {
             name: None if (values := getattr(self, name)) is None else values[rows]
-            for name in ("counts", "land", "points", "levels", "standard_errors", "around")
+            for name in ("counts", *_ARRAYS, "around")
         }
         adjacency = None if self.adjacency is None else self.adjacency[rows][:, rows]
         one = np.zeros(len(rows), dtype=np.int64)

@@ -1,10 +1,11 @@
 """Output of segregation: the summary, the exported tables, the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from geomob_dask.frames.sampling import COMPLETE
 from geomob_dask.messages import counted
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.outputs.result import EXPORT_TABLE, Done, Flag, Flags, Outputs, report, result
@@ -57,6 +58,8 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         f"{counted(len(table), 'region')}, {counted(int(table['units'].sum()), 'tract')}, "
         f"{table['people'].sum():,.0f} counted"
     ]
+    if found["sampled"]:
+        lines += sampling_lines(options, table, found["sampled"])
     if found["nowhere"]:
         lines.append(f"  left out: {counted(found['nowhere'], 'tract')} in no region")
     if found["unknown"]:
@@ -69,12 +72,36 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         lines.append(f"  not computed: {', '.join(names)}: {reason}")
     shown = [name for name in headline_columns(table) if table[name].notna().any()]
     lines.append("  quartiles over regions")
-    for name in shown[:_SHOWN_COLUMNS]:
+    for name in with_corrected(table, shown[:_SHOWN_COLUMNS]):
         low, middle, high = table[name].quantile([0.25, 0.5, 0.75])
         lines.append(f"    {name:<36} {low:8.4f} {middle:8.4f} {high:8.4f}")
     if len(shown) > _SHOWN_COLUMNS:
         lines.append(f"    … and {len(shown) - _SHOWN_COLUMNS} more; --export and --report have all of them")
     return [*lines, f"  in {store.url}/{prepared.collection}"]
+
+
+def sampling_lines(options: Options, table: pd.DataFrame, words: str) -> list[str]:
+    """Return how the counts were taken, what of it draws leave aside, and which option says otherwise."""
+    kind = table["sampled"].iloc[0] if len(table) else COMPLETE
+    if kind == COMPLETE:
+        return [
+            f"  {words}: p-values, intervals and corrections leave the error of a sample out (--sampled names margins, "
+            "a rate or a column of interviews)"
+        ]
+    people, interviews = table["people"].sum(), table["interviews"].sum()
+    each = f", {people / interviews:,.1f} people behind each of {interviews:,.0f} interviews" if interviews > 0 else ""
+    lines = [f"  {words}{each}"]
+    aside = [
+        f"--{name} {value}"
+        for name, value, full in (
+            ("null", options.null, ("persons", "units")),
+            ("interval", options.interval, ("persons", "units")),
+        )
+        if value in full
+    ]
+    if aside:
+        lines.append(f"  {' and '.join(aside)}: what is drawn takes the counts as complete")
+    return lines
 
 
 def _by_reason(left_out: dict[str, str]) -> dict[str, list[str]]:
@@ -84,7 +111,16 @@ def _by_reason(left_out: dict[str, str]) -> dict[str, list[str]]:
     return reasons
 
 
+def with_corrected(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return the columns of indices, each with the one that is corrected behind it where there is one."""
+    return [one for name in names for one in (name, f"{name}_corrected") if one in table]
+
+
 def headline_columns(table: pd.DataFrame) -> list[str]:
     """Return the columns with one value per region; those of groups if there are no others."""
     single = [name for name in table.columns if name in INDICES and INDICES[name].shape == "region"]
-    return single or [name for name in table.columns if any(name.startswith(f"{index}_") for index in INDICES)]
+    suffixes = ("p", "null", "excess", "corrected", "corrected_lower", "corrected_upper", "bias")
+    drawn = {f"{name}_{suffix}" for name in table.columns for suffix in suffixes}
+    return single or [
+        name for name in table.columns if any(name.startswith(f"{index}_") for index in INDICES) and name not in drawn
+    ]

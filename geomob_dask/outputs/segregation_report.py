@@ -21,7 +21,7 @@ from geomob_dask.outputs.plots import choose_data, hover, plain_figure
 from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import notes_of_years, result
 from geomob_dask.outputs.result import report as kept_report
-from geomob_dask.outputs.segregation import headline_columns
+from geomob_dask.outputs.segregation import headline_columns, with_corrected
 from geomob_dask.products.product import Prepared
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.segregation import Options, region_counts
@@ -31,9 +31,13 @@ _CURVES_OF = 12
 _AT = np.linspace(0, 1, 101)
 _RANKED = 25
 _INTERVALS = (
-    " Lines are 90% intervals around the index less its bias (basic bootstrap); the dot is the index itself, which the "
-    "bias may put beside its line."
+    " Filled dots are indices less the bias that sampling adds, lines their 90% intervals (basic bootstrap); hollow "
+    "dots are the indices as computed from the counts."
 )
+_SAMPLED = {
+    "complete": " The counts are taken as complete: intervals and p-values leave the error of a sample out.",
+    "margins": " The counts are estimates, sampled as their margins of error say.",
+}
 
 Tables = Mapping[int, pd.DataFrame]
 
@@ -84,7 +88,8 @@ def report_page(
     Parameters
     ----------
     tables : mapping of year to DataFrame, index: regions
-        ``region_name``, ``people``, ``units``, indices, and perhaps their ``_lower``, ``_upper`` and ``_p``.
+        ``region_name``, ``people``, ``units``, indices, and perhaps ``sampled`` and, behind the names of indices,
+        ``_corrected``, ``_corrected_lower``, ``_corrected_upper`` and ``_p``.
     counts : mapping of year to mapping of region to array, shape (n_units, n_groups), persons
         For the curves, of the regions that `curve_regions` names.
     groups : mapping of name to label
@@ -121,19 +126,33 @@ def _ranked(tables: Tables) -> Section | None:
     for name in names:
         order = last.loc[regions, name].sort_values().index
         options[name] = {str(year): _marks(table.reindex(order), name) for year, table in tables.items()}
+    drawn = any(f"{name}_corrected" in last for name in names)
     plot = plain_figure(width=760, height=60 + 22 * len(regions), y_range=FactorRange())
     sources = {str(year): ColumnDataSource() for year in sorted(tables)}
     select = choose_data("Index", options, sources, plot.y_range)
     for (year, source), color in zip(sources.items(), categories(len(sources)), strict=True):
         plot.segment("lower", "row", "upper", "row", source=source, color=color, line_width=2, alpha=0.6)
-        dots = plot.scatter("value", "row", source=source, color=color, size=8, legend_label=year)
-        hover(plot, dots, ("region", "@row @name"), (year, "@value{0.0000}"), ("p", "@p"))
+        if not drawn:
+            dots = plot.scatter("value", "row", source=source, color=color, size=8, legend_label=year)
+            hover(plot, dots, ("region", "@row @name"), (year, "@value{0.0000}"))
+            continue
+        raw = plot.scatter("value", "row", source=source, fill_color=None, line_color=color, size=8)
+        dots = plot.scatter("corrected", "row", source=source, color=color, size=8, legend_label=year)
+        hover(
+            plot,
+            [raw, dots],
+            ("region", "@row @name"),
+            (f"{year}, corrected", "@corrected{0.0000} (@lower{0.0000} to @upper{0.0000})"),
+            ("from the counts", "@value{0.0000}"),
+            ("p", "@p"),
+        )
     plot.legend.location, plot.legend.border_line_color = "bottom_right", None
     text = f"The {counted(len(regions), 'region')} with most people" if len(last) > len(regions) else "All regions"
-    drawn = any(f"{name}_lower" in last for name in names)
+    taken = last["sampled"].iloc[0] if "sampled" in last else ""
+    sampled = _SAMPLED.get(taken, f" The counts are estimates from interviews ({taken})." if taken else "")
     return Section(
         "Regions by index" + (", years side by side" if len(tables) > 1 else ""),
-        f"{text}, by one index at a time." + (_INTERVALS if drawn else ""),
+        f"{text}, by one index at a time." + (_INTERVALS if drawn else "") + sampled,
         [column(select, plot)],
     )
 
@@ -145,8 +164,10 @@ def _marks(table: pd.DataFrame, name: str) -> dict[str, Any]:
         "row": [str(region) for region in table.index],
         "name": table["region_name"].fillna("").tolist(),
         "value": table[name].to_numpy(dtype=np.float64),
-        "lower": table.get(f"{name}_lower", unknown).to_numpy(dtype=np.float64),
-        "upper": table.get(f"{name}_upper", unknown).to_numpy(dtype=np.float64),
+        **{
+            part: table.get(f"{name}_{column}", unknown).to_numpy(dtype=np.float64)
+            for part, column in (("corrected",) * 2, ("lower", "corrected_lower"), ("upper", "corrected_upper"))
+        },
         "p": ["—" if np.isnan(value) else f"{value:.3f}" for value in p],
     }
 
@@ -184,7 +205,10 @@ def _mean(values: pd.Series, weights: pd.Series) -> float:
 def _every_column(tables: Tables) -> Section:
     """Return the indices with one value per region, years side by side."""
     several = len(tables) > 1
-    shown = [["units", "people", *headline_columns(table), *_changes(table)] for table in tables.values()]
+    shown = [
+        ["units", "people", *with_corrected(table, headline_columns(table)), *_changes(table)]
+        for table in tables.values()
+    ]
     columns = {
         f"{name} {year}" if several else name: table[name]
         for name in dict.fromkeys(name for names in shown for name in names)
@@ -198,6 +222,8 @@ def _every_column(tables: Tables) -> Section:
     if (names != "").any():
         table.insert(0, "name", names.reindex(table.index).fillna(""))
     text = "All regions, those with most people first. Click a column title to sort."
+    if any(name.endswith("_corrected") for name in table):
+        text += " Corrected: less the bias that sampling adds."
     if any(_changes(one) for one in tables.values()):
         text += " Changes are from the year before, decomposed by iterative fitting (Elbers 2021)."
     return Section("Indices by region", text, table=sortable(table))

@@ -14,6 +14,7 @@ from geomob_dask.frames.own_rows import no_value, one_value, own_rows
 from geomob_dask.frames.reduction import reduced_rows
 from geomob_dask.frames.region_draws import Inference
 from geomob_dask.frames.region_table import RegionTable
+from geomob_dask.frames.sampling import AUTO, COMPLETE
 from geomob_dask.frames.segregation import segregation
 from geomob_dask.frames.units import NOWHERE, UNKNOWN, People, counts_of, left_out, units_of
 from geomob_dask.messages import counted
@@ -52,8 +53,15 @@ class Options(SomeRegions, ByRegion):
         "evenness", description="What is drawn for p-values: evenness, or units or persons that change places."
     )
     interval: Text = Field(
-        "persons",
-        description="What is resampled for intervals: persons, units, moe (margins of error), or none.",
+        "sampled",
+        description="What is drawn for intervals: sampled (as the counts were), persons or units that are resampled, "
+        "moe (each count from its margin of error), or none.",
+    )
+    sampled: Text = Field(
+        AUTO,
+        description="How the counts were taken, for all that is drawn: auto (margins of error where every group has "
+        "them, else complete), margins, complete, a share of people interviewed such as 0.1, or a column of numbers of "
+        "interviews.",
     )
     seed: int = Field(0, description="Seed of the draws; the same seed gives the same draws on any cluster.")
     cutoff: float = Field(CUTOFF_KM, description="Spatial proximity: pairs further apart, in km, are left out.")
@@ -67,7 +75,8 @@ class Options(SomeRegions, ByRegion):
     @property
     def people(self) -> People:
         """Return who is counted."""
-        return People(self.groups, self.year, self.merge, self.missing, self.inference.margins, self.regions)
+        sampled = self.sampled if self.draws else COMPLETE
+        return People(self.groups, self.year, self.merge, self.missing, self.inference.margins, self.regions, sampled)
 
     @property
     def inference(self) -> Inference:
@@ -89,6 +98,7 @@ class Options(SomeRegions, ByRegion):
             "draws": self.draws,
             "null": self.null if drawn else None,
             "interval": self.interval if drawn else None,
+            **({"sampled": self.sampled} if drawn else {}),
             "seed": self.seed if drawn else None,
             "cutoff_km": self.cutoff,
             "levels": list(self.levels),
@@ -118,6 +128,7 @@ class Segregation(RegionProduct):
         """Return the inputs and targets of a run; see `Product.prepare`."""
         measures = store.snapshot(options.measures)
         available, vintage = store.columns(measures), str(measures.attributes["vintage"])
+        sampling = options.people.sampling(available)
         columns = options.people.columns(available)
         found = options.people.counts(store.empty(measures, columns))
         regions = region_table(store, options.by, vintage, available, nation=True)
@@ -155,13 +166,18 @@ class Segregation(RegionProduct):
             targets,
             states=states,
             written=states,
-            attributes={"vintage": vintage, **period_in(measures.attributes, columns)},
+            attributes={
+                "vintage": vintage,
+                **({"sampled": sampling.text} if options.draws else {}),
+                **period_in(measures.attributes, columns),
+            },
             details={
                 "columns": list(dict.fromkeys([*columns, *named])),
                 "indices": tuple(index.name for index in indices),
                 "left_out": not_computed,
                 "groups": list(found.names),
                 "labels": list(found.labels),
+                "sampled": sampling.words if options.draws else "",
             },
             by_state=by_state,
         )
@@ -199,6 +215,7 @@ class Segregation(RegionProduct):
             draws=options.draws,
             null=options.null,
             interval=options.interval,
+            sampled=options.sampled,
             seed=options.seed,
             since=since,
             since_year=options.since,
@@ -223,7 +240,7 @@ class Segregation(RegionProduct):
     def report(self, prepared: Prepared, summaries: Summaries, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the numbers of units and people, what was left out, and the groups."""
         (counted,) = summaries["result"].values()
-        about = {name: prepared.details[name] for name in ("left_out", "groups", "labels")}
+        about = {name: prepared.details[name] for name in ("left_out", "groups", "labels", "sampled")}
         return {**counted, **values["left_out"], **about}
 
     def of_year(self, years: Sequence[int], place: int, given: Mapping[str, Any]) -> dict[str, Any]:

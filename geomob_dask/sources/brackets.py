@@ -21,6 +21,7 @@ from geomob_dask.errors import DefinitionError
 from geomob_dask.messages import LONGEST_PATH, listed, shown
 from geomob_dask.names import Name, did_you_mean
 from geomob_dask.sources.groups import Grouping, Prefix, find_edition, load_grouping, shipped_groupings, total_of
+from geomob_dask.sources.kinds import margin_columns
 from geomob_dask.yaml_text import mapping_of, read_yaml, shipped_yaml
 
 Merge = Annotated[int, Field(ge=2)] | tuple[int, ...]
@@ -158,7 +159,13 @@ class Brackets(_Named):
         needed += [self.total] if self.total in available and self.total is not None else []
         if margins:
             needed += _margin_columns(self.name, {bracket.column: bracket.moe for bracket in self.brackets})
+            total = self.total_margin(available)
+            needed += [] if total is None else [total]
         return _present(self.name, needed, available)
+
+    def total_margin(self, available: Collection[str]) -> str | None:
+        """Return the column of the margin of error of the total; None if there is none."""
+        return None if self.total is None else margin_columns(available).get(self.total)
 
     def class_labels(self, classes: Sequence[int]) -> tuple[str, ...]:
         """Return the labels of merged brackets, from the first and the last bracket of each class."""
@@ -215,10 +222,18 @@ class GroupList(_Named):
 
     def columns(self, available: Collection[str], year: int, *, margins: bool = False) -> list[str]:
         """Return the columns to read; see `Brackets.columns`."""
-        if margins:
-            raise DefinitionError(f"groups {self.name}: a list has no margins of error, expected ACS groups")
         total = self.total(available)
-        return _present(self.name, [*self._parts, *([] if total is None else [total])], available)
+        needed = [*self._parts, *([] if total is None else [total])]
+        if margins:
+            known = margin_columns(available)
+            lacking = [column for column in self._parts if column not in known]
+            if lacking:
+                raise DefinitionError(
+                    f"groups {self.name}: {lacking[0]} has no column of margins of error, expected one such as "
+                    f"{lacking[0]}_moe"
+                )
+            needed += [known[column] for column in self._parts]
+        return _present(self.name, needed, available)
 
     def total(self, available: Collection[str]) -> str | None:
         """Return the column that is known to hold all people of the groups' tables; see `sources.groups.total_of`."""

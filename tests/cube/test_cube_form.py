@@ -218,6 +218,6 @@ def test_mixing_and_segregation_as_cubes(tmp_path, monkeypatch, capsys) -> None:
     cube = open_cube(store, "segregation").sel(year=2020)
     table = store.read(store.snapshot(collections["segregation"]).parts["all"])
     at = cube.sel(measure="mutual_information", region=table.index.tolist())
-    np.testing.assert_array_equal(at["lower"], table["mutual_information_lower"])
-    np.testing.assert_array_equal(at["upper"], table["mutual_information_upper"])
+    np.testing.assert_array_equal(at["lower"], table["mutual_information_corrected_lower"])
+    np.testing.assert_array_equal(at["upper"], table["mutual_information_corrected_upper"])
     assert "mutual_information_p" in cube["measure"]

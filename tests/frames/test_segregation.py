@@ -173,7 +173,8 @@ def test_indices_are_those_of_kernels() -> None:
 def test_inference_of_one_region_by_hand() -> None:
     counts = np.array([[30.0, 5], [4, 28], [10, 12]])
     frame = pd.DataFrame(counts, columns=["a", "b"])
-    found = segregation(frame, groups=["a", "b"], indices=["information_theory"], draws=50, seed=1).iloc[0]
+    found = segregation(frame, groups=["a", "b"], indices=["information_theory"], draws=50, seed=1, interval="persons")
+    found = found.iloc[0]
     H = oracle.information_theory(counts.tolist())
     values, drawn = (
         np.array([information_theory(sampler(counts)(DrawKey(1, key, 0).generator(draw)))[0] for draw in range(50)])
@@ -184,8 +185,8 @@ def test_inference_of_one_region_by_hand() -> None:
     assert found["information_theory_excess"] == pytest.approx((H - values.mean()) / (1 - values.mean()))
     assert found["information_theory_corrected"] == pytest.approx(2 * H - drawn.mean())
     low, high = np.quantile(drawn, [0.05, 0.95])
-    assert found["information_theory_lower"] == pytest.approx(2 * H - high)
-    assert found["information_theory_upper"] == pytest.approx(2 * H - low)
+    assert found["information_theory_corrected_lower"] == pytest.approx(2 * H - high)
+    assert found["information_theory_corrected_upper"] == pytest.approx(2 * H - low)
 
 
 def test_seeds_and_purposes_have_streams_of_their_own() -> None:

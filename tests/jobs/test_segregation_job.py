@@ -93,7 +93,7 @@ def test_draws_are_the_same_at_any_number_of_workers(country, client, bucket, tm
     (part,) = every[0].values()
     found = other.read(part)
     for name in ("information_theory", "spatial_information_theory", "delta_decile_1"):
-        assert (found[f"{name}_lower"] <= found[f"{name}_upper"]).all(), name
+        assert (found[f"{name}_corrected_lower"] <= found[f"{name}_corrected_upper"]).all(), name
     # A change of places moves only what looks at places.
     assert "information_theory_p" not in found
     assert found["spatial_information_theory_p"].between(1 / 13, 1).all()
@@ -111,6 +111,22 @@ def test_p_values_and_intervals_stand_beside_the_index(country, tmp_path, monkey
     assert (found["mutual_information_bias"] > 0).all()
     assert (found["information_theory_corrected"] < found["information_theory"]).all()
     assert ("information_theory_excess" in found) == (null == "evenness")
+    assert (found["sampled"] == "complete").all()
+
+
+def test_summary_and_report_say_how_counts_were_taken(country, tmp_path, monkeypatch, capsys) -> None:
+    report = tmp_path / "report.html"
+    more = ["--indices", "information_theory", "--draws", "9", "--report", str(report)]
+    for sampled, said, shown in (
+        ([], "counts are taken as complete: p-values", "The counts are taken as complete"),
+        (["--sampled", "0.1"], "from interviews with 0.1 of all people, 10.0 people behind", "from interviews (0.1)"),
+        (["--sampled", "0.5", "--null", "persons"], "--null persons: what is drawn takes the counts as complete", ""),
+    ):
+        code, out, err = run_job(monkeypatch, capsys, "segregation", *arguments(country, *more, *sampled))
+        assert (code, err) == (0, "")
+        assert said in out
+        assert "information_theory_corrected" in out
+        assert shown in report.read_text()
 
 
 def test_years_side_by_side_with_their_change(country, tmp_path, monkeypatch, capsys) -> None:
@@ -154,8 +170,11 @@ BAD = [
     (["--merge", "7"], "10 brackets cannot be merged into 7"),
     (["--draws", "-1"], "expected 0 or more"),
     (["--draws", "9", "--null", "chance"], "expected one of evenness, units, persons"),
-    (["--draws", "9", "--interval", "wide"], "expected one of persons, units, moe, none"),
+    (["--draws", "9", "--interval", "wide"], "expected one of sampled, persons, units, moe, none"),
     (["--draws", "9", "--interval", "moe"], "decile_1 names no column of margins of error"),
+    (["--draws", "9", "--sampled", "margins"], "decile_1 names no column of margins of error"),
+    (["--draws", "9", "--sampled", "tenth"], "sampled 'tenth': expected auto, margins, complete, a share"),
+    (["--draws", "9", "--sampled", "2"], "sampled 2: expected a share of people interviewed"),
     (["--draws", "9", "--null", "units", "--indices", "gini"], "none of the indices looks at where"),
     (["--by", "cbsa"], "--by cbsa: expected county, state"),
     (["--regions", "north"], "lies in north"),

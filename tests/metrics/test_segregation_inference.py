@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
+from scipy.stats import kstest
 
 from geomob_dask.errors import CountsError, DefinitionError
 from geomob_dask.metrics.counts import Floats
@@ -20,6 +21,8 @@ from geomob_dask.metrics.segregation_draws import (
     permuted_units,
     resampled_persons,
     resampled_units,
+    sampled_evenness,
+    sampled_people,
 )
 from geomob_dask.metrics.segregation_inference import (
     bootstrap_corrected,
@@ -127,6 +130,23 @@ def test_evenness_is_multinomial() -> None:
     np.testing.assert_allclose(drawn.var(axis=0), t * P * (1 - P), rtol=0.1, atol=0.01)
 
 
+def test_a_sample_has_the_moments_of_its_interviews() -> None:
+    interviews, errors = np.array([10.0, 5, 0, 12.4]), np.array([8.0, 0, 0, 5])
+    drawn = many(sampled_people(COUNTS, interviews, errors))
+    people, number = COUNTS.sum(axis=1), np.array([10.0, 5, 1, 12])
+    share = COUNTS / np.maximum(people, 1)[:, None]
+    within = people[:, None] ** 2 * share * (1 - share) / number[:, None]
+    # The people of a unit are drawn apart from their shares.
+    variance = within * (1 + (errors / np.maximum(people, 1))[:, None] ** 2) + share**2 * errors[:, None] ** 2
+    np.testing.assert_allclose(drawn.mean(axis=0), COUNTS, atol=0.6)
+    np.testing.assert_allclose(drawn.var(axis=0), variance, rtol=0.1, atol=0.01)
+    even = many(sampled_evenness(COUNTS, interviews))
+    P = COUNTS.sum(axis=0) / COUNTS.sum()
+    np.testing.assert_allclose(even.sum(axis=2), np.broadcast_to(people, even.shape[:2]))
+    np.testing.assert_allclose(even.mean(axis=0), people[:, None] * P, atol=0.6)
+    np.testing.assert_allclose(even.var(axis=0), people[:, None] ** 2 * P * (1 - P) / number[:, None], rtol=0.1)
+
+
 def test_resampled_persons_have_the_shares_of_the_cells() -> None:
     drawn = many(resampled_persons(COUNTS))
     np.testing.assert_allclose(drawn.mean(axis=0), COUNTS, atol=0.4)
@@ -202,11 +222,28 @@ def test_p_values_under_the_null_are_uniform() -> None:
     assert 0.01 < np.mean(np.array(p) <= 0.1) < 0.2
 
 
+def test_p_values_of_a_sampled_even_world_are_uniform() -> None:
+    # Even tracts, one person in ten interviewed, weighted up: what is taken for a full count is segregated for sure.
+    rng = np.random.default_rng(2)
+    evaluate = evaluation({"M": of_sums(mutual_information)}, UNITS)
+    found = {"as sampled": [], "as a full count": []}
+    for region in range(100):
+        interviews = rng.integers(100, 300, 30)
+        counts = rng.multinomial(interviews, [0.5, 0.3, 0.2]) * 10.0
+        M, key = mutual_information(RegionSums.of(counts))[0], DrawKey(1, str(region), 0)
+        for name, sampler in zip(found, (sampled_evenness(counts, interviews), evenness(counts)), strict=True):
+            found[name].append(float(p_value(M, drawn_indices(sampler, evaluate, key, range(39))["M"])))
+    assert kstest(found["as sampled"], "uniform").pvalue > 0.01
+    assert 0.03 < np.mean(np.array(found["as sampled"]) <= 0.1) < 0.2
+    assert set(found["as a full count"]) == {1 / 40}
+
+
 def test_interval_and_correction() -> None:
     draws = np.arange(101.0)[:, None] / 100
     lower, upper = interval(draws, 0.9)
     np.testing.assert_allclose([lower[0], upper[0]], [0.05, 0.95])
     np.testing.assert_allclose(bootstrap_corrected(np.array([0.4]), draws), [0.3])
+    np.testing.assert_allclose(bootstrap_corrected(np.array([0.4]), draws, np.array([0.2])), [0.1])
 
 
 def test_excess_over_evenness() -> None:
@@ -215,14 +252,10 @@ def test_excess_over_evenness() -> None:
 
 
 @settings(max_examples=40)
-@given(tables, st.booleans())
-def test_bias_is_that_of_loops(counts: Floats, sampled: bool) -> None:
-    errors = np.sqrt(counts) if sampled else 0.3 * counts + 2
-    given_errors = None if sampled else errors
-    expected = oracle.mutual_information_bias(counts.tolist(), (errors**2).tolist())
-    np.testing.assert_allclose(
-        mutual_information_bias(counts, standard_errors=given_errors), expected, rtol=1e-9, atol=1e-12
-    )
+@given(tables)
+def test_bias_is_that_of_loops(counts: Floats) -> None:
+    expected = oracle.mutual_information_bias(counts.tolist(), counts.tolist())
+    np.testing.assert_allclose(mutual_information_bias(counts), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_bias_of_a_random_sample_is_that_of_miller_and_madow() -> None:
@@ -238,9 +271,38 @@ def test_bias_is_what_sampling_adds() -> None:
     evaluate = evaluation({"M": of_sums(mutual_information)}, UNITS)
     sampled = drawn_indices(resampled_persons(truth), evaluate, KEY, range(6000))["M"].mean() - M
     assert mutual_information_bias(truth)[0] == pytest.approx(sampled, rel=0.15)
-    errors = np.full(truth.shape, 12.0)
-    noisy = drawn_indices(margin_of_error_draws(truth, errors), evaluate, KEY, range(6000))["M"].mean() - M
-    assert mutual_information_bias(truth, standard_errors=errors)[0] == pytest.approx(noisy, rel=0.25)
+
+
+@pytest.mark.parametrize("interviews", [[200.0, 150, 180], [40.0, 60, 30], [6.0, 12, 9]])
+def test_bias_is_what_few_interviews_add(interviews: list[float]) -> None:
+    truth = np.array([[300.0, 100, 50], [100, 250, 80], [60, 90, 0]])
+    M = mutual_information(RegionSums.of(truth))[0]
+    evaluate = evaluation({"M": of_sums(mutual_information)}, UNITS)
+    draw = sampled_people(truth, interviews)
+    tables = [draw(KEY.generator(number)) for number in range(1500)]
+    added = np.mean([evaluate(table[None])["M"][0] for table in tables]) - M
+    # Of the estimates of a sample, as of the truth: their noise is taken off before the bias is told.
+    told = np.mean([mutual_information_bias(table, interviews=interviews)[0] for table in tables])
+    assert told == pytest.approx(added, rel=0.15)
+
+
+def test_bias_where_margins_exceed_estimates() -> None:
+    rng = np.random.default_rng(3)
+    truth = np.column_stack([rng.integers(0, 40, 60), rng.integers(500, 4000, 60), rng.integers(0, 900, 60)]) * 1.0
+    draw = sampled_people(truth, truth.sum(axis=1) / 40)
+    samples = [draw(KEY.generator(number)) for number in range(60)]
+    M = [mutual_information(RegionSums.of(table))[0] for table in (truth, *samples)]
+    # One person with a weight of 40, of a margin of 98.
+    errors = [np.sqrt(np.maximum(40 * table, 60.0**2)) for table in samples]
+    assert np.mean([(of > table)[table > 0].any() for table, of in zip(samples, errors, strict=True)]) == 1
+    told = [mutual_information_bias(table, standard_errors=of)[0] for table, of in zip(samples, errors, strict=True)]
+    assert np.mean(told) == pytest.approx(np.mean(M[1:]) - M[0], rel=0.2)
+    # A group without margins, the remainder of the others, is sampled as they are.
+    for of in errors:
+        of[:, 2] = np.nan
+    told = [mutual_information_bias(table, standard_errors=of)[0] for table, of in zip(samples, errors, strict=True)]
+    assert np.mean(told) == pytest.approx(np.mean(M[1:]) - M[0], rel=0.2)
+    assert np.isnan(mutual_information_bias(truth, standard_errors=np.full(truth.shape, np.nan))[0])
 
 
 def test_draws_that_cannot_be_made() -> None:
@@ -254,6 +316,12 @@ def test_draws_that_cannot_be_made() -> None:
         margin_of_error_draws([[1, 2]], [[1]])
     with pytest.raises(CountsError, match=r"standard errors have shape \(1, 1\)"):
         mutual_information_bias([[1, 2]], standard_errors=[[1]])
+    with pytest.raises(CountsError, match=r"interviews have shape \(2,\)"):
+        mutual_information_bias([[1, 2]], interviews=[1, 2])
+    with pytest.raises(CountsError, match="found interviews of 2 units, expected 1"):
+        sampled_people([[1, 2]], [1, 2])
+    with pytest.raises(CountsError, match="found nan"):
+        sampled_people([[1, 2]], [np.nan])
     with pytest.raises(CountsError, match="found -1"):
         margin_of_error_draws([[1, 2]], [[1, -1]])
     with pytest.raises(DefinitionError, match="'lognormal'"):

@@ -107,7 +107,8 @@ def mixing(text: str) -> str:
 
 
 def segregation(text: str) -> str:
-    scores = {"theil": [0.5, 0.4], "multigroup_dissimilarity": [0.1, 0.2], "theil_lower": 0.3, "theil_upper": 0.6}
+    scores = {"theil": [0.5, 0.4], "multigroup_dissimilarity": [0.1, 0.2], "theil_p": 0.1}
+    scores |= {"theil_corrected": 0.45, "theil_corrected_lower": 0.3, "theil_corrected_upper": 0.6, "sampled": text}
     table = pd.DataFrame({"region_name": text, "units": 2, "people": [10.0, 9.0], **scores}, index=[text, "b"])
     counts = {year: dict.fromkeys((text, "b"), np.array([[1.0, 3.0], [3.0, 1.0]])) for year in (2020, 2021)}
     return segregation_report({2020: table, 2021: table}, counts, {"g": text, "h": "H"}, title=text, subtitle=text)
