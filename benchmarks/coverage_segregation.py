@@ -150,8 +150,8 @@ def even_p_values(rng: np.random.Generator, regions: int, tracts: int, draws: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--regions", type=int, default=1500)
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--regions", type=int, default=900)
+    parser.add_argument("--draws", type=int, default=150)
     parser.add_argument("--sizes", default="5,300", help="fewest and most tracts of a region")
     parser.add_argument("--interval", default="sampled", help="as the job of segregation takes it")
     parser.add_argument("--sampled", default="auto", help="as the job of segregation takes it")

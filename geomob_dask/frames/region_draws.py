@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from geomob_dask.metrics.segregation_inference import (
     mean_of_draws,
     p_value,
 )
+from geomob_dask.metrics.segregation_intervals import WORLDS, inverted
 from geomob_dask.metrics.segregation_units import RegionUnits
 
 Values = dict[str, Floats]
@@ -46,7 +48,6 @@ NULLS: dict[str, Callable[[RegionUnits], random.Sampler]] = {
     "persons": lambda units: random.permuted_persons(units.counts),
 }
 INTERVALS: dict[str, Callable[[RegionUnits], random.Sampler]] = {
-    "sampled": lambda units: random.sampled_people(_world(units), _interviews(units), units.total_errors),
     "persons": lambda units: random.resampled_persons(units.counts),
     "units": lambda units: random.resampled_units(units.counts),
     "moe": lambda units: random.margin_of_error_draws(units.counts, _errors(units)),
@@ -58,7 +59,7 @@ _TIE = 1e-12
 DRAWS_A_TASK = 100
 # Column of the people interviewed, of all tracts of a region: an effective number where counts have margins.
 INTERVIEWED = "interviews"
-# How the counts were taken.
+# How the counts were taken; and draws for intervals that are samples taken so.
 SAMPLED = "sampled"
 
 
@@ -93,8 +94,9 @@ class Inference:
             raise InputError(f"draws {self.draws}, seed {self.seed}: expected 0 or more")
         if self.null not in NULLS:
             raise InputError(f"null {self.null!r}: expected one of {', '.join(NULLS)}")
-        if self.interval not in (*INTERVALS, "none"):
-            raise InputError(f"interval {self.interval!r}: expected one of {', '.join(INTERVALS)}, none")
+        if self.interval not in (SAMPLED, *INTERVALS, "none"):
+            expected = ", ".join((SAMPLED, *INTERVALS, "none"))
+            raise InputError(f"interval {self.interval!r}: expected one of {expected}")
 
     @property
     def margins(self) -> bool:
@@ -226,7 +228,12 @@ def _drawn_interval(
     gathered: pd.DataFrame, *, kind: str, indices: Sequence[str], inference: Inference, numbers: tuple[int, int]
 ) -> Values:
     # Nulls and intervals have streams of their own.
-    return _drawn(gathered, INTERVALS[kind], indices, inference, numbers, "/interval")
+    if kind != SAMPLED:
+        return _drawn(gathered, INTERVALS[kind], indices, inference, numbers, "/interval")
+    worlds = [
+        _drawn(gathered, partial(_sample, errors=errors), indices, inference, numbers, "/interval") for errors in WORLDS
+    ]
+    return {name: np.stack([world[name] for world in worlds], axis=-1) for name in worlds[0]}
 
 
 def _drawn(
@@ -242,7 +249,7 @@ def _drawn(
     for region, units in _each_region(gathered, inference):
         key = random.DrawKey(inference.seed, f"{region}{stream}", inference.year)
         evaluate = evaluation({index.name: index.of for index in chosen(indices)}, units)
-        if _unknown(units) and sampler in (NULLS["evenness"], INTERVALS["sampled"]):
+        if _unknown(units) and sampler not in (NULLS["units"], NULLS["persons"], *INTERVALS.values()):
             shapes = evaluate(units.counts[None])
             drawn = {name: np.full((numbers[1] - numbers[0], *one.shape[1:]), np.nan) for name, one in shapes.items()}
         else:
@@ -267,9 +274,13 @@ def _interviews(units: RegionUnits) -> Floats:
     return people if units.interviews is None else units.interviews
 
 
-def _world(units: RegionUnits) -> Floats:
+def _world(units: RegionUnits, errors: float) -> Floats:
     """Return the counts that samples are drawn from: they differ as much as the true ones, not as the estimates."""
-    return units.counts if _unknown(units) else without_noise(units.counts, _interviews(units))
+    return units.counts if _unknown(units) else without_noise(units.counts, _interviews(units), errors=errors)
+
+
+def _sample(units: RegionUnits, errors: float) -> random.Sampler:
+    return random.sampled_people(_world(units, errors), _interviews(units), units.total_errors)
 
 
 def _errors(units: RegionUnits) -> Floats:
@@ -288,21 +299,28 @@ def _inferred(
         return _no_inference(columns)
     units = inference.of_units(units)
     observed = _observed(gathered, chosen(columns), inference, lambda one: one.counts)
-    centers = observed
-    if inference.interval == "sampled":
-        centers = _observed(gathered, chosen(columns), inference, _world)
+    around: dict[str, dict[str, Floats]] = {}
+    if inference.interval == SAMPLED:
+        worlds = [_observed(gathered, chosen(columns), inference, partial(_world, errors=one)) for one in WORLDS]
+        for name in columns:
+            centers = np.stack([world[name] for world in worlds], axis=-1)
+            found = inverted(observed[name], _together(values[n_null:], name), centers)
+            around[name] = {
+                suffix: np.clip(one, *INDICES[name].bounds) for suffix, one in zip(_AROUND, found, strict=True)
+            }
     interviewed = np.bincount(units.region, _interviews(units), units.n_regions).astype(np.float64)
     tables = [wide(interviewed, regions, [INTERVIEWED])]
     for name, suffixes in columns.items():
-        null, around = _together(values[:n_null], name), _together(values[n_null:], name)
+        null, drawn = _together(values[:n_null], name), _together(values[n_null:], name)
         for suffix, names in suffixes.items():
             biased = INDICES[name].bias
             if suffix == "bias" and biased is not None:
-                found = biased(units)
+                value = biased(units)
+            elif suffix in around.get(name, {}):
+                value = around[name][suffix]
             else:
-                drawn = null if suffix in _OF_NULL else around
-                found = _STATISTICS[suffix](observed[name], drawn, centers[name])
-            tables.append(wide(found, regions, names))
+                value = _STATISTICS[suffix](observed[name], null if suffix in _OF_NULL else drawn)
+            tables.append(wide(value, regions, names))
     return pd.concat(tables, axis=1)
 
 
@@ -311,20 +329,20 @@ def _together(values: Sequence[Values], name: str) -> Floats:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _lower(value: Floats, draws: Floats, center: Floats) -> Floats:
-    # Draws lie around what they are drawn from as the estimate does around what it estimates: their bias is turned
-    # round too, which is the basic interval, estimate − (quantile − center) (Davison & Hinkley 1997, §5.2).
-    return value + center - interval(draws)[1]
+def _lower(value: Floats, draws: Floats) -> Floats:
+    # Draws lie around the estimate as it does around what it estimates: their bias is turned round too, which is the
+    # basic interval, 2 · estimate − quantile (Davison & Hinkley 1997, §5.2).
+    return 2 * value - interval(draws)[1]
 
 
-def _upper(value: Floats, draws: Floats, center: Floats) -> Floats:
-    return value + center - interval(draws)[0]
+def _upper(value: Floats, draws: Floats) -> Floats:
+    return 2 * value - interval(draws)[0]
 
 
-_STATISTICS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "p": lambda value, draws, _: p_value(value - _TIE, draws),
-    "null": lambda _, draws, __: mean_of_draws(draws),
-    "excess": lambda value, draws, _: excess_over_evenness(value, draws),
+_STATISTICS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "p": lambda value, draws: p_value(value - _TIE, draws),
+    "null": lambda _, draws: mean_of_draws(draws),
+    "excess": excess_over_evenness,
     "corrected": bootstrap_corrected,
     "corrected_lower": _lower,
     "corrected_upper": _upper,

@@ -124,14 +124,19 @@ def effective_interviews(
 
 
 def without_noise(
-    counts: ArrayLike, interviews: Floats, region: Integers | None = None, n_regions: int | None = None
+    counts: ArrayLike,
+    interviews: Floats,
+    region: Integers | None = None,
+    n_regions: int | None = None,
+    *,
+    errors: float = 0.0,
 ) -> Floats:
     """Return counts whose shares differ among units by as much as the true ones, not as the estimates do.
 
-    Shares of a sample vary more than those of the people: Σ w (p̂ − P)² has the mean τ² (1 − u) + P (1 − P) u, w the
+    Shares of a sample vary more than those of the people: S = Σ w (p̂ − P)² has the mean τ² (1 − u) + P (1 − P) u, w the
     shares of people, u = Σ w (1 − w) / m. Solved for the variance τ² of the true shares, estimates are drawn to the
-    region's share by √(τ² / (τ² + noise)), the noise of a unit (P (1 − P) − τ²) / m, so that their variance is τ²
-    (constrained empirical Bayes). So p̂ itself, drawn from again, would vary by the noise of two samples.
+    region's share by √(τ² / (τ² + σ²)), σ² = (P (1 − P) − τ²) / m the noise of a unit, and scaled to have the variance
+    τ² (constrained empirical Bayes). Drawn from p̂ itself, another sample would vary by the noise of two.
 
     Parameters
     ----------
@@ -139,6 +144,9 @@ def without_noise(
     interviews : shape (n_units,)
         Effective number of interviews; 0 where nobody lives.
     region, n_regions : as in `RegionSums.of`
+    errors : float
+        So many standard errors of S, √Σ w² (2 σ⁴ + 4 σ² τ²), are added to τ², which stays 0 or more: a world that is
+        more segregated than the estimates say, or less.
 
     Returns
     -------
@@ -168,13 +176,18 @@ def without_noise(
     totals = region_sums(np.column_stack([table, people]), codes, number)
     share = np.nan_to_num(quotient(totals[:, :-1], totals[:, -1:]))[codes]
     weight = np.nan_to_num(quotient(people, totals[codes, -1]))[:, None]
-    own = np.where(people[:, None] > 0, np.nan_to_num(shares(table)), share)
+    apart = np.where(people[:, None] > 0, np.nan_to_num(shares(table)) - share, 0.0)
     noise = np.nan_to_num(1.0 / np.where(interviews > 0, interviews, np.nan))[:, None]
     even = share * (1.0 - share)
-    sums = region_sums(np.hstack([weight * (own - share) ** 2, weight * (1.0 - weight) * noise]), codes, number)[codes]
-    observed, lost = sums[:, :-1], sums[:, -1:]
-    true = np.clip(quotient(observed - even * lost, 1.0 - lost), 0.0, even)
-    kept = np.sqrt(np.nan_to_num(quotient(true, true + (even - true) * noise)))
-    drawn = share + kept * (own - share)
+    sums = region_sums(np.hstack([weight * apart**2, weight * (1.0 - weight) * noise]), codes, number)[codes]
+    lost = sums[:, -1:]
+    true = np.clip(quotient(sums[:, :-1] - even * lost, 1.0 - lost), 0.0, even)
+    if errors:
+        own = (even - true) * noise
+        squared = region_sums(weight**2 * (2.0 * own**2 + 4.0 * own * true), codes, number)[codes]
+        true = np.clip(true + errors * np.sqrt(squared), 0.0, even)
+    kept = apart * np.sqrt(np.nan_to_num(quotient(true, true + (even - true) * noise)))
+    found = region_sums(weight * kept**2, codes, number)[codes]
+    drawn = np.maximum(share + kept * np.sqrt(np.nan_to_num(quotient(true, found))), 0.0)
     whole = drawn.sum(axis=1, keepdims=True)
-    return np.asarray(people[:, None] * np.where(whole > 0, drawn, 0.0) / np.where(whole > 0, whole, 1.0))
+    return np.asarray(people[:, None] * drawn / np.where(whole > 0, whole, 1.0))

@@ -142,22 +142,20 @@ def excess_over_evenness(observed: Floats, null: Floats) -> Floats:
     )
 
 
-def bootstrap_corrected(estimate: Floats, draws: Floats, center: Floats | None = None) -> Floats:
-    """Estimate less its bootstrap bias: ``estimate − (mean of draws − center)``, not held within bounds.
+def bootstrap_corrected(estimate: Floats, draws: Floats) -> Floats:
+    """Estimate less its bootstrap bias: ``2 · estimate − mean of draws``, not held within bounds.
 
     Parameters
     ----------
     estimate : shape (…)
     draws : shape (n_draws, …)
-        Of samples, of resampled persons, or of margins of error.
-    center : shape (…), optional
-        The index of what the draws are drawn from; by default the estimate.
+        Of resampled persons, or of margins of error drawn around the estimates.
 
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, §10.6.
     """
-    corrected: Floats = estimate + (estimate if center is None else center) - mean_of_draws(draws)
+    corrected: Floats = 2.0 * estimate - mean_of_draws(draws)
     return corrected
 
 

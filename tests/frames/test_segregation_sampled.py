@@ -11,7 +11,8 @@ from geomob_dask.errors import CountsError, DefinitionError, InputError
 from geomob_dask.frames.region_reasons import NO_MARGIN
 from geomob_dask.frames.segregation import segregation
 from geomob_dask.metrics.effective_interviews import without_noise
-from geomob_dask.metrics.segregation_draws import DrawKey, sampled_evenness, sampled_people
+from geomob_dask.metrics.segregation_draws import DrawKey, Sampler, sampled_evenness, sampled_people
+from geomob_dask.metrics.segregation_intervals import inverted
 from geomob_dask.sources.brackets import Brackets
 
 GROUPS = ["a", "b", "c"]
@@ -57,7 +58,7 @@ def test_partitions_change_no_bit(cuts: list[int], sampled: str) -> None:
     assert (whole["sampled"] == {"auto": "margins"}.get(sampled, sampled)).all()
     assert (whole["interviews"] < whole["people"] / 3).all()
     lower, corrected, upper = (whole[f"information_theory_corrected{end}"] for end in ("_lower", "", "_upper"))
-    assert ((lower < corrected) & (corrected < upper)).all()
+    assert ((lower <= corrected) & (corrected < upper)).all()
 
 
 def test_draws_of_one_region_by_hand() -> None:
@@ -65,22 +66,23 @@ def test_draws_of_one_region_by_hand() -> None:
     frame = pd.DataFrame(counts, columns=["a", "b"])
     row = segregation(frame, groups=["a", "b"], indices=["information_theory"], draws=40, seed=1, sampled=0.1).iloc[0]
     asked, H = counts.sum(axis=1) / 10, oracle.information_theory(counts.tolist())
-    world = without_noise(counts, asked)
-    center = oracle.information_theory(world.tolist())
-    null, drawn = (
-        np.array([oracle.information_theory(sampler(DrawKey(1, key, 0).generator(k)).tolist()) for k in range(40)])
-        for sampler, key in (
-            (sampled_evenness(counts, asked), "nation"),
-            (sampled_people(world, asked), "nation/interval"),
-        )
-    )
+    worlds = [without_noise(counts, asked, errors=errors) for errors in (-2.5, 0, 2.5)]
+    centers = np.array([oracle.information_theory(world.tolist()) for world in worlds])
+
+    def drawn(sampler: Sampler, key: str) -> np.ndarray:
+        tables = [sampler(DrawKey(1, key, 0).generator(number)) for number in range(40)]
+        return np.array([oracle.information_theory(table.tolist()) for table in tables])
+
+    null = drawn(sampled_evenness(counts, asked), "nation")
+    around = np.stack([drawn(sampled_people(world, asked), "nation/interval") for world in worlds], axis=-1)
+    corrected, lower, upper = inverted(np.array(H), around, centers)
     assert row["interviews"] == pytest.approx(asked.sum())
     assert row["information_theory_p"] == (1 + (null >= H).sum()) / 41
     assert row["information_theory_null"] == pytest.approx(null.mean())
-    assert row["information_theory_corrected"] == pytest.approx(H - (drawn.mean() - center))
-    low, high = np.quantile(drawn, [0.05, 0.95])
-    assert row["information_theory_corrected_lower"] == pytest.approx(H - (high - center))
-    assert row["information_theory_corrected_upper"] == pytest.approx(H - (low - center))
+    assert row["information_theory_corrected"] == pytest.approx(corrected)
+    assert row["information_theory_corrected_lower"] == pytest.approx(max(lower, 0))
+    assert row["information_theory_corrected_upper"] == pytest.approx(min(upper, 1))
+    assert 0 <= row["information_theory_corrected_lower"] < corrected < H
 
 
 def test_a_rate_is_that_many_interviews() -> None:
@@ -88,9 +90,9 @@ def test_a_rate_is_that_many_interviews() -> None:
     rate, column = (segregation(table, **OPTIONS, sampled=sampled) for sampled in (0.25, "asked"))
     pd.testing.assert_frame_equal(rate.drop(columns="sampled"), column.drop(columns="sampled"))
     fewer = segregation(table, **OPTIONS, sampled=0.05)
-    width = "information_theory_corrected_upper", "information_theory_corrected_lower"
-    assert (fewer[width[0]] - fewer[width[1]] > rate[width[0]] - rate[width[1]]).all()
     assert (fewer["mutual_information_bias"] > rate["mutual_information_bias"]).all()
+    assert (fewer["information_theory_null"] > rate["information_theory_null"]).all()
+    assert (fewer["information_theory_corrected"] < rate["information_theory_corrected"]).all()
     # Everybody is a full count.
     pd.testing.assert_frame_equal(
         segregation(table, **OPTIONS, sampled=1), segregation(table, **OPTIONS, sampled="complete")

@@ -243,7 +243,6 @@ def test_interval_and_correction() -> None:
     lower, upper = interval(draws, 0.9)
     np.testing.assert_allclose([lower[0], upper[0]], [0.05, 0.95])
     np.testing.assert_allclose(bootstrap_corrected(np.array([0.4]), draws), [0.3])
-    np.testing.assert_allclose(bootstrap_corrected(np.array([0.4]), draws, np.array([0.2])), [0.1])
 
 
 def test_excess_over_evenness() -> None:
@@ -279,10 +278,10 @@ def test_bias_is_what_few_interviews_add(interviews: list[float]) -> None:
     M = mutual_information(RegionSums.of(truth))[0]
     evaluate = evaluation({"M": of_sums(mutual_information)}, UNITS)
     draw = sampled_people(truth, interviews)
-    tables = [draw(KEY.generator(number)) for number in range(1500)]
-    added = np.mean([evaluate(table[None])["M"][0] for table in tables]) - M
+    tables = np.stack([draw(KEY.generator(number)) for number in range(1500)])
+    added = evaluate(tables)["M"].mean() - M
     # Of the estimates of a sample, as of the truth: their noise is taken off before the bias is told.
-    told = np.mean([mutual_information_bias(table, interviews=interviews)[0] for table in tables])
+    told = np.mean([mutual_information_bias(table, interviews=interviews)[0] for table in tables[:150]])
     assert told == pytest.approx(added, rel=0.15)
 
 
