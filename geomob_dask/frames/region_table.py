@@ -178,9 +178,10 @@ def _side_by_side(
     sampled: str | None,
 ) -> pd.DataFrame:
     """Return one table with how counts were taken, and the reasons of values that are missing."""
-    whole = pd.concat(tables, axis=1)
+    more = []
     if sampled is not None:
-        whole[SAMPLED] = pd.array([sampled] * len(whole), dtype="str")
+        more = [pd.Series(sampled, index=tables[0].index, name=SAMPLED, dtype="str")]
+    whole = pd.concat([*tables, *more], axis=1)
     lacking = whole[_LACKING] > 0 if _LACKING in whole else None
     values = whole[[name for name in order if name != "reason"]]
     return pd.concat([values, reasons(values, columns, groups, lacking)], axis=1)

@@ -217,7 +217,8 @@ def test_mixing_and_segregation_as_cubes(tmp_path, monkeypatch, capsys) -> None:
     write_cube(store, "segregation", {2020: collections["segregation"]}, None, QUIET)
     cube = open_cube(store, "segregation").sel(year=2020)
     table = store.read(store.snapshot(collections["segregation"]).parts["all"])
-    at = cube.sel(measure="mutual_information", region=table.index.tolist())
+    at = cube.sel(measure="mutual_information_corrected", region=table.index.tolist())
+    np.testing.assert_array_equal(at["estimate"], table["mutual_information_corrected"])
     np.testing.assert_array_equal(at["lower"], table["mutual_information_corrected_lower"])
     np.testing.assert_array_equal(at["upper"], table["mutual_information_corrected_upper"])
     assert "mutual_information_p" in cube["measure"]
