@@ -24,7 +24,7 @@ NOT_RECORDED = "not recorded"
 Record = dict[str, Any]
 
 # Choices that most products have, under the names by which results are told apart.
-CHOICES = ("dataset", "year", "by", "norm", "mode", "null", "interval", "draws", "seed", "states")
+CHOICES = ("dataset", "year", "by", "norm", "mode", "null", "interval", "sampled", "draws", "seed", "states")
 # Options that say what is counted or measured, and what they are called.
 _DEFINITIONS = ("definition", "categories", "groups", "edition")
 # Attributes of a collection that describe each of its columns: as long as the table is wide.

@@ -14,6 +14,7 @@ _NAMES = {
     "by": "regions by",
     "null": "p-values against",
     "interval": "intervals by",
+    "sampled": "counts taken as",
     "cutoff": "pairs within",
     "cutoff_km": "pairs within",
     "to": "converted to vintage",
