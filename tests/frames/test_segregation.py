@@ -76,6 +76,8 @@ class Country:
         return segregation(self.measures, **{"groups": GROUPS, "by": "zone", **frames, **options})
 
 
+# Of few random tracts one group may have the people of another in every tract.
+@pytest.mark.filterwarnings("ignore:groups. [abc] has at least")
 @settings(max_examples=8)
 @given(st.integers(6, 24), st.integers(0, 1000), st.data())
 def test_partitions_change_no_bit(n: int, seed: int, data: st.DataObject) -> None:

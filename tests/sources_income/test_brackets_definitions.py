@@ -158,7 +158,10 @@ def test_what_is_asked_of_brackets_must_fit(tmp_path: Path) -> None:
         (lambda: brackets.columns(["poor", "middle"], 2020), "no column rich; found middle, poor"),
         (lambda: load_categories("nothing"), "neither a file"),
         (lambda: load_brackets("owners,renters"), "without an order"),
-        (lambda: load_categories("owners,renters").columns(["owners", "renters"], 2020, margins=True), "no margins"),
+        (
+            lambda: load_categories("owners,renters").columns(["owners", "renters"], 2020, margins=True),
+            "owners has no column of margins of error",
+        ),
         (lambda: load_brackets("deciles").columns([f"decile_{k}" for k in range(1, 11)], 2020, margins=True), "moe"),
         (lambda: read_positions(load_brackets("deciles"), "1,2,3"), "3 positions"),
     ]:
