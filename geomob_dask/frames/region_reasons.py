@@ -17,6 +17,8 @@ from geomob_dask.metrics.segregation_catalog import INDICES
 
 NO_POLYGON = "a tract with people has no polygon"
 NO_MARGIN = "no tract has a margin of error"
+NOBODY_DRAWN = "some draws hold nobody of a group"
+_SUFFIXES = ("p", "null", "excess", "corrected", "corrected_lower", "corrected_upper")
 _OF_DRAWS = ("p", "null", "excess", "corrected", "lower", "upper", "bias")
 _NOT_BEFORE = "the index of the earlier year is not defined"
 _NOT_FITTED = "change: no tract and group is in both years, or margins cannot be reached by fitting"
@@ -72,12 +74,23 @@ def reasons(
         if INTERVIEWED in names:
             why.append(NO_MARGIN)
             told |= {INTERVIEWED, *(name for name in names if name.rsplit("_", 1)[-1] in _OF_DRAWS)}
-        rest = [name for name in names if name not in told]
+        drawn = {
+            name: index for name in names if name not in told and (index := _index_of(name, missing.columns, names))
+        }
+        if drawn:
+            why.append(f"{NOBODY_DRAWN}: {listed(list(dict.fromkeys(drawn.values())), _NAMED)}")
+        rest = [name for name in names if name not in told and name not in drawn]
         if rest:
             why.append(f"not defined: {listed(rest, _NAMED)}")
         found.append("; ".join(why))
     texts[some] = found
     return texts
+
+
+def _index_of(name: str, columns: Sequence[str], missing: Sequence[str]) -> str:
+    """Return the column of an index that is there where a statistic of its draws is missing; empty for others."""
+    bases = (name.removesuffix(f"_{suffix}") for suffix in _SUFFIXES if name.endswith(f"_{suffix}"))
+    return next((base for base in bases if base in columns and base not in missing), "")
 
 
 def _explained(

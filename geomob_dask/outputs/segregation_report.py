@@ -31,8 +31,8 @@ _CURVES_OF = 12
 _AT = np.linspace(0, 1, 101)
 _RANKED = 25
 _INTERVALS = (
-    " Filled dots are indices less the bias that sampling adds, lines their 90% intervals (basic bootstrap); hollow "
-    "dots are the indices as computed from the counts."
+    " Filled dots are indices less the bias that sampling adds, lines their 90% intervals; hollow dots "
+    "are the indices as computed from the counts."
 )
 _SAMPLED = {
     "complete": " The counts are taken as complete: intervals and p-values leave the error of a sample out.",

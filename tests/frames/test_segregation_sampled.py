@@ -150,6 +150,15 @@ def test_a_region_without_margins_says_so() -> None:
         segregation(table, **OPTIONS, interval="moe")
 
 
+def test_a_group_that_no_sample_holds_is_told() -> None:
+    table = pd.DataFrame({"a": [400.0, 300, 350], "b": [300.0, 350, 420], "c": [0.0, 4, 0]})
+    row = segregation(table, **{**OPTIONS, "by": "nation"}, sampled=0.05).iloc[0]
+    assert np.isnan(row["dissimilarity_c_corrected"])
+    assert row["dissimilarity_c"] > 0
+    assert row["dissimilarity_a_corrected"] >= 0
+    assert row["reason"] == "some draws hold nobody of a group: dissimilarity_c"
+
+
 def test_a_tract_shared_out_has_the_interviews_of_its_whole() -> None:
     table = estimates().assign(zone="r0")
     half = pd.DataFrame(
