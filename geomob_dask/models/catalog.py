@@ -110,12 +110,6 @@ def _entries(*models: Model) -> dict[str, Model]:
 
 MODELS: dict[str, Model] = _entries(
     Model(
-        "unpenalized",
-        "Logistic regression, no penalty",
-        lambda seed: LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-6, max_iter=1_000),
-        {},
-    ),
-    Model(
         "logistic",
         "Logistic regression, weak ridge",
         lambda seed: LogisticRegression(solver="newton-cholesky", max_iter=1_000),
@@ -146,6 +140,12 @@ MODELS: dict[str, Model] = _entries(
         "Proportional-odds logistic regression",
         lambda seed: OrdinalLogistic(),
         {"C": [0.001, 0.01, 0.1, 1.0, 10.0]},
+    ),
+    Model(
+        "unpenalized",
+        "Logistic regression, no penalty",
+        lambda seed: LogisticRegression(C=_NO_PENALTY, solver="newton-cholesky", tol=1e-6, max_iter=1_000),
+        {},
     ),
 )
 """Models by name."""

@@ -23,6 +23,7 @@ SETTINGS = {
     "forest": {"n_estimators": 30, "min_samples_leaf": 0.01},
     "boosting": {"max_iter": 25, "max_leaf_nodes": 4},
     "ordinal": {"C": 0.1},
+    "unpenalized": {},
 }
 
 
