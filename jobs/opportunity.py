@@ -11,7 +11,9 @@ EXAMPLES = """
     python jobs/opportunity.py --definition sample --dataset sample --year 2020 --map map.html
     python jobs/opportunity.py --definition my_index.yaml --dataset acs --year 2018 --states IN,OH --export index.csv
     python jobs/opportunity.py --definition my_index.csv --dataset acs --year 2018 --norm state --dry-run
+    python jobs/opportunity.py --definition my.csv --dataset acs --year 2018 --draws 100 --export index.csv
     python jobs/opportunity.py --definition my.csv --dataset acs --year 2018 --against opportunity_atlas:2018
+    python jobs/opportunity.py --definition my.csv --dataset acs --year 2018 --describe about.csv
     python jobs/opportunity.py --definition my_index.csv --dataset acs --year 2019 --norm frozen:2018 --store s3://bucket/x
     """
 
