@@ -316,10 +316,11 @@ def region_sums(
     share, overlap = regions["afact"].to_numpy(np.float64), regions["afact2"].to_numpy(np.float64)
     counts, moes, total = people.counts[rows], people.moes[rows], people.total[rows]
     known = None if np.isnan(overlap).all() else overlap
-    terms = exposure_terms(counts, moes, total, share=share, overlap=known, mode=mode)
+    remainder = people.remainder
+    terms = exposure_terms(counts, moes, total, share=share, overlap=known, mode=mode, remainder=remainder)
     pairs = None
     if interactions:
-        of_pairs = interaction_terms(counts, moes, total, share=share, mode=mode)
+        of_pairs = interaction_terms(counts, moes, total, share=share, mode=mode, remainder=remainder)
         pairs = ExactSums.of(of_pairs, codes, len(names))
     everybody = np.nan_to_num(people.total)
     within = np.bincount(rows, weights=share, minlength=len(tracts))

@@ -36,6 +36,8 @@ class GroupCounts:
     counts, moes : shape (n_tracts, n_groups)
         NaN: not known.
     total, total_moe : shape (n_tracts,)
+    remainder : int, optional
+        Which group is what the others leave of the total, with the margin of a difference.
     """
 
     names: tuple[str, ...]
@@ -44,6 +46,7 @@ class GroupCounts:
     moes: Floats
     total: Floats
     total_moe: Floats
+    remainder: int | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,8 @@ def people_of_groups(table: pd.DataFrame, groups: Groups) -> GroupCounts:
         other, other_moe = remainder(total, total_moe, counts, moes)
         _refuse_negative(other, f"other (what {', '.join(groups.groups)} leave of {groups.total})", tracts)
         counts, moes = np.column_stack([counts, other]), np.column_stack([moes, other_moe])
-    return GroupCounts(groups.names, groups.names, counts, moes, total, total_moe)
+    left = None if groups.total is None else len(groups.groups)
+    return GroupCounts(groups.names, groups.names, counts, moes, total, total_moe, left)
 
 
 def group_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -> GroupCounts:
@@ -199,7 +203,8 @@ def group_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -
         counts[:, place], margins[:, place] = remainder(total, total_moe, counts[:, given], margins[:, given])
         _refuse_negative(counts[:, place], f"{names[place]} (what {', '.join(others)} leave of the total)", tracts)
     check_groups_make_up_people(counts, total, tracts, names)
-    return GroupCounts(names, tuple(group.label for group in edition.groups), counts, margins, total, total_moe)
+    left = next((place for place, group in enumerate(edition.groups) if group.remainder), None)
+    return GroupCounts(names, tuple(group.label for group in edition.groups), counts, margins, total, total_moe, left)
 
 
 def detailed_counts(table: pd.DataFrame, edition: Edition, tracts: Sequence[str]) -> tuple[Floats, Floats]:

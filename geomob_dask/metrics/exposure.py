@@ -141,6 +141,7 @@ def exposure_by_region(
     share: Floats | None = None,
     overlap: Floats | None = None,
     mode: Mode | str = Mode.CORRECTED,
+    remainder: int | None = None,
     threshold: float = SUPPRESSION_THRESHOLD,
     add: Summing = region_sums,
 ) -> Exposures:
@@ -163,6 +164,9 @@ def exposure_by_region(
         people in the tract.
     mode : Mode
         How shares enter, and whether bounds are those of the corrected value.
+    remainder : int, optional
+        The group that has no margin of its own but that of a difference, being what the others leave of the total: it
+        enters corrected exposures with the noise of a group that was sampled as the others.
     threshold : float
         A group of this many people or fewer is suppressed.
     add : function (values, region, n_regions) -> sums by region
@@ -184,7 +188,7 @@ def exposure_by_region(
     >>> float(found.value[0, 0])
     0.18
     """
-    terms = exposure_terms(counts, moes, total, share=share, overlap=overlap, mode=mode)
+    terms = exposure_terms(counts, moes, total, share=share, overlap=overlap, mode=mode, remainder=remainder)
     return exposure_from_sums(add(terms, region, n_regions), counts.shape[1], mode=mode, threshold=threshold)
 
 
@@ -197,6 +201,7 @@ def interactions_by_region(
     *,
     share: Floats | None = None,
     mode: Mode | str = Mode.CORRECTED,
+    remainder: int | None = None,
     threshold: float = SUPPRESSION_THRESHOLD,
     add: Summing = region_sums,
 ) -> Interactions:
@@ -211,7 +216,7 @@ def interactions_by_region(
     array([[0.82 , 0.18 ],
            [0.623, 0.377]])
     """
-    terms = interaction_terms(counts, moes, total, share=share, mode=mode)
+    terms = interaction_terms(counts, moes, total, share=share, mode=mode, remainder=remainder)
     return interactions_from_sums(add(terms, region, n_regions), counts.shape[1], mode=mode, threshold=threshold)
 
 

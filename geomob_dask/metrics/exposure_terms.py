@@ -75,6 +75,7 @@ def exposure_terms(
     share: Floats | None = None,
     overlap: Floats | None = None,
     mode: Mode | str = Mode.CORRECTED,
+    remainder: int | None = None,
 ) -> Floats:
     """Return the terms of each row in the sums of its region.
 
@@ -86,7 +87,7 @@ def exposure_terms(
     shape (n_rows, 4 + 15·n_groups)
         Finite. Sums of these columns over rows merge by addition.
     """
-    rows = _Rows.of(counts, moes, total, share, mode)
+    rows = _Rows.of(counts, moes, total, share, mode, remainder)
     # Nothing is added where afact2 is not known: a sum of zero says so, for with it no region's sum is zero.
     overlaps = np.zeros(len(rows.total)) if overlap is None else _within_one(overlap, "afact2")
     people = rows.weight * rows.total
@@ -105,6 +106,7 @@ def interaction_terms(
     *,
     share: Floats | None = None,
     mode: Mode | str = Mode.CORRECTED,
+    remainder: int | None = None,
 ) -> Floats:
     """Return the terms of each row in the sums of its region, for every ordered pair of groups.
 
@@ -114,7 +116,7 @@ def interaction_terms(
     -------
     shape (n_rows, 4·n_groups + 11·n_groups²)
     """
-    rows = _Rows.of(counts, moes, total, share, mode)
+    rows = _Rows.of(counts, moes, total, share, mode, remainder)
     columns = rows.group_terms()
     for group in range(rows.n_groups):
         for met in range(rows.n_groups):
@@ -129,8 +131,9 @@ class _Rows:
 
     `weight` is a in the counts, zero for a tract without people as `populated` is; `variance_weight` multiplies the
     variance of a count, where an estimate of zero people has its margin like any other: the published flags of
-    counties hold it (Pacific County, WA, has an empty tract of ±12). `noise` is the variance without those of zero
-    estimates: where nobody was counted, nobody can be too many. `proportion` is p = x/t.
+    counties hold it (Pacific County, WA, has an empty tract of ±12). `met_variance` is that of contacts: as published,
+    but for a remainder (`_with_sampled_remainder`). `noise` is the same without zero estimates: where nobody was
+    counted, nobody can be too many. `proportion` is p = x/t.
     """
 
     counts: Floats
@@ -140,13 +143,22 @@ class _Rows:
     weight: Floats
     variance_weight: Floats
     variance: Floats
+    met_variance: Floats
     noise: Floats
     proportion: Floats
     missing_count: NDArray[np.bool_]
     missing_moe: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, counts: Floats, moes: Floats, total: Floats, share: Floats | None, mode: Mode | str) -> _Rows:
+    def of(
+        cls,
+        counts: Floats,
+        moes: Floats,
+        total: Floats,
+        share: Floats | None,
+        mode: Mode | str,
+        remainder: int | None = None,
+    ) -> _Rows:
         _check_counts(counts, moes, total)
         given = np.ones(len(total)) if share is None else _within_one(share, "afact")
         weight, variance_weight = {
@@ -159,6 +171,10 @@ class _Rows:
         known = np.where(missing_count, 0.0, counts)
         people = np.where(np.isnan(total), 0.0, total)
         variance = np.where(np.isnan(moes), 0.0, standard_error(moes)) ** 2
+        proportion = per(known, people[:, None])
+        met_variance = variance
+        if remainder is not None and Mode.of(mode).corrects_noise:
+            met_variance = _with_sampled_remainder(variance, known, proportion, remainder)
         return cls(
             counts=known,
             total=people,
@@ -167,8 +183,9 @@ class _Rows:
             weight=populated * weight,
             variance_weight=variance_weight,
             variance=variance,
-            noise=np.where(known > 0, variance, 0.0),
-            proportion=per(known, people[:, None]),
+            met_variance=met_variance,
+            noise=np.where(known > 0, met_variance, 0.0),
+            proportion=proportion,
             missing_count=missing_count & (populated > 0)[:, None],
             missing_moe=np.isnan(moes) & (populated > 0)[:, None],
         )
@@ -215,8 +232,9 @@ class _Rows:
         r = s * not_p
         q = not_s + s * p
         x = self.weight * self.counts[:, group]
-        u = self.weight**2 * self.variance[:, group]
-        others = (p * not_s) ** 2 * _added(self.variance, members) + (p * s) ** 2 * _added(self.variance, rest)
+        u = self.weight**2 * self.met_variance[:, group]
+        others = (p * not_s) ** 2 * _added(self.met_variance, members)
+        others += (p * s) ** 2 * _added(self.met_variance, rest)
         noise, of_members = self.noise[:, group], _added(self.noise, members)
         lacking = r * noise + p * not_s * of_members
         # By two numbers: xx, zz, xz; the rest's are zero where there is no rest.
@@ -257,6 +275,24 @@ class _Rows:
         others = [other for other in range(self.n_groups) if other != group]
         lacking = not_p**2 * self.noise[:, group] + p**2 * _added(self.noise, others)
         return np.minimum(per(self.counts[:, group] * self.total, lacking, 1.0), 1.0)
+
+
+def _with_sampled_remainder(variance: Floats, counts: Floats, proportion: Floats, remainder: int) -> Floats:
+    """Return variances in which that of what the other groups leave is of people who were sampled as these.
+
+    The margin of a difference takes the errors of the total and of the groups for independent, and is mostly far too
+    wide. In a sample of households the variance of a count is φ·x (1 − p); φ is that of the tract's other groups.
+    """
+    spread = counts * (1.0 - proportion)
+    others = [group for group in range(counts.shape[1]) if group != remainder]
+    # A count of nobody, or without a margin, says nothing of φ.
+    tells = (counts > 0) & (variance > 0)
+    known = _added(np.where(tells, variance, 0.0), others)
+    sampled = spread[:, remainder] * per(known, _added(np.where(tells, spread, 0.0), others))
+    own = variance[:, remainder]
+    narrowed = variance.copy()
+    narrowed[:, remainder] = np.where(counts[:, remainder] > 0, np.minimum(own, sampled), own)
+    return narrowed
 
 
 def _added(variances: Floats, groups: list[int]) -> Floats:

@@ -271,6 +271,32 @@ def test_margins_far_above_the_counts_cannot_move_more_than_the_people():
     assert found.corrected[2, 1] == found.value[2, 1] == 0.0
 
 
+def test_a_remainder_is_corrected_as_a_group_that_was_sampled_as_the_others():
+    """Margins of a simple random sample, one in ten; that of a difference is far wider than the group's own."""
+    counts = np.array([[600.0, 300.0, 100.0], [200.0, 700.0, 100.0], [0.0, 900.0, 100.0]])
+    total = counts.sum(axis=1)
+    variance = 9.0 * counts * (1 - counts / total[:, None])
+    moes = 1.645 * np.sqrt(variance)
+    region = np.zeros(3, dtype=np.int64)
+    sampled = exp.exposure_by_region(counts, moes, total, region, 1)
+    wide = moes.copy()
+    wide[:, 2] = np.sqrt((moes[:, :2] ** 2).sum(axis=1) + 400.0**2)
+    left = exp.exposure_by_region(counts, wide, total, region, 1, remainder=2)
+    assert np.allclose(left.corrected, sampled.corrected, rtol=1e-12)
+    assert np.array_equal(left.count_se, exp.exposure_by_region(counts, wide, total, region, 1).count_se)
+    untold = exp.exposure_by_region(counts, wide, total, region, 1)
+    assert untold.corrected[0, 2] - untold.value[0, 2] > 3 * (sampled.corrected[0, 2] - sampled.value[0, 2]) > 0
+    narrow = moes.copy()
+    narrow[:, 2] /= 2
+    kept = exp.exposure_by_region(counts, narrow, total, region, 1, remainder=2)
+    assert np.array_equal(kept.corrected, exp.exposure_by_region(counts, narrow, total, region, 1).corrected)
+    pairs = [
+        exp.interactions_by_region(counts, one, total, region, 1, remainder=place).corrected
+        for one, place in ((wide, 2), (moes, None))
+    ]
+    assert np.allclose(*pairs, rtol=1e-12)
+
+
 def test_people_spread_evenly_over_tracts_make_exposures_less_accurate():
     counts = np.tile([[600.0, 400.0]], (40, 1))
     moes = np.full((40, 2), 20.0)
