@@ -1,12 +1,14 @@
 """The models by name: how each is built, and the settings that a search compares.
 
-A further model is an entry here; searches, validation and jobs find it by its name.
+A further model is an entry here; searches, validation and jobs find it by its name. A name such as ``forest_clusters``
+or ``forest_clusters6`` is an entry's model that also gets the cluster of each unit, found inside each fold.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from geomob_dask.errors import InputError
+from geomob_dask.models.clusters import ClusterLabels
 from geomob_dask.models.elastic_net import ElasticNetLogistic
 from geomob_dask.models.ordinal import OrdinalLogistic
 
@@ -46,6 +49,8 @@ class Model:
         Numbers of classes that it can predict.
     path : bool
         Whether a whole path of its penalties is fitted at once.
+    clusters : int
+        Number of clusters of units whose labels are features too, found among the rows that it is fitted to; 0: none.
     """
 
     name: str
@@ -54,9 +59,12 @@ class Model:
     grid: Mapping[str, Sequence[Any]]
     n_classes: tuple[int, ...] = (2, 4)
     path: bool = False
+    clusters: int = 0
 
     def build(self, n_classes: int, seed: int, **settings: Any) -> Pipeline:
-        """Return an unfitted pipeline: fill by the median, scale, classify; every step is fitted to the same rows.
+        """Return an unfitted pipeline: clusters, if wanted; fill by the median, scale, classify.
+
+        Every step is fitted to the same rows.
 
         Raises
         ------
@@ -67,8 +75,10 @@ class Model:
             raise InputError(
                 f"model {self.name}: found {n_classes} classes, expected {' or '.join(map(str, self.n_classes))}"
             )
+        labels = [("clusters", ClusterLabels(self.clusters, random_state=seed))] if self.clusters else []
         return Pipeline(
             [
+                *labels,
                 # Features without any value are refused earlier; keeping them here keeps all columns in place.
                 ("fill", SimpleImputer(strategy="median", keep_empty_features=True)),
                 ("scale", StandardScaler()),
@@ -151,14 +161,47 @@ MODELS: dict[str, Model] = _entries(
 """Models by name."""
 
 
+_CLUSTERS = re.compile(r"(.+)_clusters([0-9]{0,3})")
+# The elbow of the zones when 1 to 10 clusters are tried, as in the published study.
+_N_CLUSTERS = 4
+
+
+def base_name(name: str) -> str:
+    """Return the name of a model's entry.
+
+    Examples
+    --------
+    >>> base_name("forest_clusters6")
+    'forest'
+    """
+    found = _CLUSTERS.fullmatch(name)
+    return name if found is None else found[1]
+
+
 def model_named(name: str) -> Model:
-    """Return a model of the catalog.
+    """Return a model of the catalog, or one of it with clusters as features.
 
     Raises
     ------
     InputError
-        If there is none of this name; it names those there are.
+        If there is none of this name; it names those there are. If it cannot have clusters, or not so many.
+
+    Examples
+    --------
+    >>> model_named("forest_clusters").title
+    'Random forest, and 4 clusters'
     """
-    if name not in MODELS:
+    base = base_name(name)
+    if base not in MODELS:
         raise InputError(f"model {name!r}: no such model; expected one of: {', '.join(MODELS)}")
-    return MODELS[name]
+    if base == name:
+        return MODELS[name]
+    entry = MODELS[base]
+    if entry.path:
+        raise InputError(
+            f"model {name}: the path of {base} is fitted to features alone; expected another model with it"
+        )
+    clusters = int(name.removeprefix(f"{base}_clusters") or _N_CLUSTERS)
+    if clusters < 2:
+        raise InputError(f"model {name}: found {clusters} clusters, expected 2 or more")
+    return replace(entry, name=name, title=f"{entry.title}, and {clusters} clusters", clusters=clusters)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.catalog import MODELS, model_named
+from geomob_dask.models.catalog import MODELS, base_name, model_named
 from geomob_dask.models.fold_plans import FoldPlan, read_folds
 from geomob_dask.models.folds import Fold, check_fold
 from geomob_dask.models.labels import Labels, make_labels
@@ -71,7 +71,7 @@ class ModelOptions:
     Parameters
     ----------
     models : tuple of str
-        Names in the catalog, or ``("all",)``.
+        Names in the catalog, some with ``_clusters`` or ``_clusters6`` after them, or ``("all",)``.
     classes : {2, 4}
         Below and above the mean, or quartiles.
     folds : tuple of str
@@ -125,7 +125,7 @@ class ModelOptions:
             raise InputError(f"grid {self.grid!r}: expected one of: {', '.join(GRIDS)}")
         plans = self.plans
         for name in self.names:
-            MODELS[name].build(self.classes if self.classes in CLASSES else 2, self.seed)
+            model_named(name).build(self.classes if self.classes in CLASSES else 2, self.seed)
         if len(plans) != len(self.folds):
             raise InputError(f"folds {','.join(self.folds)}: one is named twice; expected each once")
         if self.classes not in CLASSES:
@@ -169,7 +169,7 @@ class Design:
         """Return all searches by name: of each model inside every fold, and on all units."""
         searches = {}
         for name in self.options.names:
-            grid = _SMALL_GRIDS[name] if self.options.grid == "small" else None
+            grid = _SMALL_GRIDS[base_name(name)] if self.options.grid == "small" else None
             for kind, folds in self.folds.items():
                 for fold in folds:
                     inner = self.inner[kind, fold.repeat, fold.number]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geomob_dask.models.catalog import MODELS
+from geomob_dask.models.catalog import model_named
 from geomob_dask.models.folds import Fold
 from geomob_dask.models.labels import Labels
 from geomob_dask.models.permutation_importance import permutation_importance
@@ -80,7 +80,7 @@ def hold_out(
         Shuffles of each group of features, for its importance; 0: importance is not computed.
     """
     values, codes = study.values, labels.codes
-    estimator = MODELS[model].build(len(labels.names), seed, **settings)
+    estimator = model_named(model).build(len(labels.names), seed, **settings)
     with one_thread():
         estimator.fit(values[fold.train], codes[fold.train])
         shares, train = (np.asarray(estimator.predict_proba(values[rows])) for rows in (fold.test, fold.train))
@@ -106,7 +106,11 @@ def impurity_importance(estimator: Any, names: Sequence[str]) -> dict[str, float
     Breiman (2001), "Random Forests"; Strobl et al. (2007), "Bias in Random Forest Variable Importance Measures".
     """
     shares = getattr(estimator[-1], "feature_importances_", None)
-    return {} if shares is None else dict(zip(names, np.asarray(shares).tolist(), strict=True))
+    if shares is None:
+        return {}
+    # Clusters come after the features.
+    given = estimator[:-1].get_feature_names_out(np.asarray(names, dtype=object))
+    return dict(zip(map(str, given), np.asarray(shares).tolist(), strict=True))
 
 
 def _importance(
@@ -159,6 +163,6 @@ def baselines(study: Study, labels: Labels, folds: str, fold: Fold) -> Baselines
 
 def fit_all(study: Study, labels: Labels, model: str, settings: Mapping[str, Any], seed: int) -> Any:
     """Return a model fitted on all units."""
-    estimator = MODELS[model].build(len(labels.names), seed, **settings)
+    estimator = model_named(model).build(len(labels.names), seed, **settings)
     with one_thread():
         return estimator.fit(study.values, labels.codes)

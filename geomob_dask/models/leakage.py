@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from geomob_dask.errors import InputError
-from geomob_dask.models.catalog import MODELS
+from geomob_dask.models.catalog import model_named
 from geomob_dask.models.clusters import ClusterLabels, cluster_units, fill_and_scale
 from geomob_dask.models.labels import Labels
 from geomob_dask.models.study import Study
@@ -116,7 +116,7 @@ def split_leaks(
     split : int
         Number of the split.
     """
-    classifier = MODELS[model].classifier(seed).set_params(**settings)
+    classifier = model_named(model).classifier(seed).set_params(**settings)
     with one_thread():
         return leak_scores(study, labels.codes, classifier, seed * _SPLITS_PER_SEED + split)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geomob_dask.models.catalog import MODELS
+from geomob_dask.models.catalog import model_named
 from geomob_dask.models.clusters import elbow_table
 from geomob_dask.models.design import Design
 from geomob_dask.models.folds import Fold
@@ -153,9 +153,14 @@ def _impurity(design: Design, held_out: Sequence[HeldOut]) -> pd.DataFrame:
         shares = [one.impurity for one in held_out if one.model == name and one.impurity]
         if shares:
             table = importance_rows(shares, _test_share(design, first)).reset_index()
-            table["title"] = pd.array([titles[one] for one in table["name"]], dtype="str")
+            table["title"] = pd.array([titles.get(one, _words(one)) for one in table["name"]], dtype="str")
             tables.append(_named(table, name, first))
     return pd.concat(tables, ignore_index=True)
+
+
+def _words(name: str) -> str:
+    """Return the title of a feature that the pipeline adds, such as ``cluster_0``."""
+    return name.replace("_", " ").capitalize()
 
 
 def _test_share(design: Design, kind: str) -> float:
@@ -231,7 +236,7 @@ def fitted_models(design: Design, estimators: Mapping[str, Any], run: str = "") 
     return {
         name: FittedModel(
             name=name,
-            title=MODELS[name].title,
+            title=model_named(name).title,
             estimator=estimator,
             features=study.features,
             classes=labels.names,

@@ -12,7 +12,7 @@ from pydantic import Field
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
 from geomob_dask.frames.mobility_steps import Settings, choose_settings, evaluate
-from geomob_dask.models.catalog import MODELS
+from geomob_dask.models.catalog import MODELS, model_named
 from geomob_dask.models.design import Design, ModelOptions, make_design
 from geomob_dask.models.fold_plans import folds_title
 from geomob_dask.models.mobility_results import fitted_models, result_tables, settings_text
@@ -39,7 +39,10 @@ class Options(WithDefinition):
     """Options of a mobility study."""
 
     study: Text = Field("zones", description="Units: zones (commuting zones) or tracts.")
-    model: Listed = Field(("elastic_net",), description=f"all, or {', '.join(MODELS)}, separated by commas.")
+    model: Listed = Field(
+        ("elastic_net",),
+        description=f"all, or {', '.join(MODELS)}, separated by commas; forest_clusters6: with 6 clusters as features.",
+    )
     classes: int = Field(2, description="2: below and above the mean; 4: quartiles.")
     folds: Listed = Field(
         ("stratified:5",),
@@ -132,7 +135,7 @@ class Mobility(DriverProduct):
             whole=options.universe.inputs(store),
             found={"states": choices["states"]} if "states" in choices else {},
             part="scores",
-            lines=tuple(f"{MODELS[name].title} ({name})" for name in choices["models"]),
+            lines=tuple(f"{model_named(name).title} ({name})" for name in choices["models"]),
             packages=_FITTED_WITH,
         )
 
@@ -257,7 +260,7 @@ def _about(store: Store, prepared: Prepared, design: Design, settings: Settings)
         "features": [
             {**vars(feature), "missing": float(share)} for feature, share in zip(study.features, missing, strict=True)
         ],
-        "models": {name: MODELS[name].title for name in design.options.names},
+        "models": {name: model_named(name).title for name in design.options.names},
         "baselines": dict(BASELINES),
         "folds": {text: folds_title(plan) for text, plan in design.options.plans.items()},
         "settings": {name: dict(chosen) for name, chosen in settings.final.items()},
