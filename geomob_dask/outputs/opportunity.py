@@ -133,7 +133,8 @@ class OpportunityOutputs(Outputs):
         asked, fits = done.given.get("validation"), done.given.get("fits")
         inputs = {one.collection: done.store.snapshot(one.collection).checksum() for one in against}
         lines = []
-        files = zip(files_of(asked or "", index), files_of(fits or "", index), strict=True)
+        # Where one is not asked for, nothing is written under its name.
+        files = zip(*(files_of(name or "none", index) for name in (asked, fits)), strict=True)
         for (item, file), (_, fits_file) in files:
             table = validation_table(done.store, item, against)
             lines += [f"  {item.options.year}:"] if len(index) > 1 else []

@@ -170,6 +170,11 @@ class Objects:
             except FileNotFoundError:
                 self._bucket_must_exist()
                 return []
+            except NotADirectoryError:
+                # Nothing is below an object, in a bucket as in a folder; a store is a folder.
+                if not os.path.isdir(self.root):
+                    raise
+                return []
             names = (path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
             return sorted(name for name in names if name and not name.startswith("."))
 

@@ -175,6 +175,13 @@ def test_of_many_writers_none_is_lost(store: Store):
     assert len(store.objects.names("measures/x/2020/_snapshots")) == len(states)
 
 
+def test_nothing_is_below_an_object(store: Store):
+    """As a bucket has it: names of files that were ingested may look like names of collections."""
+    store.objects.put("files/44.json", b"{}")
+    assert store.objects.names("files/44.json/_snapshots") == []
+    assert store.find("files/44.json") is None
+
+
 def test_create_has_one_winner(store: Store):
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda number: store.objects.create("marker", b"%d" % number), range(8)))
