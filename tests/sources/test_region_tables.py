@@ -34,7 +34,7 @@ def test_missing_words_are_no_region_in_any_form(tmp_path: Path, word: str) -> N
     for file in files:
         read = read_regions(file, "cbsa")
         assert read.rows["region"].to_dict() == {"39001": "10000", "39003": ""}
-        assert read.lines[-2:] == ("1 link of a county to 1 region", "1 county in no region")
+        assert read.lines[-3:-1] == ("1 link of a county to 1 region", "1 county in no region")
     column = pd.DataFrame({"cbsa": list(codes.values())}, index=["39001000100", "39003000100"])
     assert regions_of(column, "cbsa")["region"].to_dict() == {"39001000100": "10000"}
 
