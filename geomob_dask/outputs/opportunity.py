@@ -133,8 +133,7 @@ class OpportunityOutputs(Outputs):
         asked, fits = done.given.get("validation"), done.given.get("fits")
         inputs = {one.collection: done.store.snapshot(one.collection).checksum() for one in against}
         lines = []
-        # Where one is not asked for, nothing is written under its name.
-        files = zip(*(files_of(name or "none", index) for name in (asked, fits)), strict=True)
+        files = zip(*(files_of(name or "", index) for name in (asked, fits)), strict=True)
         for (item, file), (_, fits_file) in files:
             table = validation_table(done.store, item, against)
             lines += [f"  {item.options.year}:"] if len(index) > 1 else []

@@ -273,7 +273,10 @@ def files_of(file: str, prepared: Sequence[Prepared]) -> list[tuple[Prepared, st
     ----------
     file : str
         Of one result: ``page.html``. Of the results of two kinds of regions: ``page-county.html``, ``page-state.html``.
+        None of its own where it is empty, for a file that nobody asked for.
     """
+    if not file:
+        return [(item, "") for item in prepared]
     path = Path(file)
     values = {name: [getattr(item.options, name, None) for item in prepared] for name in ("by", "year")}
     differing = [[str(value) for value in found] for found in values.values() if len(set(found)) > 1]

@@ -165,17 +165,7 @@ class Objects:
         """Return the sorted names directly below a prefix; empty if there are none."""
 
         def ls() -> list[str]:
-            try:
-                paths = self._fs.ls(self.path(prefix), detail=False)
-            except FileNotFoundError:
-                self._bucket_must_exist()
-                return []
-            except NotADirectoryError:
-                # Nothing is below an object, in a bucket as in a folder; a store is a folder.
-                if not os.path.isdir(self.root):
-                    raise
-                return []
-            names = (path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
+            names = (path.rstrip("/").rsplit("/", 1)[-1] for path in self._below(prefix, detail=False))
             return sorted(name for name in names if name and not name.startswith("."))
 
         return self._explained("list", prefix, ls)
@@ -184,15 +174,22 @@ class Objects:
         """Return the sorted names of the folders directly below a prefix; empty if there are none."""
 
         def ls() -> list[str]:
-            try:
-                found = self._fs.ls(self.path(prefix), detail=True)
-            except (FileNotFoundError, NotADirectoryError):
-                self._bucket_must_exist()
-                return []
-            names = (one["name"].rstrip("/").rsplit("/", 1)[-1] for one in found if one["type"] == "directory")
+            found = (one["name"] for one in self._below(prefix, detail=True) if one["type"] == "directory")
+            names = (path.rstrip("/").rsplit("/", 1)[-1] for path in found)
             return sorted(name for name in names if is_path(name) and name and not name.startswith("."))
 
         return self._explained("list", prefix, ls)
+
+    def _below(self, prefix: str, *, detail: bool) -> list[Any]:
+        """Return what the storage lists below a prefix; nothing is below an object, in a folder as in a bucket."""
+        try:
+            return list(self._fs.ls(self.path(prefix), detail=detail))
+        except FileNotFoundError:
+            self._bucket_must_exist()
+        except NotADirectoryError:
+            if not os.path.isdir(self.root):
+                raise
+        return []
 
     def listing(self, prefix: str = "") -> list[StoredObject]:
         """Return every object below a prefix, sorted by key, including unfinished ones."""

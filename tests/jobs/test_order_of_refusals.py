@@ -196,7 +196,11 @@ def test_every_year_has_a_map_and_a_table_of_its_own(job, tmp_path, monkeypatch)
         *("--map", "map.html", "--validation", "table.csv", "--store", store.url),
     )
     assert done.code == 0, done.err
-    assert not list(tmp_path.glob("none*"))
+    assert {path.name for path in tmp_path.glob("*-2021*")} == {
+        "map-2021.html",
+        "table-2021.csv",
+        "table-2021.csv-metadata.json",
+    }
     for year in (2020, 2021):
         assert f"sample {year}, tracts of vintage sample" in Path(f"map-{year}.html").read_text(encoding="utf-8")
         assert set(pd.read_csv(f"table-{year}.csv")["kind"]) == {"domain", "in common"}
