@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from geomob_dask.graph.sphere import EARTH_KM, on_sphere
+from geomob_dask.graph.sphere import in_kilometers
 from geomob_dask.metrics.counts import Floats
 from geomob_dask.metrics.segregation_proximity import proximity_term, proximity_weights
 from geomob_dask.metrics.segregation_sums import RegionSums
@@ -75,7 +75,7 @@ def _of_distances(kernel: Kernel, units: RegionUnits) -> Floats:
         here = rows[~np.isnan(land[rows])]
         if here.size:
             alone, counts = np.zeros(len(here), dtype=np.int64), units.counts[here]
-            weights = proximity_weights(EARTH_KM * on_sphere(points[here]), land[here], alone, units.cutoff)
+            weights = proximity_weights(in_kilometers(points[here]), land[here], alone, units.cutoff)
             values[region] = kernel(RegionSums.of(counts, alone), proximity_term(weights, counts))[0]
     return _blanked(values, units)
 

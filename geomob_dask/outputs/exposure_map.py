@@ -15,10 +15,9 @@ from geomob_dask.outputs import maps
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.palette import DEPRIVATION
 from geomob_dask.outputs.provenance import record_of
-from geomob_dask.outputs.result import result
+from geomob_dask.outputs.result import reader, result
 from geomob_dask.products.exposure import Details, Options, title
 from geomob_dask.products.product import Prepared
-from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import regions_frame
 from geomob_dask.runs.display import display_polygons
 from geomob_dask.store import Store
@@ -46,7 +45,7 @@ def map_result(
 
 def _region_of_tracts(store: Store, prepared: Prepared) -> pd.Series:
     """Return the region that holds the largest share of each tract's people."""
-    read = Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy=False)
+    read = reader(store, prepared)
     where = regions_frame(read, prepared.options.by, read.frame("measures", prepared.details.columns))
     regions = chosen_regions(where, prepared.options.regions)
     ordered = regions.sort_values("afact", ascending=False, kind="stable")

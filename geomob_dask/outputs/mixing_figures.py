@@ -17,13 +17,12 @@ from geomob_dask.metrics.composition import QUINTILES, composition_divergence, r
 from geomob_dask.metrics.contrasts import contrasting_pairs
 from geomob_dask.metrics.counts import Floats, shares
 from geomob_dask.metrics.entropy import entropy
-from geomob_dask.outputs.mixing_map import BRACKETS, SOURCE, by_people, class_codes
+from geomob_dask.outputs.mixing_map import BRACKETS, SOURCE, Tables, by_people, class_codes
 from geomob_dask.outputs.page import Script, Section, sortable
 from geomob_dask.outputs.palette import CATEGORIES, INCOMES, INK, MISSING, SOFT
 from geomob_dask.outputs.plots import hover, plain_figure
 from geomob_dask.outputs.polygons import pack
 
-Tables = Mapping[int, pd.DataFrame]
 Counts = Mapping[int, Mapping[str, pd.DataFrame]]
 # Regions to draw, those with most people; `--regions` chooses others.
 _DRAWN = 25

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from geomob_dask.outputs.mixing_figures import drawn_regions, figure_sections
-from geomob_dask.outputs.mixing_map import BRACKETS, POSITIONS, map_sections
+from geomob_dask.outputs.mixing_map import BRACKETS, POSITIONS, Tables, map_sections
 from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import categories
 from geomob_dask.outputs.plots import plain_figure
 from geomob_dask.outputs.provenance import record_of
-from geomob_dask.outputs.result import notes_of_years, polygons, result
+from geomob_dask.outputs.result import notes_of_years, polygons, reader, result
 from geomob_dask.products.mixing import Options, bracket_counts
 from geomob_dask.products.product import Prepared
-from geomob_dask.products.reader import Reader
 from geomob_dask.store import Store
-
-Tables = Mapping[int, pd.DataFrame]
 
 
 def write_map(store: Store, results: Sequence[Prepared], file: str) -> None:
     """Write the three-color map of results of the store, with the class and indices of tracts as further layers."""
     notes = notes_of_years(store, results)
-    page = report(*_titles(results), _stored_maps(store, results), notes=notes)
+    page = report(*_titles(results), _stored_maps(store, results, _tables(store, results)), notes=notes)
     write_page("--map", file, page, record_of(store, results, option="--map"))
 
 
 def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
     """Write the report on results of the store, with maps if the store has polygons."""
-    tables = {item.options.year: result(store, item) for item in results}
+    tables = _tables(store, results)
     vintages = {store.snapshot(item.collection).attributes["vintage"] for item in results}
     drawn = all(store.find(f"tracts/{vintage}") is not None for vintage in vintages)
     regions = drawn_regions(tables)
     counts = {
-        item.options.year: bracket_counts(_reader(store, item), item, regions[item.options.year]) for item in results
+        item.options.year: bracket_counts(reader(store, item), item, regions[item.options.year]) for item in results
     }
     sections = [
-        *(_stored_maps(store, results, beside=True) if drawn else []),
+        *(_stored_maps(store, results, tables, beside=True) if drawn else []),
         *figure_sections(tables, counts, results[0].options.brackets.cuts, distance=_distance(results[0].options)),
         means_section(tables),
         spread_section(tables),
     ]
     page = report(*_titles(results), sections, notes=notes_of_years(store, results))
     write_page("--report", file, page, record_of(store, results, option="--report"))
-
-
-def _reader(store: Store, prepared: Prepared) -> Reader:
-    return Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy=False)
 
 
 def _titles(results: Sequence[Prepared]) -> tuple[str, str]:
@@ -61,9 +54,13 @@ def _titles(results: Sequence[Prepared]) -> tuple[str, str]:
     )
 
 
-def _stored_maps(store: Store, results: Sequence[Prepared], *, beside: bool = False) -> list[Section]:
+def _tables(store: Store, results: Sequence[Prepared]) -> dict[int, pd.DataFrame]:
+    """Return each year's result."""
+    return {item.options.year: result(store, item) for item in results}
+
+
+def _stored_maps(store: Store, results: Sequence[Prepared], tables: Tables, *, beside: bool = False) -> list[Section]:
     shapes = {item.options.year: polygons(store, [item]) for item in results}
-    tables = {item.options.year: result(store, item) for item in results}
     options: Options = results[0].options
     return map_sections(tables, shapes, options.brackets.cuts, distance=_distance(options), beside=beside)
 

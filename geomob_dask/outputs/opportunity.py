@@ -13,7 +13,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.frames.drawn_measures import EXACT
 from geomob_dask.messages import counted
 from geomob_dask.outputs.opportunity_map import opportunity_map
-from geomob_dask.outputs.opportunity_tables import description_table, fit_lines, fits_table
+from geomob_dask.outputs.opportunity_tables import description_table, fit_lines, fits_of
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.provenance import record_of
 from geomob_dask.outputs.result import (
@@ -132,16 +132,18 @@ class OpportunityOutputs(Outputs):
         against = [Against.of(text) for text in done.given.get("against") or ()]
         asked, fits = done.given.get("validation"), done.given.get("fits")
         inputs = {one.collection: done.store.snapshot(one.collection).checksum() for one in against}
+        others = {f"{one.dataset} {one.year}": one.read(done.store) for one in against}
         lines = []
         files = zip(*(files_of(name or "", index) for name in (asked, fits)), strict=True)
         for (item, file), (_, fits_file) in files:
-            table = validation_table(done.store, item, against)
+            found = result(done.store, item)
+            table = validation_table(done.store, item, found, others)
             lines += [f"  {item.options.year}:"] if len(index) > 1 else []
             lines += validation_lines(table)
             if asked:
                 self.write_table(done, "validation", table, file, results=[item], inputs=inputs)
             if against:
-                fitted = fits_table(done.store, item, against)
+                fitted = fits_of(found, list(item.options.definition.domains), others)
                 lines += fit_lines(fitted)
                 if fits:
                     self.write_table(done, "fits", fitted, fits_file, results=[item], inputs=inputs)

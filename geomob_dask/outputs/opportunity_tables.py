@@ -10,7 +10,6 @@ import pandas as pd
 
 from geomob_dask.definition import Definition
 from geomob_dask.outputs.result import result
-from geomob_dask.outputs.validation import Against
 from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
 from geomob_dask.transforms.descriptive import describe
@@ -49,12 +48,6 @@ def fits_of(index: pd.DataFrame, domains: Sequence[str], against: Mapping[str, p
             ]
     table = pd.DataFrame(rows, columns=list(FITS)).astype({"outcome": "str", "term": "str"})
     return table.set_index("outcome")
-
-
-def fits_table(store: Store, prepared: Prepared, against: Sequence[Against]) -> pd.DataFrame:
-    """Return the regressions of outcomes of the store on the domains of a result in the store; see `fits_of`."""
-    others = {f"{one.dataset} {one.year}": one.read(store) for one in against}
-    return fits_of(result(store, prepared), list(prepared.options.definition.domains), others)
 
 
 def fit_lines(table: pd.DataFrame) -> list[str]:

@@ -323,9 +323,14 @@ def check_regions(store: Store, prepared: Sequence[Prepared]) -> None:
                 )
 
 
+def reader(store: Store, prepared: Prepared) -> Reader:
+    """Return what gives the inputs of a run as frames in memory."""
+    return Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy=False)
+
+
 def _regions_of(store: Store, prepared: Prepared) -> set[str]:
     """Return the regions in which tracts of a run lie."""
-    read = Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy=False)
+    read = reader(store, prepared)
     columns, by = store.columns(prepared.inputs["measures"]), prepared.options.by
     measures = read.frame("measures", [by] if by in columns else columns[:1])
     return {str(region) for region in regions_frame(read, by, measures)["region"].dropna() if region != ""}

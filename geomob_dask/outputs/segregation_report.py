@@ -19,11 +19,10 @@ from geomob_dask.outputs.page import Section, report, sortable, write_page
 from geomob_dask.outputs.palette import INK, SOFT, categories
 from geomob_dask.outputs.plots import choose_data, hover, plain_figure
 from geomob_dask.outputs.provenance import record_of
-from geomob_dask.outputs.result import notes_of_years, result
+from geomob_dask.outputs.result import notes_of_years, reader, result
 from geomob_dask.outputs.result import report as kept_report
 from geomob_dask.outputs.segregation import headline_columns, with_corrected
 from geomob_dask.products.product import Prepared
-from geomob_dask.products.reader import Reader
 from geomob_dask.products.segregation import Options, region_counts
 from geomob_dask.store import Store
 
@@ -55,7 +54,7 @@ def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
     options: Options = results[-1].options
     regions = curve_regions(tables)
     counts = {
-        year: region_counts(_reader(store, item), item, [one for one in regions if one in tables[year].index])
+        year: region_counts(reader(store, item), item, [one for one in regions if one in tables[year].index])
         for item in results
         for year in [item.options.year]
     }
@@ -68,10 +67,6 @@ def write_report(store: Store, results: Sequence[Prepared], file: str) -> None:
         notes=notes_of_years(store, results),
     )
     write_page("--report", file, text, record_of(store, results, option="--report"))
-
-
-def _reader(store: Store, prepared: Prepared) -> Reader:
-    return Reader(store, prepared.inputs, prepared.whole, prepared.states, lazy=False)
 
 
 def report_page(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import pandas as pd
 from geomob_dask.errors import InputError
 from geomob_dask.frames.validation import validation
 from geomob_dask.messages import listed
-from geomob_dask.outputs.result import result
 from geomob_dask.products.product import Prepared
 from geomob_dask.sources.years import dataset_year
 from geomob_dask.store import Store
@@ -89,10 +88,11 @@ class Against:
         return found.select_dtypes("number")
 
 
-def validation_table(store: Store, prepared: Prepared, against: Sequence[Against] = ()) -> pd.DataFrame:
+def validation_table(
+    store: Store, prepared: Prepared, index: pd.DataFrame, others: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
     """Return the validation table of a result in the store; see `frames.validation`."""
-    others = {f"{one.dataset} {one.year}": one.read(store) for one in against}
-    index, domains = result(store, prepared), list(prepared.options.definition.domains)
+    domains = list(prepared.options.definition.domains)
     if not others:
         return validation(index, domains)
     vintage = store.snapshot(prepared.collection).attributes["vintage"]
