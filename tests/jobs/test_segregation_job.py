@@ -120,7 +120,11 @@ def test_summary_and_report_say_how_counts_were_taken(country, tmp_path, monkeyp
     for sampled, said, shown in (
         ([], "counts are taken as complete: p-values", "The counts are taken as complete"),
         (["--sampled", "0.1"], "from interviews with 0.1 of all people, 10.0 people behind", "from interviews (0.1)"),
-        (["--sampled", "0.5", "--null", "persons"], "--null persons: what is drawn takes the counts as complete", ""),
+        (
+            ["--sampled", "0.5", "--null", "persons"],
+            "--null persons: what is drawn takes the counts as complete",
+            "from interviews (0.5)",
+        ),
     ):
         code, out, err = run_job(monkeypatch, capsys, "segregation", *arguments(country, *more, *sampled))
         assert (code, err) == (0, "")
