@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -245,7 +245,7 @@ class _Rows:
             lacking = lacking - p * s * of_rest
             second += 2 * (p * s * of_rest) ** 2 + (s * (p - not_p)) ** 2 * noise * of_rest
             second += (p * (s - not_s)) ** 2 * of_members * of_rest
-        held = self._held(group)
+        held = self.held[group]
         missing = reduce(np.logical_or, (self.missing_moe[:, other] for other in [group, *members, *rest]))
         return [
             x * s,
@@ -264,17 +264,21 @@ class _Rows:
     def _not(self, group: int) -> Floats:
         return per(self.total - self.counts[:, group], self.total)
 
-    def _held(self, group: int) -> Floats:
-        """Return the part of the correction that is made, 1 but where the expansion fails.
+    @cached_property
+    def held(self) -> list[Floats]:
+        """The part of the correction of each group that is made, 1 but where the expansion fails.
 
         A tract's correction of the exposure of a group is at most its people of the group, since no noise can move more
         of them: a margin far above the count, or a tract with next to nobody, would give any number. The contacts of a
         group with each of the others are held by the same factor: together they are that of the exposure.
         """
-        p, not_p = self.proportion[:, group], self._not(group)
-        others = [other for other in range(self.n_groups) if other != group]
-        lacking = not_p**2 * self.noise[:, group] + p**2 * _added(self.noise, others)
-        return np.minimum(per(self.counts[:, group] * self.total, lacking, 1.0), 1.0)
+        parts = []
+        for group in range(self.n_groups):
+            p, not_p = self.proportion[:, group], self._not(group)
+            others = [other for other in range(self.n_groups) if other != group]
+            lacking = not_p**2 * self.noise[:, group] + p**2 * _added(self.noise, others)
+            parts.append(np.minimum(per(self.counts[:, group] * self.total, lacking, 1.0), 1.0))
+        return parts
 
 
 def _with_sampled_remainder(variance: Floats, counts: Floats, proportion: Floats, remainder: int) -> Floats:
