@@ -22,6 +22,7 @@ _LEVELS: Mapping[str, tuple[str, ...]] = {
     "neighbors": ("vintage",),
     "measures": ("dataset", "year"),
     "results": ("product", "name", "dataset", "year"),
+    "display": ("unit", "vintage"),
     "cubes": ("cube",),
 }
 _YEAR = re.compile("[0-9]{4}")

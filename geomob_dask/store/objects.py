@@ -183,13 +183,18 @@ class Objects:
     def _below(self, prefix: str, *, detail: bool) -> list[Any]:
         """Return what the storage lists below a prefix; nothing is below an object, in a folder as in a bucket."""
         try:
-            return list(self._fs.ls(self.path(prefix), detail=detail))
+            found = list(self._fs.ls(self.path(prefix), detail=detail))
+            # A bucket lists an object as if it were below itself.
+            return [one for one in found if self._is_below(one["name"] if detail else one, prefix)]
         except FileNotFoundError:
             self._bucket_must_exist()
         except NotADirectoryError:
             if not os.path.isdir(self.root):
                 raise
         return []
+
+    def _is_below(self, path: str, prefix: str) -> bool:
+        return path.startswith(f"{self.path(prefix)}/")
 
     def listing(self, prefix: str = "") -> list[StoredObject]:
         """Return every object below a prefix, sorted by key, including unfinished ones."""
@@ -207,8 +212,9 @@ class Objects:
             return
         self._bucket_must_exist()
         for path, about in self._fs.find(self.path(prefix), detail=True).items():
-            # Some clients write an empty object for a folder.
-            if not path.endswith("/"):
+            # Some clients write an empty object for a folder. The prefix itself is listed, without a time, when its
+            # first object is written between two requests of one listing.
+            if self._is_below(path, prefix) and not path.endswith("/"):
                 yield StoredObject(path.removeprefix(f"{self.root}/"), about["size"], about["LastModified"].timestamp())
 
     def modified(self, key: str) -> float | None:
@@ -219,7 +225,10 @@ class Objects:
                 about = self._fs.info(self.path(key))
             except FileNotFoundError:
                 return None
-            return float(about["mtime"]) if self.local else float(about["LastModified"].timestamp())
+            if self.local:
+                return float(about["mtime"])
+            # A prefix has no time: the object is gone, and others are below its name.
+            return float(about["LastModified"].timestamp()) if about["type"] == "file" else None
 
         return self._explained("look for", key, look)
 

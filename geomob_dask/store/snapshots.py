@@ -6,8 +6,9 @@ and no reader sees them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from geomob_dask.errors import ConflictError, NewerStoreError, StoreError
@@ -74,7 +75,15 @@ class Snapshot:
 
     def checksum(self, states: Sequence[str] | None = None) -> str:
         """Return the SHA-256 over the parts of some states (all by default), which identifies an input."""
-        chosen = {state: part.sha256 for state, part in self.parts.items() if states is None or state in states}
+        return self._checksum if states is None else self._checksum_of(states)
+
+    @cached_property
+    def _checksum(self) -> str:
+        # Asked for again and again by readers of one snapshot.
+        return self._checksum_of(self.parts)
+
+    def _checksum_of(self, states: Collection[str]) -> str:
+        chosen = {state: part.sha256 for state, part in self.parts.items() if state in states}
         return sha256(canonical_json([chosen, dict(self.attributes)]))
 
     def to_bytes(self) -> bytes:

@@ -6,6 +6,7 @@ Collections::
     neighbors/<vintage>                         edges: focal, neighbor, rook, overlap, rule
     measures/<dataset>/<year>                   one row per tract
     results/<product>/<name>/<dataset>/<year>   one row per tract or region
+    display/<unit>/<vintage>                    polygons packed for the page in the dashboard
 """
 
 import builtins

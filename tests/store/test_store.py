@@ -1,22 +1,28 @@
 import json
 import os
+import runpy
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
+import boto3
 import dask_geopandas
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import s3fs
 import shapely
 
 from geomob_dask.errors import InputError, StoreError
 from geomob_dask.store import Commit, Provenance, Receipt, Store
 from geomob_dask.store.objects import Objects
 
+FAULTY_STORAGE = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/faulty_storage.py"))["FaultyStorage"]
 PROVENANCE = Provenance("test", {"input": "0"})
 
 
@@ -317,3 +323,46 @@ def test_storage_that_does_not_answer_is_no_absence(store: Store, monkeypatch: p
     monkeypatch.setattr(store.objects._fs, "info", fails)
     with pytest.raises(StoreError, match=r"cannot look for .*a/b\.json: 503 slow down"):
         store.objects.exists("a/b.json")
+
+
+class _Arriving(FAULTY_STORAGE):
+    """A gateway that has an object from its n-th request on."""
+
+    def __init__(self, upstream: str, n: int, arrive: Callable[[], None]) -> None:
+        super().__init__(upstream, rate=0.0)
+        self.n, self.arrive = n, arrive
+
+    def draw(self) -> tuple[str, float]:
+        self.n -= 1
+        if self.n == 0:
+            self.arrive()
+        return super().draw()
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_an_object_that_comes_while_a_bucket_is_listed_is_there_or_not(bucket: str, s3_endpoint, monkeypatch, n: int):
+    behind, arrived = Objects(bucket), []
+
+    def arrive() -> None:
+        # By a client of its own: that of the listing waits for this answer.
+        name, prefix = bucket.removeprefix("s3://").split("/")
+        boto3.client("s3", endpoint_url=s3_endpoint).put_object(Bucket=name, Key=f"{prefix}/a/b", Body=b"0")
+        arrived.append("a/b")
+
+    for look in ("listing", "names", "folders"):
+        with _Arriving(s3_endpoint, n, arrive).running() as gateway:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", gateway.url)
+            s3fs.S3FileSystem.clear_instance_cache()
+            found = getattr(Objects(bucket), look)("")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+        s3fs.S3FileSystem.clear_instance_cache()
+        assert [getattr(one, "key", one) for one in found] in ([], ["a/b" if look == "listing" else "a"])
+        behind.delete("a/b")
+    assert n > 3 or arrived
+
+
+def test_nothing_is_below_an_object_and_a_prefix_has_no_time(store: Store):
+    store.objects.put("a/b", b"0")
+    assert store.objects.names("a/b") == store.objects.folders("a/b") == store.objects.listing("a/b") == []
+    assert store.objects.modified("a/c") is None
+    assert store.objects.modified("a/b") > 0
