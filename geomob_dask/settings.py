@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from dask.utils import parse_bytes
 from pydantic import BeforeValidator, Field, ValidationError
@@ -18,87 +18,11 @@ from geomob_dask.checked import Checked, explain
 from geomob_dask.errors import SettingsError
 from geomob_dask.messages import shown
 from geomob_dask.names import did_you_mean
+from geomob_dask.sections import AddressSection, ClusterSection, LocalSection, Section, SerialSection
 from geomob_dask.yaml_text import mapping_of, read_yaml
 
 DEFAULT_STORE = "store"
 DEFAULT_STORE_TIMEOUT = 120.0
-PATIENCE = 90.0
-SILENCE = 300.0
-
-
-class Waits(Checked):
-    """How long a run waits for its cluster; the keys are those of a section.
-
-    Parameters
-    ----------
-    patience : float
-        Seconds that a run waits for a scheduler that does not answer, or for a worker if none is left.
-    silence : float
-        Seconds that a run waits for workers of which none answers: they are stopped, or each in one long computation.
-    """
-
-    patience: Annotated[float, Field(gt=0)] = PATIENCE
-    silence: Annotated[float, Field(gt=0)] = SILENCE
-
-
-class LocalSection(Waits):
-    """Worker processes on this machine.
-
-    Parameters
-    ----------
-    workers : int, optional
-        Processes; as many as cores by default.
-    memory_limit : str
-        Memory of one worker (``"4GiB"``); ``auto`` shares the machine's memory out.
-    target, spill, pause, terminate : float
-        Shares of that memory at which results are moved to disk, the process's own memory is spilled, no new
-        task starts, and the worker is restarted.
-    scratch : str, optional
-        Folder for spilled results; the system's temporary folder by default.
-    dashboard : str
-        Address of the dashboard, such as ``0.0.0.0:8787`` for all interfaces; port 0 is any free port.
-    patience, silence : float
-        See `Waits`.
-    """
-
-    kind: Literal["local"] = "local"
-    workers: Annotated[int, Field(ge=1)] | None = None
-    threads_per_worker: Annotated[int, Field(ge=1)] = 1
-    memory_limit: str = "auto"
-    target: Annotated[float, Field(gt=0, le=1)] = 0.6
-    spill: Annotated[float, Field(gt=0, le=1)] = 0.7
-    pause: Annotated[float, Field(gt=0, le=1)] = 0.85
-    terminate: Annotated[float, Field(gt=0, le=1)] = 0.95
-    scratch: str | None = None
-    dashboard: str = "127.0.0.1:8787"
-
-
-class AddressSection(Waits):
-    """A scheduler that already runs.
-
-    Parameters
-    ----------
-    address : str
-        Such as ``tcp://scheduler.example:8786``; ``GEOMOB_ADDRESS`` wins over the file.
-    timeout : float
-        Seconds to wait for its first answer.
-    patience, silence : float
-        See `Waits`.
-    """
-
-    kind: Literal["address"] = "address"
-    address: str = "tcp://127.0.0.1:8786"
-    timeout: Annotated[float, Field(gt=0)] = 30.0
-
-
-class SerialSection(Checked):
-    """No cluster: every task in turn, in this process. For following what happens, with a debugger if need be."""
-
-    kind: Literal["serial"] = "serial"
-
-
-Section = LocalSection | AddressSection | SerialSection
-ClusterSection = Annotated[Section, Field(discriminator="kind")]
 
 
 def _bytes(value: Any) -> Any:
@@ -192,7 +116,9 @@ def load_settings(file: str | None = None, *, store: str | None = None, cluster:
     try:
         settings = Settings.model_validate(plain)
     except ValidationError as error:
-        raise SettingsError(f"{path}: {explain(error)}") from error
+        raise SettingsError(f"{path}: {explain(error, tagged='clusters')}") from error
+    for name, section in settings.clusters.items():
+        section.stands_in(str(path), name)
     try:
         _ = settings.section
     except SettingsError as error:

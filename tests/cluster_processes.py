@@ -25,9 +25,9 @@ def _quietly(log: Path) -> None:
         os.dup2(descriptor, stream)
 
 
-def _schedule(told: Path, log: Path) -> None:
+def _schedule(told: Path, port: int, log: Path) -> None:
     async def until_it_ends() -> None:
-        async with distributed.Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+        async with distributed.Scheduler(host="127.0.0.1", port=port, dashboard=False) as scheduler:
             # A port that was free a moment ago may be another process's by now.
             told.with_suffix(".part").write_text(scheduler.address)
             told.with_suffix(".part").replace(told)
@@ -52,13 +52,22 @@ class Processes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        told = folder / f"{uuid.uuid4().hex}.address"
-        self.scheduler = self._run(_schedule, told, folder / "scheduler.log")
+        self.workers: list[psutil.Process] = []
+        self._start(port=0)
+
+    def _start(self, port: int) -> None:
+        told = self.folder / f"{uuid.uuid4().hex}.address"
+        self.scheduler = self._run(_schedule, told, port, self.folder / "scheduler.log")
         while not told.exists():
-            assert self.scheduler.is_running(), (folder / "scheduler.log").read_text()
+            assert self.scheduler.is_running(), (self.folder / "scheduler.log").read_text()
             time.sleep(0.02)
         self.address = told.read_text()
-        self.workers: list[psutil.Process] = []
+
+    def restart_scheduler(self) -> None:
+        """Kill the scheduler, and start another at the same address; the workers end with the first one."""
+        self.scheduler.kill()
+        self.scheduler.wait()
+        self._start(int(self.address.rpartition(":")[2]))
 
     def _run(self, function: Callable[..., None], *arguments: object) -> psutil.Process:
         process = _FORKED.Process(target=function, args=arguments, daemon=True)
@@ -106,3 +115,20 @@ class Slow(ClassifierMixin, BaseEstimator):
 
     def fit(self, values: np.ndarray, codes: np.ndarray) -> None:
         time.sleep(300)
+
+
+class Brief(ClassifierMixin, BaseEstimator):
+    """An estimator whose fit takes a while, and whose answers are the shares of the classes."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self.seconds = seconds
+
+    def fit(self, values: np.ndarray, codes: np.ndarray) -> "Brief":
+        time.sleep(self.seconds)
+        self.classes_, counts = np.unique(codes, return_counts=True)
+        self.shares_ = counts / counts.sum()
+        return self
+
+    def predict_proba(self, values: np.ndarray) -> np.ndarray:
+        """Return the same shares for each row."""
+        return np.tile(self.shares_, (len(values), 1))

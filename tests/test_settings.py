@@ -39,7 +39,8 @@ def test_flags_win_over_environment_over_file(tmp_path, monkeypatch):
 def test_the_address_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("GEOMOB_ADDRESS", "tcp://10.0.0.1:8786")
     section = load_settings(cluster="address").section
-    assert section == AddressSection(address="tcp://10.0.0.1:8786")
+    assert isinstance(section, AddressSection)
+    assert section.address == "tcp://10.0.0.1:8786"
 
 
 def test_the_file_of_the_repository_is_valid(monkeypatch):
@@ -59,13 +60,16 @@ def test_the_file_of_the_repository_is_valid(monkeypatch):
         ),
         (
             "clusters: {local: {kind: local, wokers: 2}}",
-            "clusters.local.local: unknown key 'wokers'; did you mean",
+            "clusters.local: unknown key 'wokers'; did you mean",
         ),
         (
             "clusters: {local: {kind: local, workers: 0}}",
-            "workers: Input should be greater than or equal to 1, found 0",
+            "workers: expected 1 or more, found 0",
         ),
-        ("clusters: {big: {kind: mainframe}}", "clusters.big: Input tag 'mainframe'.*'local', 'address', 'serial'"),
+        (
+            "clusters: {big: {kind: mainframe}}",
+            "clusters.big: unknown kind 'mainframe'; expected local, address",
+        ),
         ("store: [1", "not YAML"),
         ("- a\n- b", "found a list, expected keys store, cluster, clusters"),
         ("cluster: huge", "cluster.yaml: cluster 'huge': no such section; available: local, address, serial"),
@@ -87,7 +91,7 @@ def test_a_file_asked_for_must_be_there():
     [
         ("limits: {byte: 1}", "limits: unknown key 'byte'"),
         ("limits: {bytes: many}", "bytes.*'many'"),
-        ("limits: {rows: 0}", "rows.*greater than or equal to 1"),
+        ("limits: {rows: 0}", "rows: expected 1 or more"),
         ("limits: [1]", "limits"),
     ],
 )

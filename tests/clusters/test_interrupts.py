@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from stores import build_graph, ingest_sample
+from stores import build_graph, ingest_sample, with_processes
 
 from geomob_dask import ending
 from geomob_dask.store import Store
@@ -116,8 +116,8 @@ def test_every_job_imports_first_what_ends_it_in_order(name):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_while_a_cluster_starts(number, store, start):
-    job = start("opportunity", *INDEX, "--force", "--store", store.url, "--cluster", "local")
+def test_while_a_cluster_starts(number, store, start, tmp_path):
+    job = start("opportunity", *INDEX, "--force", "--store", store.url, *with_processes(tmp_path))
     until = time.monotonic() + 60
     while len(_workers(job.process.pid)) < 1:
         assert time.monotonic() < until, job.lines
@@ -137,10 +137,10 @@ def _workers(pid: int) -> list[int]:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_when_a_cluster_is_there(times, store, start):
+def test_when_a_cluster_is_there(times, store, start, tmp_path):
     before = store.collections("results")
     # Parts of a run before this one would leave nothing to start a cluster for.
-    job = start("opportunity", *INDEX, "--force", "--store", store.url, "--cluster", "local")
+    job = start("opportunity", *INDEX, "--force", "--store", store.url, *with_processes(tmp_path))
     job.await_line("^cluster:")
     for _ in range(times):
         job.send(signal.SIGINT)
@@ -149,10 +149,11 @@ def test_when_a_cluster_is_there(times, store, start):
     assert store.collections("results") == before
 
 
-def test_while_a_cluster_is_closed(store, tmp_path, start):
+@pytest.mark.parametrize("processes", [True, False])
+def test_while_a_cluster_is_closed(store, tmp_path, start, processes):
     """The result is there; whether the interrupt is in time to be told of or not, nothing else is printed."""
-    arguments = (*INDEX, "--force", "--store", store.url, "--cluster", "local", "--export", str(tmp_path / "index.csv"))
-    job = start("opportunity", *arguments)
+    kind = with_processes(tmp_path) if processes else ()
+    job = start("opportunity", *INDEX, "--force", "--store", store.url, *kind, "--export", str(tmp_path / "index.csv"))
     job.await_line(r"in .*all-selected")
     while not (tmp_path / "index.csv").exists() and job.process.poll() is None:
         time.sleep(0.005)
@@ -164,6 +165,19 @@ def test_while_a_cluster_is_closed(store, tmp_path, start):
     assert "Traceback" not in text, text
     assert "leaked" not in text, text
     assert ("error: interrupted" in text) == (code == ending.INTERRUPTED)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_while_threads_of_the_driver_compute(times, store, start):
+    """They may end before the interrupt; it is never more than one line."""
+    job = start("opportunity", *INDEX, "--force", "--store", store.url)
+    job.await_line("^cluster: local, .* of this process")
+    for _ in range(times):
+        job.send(signal.SIGINT)
+    code, text = job.end()
+    assert code in (0, ending.INTERRUPTED)
+    assert "Traceback" not in text, text
+    assert ("error: interrupted" in text) == (code == ending.INTERRUPTED), text
 
 
 def test_the_end_of_a_job_in_a_process_of_others_is_theirs():

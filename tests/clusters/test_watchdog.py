@@ -9,21 +9,25 @@ import sys
 import threading
 import time
 
+import dask.dataframe as dd
 import distributed
 import numpy as np
+import pandas as pd
 import pytest
-from cluster_processes import Slow, processes, sleeps
+from cluster_processes import Brief, Slow, processes, sleeps
 
-from geomob_dask.cluster import connect
+from geomob_dask.clusters import connect
 from geomob_dask.errors import ClusterLostError, RunError, SettingsError
 from geomob_dask.frames.futures import Call, completed
 from geomob_dask.frames.grid_search import grid_scores
+from geomob_dask.frames.stages import computed_by_stage
 from geomob_dask.models.catalog import MODELS, Model
 from geomob_dask.models.folds import stratified_folds
 from geomob_dask.models.search import Sample, Search
 from geomob_dask.runs import watchdog
 from geomob_dask.runs.watchdog import trouble_of
-from geomob_dask.settings import AddressSection, Settings, Waits
+from geomob_dask.sections import AddressSection, LocalSection, Waits
+from geomob_dask.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +78,12 @@ def named_futures(client: distributed.Client) -> None:
     list(completed([Call("stage", "one", sleeps, (300,))], [np.ones(3)], client))
 
 
+def late(values: np.ndarray) -> np.ndarray:
+    """Return what was given, after a while."""
+    time.sleep(2.0)
+    return values
+
+
 def a_grid_search(client: distributed.Client) -> None:
     draws = np.random.default_rng(0)
     sample = Sample(draws.normal(size=(30, 2)), np.arange(30) % 2, 2, ("a", "b"))
@@ -114,6 +124,26 @@ def test_workers_that_are_stopped_are_told_of_and_waited_for_as_long_as_stated(t
     assert int(told[1]) < 9
 
 
+def test_a_task_that_computes_for_ever_ends_a_run_that_limits_it():
+    limited = LocalSection(workers=1, processes=True, dashboard="127.0.0.1:0", longest_task=2.0)
+    told = (
+        r"task endless of state 18 has computed for \d+ s on worker tcp://127.*; expected at most 2 s \(longest_task in"
+    )
+    with (
+        pytest.raises(ClusterLostError, match=told),
+        connect(Settings(cluster="local", clusters={"local": limited})) as client,
+    ):
+        client.submit(time.sleep, 300, key=("endless-0f3a", "18"), pure=False).result()
+
+
+def test_tasks_are_limited_one_by_one():
+    """Together they take longer than each may."""
+    limited = LocalSection(workers=1, processes=True, dashboard="127.0.0.1:0", longest_task=3.0)
+    with connect(Settings(cluster="local", clusters={"local": limited})) as client:
+        futures = [client.submit(time.sleep, 1.0, pure=False) for _ in range(5)]
+        assert client.gather(futures) == [None] * 5
+
+
 def test_a_scheduler_that_answers_late_is_not_lost(tmp_path):
     """It is busy for longer than a question is to take, again and again, and for longer than the patience in all."""
 
@@ -139,10 +169,37 @@ def test_a_worker_that_comes_back_in_time_computes(tmp_path, capfd):
         assert future.result() == 7
 
 
+@pytest.mark.slow
+def test_tasks_lost_with_a_scheduler_that_is_restarted_are_submitted_again(tmp_path, monkeypatch, capfd):
+    """Named futures, a frame and a search of dask-ml in turn: each begins with a worker whose scheduler then goes."""
+    monkeypatch.setitem(MODELS, "brief", Model("brief", "brief", lambda seed: Brief(), {"seconds": [1.0, 1.5]}))
+    draws = np.random.default_rng(0)
+    sample = Sample(draws.normal(size=(30, 2)), np.arange(30) % 2, 2, ("a", "b"))
+    search = Search("brief", tuple(stratified_folds(sample.codes, 2)))
+    frame = dd.from_pandas(pd.DataFrame({"x": [1.0, 2.0]}), npartitions=1).map_partitions(late, meta={"x": float})
+
+    def begin_again() -> None:
+        cluster.restart_scheduler()
+        cluster.add_worker()
+
+    with processes(tmp_path) as cluster, connect(settings(cluster.address, 60.0)) as client:
+        for wait, expected in (
+            (lambda: [value for _, value in completed([Call("stage", "one", late, ())], [np.ones(3)], client)], 3.0),
+            (lambda: computed_by_stage(frame, client, lambda counts: None).to_numpy(), 3.0),
+            (lambda: grid_scores(sample, search, client, 0)[1] > 0, 4.0),
+        ):
+            timer = threading.Timer(1.0, begin_again)
+            timer.start()
+            assert np.sum(wait()) == expected
+            timer.join()
+    assert "Traceback" not in capfd.readouterr().err
+
+
 DRIVER = """
 import sys, time
-from geomob_dask.cluster import connect
-from geomob_dask.settings import AddressSection, Settings
+from geomob_dask.clusters import connect
+from geomob_dask.sections import AddressSection
+from geomob_dask.settings import Settings
 
 section = AddressSection(address=sys.argv[1], patience=5.0, silence=5.0)
 with connect(Settings(cluster="address", clusters={"address": section})) as client:
@@ -191,7 +248,7 @@ def test_no_scheduler_is_bad_usage(tmp_path):
 
 def test_a_killed_worker_is_not_one_without_the_package(tmp_path, monkeypatch, capfd):
     """The worker ends with the question for its version: that says nothing about what it can import."""
-    monkeypatch.setattr("geomob_dask.cluster._package_version", end_this_worker)
+    monkeypatch.setattr("geomob_dask.clusters.workers._package_version", end_this_worker)
     with (
         processes(tmp_path) as cluster,
         pytest.raises(RunError, match=cluster.address),
