@@ -1,0 +1,150 @@
+"""jobs/submit.py on real Slurm: the driver is a job, which is cancelled, killed, and reaches its wall time."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from backfill_country import shown
+from waits import await_that
+
+from geomob_dask.settings import load_settings
+from geomob_dask.store import Store
+from geomob_dask.submissions.records import Records
+from geomob_dask.submissions.submitting import prepared, submit
+
+pytestmark = pytest.mark.slow
+
+SECRET = "a-secret-of-a-test"
+# An output a second; what is there is not made again.
+SLOW = """
+import signal, sys, time
+from pathlib import Path
+from geomob_dask import activity
+def stop(*_):
+    print("error: interrupted", file=sys.stderr, flush=True)
+    sys.exit(1)
+signal.signal(signal.SIGTERM, stop)
+for number in range(45):
+    file = Path(f"output-{number}")
+    if not file.exists():
+        time.sleep(1)
+        file.touch()
+        activity.completed()
+        print(f"{number + 1} of 45", flush=True)
+"""
+
+
+@pytest.fixture
+def node(here, slurm, tmp_path):
+    """Return a function that writes a section `node`, of one process in a job of Slurm; end the jobs that are left."""
+
+    def write(**driver: object) -> None:
+        section = {"kind": "serial", "driver": {"kind": "slurm", "memory": "500MiB", "walltime": "5 minutes", **driver}}
+        Path("cluster.yaml").write_text(yaml.safe_dump({"clusters": {"node": section}}))
+
+    yield write
+    subprocess.run(["scancel", "--user=root"], check=True)
+    await_that(lambda: not jobs())
+
+
+def jobs() -> list[str]:
+    asked = ["squeue", "--noheader", "--format=%i"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
+
+
+def submitted(job, country, store: str) -> Records:
+    """Submit the backfill; return its records."""
+    done = job("submit", "backfill", country[1], "--years", "2017:2021", "--cluster", "node")
+    assert done.code == 0, done.err
+    (id,) = re.findall(r"^submitted (\S+): Slurm job \d+$", done.out, re.MULTILINE)
+    return Records(Store(store).objects, id)
+
+
+def begun(store: str) -> bool:
+    return bool(Store(store).collections("results"))
+
+
+def runs(records: Records) -> list[str]:
+    return [str(ended["outcome"]) for _, ended in sorted(records.known().of("ended").items())]
+
+
+def test_a_driver_that_is_told_of_the_end_of_its_wall_time_goes_on_in_another_job(node, here, country, job):
+    node()
+    records = submitted(job, country, here)
+    await_that(lambda: begun(here))
+    number = records.known().number
+    script = ["scontrol", "write", "batch_script", number, "-"]
+    assert SECRET not in subprocess.run(script, check=True, capture_output=True, text=True).stdout
+    # As Slurm does, by --signal=B:USR1@…
+    subprocess.run(["scancel", "--batch", "--signal=USR1", number], check=True)
+    followed = job("submit", "--follow", records.id)
+    assert followed.code == 0, followed.err
+    assert runs(records) == ["continued", "done"]
+    assert shown(Store(here)) == country[2]
+    assert f"goes on as Slurm job {records.known().number}" in followed.out
+    assert records.known().number != number
+
+
+def test_a_driver_that_reaches_its_wall_time_goes_on_in_another_job(node, here, tmp_path, job):
+    node(walltime="1 minute", margin="30s")
+    (tmp_path / "slow.py").write_text(SLOW)
+    settings = load_settings(cluster="node")
+    asked, place = prepared("slow", tmp_path / "slow.py", [], settings, Store.of(settings), None)
+    submit(Store(here), asked, place, settings.section)
+    id = asked.id
+    followed = job("submit", "--follow", id)
+    assert followed.code == 0, followed.err
+    *before, last = runs(Records(Store(here).objects, id))
+    assert (set(before), last) == ({"continued"}, "done")
+    assert followed.out.count("45 of 45") == 1
+    assert "its wall time is nearly over" in followed.out
+
+
+def test_a_driver_that_the_queue_ends_comes_back_where_it_is_to(node, here, country, job):
+    node()
+    records = submitted(job, country, here)
+    await_that(lambda: begun(here))
+    subprocess.run(["scancel", records.known().number], check=True)
+    assert job("submit", "--follow", records.id).code == 0
+    assert runs(records) == ["continued", "done"]
+    assert shown(Store(here)) == country[2]
+
+
+def test_a_driver_that_somebody_ends_takes_its_workers_with_it_until_it_is_resumed(node, here, country, job):
+    node()
+    clusters = yaml.safe_load(Path("cluster.yaml").read_text())["clusters"]
+    driver = {**clusters["node"]["driver"], "walltime": "10 minutes", "resume": "walltime"}
+    workers = {"kind": "slurm", "workers": 2, "memory": "1GiB", "walltime": "10 minutes", "driver": driver}
+    Path("cluster.yaml").write_text(yaml.safe_dump({"clusters": {"node": workers}}))
+    records = submitted(job, country, here)
+    await_that(lambda: begun(here))
+    assert len(jobs()) > 1
+    subprocess.run(["scancel", records.known().number], check=True)
+    followed = job("submit", "--follow", records.id)
+    assert followed.code == 1
+    assert "cancelled" in followed.err
+    await_that(lambda: not jobs())
+    assert begun(here)
+    assert job("submit", "--resume", records.id).code == 0
+    assert job("submit", "--follow", records.id).code == 0
+    assert shown(Store(here)) == country[2]
+
+
+def test_a_job_that_waits_says_why_and_leaves_the_queue(node, here, country, job):
+    node(directives=["--begin=now+1hour"])
+    records = submitted(job, country, here)
+    assert re.search(rf"{records.id}  queued since .*: BeginTime", job("submit", "--status").out)
+    assert job("submit", "--cancel", records.id).code == 0
+    assert jobs() == []
+    assert "cancelled at" in job("submit", "--status", records.id).out
+    assert not begun(here)
+
+
+def test_a_partition_that_does_not_exist_is_told_and_leaves_no_record(node, here, country, job):
+    node(queue="nowhere")
+    done = job("submit", "backfill", country[1], "--years", "2017", "--cluster", "node")
+    assert done.code == 2
+    assert re.search(r"clusters.node: driver: sbatch: .*partition", done.err)
+    assert "no submissions" in job("submit", "--status").out

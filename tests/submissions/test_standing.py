@@ -1,0 +1,501 @@
+"""How a submission stands, from its records and from what its place says."""
+
+import shlex
+import time
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+import pytest
+
+from geomob_dask.errors import InputError, RunError, SettingsError
+from geomob_dask.outputs.submissions import described_lines, status_lines
+from geomob_dask.sections import SerialSection, SgeSection, SlurmSection
+from geomob_dask.sections.driver import Driver
+from geomob_dask.store.objects import Objects
+from geomob_dask.submissions import driver
+from geomob_dask.submissions.driver import Run, Signals, send
+from geomob_dask.submissions.places import State
+from geomob_dask.submissions.queues import PLACES
+from geomob_dask.submissions.records import Asked, Records, every_id, new_id
+from geomob_dask.submissions.standing import standing_of
+from geomob_dask.submissions.submitting import cancel, driver_of, resume
+
+ASKED = Asked(
+    id="backfill-1",
+    job="backfill",
+    command=("python", "jobs/backfill.py", "night.yaml"),
+    place="slurm",
+    settings={"GEOMOB_STORE": "/store", "GEOMOB_CLUSTER": "slurm"},
+    config="",
+    folder="/home/me",
+    log="/home/me/geomob-logs/backfill-1.log",
+    script="#!/bin/sh\n",
+    walltime=3600.0,
+    margin=120.0,
+    resume="walltime",
+    attempts=2,
+    user="me",
+    host="login1",
+    asked=1.0,
+    version="0",
+)
+
+
+@dataclass
+class Queue:
+    """A queue that says what a test wants."""
+
+    says: State = field(default_factory=lambda: State("unknown", "invalid job id"))
+    title: str = "Slurm job"
+    refuses: bool = False
+    sent: list[str] = field(default_factory=list)
+
+    def state(self, asked: Asked, number: str) -> State:
+        return self.says
+
+    def send(self, asked: Asked) -> str:
+        if self.refuses:
+            raise RunError("sbatch: the controller does not answer")
+        self.sent.append(asked.script)
+        return str(len(self.sent))
+
+    def here(self) -> str:
+        return "7"
+
+
+@pytest.fixture
+def records(tmp_path):
+    made = Records(Objects(tmp_path), ASKED.id)
+    assert made.ask(ASKED)
+    return made
+
+
+def stands(records, says=None):
+    place = Queue() if says is None else Queue(says)
+    return standing_of(records.known(), place)
+
+
+def begun(records):
+    records.note("sent", 1)
+    records.note("number", 1, number="7")
+    assert records.begin(sent=1, host="n1", number="7") == 1
+
+
+def resume_with(records, monkeypatch, place):
+    monkeypatch.setattr("geomob_dask.submissions.submitting.place_named", lambda name: place)
+    return resume(SimpleNamespace(objects=records.objects), ASKED.id)
+
+
+def silent(records, monkeypatch):
+    """Have the sign of life be an hour old."""
+    now = time.time() + 3600
+    monkeypatch.setattr(Objects, "clock", lambda self: now)
+
+
+def test_queued_with_the_reason_of_the_queue(records):
+    records.note("sent", 1)
+    records.note("number", 1, number="7")
+    found = stands(records, State("queued", "Resources"))
+    assert (found.phase, found.why) == ("queued", "Resources")
+
+
+def test_running_while_it_gives_signs_of_life_whatever_the_queue_says(records):
+    begun(records)
+    records.live(run=1, line="2020: 3 of 9 outputs")
+    found = stands(records)
+    assert (found.phase, found.line) == ("running", "2020: 3 of 9 outputs")
+
+
+def test_done_when_the_queue_has_forgotten_it(records, monkeypatch):
+    begun(records)
+    records.note("ended", 1, outcome="done", code=0, error="")
+    silent(records, monkeypatch)
+    assert stands(records).phase == "done"
+
+
+def test_failed_with_its_exit_code_and_last_error(records):
+    begun(records)
+    records.note("ended", 1, outcome="failed", code=2, error="--year 3000: expected a year")
+    found = stands(records)
+    assert (found.phase, found.code, found.is_final) == ("failed", 2, True)
+    assert "--year 3000" in found.words()
+
+
+def test_lost_where_the_queue_ended_it_without_a_word(records, monkeypatch):
+    begun(records)
+    records.live(run=1, line="x")
+    silent(records, monkeypatch)
+    found = stands(records, State("ended", "OUT_OF_MEMORY"))
+    assert found.phase == "lost"
+    assert "OUT_OF_MEMORY" in found.why
+    assert stands(records, State("running")).phase == "running"
+    assert stands(records, State("queued", "BeginTime")).phase == "queued", "started again after its node failed"
+
+
+def test_a_queue_that_cannot_be_asked_from_here_has_lost_nothing(records, monkeypatch):
+    away = State("not asked", "squeue: no such command here")
+    records.note("sent", 1)
+    records.note("number", 1, number="7")
+    silent(records, monkeypatch)
+    monkeypatch.setattr("geomob_dask.submissions.standing._STARTS", -1.0)
+    found = stands(records, away)
+    assert (found.phase, found.is_final) == ("queued", False)
+    assert "as far as is known from here: squeue: no such command here" in found.why
+    assert stands(records, State("unknown", "the queue does not know it any more")).phase == "lost"
+    with pytest.raises(InputError, match="queued since"):
+        resume_with(records, monkeypatch, Queue(away))
+
+
+def test_what_was_never_handed_over_does_not_wait_for_ever(records, monkeypatch):
+    """The machine that submitted it, or the driver at the end of its wall time, was ended meanwhile."""
+    records.note("sent", 1)
+    assert stands(records).phase == "queued"
+    monkeypatch.setattr("geomob_dask.submissions.standing._STARTS", -1.0)
+    found = stands(records)
+    assert found.phase == "lost"
+    assert "ended before its place had answered" in found.why
+    place = Queue()
+    resume_with(records, monkeypatch, place)
+    assert len(place.sent) == 1
+
+
+def test_a_driver_that_is_silent_for_a_moment_is_not_lost_where_its_place_cannot_be_asked(records, monkeypatch):
+    begun(records)
+    records.live(run=1, line="x")
+    away = State("not asked", "it runs on n1")
+    for seconds, phase in ((30, "running"), (300, "running"), (3600, "lost")):
+        now = time.time() + seconds
+        monkeypatch.setattr(Objects, "clock", lambda self, now=now: now)
+        monkeypatch.setattr("geomob_dask.submissions.standing.time.time", lambda now=now: now)
+        assert stands(records, away).phase == phase, seconds
+
+
+def test_a_job_that_lsf_has_forgotten_is_told_from_a_queue_that_does_not_answer(tmp_path, monkeypatch):
+    bjobs = tmp_path / "bjobs"
+    for said, phase in (("Job <geomob-backfill-1> is not found", "unknown"), ("LSF is down. Please wait", "not asked")):
+        bjobs.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 255\n")
+        bjobs.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        assert PLACES["lsf"].state(ASKED, "7").phase == phase
+
+
+def test_cancelled_by_the_queue_is_told_from_the_end_of_the_wall_time(records, monkeypatch):
+    begun(records)
+    records.note("ending", 1, reason="stopped")
+    records.note("ended", 1, outcome="stopped", code=1, error="interrupted")
+    assert stands(records, State("ended", "CANCELLED")).phase == "cancelled"
+
+
+def test_a_run_that_continues_is_queued_or_runs_under_the_same_id(records):
+    begun(records)
+    records.note("sent", 2)
+    records.note("number", 2, number="8")
+    records.note("ended", 1, outcome="continued", code=1, error="interrupted")
+    assert stands(records, State("queued", "Priority")).phase == "queued"
+    records.begin(sent=2, host="n2", number="8")
+    records.live(run=2, line="x")
+    assert stands(records).phase == "running"
+
+
+def test_cancelled_before_it_began(records):
+    records.note("sent", 1)
+    records.note("number", 1, number="7")
+    records.note("cancel", 1)
+    assert stands(records, State("ended", "CANCELLED")).phase == "cancelled"
+
+
+def test_half_a_record_is_none(records, tmp_path):
+    begun(records)
+    (tmp_path / "submissions" / ASKED.id / "ended-1.json").write_text('{"outcome": "do')
+    assert stands(records, State("running")).phase == "running"
+
+
+def test_ids_are_unique_and_listed(tmp_path):
+    objects = Objects(tmp_path)
+    ids = {new_id("backfill") for _ in range(50)}
+    assert len(ids) > 45, "a random part besides the time"
+    for id in ids:
+        assert Records(objects, id).ask(replace(ASKED, id=id))
+        assert not Records(objects, id).ask(replace(ASKED, id=id))
+    assert set(every_id(objects)) == ids
+    assert len(status_lines(objects)) == len(ids)
+
+
+def test_an_unknown_id_names_the_nearest(records):
+    with pytest.raises(InputError, match="did you mean 'backfill-1'"):
+        Records(records.objects, "backfil-1").known()
+
+
+def test_lines_of_one(records):
+    begun(records)
+    records.note("ended", 1, outcome="done", code=0, error="", completed=3)
+    known = records.known()
+    text = "\n".join(described_lines(known, standing_of(known, Queue()), records.where))
+    assert "3 outputs completed" in text
+    assert ASKED.log in text
+
+
+# What comes after a run that was interrupted ------------------------------------------------
+
+
+class Said:
+    last, error = "2020: 3 of 9 outputs", "interrupted"
+
+
+@pytest.fixture
+def run(records, monkeypatch):
+    monkeypatch.setattr(Signals, "__init__", lambda self: None)
+
+    def made(reason, place, known=None):
+        signals = Signals()
+        signals.near_end = signals.ended = False
+        found = Run(records, known or records.known(), place, signals)
+        found.reason = reason
+        return found
+
+    records.note("sent", 1)
+    return made
+
+
+def test_a_driver_at_its_wall_time_is_submitted_again(run, records):
+    place = Queue()
+    assert run("walltime", place)._conclude(1, Said(), 3) == 75
+    assert place.sent == [ASKED.script]
+    assert records.known().of("ended")[1]["outcome"] == "continued"
+
+
+def test_a_driver_that_was_done_in_time_is_not(run):
+    place = Queue()
+    assert run("walltime", place)._conclude(0, Said(), 3) == 0
+    assert not place.sent
+
+
+def test_a_driver_that_gets_nowhere_is_given_up(run, records):
+    place = Queue()
+    assert run("walltime", place)._conclude(1, Said(), 0) == 75
+    assert run("walltime", place)._conclude(1, Said(), 0) == 1
+    assert len(place.sent) == 1
+    ended = records.known().of("ended")[2]
+    assert ended["outcome"] == "failed"
+    assert "2 runs in a row" in ended["error"]
+
+
+def test_an_output_between_begins_the_count_anew(run, records):
+    place = Queue()
+    for completed, code in ((0, 75), (1, 75), (0, 75), (0, 1)):
+        assert run("walltime", place)._conclude(1, Said(), completed) == code
+
+
+def test_a_cancelled_driver_does_not_come_back(run, records):
+    place = Queue()
+    records.note("cancel", 1)
+    assert run("cancelled", place)._conclude(1, Said(), 3) == 130
+    assert run("walltime", place)._conclude(1, Said(), 3) == 130, "cancelled while it was interrupted for its wall time"
+    assert not place.sent
+
+
+def test_what_the_queue_ends_comes_back_only_where_it_is_to(run, records):
+    place = Queue()
+    assert run("stopped", place)._conclude(1, Said(), 3) == 130
+    assert not place.sent
+    always = replace(records.known(), asked=replace(ASKED, resume="always"))
+    assert run("stopped", place, always)._conclude(1, Said(), 3) == 75
+    assert place.sent
+
+
+def test_one_that_never_comes_back_does_not_after_its_wall_time_either(run, records):
+    """The queue ends it then: it has not been interrupted before."""
+    place = Queue()
+    never = replace(records.known(), asked=replace(ASKED, resume="never"))
+    ended = run("", place, never)
+    ended.started -= ASKED.walltime
+    ended.signals.ended = True
+    assert ended._conclude(1, Said(), 3) == 130
+    assert not place.sent
+    assert stands(records, State("ended", "TIMEOUT")).phase == "cancelled"
+
+
+def test_a_driver_that_fails_by_itself_stays_failed(run, records):
+    place = Queue()
+    assert run("", place)._conclude(-9, Said(), 3) == 137
+    assert not place.sent
+    assert records.known().of("ended")[1]["outcome"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("reason", "away", "code"), [("walltime", 50.0, 75), ("walltime", 150.0, 1), ("stopped", 3.0, 75)]
+)
+def test_a_queue_that_is_away_for_a_moment_is_asked_again_while_there_is_time(
+    run, records, monkeypatch, reason, away, code
+):
+    now = time.monotonic()
+    passed = 0.0
+
+    def sleep(seconds):
+        nonlocal passed
+        passed += seconds
+
+    class Away(Queue):
+        """A queue whose controller is restarted."""
+
+        def send(self, asked):
+            self.refuses = passed < away
+            return super().send(asked)
+
+    monkeypatch.setattr(driver.time, "sleep", sleep)
+    monkeypatch.setattr(driver.time, "monotonic", lambda: now + passed)
+    always = replace(records.known(), asked=replace(ASKED, resume="always"))
+    ending = run(reason, Away(), always)
+    assert ending._conclude(1, Said(), 3) == code
+    assert passed < ASKED.margin, "the queue ends the job then"
+
+
+def test_a_queue_that_does_not_take_it_again_is_told(run, records, monkeypatch):
+    monkeypatch.setattr("geomob_dask.submissions.driver.time.sleep", lambda seconds: None)
+    assert run("walltime", Queue(refuses=True))._conclude(1, Said(), 3) == 1
+    assert "does not answer" in records.known().of("ended")[1]["error"]
+    assert stands(records).phase == "failed"
+
+
+def test_only_one_of_two_submits_it_again(run, records, monkeypatch):
+    place = Queue()
+    late = run("walltime", place)
+    records.note("sent", 2)
+    assert late._conclude(1, Said(), 3) == 75
+    assert not place.sent, "another has"
+    assert records.known().of("ended")[1]["outcome"] == "continued"
+    with pytest.raises(RunError, match="somebody else has just submitted it again"):
+        send(records, ASKED, place, 2)
+
+
+def test_a_record_whose_writing_was_not_acknowledged_is_still_ones_own(records, monkeypatch):
+    create = Objects.create
+    monkeypatch.setattr(Objects, "create", lambda self, key, data: create(self, key, data) and False)
+    assert records.note("sent", 1)
+    monkeypatch.setattr(Objects, "create", lambda self, key, data: False)
+    assert not records.note("sent", 1)
+
+
+def test_a_driver_that_submits_itself_while_it_is_cancelled_ends_too(records, monkeypatch):
+    begun(records)
+    records.live(run=1, line="x")
+    ended = []
+
+    class Again(Queue):
+        """A queue whose driver has looked for the record before, and submits the next one after it is written."""
+
+        def end(self, asked, number, *, began):
+            ended.append((number, began))
+
+        def state(self, asked, number):
+            return State("queued", "Priority")
+
+    def sleep(seconds):
+        if records.note("sent", 2):
+            records.note("ended", 1, outcome="continued", code=1, error="interrupted")
+        else:
+            records.note("number", 2, number="8")
+
+    monkeypatch.setattr("geomob_dask.submissions.submitting.time.sleep", sleep)
+    monkeypatch.setattr("geomob_dask.submissions.submitting.place_named", lambda name: Again())
+    store = SimpleNamespace(objects=records.objects)
+    assert cancel(store, ASKED.id).phase == "cancelled"
+    assert ended == [("7", True), ("8", False)]
+    assert records.is_cancelled(2)
+
+
+def test_the_wall_time_runs_since_the_job_began(run):
+    place = Queue()
+    assert not run("", place)._near_end(time.monotonic())
+    signals = Signals()
+    signals.near_end = signals.ended = False
+    late = Run(run("", place).records, run("", place).records.known(), place, signals, before=3500.0)
+    assert late._near_end(time.monotonic())
+    assert 0 <= driver._lasted() < time.monotonic()
+
+
+# Queues --------------------------------------------------------------------------------------
+
+
+def test_what_was_sent_is_written_down_before_and_after(records):
+    assert send(records, ASKED, Queue(), 1) == "1"
+    known = records.known()
+    assert (known.last("sent"), known.number) == (1, "1")
+
+
+@pytest.mark.parametrize("kind", ["slurm", "pbs", "lsf", "sge"])
+def test_a_script_of_each_queue_begins_with_its_directives(kind):
+    driver = Driver(queue="normal", account="census", memory="3GiB", setup=["module load python"])
+    lines = PLACES[kind].text(ASKED, driver, SerialSection(), []).splitlines()
+    directives = [line for line in lines if line.startswith(PLACES[kind].directive)]
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert lines[1 : 1 + len(directives)] == directives
+    text = "\n".join(directives)
+    assert all(word in text for word in ("normal", "census", "3072", ASKED.log, "01:00"))
+    assert "module load python" in lines
+    assert "-V" not in text.split(), "variables would be shown to every user"
+    assert lines[-1].startswith("exec ")
+
+
+@pytest.mark.parametrize("kind", ["slurm", "pbs", "lsf", "sge"])
+def test_a_log_in_a_folder_with_spaces_is_one_word(kind):
+    def text(log):
+        return PLACES[kind].text(replace(ASKED, log=log), Driver(), SerialSection(), [])
+
+    log = "/home/me/my study/backfill-1.log"
+    lines = text(log).splitlines()
+    words = [word for line in lines if line.startswith(PLACES[kind].directive) for word in shlex.split(line[1:])]
+    assert log in words or f"--output={log}" in words
+    with pytest.raises(InputError, match=r"found \\ in its path"):
+        text("/home/me/my\\study/backfill-1.log")
+
+
+def test_a_log_that_grid_engine_would_write_elsewhere_is_refused():
+    """It drops the quote, whatever stands around it, and takes what is before a colon for a host."""
+    for folder, found in (("my study's", "'"), ("a:b", ":"), ("a,b:c", ": ,")):
+        with pytest.raises(InputError, match=f"found {found} in its path, which a SGE job cannot have"):
+            PLACES["sge"].text(replace(ASKED, log=f"/home/{folder}/a.log"), Driver(), SerialSection(), [])
+    lines = PLACES["slurm"].text(replace(ASKED, log="/my study's/a.log"), Driver(), SerialSection(), []).splitlines()
+    assert ["--output=/my study's/a.log"] in [shlex.split(line)[1:] for line in lines if "--output" in line]
+
+
+def test_a_driver_of_several_cores_needs_a_parallel_environment_of_grid_engine():
+    workers = {"workers": 2, "memory": "4GiB", "walltime": "2h"}
+    cores = {"cores": 4, "memory": "8GiB"}
+    with pytest.raises(InputError, match="driver: cores 4 without parallel_environment; expected the site's"):
+        driver_of(SgeSection(**workers, driver=cores))
+    for section in (
+        SgeSection(**workers, driver={**cores, "parallel_environment": "smp"}),
+        SgeSection(**workers, parallel_environment="smp", driver=cores),
+        SerialSection(driver=Driver(kind="sge", parallel_environment="smp", **cores)),
+    ):
+        lines = PLACES["sge"].text(ASKED, driver_of(section), section, []).splitlines()
+        assert {"#$ -pe smp 4", "#$ -l h_vmem=2048M"} <= set(lines), "memory is that of a slot"
+    alone = SgeSection(**workers, parallel_environment="smp", driver={"memory": "8GiB"})
+    assert "#$ -l h_vmem=8192M" in PLACES["sge"].text(ASKED, driver_of(alone), alone, []).splitlines()
+
+
+def test_a_machine_without_the_commands_of_a_queue_says_so(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert "squeue: no such command" in PLACES["slurm"].state(ASKED, "7").reason
+    with pytest.raises(SettingsError, match="sbatch: no such command"):
+        PLACES["slurm"].send(replace(ASKED, folder="/"))
+
+
+def test_a_margin_longer_than_half_of_the_wall_time_is_refused():
+    section = SerialSection(driver=Driver(kind="slurm", walltime="3 minutes"))
+    with pytest.raises(InputError, match="margin 2 minutes: expected at most half of walltime 3 minutes"):
+        driver_of(section)
+
+
+def test_what_a_driver_leaves_out_is_that_of_the_workers():
+    workers = {"workers": 2, "memory": "4GiB", "walltime": "2h", "partition": "normal", "account": "census"}
+    found = driver_of(SlurmSection(**workers, modules=["python"], setup=["echo"], driver={"cores": 3}))
+    assert (found.queue, found.account, found.walltime, found.cores) == ("normal", "census", "2h", 3)
+    assert found.setup == ("module load python", "echo")
+    assert driver_of(SlurmSection(**workers, driver={"queue": "long", "setup": []})).queue == "long"
+
+
+def test_a_driver_of_one_machine_names_its_queue():
+    with pytest.raises(ValueError, match="found no kind"):
+        SerialSection(driver=Driver())
