@@ -1,9 +1,10 @@
 """What all jobs share: options, errors as exit codes, tables to files."""
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.metadata import version
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -14,15 +15,18 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
-from geomob_dask import ending
-from geomob_dask.cluster import connect
+from geomob_dask import activity, ending
+from geomob_dask.clusters import connect
 from geomob_dask.errors import GeomobError
 from geomob_dask.messages import counted, one_line, printable, shown, tell
 from geomob_dask.options import Options, extra
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
 from geomob_dask.outputs.result import EXPORT, EXPORT_TABLE
+from geomob_dask.outputs.titles import TITLE_HELP, using_title
 from geomob_dask.settings import Settings, load_limits, using_limits
+from geomob_dask.sources.measure_names import LABELS_HELP, using_labels
 
 # How help calls a number, and what a wrong one should have been.
 _NUMBERS = {int: ("<int>", "a whole number"), float: ("<float>", "a number")}
@@ -39,13 +43,29 @@ ConfigOption = Annotated[
     str | None, typer.Option("--config", help=escape("The cluster file. [default: ./cluster.yaml]"))
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, compute and write nothing.")]
+EffectiveOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print the effective configuration of the cluster; start nothing.")
+]
 CheckOnlyOption = Annotated[
     bool, typer.Option("--dry-run", help="Read and check files, or list what would be fetched; write nothing.")
 ]
 ExportOption = Annotated[str | None, typer.Option("--export", help=EXPORT.help)]
 CsvTextOption = Annotated[str, typer.Option("--csv-text", help=CSV_TEXT_HELP, metavar="|".join(CSV_TEXTS))]
+LabelsOption = Annotated[str | None, typer.Option("--labels", help=LABELS_HELP)]
+TitleOption = Annotated[str | None, typer.Option("--title", help=TITLE_HELP)]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="List the rows of every state.")]
 StatesOption = Annotated[str | None, typer.Option("--states", help="Codes or letters, such as 18,39 or IN,OH.")]
+
+
+def with_labels(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that shows names by the labels of its option ``labels``, and the title of its ``title``."""
+
+    @functools.wraps(command)
+    def labeled(**given: Any) -> None:
+        with using_labels(given["labels"]), using_title(given["title"]):
+            command(**given)
+
+    return labeled
 
 
 def export_option(polygons: bool) -> Any:
@@ -53,15 +73,55 @@ def export_option(polygons: bool) -> Any:
     return ExportOption if polygons else Annotated[str | None, typer.Option("--export", help=EXPORT_TABLE.help)]
 
 
-console = Console(highlight=False, soft_wrap=True)
+class _Heard(Console):
+    """A console that notes when something was printed."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        activity.spoke()
+        super().print(*objects, **how)
 
 
-def application(help_text: str, examples: str) -> typer.Typer:
-    """Return an empty command line with a help text and examples below it."""
+console = _Heard(highlight=False, soft_wrap=True)
+
+
+class WithDefault(TyperGroup):
+    """Commands of which the first runs where none is named, as if it were the only one."""
+
+    def default(self) -> str:
+        """Return the name of the command that runs where none is named."""
+        return next(iter(self.commands))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the arguments, with the command in front."""
+        named = bool(args) and args[0] in self.commands
+        return super().parse_args(ctx, args if named else [self.default(), *args])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the name of a command, the command and its arguments; the default's usage does not name it."""
+        if args[0] not in self.commands:
+            args = [self.default(), *args]
+        name, found, rest = super().resolve_command(ctx, args)
+        return "" if name == self.default() else name, found, rest
+
+
+def application(help_text: str, examples: str, *, default: bool = False) -> typer.Typer:
+    """Return an empty command line with a help text and examples below it.
+
+    Parameters
+    ----------
+    default : bool
+        Whether its first command runs where none is named.
+    """
     # A single line break joins in the help's layout: every example is a paragraph of its own.
     epilog = "Examples:\n\n" + "\n\n".join(line.strip() for line in examples.strip().splitlines())
     return typer.Typer(
-        add_completion=False, help=help_text, epilog=epilog, no_args_is_help=True, pretty_exceptions_enable=False
+        add_completion=False,
+        help=help_text,
+        epilog=epilog,
+        # The default command says what it expects.
+        no_args_is_help=not default,
+        pretty_exceptions_enable=False,
+        cls=WithDefault if default else TyperGroup,
     )
 
 
@@ -175,6 +235,8 @@ def command_line(app: typer.Typer) -> Any:
         # Typer shows a lone command's own help and examples only.
         app.registered_commands[0].epilog = app.info.epilog
     made: Any = typer.main.get_command(app)
+    if isinstance(made, WithDefault):
+        made.commands[made.default()].epilog = app.info.epilog
     for one in (made, *getattr(made, "commands", {}).values()):
         if not any("--version" in param.opts for param in one.params):
             one.params.append(_version_option())
@@ -226,7 +288,8 @@ def main(app: typer.Typer) -> None:
     """Run a job; exit with 0, 1 (the run failed or was interrupted) or 2 (bad usage or input), and say why."""
     with ending.interruptible():
         try:
-            command_line(app)()
+            with nullcontext() if console.is_terminal else activity.heard(lambda line: say([line])):
+                command_line(app)()
         except GeomobError as error:
             _explain(str(error))
             ending.leave(error.exit_code)
@@ -247,17 +310,28 @@ def _explain(message: str) -> None:
 
 
 @contextmanager
-def cluster(settings: Settings) -> Iterator[distributed.Client | None]:
+def cluster(settings: Settings, *, small: bool = False) -> Iterator[distributed.Client | None]:
     """Yield a client, after saying where the dashboard is."""
-    with connect(settings) as client:
-        if client is None:
-            console.print("cluster: none, every task in this process")
-        else:
-            workers = client.scheduler_info(n_workers=-1)["workers"]
-            console.print(
-                f"cluster: {settings.cluster}, {counted(len(workers), 'worker')}; dashboard: {client.dashboard_link}"
-            )
-        yield client
+    with ExitStack() as stage:
+        stage.enter_context(activity.doing(f"starting cluster {settings.cluster}"))
+        with connect(settings, small=small) as client:
+            stage.close()
+            _tell_of(settings, client)
+            try:
+                yield client
+            finally:
+                stage.enter_context(activity.doing(f"closing cluster {settings.cluster}"))
+
+
+def _tell_of(settings: Settings, client: distributed.Client | None) -> None:
+    if client is None:
+        console.print("cluster: none, every task in this process")
+    else:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        found = counted(len(workers), "worker")
+        if client.scheduler.address.startswith("inproc"):
+            found = f"{counted(sum(worker['nthreads'] for worker in workers.values()), 'thread')} of this process"
+        console.print(f"cluster: {settings.cluster}, {found}; dashboard: {client.dashboard_link}")
 
 
 def say(lines: list[str]) -> None:

@@ -9,12 +9,16 @@ import typer
 from rich.markup import escape
 
 from geomob_dask import cli
+from geomob_dask.activity import doing
+from geomob_dask.clusters import effective
 from geomob_dask.outputs.result import Done, Flag, Outputs, notes, option_of
+from geomob_dask.outputs.titles import using_title
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.planning import Plan, Reprocess, make_plan
 from geomob_dask.settings import load_limits, load_settings, using_limits
+from geomob_dask.sources.measure_names import using_labels
 from geomob_dask.sources.years import years_of
 from geomob_dask.store import Store
 
@@ -58,7 +62,8 @@ def product_command(name: str, outputs: Outputs, left_out: Sequence[str] = ()) -
     flags = {flag: kind for flag, kind in _flags(product, outputs).items() if flag not in left_out}
 
     def command(**given: Any) -> None:
-        with using_limits(load_limits(given.get("config"))):
+        limits = load_limits(given.get("config"))
+        with using_limits(limits), using_labels(given.get("labels")), using_title(given.get("title")):
             run_product(product, outputs, given)
 
     command.__name__ = name
@@ -75,24 +80,29 @@ def run_product(product: Product, outputs: Outputs, given: dict[str, Any]) -> No
     settings = load_settings(common["config"], store=common["store"], cluster=common["cluster"])
     outputs.check(flags)
     store = Store.of(settings)
-    requests = outputs.requests(product, _each(product, {**given, **outputs.options(flags)}), flags)
     reprocess: Reprocess = "all" if common["force"] else "stale"
-    plan = make_plan(store, requests, reprocess=reprocess)
-    outputs.check_results(store, _prepared(plan), flags)
-    more = outputs.more(store, _prepared(plan), flags)
-    further = make_plan(store, more, reprocess=reprocess) if more else Plan(())
+    with doing("planning"):
+        requests = outputs.requests(product, _each(product, {**given, **outputs.options(flags)}), flags)
+        plan = make_plan(store, requests, reprocess=reprocess)
+        outputs.check_results(store, _prepared(plan), flags)
+        more = outputs.more(store, _prepared(plan), flags)
+        further = make_plan(store, more, reprocess=reprocess) if more else Plan(())
+    shown = outputs.needs_cluster(flags)
+    small = plan.small(shown=shown) and further.small(shown=shown)
     if common["dry_run"]:
-        return cli.say([*plan.lines(), *further.lines()])
-    computes = plan.computes or further.computes or outputs.needs_cluster(flags)
-    with cli.cluster(settings) if computes else nullcontext() as client:
+        return cli.say([*plan.lines(), *further.lines(), *effective(settings, small=small)])
+    computes = plan.computes or further.computes or shown
+    with cli.cluster(settings, small=small) if computes else nullcontext() as client:
         run(store, plan, client, cli.console)
         run(store, further, client, cli.console)
         prepared = _prepared(plan)
         # Numbers and their provenance are of one commit, whatever other jobs commit meanwhile.
-        shown = store.pinned()
-        for item in prepared:
-            cli.say([*outputs.lines(shown, item), *(f"  note: {line}" for line in notes(shown, item))])
-        cli.say(outputs.write(Done(shown, [*prepared, *_prepared(further)], flags, client, cli.console)))
+        pinned = store.pinned()
+        with doing("reading what was found"):
+            for item in prepared:
+                cli.say([*outputs.lines(pinned, item), *(f"  note: {line}" for line in notes(pinned, item))])
+        with doing("writing files"):
+            cli.say(outputs.write(Done(pinned, [*prepared, *_prepared(further)], flags, client, cli.console)))
     return None
 
 

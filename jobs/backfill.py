@@ -10,13 +10,28 @@ from typing import Annotated, cast, get_args
 import typer
 
 from geomob_dask import cli
-from geomob_dask.cluster import threads_of
+from geomob_dask.activity import doing
+from geomob_dask.clusters import effective, threads_of
 from geomob_dask.errors import InputError, RunError
 from geomob_dask.messages import counted
-from geomob_dask.outputs.backfill import cube_lines, planned_lines, planned_table, result_lines, result_table
+from geomob_dask.names import check_name
+from geomob_dask.outputs.backfill import (
+    cube_lines,
+    planned_lines,
+    planned_table,
+    result_lines,
+    result_table,
+    status_lines,
+    status_table,
+)
+from geomob_dask.outputs.csv_text import check_csv_text
+from geomob_dask.outputs.provenance import record
+from geomob_dask.outputs.tables import TABLES, check_file
+from geomob_dask.outputs.tables import export as export_table
 from geomob_dask.runs.backfill.cubes import write_cubes
-from geomob_dask.runs.backfill.file import read_backfill
+from geomob_dask.runs.backfill.file import is_backfill_file, read_backfill
 from geomob_dask.runs.backfill.plan import Asked, Order, check_runnable, plan_backfill
+from geomob_dask.runs.backfill.status import status_of_name, status_of_plan
 from geomob_dask.runs.engine import execute
 from geomob_dask.runs.planning import Reprocess
 from geomob_dask.settings import load_settings
@@ -32,7 +47,10 @@ app = cli.application(
     python jobs/backfill.py night.yaml --years 2009:2023 --dry-run --reasons
     python jobs/backfill.py night.yaml --years 2020,2022-2023 --states IN,OH --products counties
     python jobs/backfill.py night.yaml --years 2009:2023 --reprocess failed --order oldest
+    python jobs/backfill.py status night.yaml --years 2009:2023
+    python jobs/backfill.py status night --export status.csv
     """,
+    default=True,
 )
 
 
@@ -80,22 +98,26 @@ def backfill(
             raise InputError(f"--{option} {given}: expected {', '.join(allowed)}")
     if max_active is not None and max_active < 1:
         raise InputError(f"--max-active {max_active}: expected 1 or more")
-    asked = Asked(
-        products=None if products is None else tuple(name.strip() for name in products.split(",")),
-        years=None if years is None else years_of(years),
-        states=None if states is None else state_codes(states),
+    asked = _asked(
+        products,
+        years,
+        states,
         reprocess=cast(Reprocess, reprocess),
         order=cast(Order, order),
         skip_missing=skip_missing,
     )
     where = Store.of(settings)
-    plan = plan_backfill(where, read_backfill(file), asked)
+    with doing("planning"):
+        plan = plan_backfill(where, read_backfill(file), asked)
+    small = plan.small() and not plan.cubes
     if dry_run:
+        configuration = effective(settings, small=small)
         cli.say([*planned_table(plan), *planned_lines(where, plan, threads_of(settings), every=reasons)])
-        return check_runnable(plan)
+        cli.say(configuration)
+        return check_runnable(plan, due=True)
     cli.say(list(plan.left_out))
     check_runnable(plan)
-    with cli.cluster(settings) if plan.computes else nullcontext() as client:
+    with cli.cluster(settings, small=small) if plan.computes else nullcontext() as client:
         result = execute(where, plan, client, cli.console, max_active=max_active)
         cli.say([*result_table(plan, result), *result_lines(where, plan, result, every=reasons)])
         cubes = [] if result.stopped else write_cubes(where, plan, client, cli.console)
@@ -113,6 +135,68 @@ def backfill(
         why += [f"cubes not written: {', '.join(broken)}"] if broken else []
         raise RunError("; ".join(why))
     return None
+
+
+@app.command()
+def status(
+    backfill: Annotated[str, typer.Argument(help="The backfill's .yaml file, or its name in the store.")],
+    years: Annotated[
+        str | None, typer.Option(help="With a file: such as 2009:2023. \\[default: those of the file]")
+    ] = None,
+    states: cli.StatesOption = None,
+    products: Annotated[str | None, typer.Option(help="With a file: products of it. \\[default: all]")] = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="With a file: leave out years without measures.")
+    ] = False,
+    export: Annotated[
+        str | None, typer.Option("--export", help="Also write a table, a row per output: .csv or .parquet.")
+    ] = None,
+    csv_text: cli.CsvTextOption = "safe",
+    store: cli.StoreOption = None,
+    config: cli.ConfigOption = None,
+) -> None:
+    """Tell which outputs are done, running, failed (every reason), stale or to do; computes and writes nothing there.
+
+    Exit code: 0 all are done; 1 some failed or are refused; 3 none failed, but some are not done; 2 bad usage or input.
+    """
+    check_csv_text(csv_text)
+    if export:
+        check_file("--export", export, TABLES)
+    where = Store.of(load_settings(config, store=store))
+    if is_backfill_file(backfill):
+        asked = _asked(products, years, states, skip_missing=skip_missing)
+        found = status_of_plan(where, plan_backfill(where, read_backfill(backfill), asked))
+    else:
+        given = {"--years": years, "--states": states, "--products": products, "--skip-missing": skip_missing}
+        for option in (name for name, value in given.items() if value):
+            raise InputError(f"{option}: expected the backfill's file; of the name {backfill} all outputs are shown")
+        found = status_of_name(where, check_name(backfill, "backfill"))
+    cli.say(status_lines(found))
+    if export:
+        choices = {"backfill": found.name, "planned": found.planned}
+        about = record([], option="backfill status --export", choices=choices)
+        export_table(status_table(found), export, csv_text=csv_text, record=about)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+
+
+def _asked(
+    products: str | None,
+    years: str | None,
+    states: str | None,
+    *,
+    reprocess: Reprocess = "stale",
+    order: Order = "newest",
+    skip_missing: bool,
+) -> Asked:
+    return Asked(
+        products=None if products is None else tuple(name.strip() for name in products.split(",")),
+        years=None if years is None else years_of(years),
+        states=None if states is None else state_codes(states),
+        reprocess=reprocess,
+        order=order,
+        skip_missing=skip_missing,
+    )
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from geomob_dask.outputs import change_maps, change_tables
 from geomob_dask.outputs.csv_text import check_csv_text
 from geomob_dask.outputs.cube import CubeOutputs, history_lines
 from geomob_dask.outputs.cube_tables import check_cube_export, chosen_years, export_cube
+from geomob_dask.outputs.names import cube_region_names, named_rows, unit_label
 from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.provenance_cubes import record_of_cube
-from geomob_dask.outputs.tables import CSV, PAGES, SUFFIXES, WITH_GEOMETRY, check_file
+from geomob_dask.outputs.result import LAYER, MAP_HELP
+from geomob_dask.outputs.tables import CSV, MAPS, PAGES, SUFFIXES, WITH_GEOMETRY, check_file
 from geomob_dask.outputs.tables import export as export_table
 from geomob_dask.settings import load_settings
 from geomob_dask.sources.durations import seconds_of
@@ -101,6 +103,7 @@ def tag(
 
 
 @app.command()
+@cli.with_labels
 def change(
     name: NameArgument,
     measure: MeasureOption,
@@ -112,10 +115,13 @@ def change(
         ),
     ] = None,
     map_file: Annotated[
-        str | None, typer.Option("--map", help="Also write an interactive map (.html), offline.")
+        str | None, typer.Option("--map", help=MAP_HELP.format("of the change, and of both years"))
     ] = None,
+    layer: Annotated[str | None, typer.Option(help=LAYER.help)] = None,
     export: cli.ExportOption = None,
     csv_text: cli.CsvTextOption = "safe",
+    labels: cli.LabelsOption = None,
+    title: cli.TitleOption = None,
     version: VersionOption = None,
     tag: TagOption = None,
     store: cli.StoreOption = None,
@@ -126,14 +132,14 @@ def change(
     settings = load_settings(config, store=store, cluster=cluster)
     where = Store.of(settings)
     check_csv_text(csv_text)
-    for option, file, suffixes in (("--export", export, SUFFIXES), ("--map", map_file, PAGES)):
+    for option, file, suffixes in (("--export", export, SUFFIXES), ("--map", map_file, MAPS)):
         if file:
             check_file(option, file, suffixes)
     pair = years_of(years)
     cube = open_cube(where, name, version=version, tag=tag)
     change_tables.check_change(cube, measure, pair)
     for option, file in (("--export", export), ("--map", map_file)):
-        if file and file.endswith((*PAGES, *WITH_GEOMETRY)):
+        if file and file.endswith((*MAPS, *WITH_GEOMETRY)):
             change_tables.check_polygons(where, cube, f"{option} {file}")
     span, why = change_tables.period_of(cube, measure, *pair) if period is None else (period, "")
     table = change_tables.change_table(cube, measure, *pair, period=span)
@@ -142,17 +148,20 @@ def change(
     about = partial(record_of_cube, where, name, cube.sel(year=list(pair)), measure=measure, period=span)
     if map_file:
         with cli.cluster(settings) as client:
-            record = about(option="cube change --map")
+            record = about(option="cube change --map", **({"layer": layer} if layer else {}))
             change_maps.map_change(
-                where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console, record
+                where, cube, table, measure, (pair[0], pair[1]), map_file, client, cli.console, record, layer
             )
     if export:
         record = about(option="cube change --export", **({"csv_text": csv_text} if export.endswith(CSV) else {}))
         shapes = partial(change_tables.polygons_of, where, cube)
-        export_table(table, export, shapes, csv_text=csv_text, record=record)
+        export_table(
+            named_rows(table, cube_region_names(where, cube)), export, shapes, csv_text=csv_text, record=record
+        )
 
 
 @app.command()
+@cli.with_labels
 def series(
     name: NameArgument,
     measure: MeasureOption,
@@ -160,6 +169,8 @@ def series(
     tracts: Annotated[str | None, typer.Option(help="Tracts or regions to draw, at most 8, with commas.")] = None,
     states: cli.StatesOption = None,
     years: Annotated[str | None, typer.Option(help="Only these. \\[default: all]")] = None,
+    labels: cli.LabelsOption = None,
+    title: cli.TitleOption = None,
     version: VersionOption = None,
     tag: TagOption = None,
     store: cli.StoreOption = None,
@@ -175,7 +186,9 @@ def series(
     codes = state_codes(states) if states else ()
     chosen = {"measure": measure, "tracts": keys, "states": list(codes)}
     record = record_of_cube(where, name, cube, option="cube series --page", **chosen)
-    write_page("--page", page, change_maps.series_page(cube, measure, keys, codes), record)
+    known = cube_region_names(where, cube) if keys else None
+    names = {key: unit_label(key, known) for key in keys}
+    write_page("--page", page, change_maps.series_page(cube, measure, keys, codes, names), record)
     cli.say([f"{measure} of cube {name}: {page}"])
 
 

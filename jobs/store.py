@@ -12,6 +12,7 @@ import typer
 from rich.progress import track
 
 from geomob_dask import cli
+from geomob_dask.clusters import effective
 from geomob_dask.errors import RunError
 from geomob_dask.messages import counted
 from geomob_dask.outputs.provenance_files import provenance_of
@@ -52,7 +53,7 @@ def verify_store(
     where, prefix = Store.of(settings), prefix.strip("/")
     if dry_run:
         table = listing(where, prefix)
-        return cli.say(listing_lines(table[table["kind"] != "cubes"], prefix))
+        return cli.say([*listing_lines(table[table["kind"] != "cubes"], prefix), *effective(settings)])
     with cli.cluster(settings) as client:
         result = runs.verify(where, client, cli.console, prefix=prefix)
     cli.say(result.lines())

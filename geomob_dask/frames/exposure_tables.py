@@ -16,6 +16,15 @@ from geomob_dask.metrics.quality import Reason
 from geomob_dask.sources.region_weights import Kind
 
 LOW_OVERLAP = 0.75
+# The titles of the distribution of the overlap, in the order of R's summary, which the source shows.
+OVERLAP_STATISTICS = {
+    "minimum": "Minimum",
+    "first_quartile": "First quartile",
+    "median": "Median",
+    "mean": "Mean",
+    "third_quartile": "Third quartile",
+    "maximum": "Maximum",
+}
 _LOWEST = 3
 
 LONG_COLUMNS = ("subgroup_type", "subgroup", "value", "value_lb", "value_ub", "value_quality")

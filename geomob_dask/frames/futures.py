@@ -9,20 +9,24 @@ its stage. Without a client they run in this process, one after the other.
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
+import warnings
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import distributed
+from distributed import CancelledError as DaskCancelledError
 from distributed.comm import CommClosedError
 
 from geomob_dask.errors import ClusterLostError, GeomobError, InputError, RunError
+from geomob_dask.frames.deaths import death_of
 
-# How often the data is sent again after all workers that held it were lost.
+# How often tasks are submitted that are lost with their scheduler.
 ATTEMPTS = 5
-MORE_MEMORY = "expected a worker with more memory (memory_limit in cluster.yaml), or fewer threads per worker"
+_LOOK_AGAIN = 0.2
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def completed(
     InputError
         If the client is asynchronous.
     ClusterLostError
-        If the connection to the scheduler was lost.
+        If the scheduler was lost, and did not come back.
     RunError
         If a call failed otherwise, or its worker died repeatedly; it names the call.
     """
@@ -117,12 +121,10 @@ def completed(
             finally:
                 if client.status == "running":
                     client.cancel(list(futures))
-        # What is left was cancelled: the shared values were lost with the last worker that held them.
+        # What is left was cancelled: it was lost with the scheduler.
     if left:
         stage, name = next(iter(left))
-        raise RunError(
-            f"{stage} {name}: {len(left)} tasks lost their data {ATTEMPTS} times; expected workers that stay alive"
-        )
+        raise lost(client, f"{stage} {name}: the scheduler lost {len(left)} tasks, {ATTEMPTS} times")
 
 
 def lost(client: distributed.Client, why: str = "the connection to the scheduler is lost") -> ClusterLostError:
@@ -133,17 +135,31 @@ def lost(client: distributed.Client, why: str = "the connection to the scheduler
 
 @contextlib.contextmanager
 def connected(client: distributed.Client) -> Iterator[None]:
-    """Raise ClusterLostError in place of what a client raises, or does not, whose scheduler is lost."""
+    """Leave a block whose tasks were lost with their scheduler, which is there again: they are to be submitted again.
+
+    Raises
+    ------
+    ClusterLostError
+        In place of what a client raises, or does not, whose scheduler does not come back.
+    """
     try:
         yield
     except GeomobError:
         raise
     except (Exception, CancelledError) as error:
-        if client.status == "running" and not isinstance(error, CommClosedError):
+        if client.status == "running" and not isinstance(error, (CommClosedError, CancelledError, DaskCancelledError)):
             raise
-        raise lost(client) from error
-    if client.status != "running":
+        if not came_back(client):
+            raise lost(client) from error
+    if not came_back(client):
         raise lost(client)
+
+
+def came_back(client: distributed.Client) -> bool:
+    """Return whether a client has its scheduler; wait while it looks for it."""
+    while client.status == "connecting":
+        time.sleep(_LOOK_AGAIN)
+    return bool(client.status == "running")
 
 
 def _in_process(calls: Sequence[Call], shared: Sequence[Any]) -> Iterator[tuple[Call, Any]]:
@@ -162,8 +178,7 @@ def _submitted(
     calls: Sequence[Call], shared: Sequence[Any], client: distributed.Client
 ) -> dict[distributed.Future, Call]:
     token = uuid.uuid4().hex
-    # On every worker: a copy that is on one of them only is lost with it.
-    sent = client.scatter(list(shared), broadcast=True, hash=False)
+    sent = sent_once(shared, client, token)
     firsts: dict[tuple[str, str], distributed.Future] = {}
     futures = {}
     for call in calls:
@@ -172,6 +187,24 @@ def _submitted(
             firsts[first.key] = _submit(first, sent, client, token)
         futures[_submit(call, sent if first is None else [firsts[first.key]], client, token)] = call
     return futures
+
+
+def sent_once(values: Sequence[Any], client: distributed.Client, token: str) -> list[distributed.Future]:
+    """Return values as the results of tasks, from which workers fetch them as they need them.
+
+    What is scattered is lost with the workers that held it, and with it the count of the deaths that a task has caused:
+    one that kills its workers was tried for ever. A broadcast never ends where a worker is lost, or out of reach.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"(?s)Sending large graph", category=UserWarning)
+        return [
+            client.submit(_itself, value, key=(f"shared-{token}", str(number)), pure=False)
+            for number, value in enumerate(values)
+        ]
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _submit(call: Call, values: Sequence[Any], client: distributed.Client, token: str) -> distributed.Future:
@@ -183,5 +216,5 @@ def _explained(call: Call, error: BaseException | None) -> BaseException:
     if isinstance(error, GeomobError):
         return error
     if isinstance(error, distributed.KilledWorker):
-        return RunError(f"{call.stage} {call.name}: the worker died with this task several times; {MORE_MEMORY}")
+        return RunError(f"{call.stage} {call.name}: {death_of(error)}")
     return RunError(f"{call.stage} {call.name}: {type(error).__name__}: {error}")

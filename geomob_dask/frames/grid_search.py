@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,8 @@ from dask_ml.model_selection import GridSearchCV
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError, RunError
-from geomob_dask.frames.futures import ATTEMPTS, MORE_MEMORY, connected
+from geomob_dask.frames.deaths import death_of
+from geomob_dask.frames.futures import ATTEMPTS, connected, lost, sent_once
 from geomob_dask.models.catalog import pipeline_settings, plain_settings
 from geomob_dask.models.scores import accuracy, log_loss
 from geomob_dask.models.search import CHOSEN_BY, DIGITS, Sample, Search
@@ -45,7 +47,7 @@ def grid_scores(sample: Sample, search: Search, client: distributed.Client | Non
     InputError
         If dask-ml would answer wrongly.
     ClusterLostError
-        If the connection to the scheduler was lost.
+        If the scheduler was lost, and did not come back.
     RunError
         If a fit fails; it names model, fold and settings. If its worker died repeatedly; it names the model.
     """
@@ -87,7 +89,7 @@ def grid_scores(sample: Sample, search: Search, client: distributed.Client | Non
 def _searched(
     pipeline: Any, grid: Any, options: Mapping[str, Any], sample: Sample, client: distributed.Client, model: str
 ) -> GridSearchCV:
-    """Return a search that ran on a cluster; data that were lost with all workers are sent again a few times."""
+    """Return a search that ran on a cluster; one that is lost with its scheduler is submitted again a few times."""
 
     # Given the client itself, dask-ml would try tasks whose workers die, or whose scheduler is lost, again forever.
     def get(graph: Any, keys: Any, **_: Any) -> Any:
@@ -95,19 +97,15 @@ def _searched(
 
     for _ in range(ATTEMPTS):
         with connected(client):
-            # In the graph they would travel with every search; here once, and to all workers.
-            sent = client.scatter([sample.values, sample.codes], broadcast=True, hash=False)
+            # In the graph they would travel with every fit.
+            sent = sent_once([sample.values, sample.codes], client, uuid.uuid4().hex)
             found = GridSearchCV(pipeline, grid, scheduler=get, **options)
             try:
                 # dask-ml takes futures only as delayed values.
                 return found.fit(*(dask.delayed(future) for future in sent))
             except distributed.KilledWorker as error:
-                raise RunError(
-                    f"searches, model {model}: the worker died with the task {error.task} several times; {MORE_MEMORY}"
-                ) from error
-            except distributed.CancelledError:
-                continue
-    raise RunError(f"searches, model {model}: its data were lost {ATTEMPTS} times; expected workers that stay alive")
+                raise RunError(f"searches, model {model}, task {error.task}: {death_of(error)}") from error
+    raise lost(client, f"searches, model {model}: lost with the scheduler {ATTEMPTS} times")
 
 
 def _log_loss_of(estimator: Any, values: Floats, codes: Ints) -> float:

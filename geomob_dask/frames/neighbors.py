@@ -1,45 +1,32 @@
-"""Neighbors of tract polygons: own rows match vertices, a reduction joins them, open polygons travel in a halo.
+"""Neighbors of tract polygons: own rows match vertices; open vertices, open polygons and pairs travel in halos.
 
-The steps are those of `geomob_dask.graph.contiguity`. What all partitions share is small: open vertices, keys of
-tracts, and pairs across partitions. Only polygons that stay open when vertices are joined are sent to other
-partitions: to those that their bounds reach where the frame knows its spatial partitions, otherwise to all.
+The steps are those of `geomob_dask.graph.contiguity`. A partition exchanges with those that its bounds reach, where the
+frame knows its spatial partitions, otherwise with all: vertices on its outline, the few polygons that stay open when
+these are matched, and the pairs that it finds with others. What all partitions share does not grow with the number of
+tracts: where each begins, faults, and islands.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import dask
 import dask_geopandas
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
-from numpy.typing import NDArray
 
-from geomob_dask.errors import GeometryError, InputError, SettingsError
-from geomob_dask.frames.dask_types import count_fields
+from geomob_dask.errors import InputError, SettingsError
+from geomob_dask.frames import neighbor_steps as steps
 from geomob_dask.frames.halo import halo
-from geomob_dask.frames.keys import to_text
-from geomob_dask.frames.neighbor_report import Report, report_of
-from geomob_dask.frames.own_rows import is_lazy, own_rows, value_of
+from geomob_dask.frames.own_rows import empty_of, is_lazy, own_rows
 from geomob_dask.frames.reduction import partials, reduced
-from geomob_dask.graph import sphere
 from geomob_dask.graph.contact import bounds_meet
-from geomob_dask.graph.contiguity import COUNTS, Settled, Summary, edges, settle, summarize
-from geomob_dask.graph.islands import centroids
-from geomob_dask.graph.matching import Joined, OpenVertices, join, match
-from geomob_dask.graph.near_touch import Close
-from geomob_dask.graph.pairs import OVERLAP, ROOK, RULES, Flags, Pairs, rule_number
-from geomob_dask.graph.points import Floats, Ints
-from geomob_dask.graph.residual import Checked, check, leaving
-from geomob_dask.graph.vertices import Vertices
-from geomob_dask.sources.coordinates import refuse_coordinates
+from geomob_dask.graph.matching import join_reach
+from geomob_dask.graph.points import Floats
 
 _BLOCK = 2500
 # Outlines this much further apart than vertices that are one, a meter or 1e-5 degrees, were meant to touch.
 _HINT = 10_000
-_RULE = pd.CategoricalDtype(list(RULES.values()))
 
 
 def neighbors(
@@ -115,14 +102,27 @@ class NeighborGraph:
 
 
 def neighbor_graph(
-    tracts: Any, *, contiguity: str = "queen", snap: float | None = None, gap: float = 0.0, islands: str = "none"
+    tracts: Any,
+    *,
+    contiguity: str = "queen",
+    snap: float | None = None,
+    gap: float = 0.0,
+    islands: str = "none",
+    again: Any = None,
 ) -> NeighborGraph:
-    """Return the neighbors of each tract and where the rules differ; parameters as `neighbors`."""
+    """Return the neighbors of each tract and where the rules differ; parameters as `neighbors`.
+
+    Parameters
+    ----------
+    again : GeoDataFrame or GeoSeries on Dask, optional
+        The same tracts, made by tasks of other names. Polygons are then made a second time where open tracts are
+        checked, instead of being held by the workers until all partitions have exchanged.
+    """
     polygons = _polygons(tracts)
+    later = polygons if again is None else _polygons(again)
     if not is_lazy(polygons) and len(polygons) > _BLOCK:
         # Sorting vertices is twice as fast in blocks that fit the processor's cache, and needs less memory.
-        blocks = dask_geopandas.from_geopandas(polygons, chunksize=_BLOCK)
-        graph = neighbor_graph(blocks, contiguity=contiguity, snap=snap, gap=gap, islands=islands)
+        graph = neighbor_graph(_in_blocks(polygons), contiguity=contiguity, snap=snap, gap=gap, islands=islands)
         return NeighborGraph(*dask.compute(graph.edges, graph.differences, graph.report, scheduler="synchronous"))
     snap = default_snap(polygons.crs) if snap is None else snap
     check_tolerances(snap, gap)
@@ -131,22 +131,34 @@ def neighbor_graph(
     k, rook, reach = nearest_count(islands), contiguity == "rook", max(snap, gap)
     hint = _HINT * default_snap(polygons.crs)
     bounds = _known_bounds(polygons)
-    near = None if bounds is None else _near(bounds, reach)
+    # Tracts that nearly touch are looked for further away than contacts are.
+    looks = hint if hint > reach else 0.0
+    near = None if bounds is None else _near(bounds, max(reach, looks, join_reach(snap)))
 
-    parts = partials(_match, polygons, snap=snap)
-    shared = reduced(
-        _join, partials(_open_part, parts), snap=snap, near=hint if hint > reach else 0.0, known_bounds=bounds
-    )
-    open_polygons = own_rows(_leaving, polygons, shared, meta=lambda: _no_polygons(polygons), reach=reach)
-    far = halo(open_polygons, near)
-    checked = partials(_check, polygons, parts, shared, far, snap=snap, gap=gap, rook=rook)
-    middles = [reduced(_join_centroids, partials(_centroids, polygons))] if k else []
-    settled = reduced(_settle, checked, shared, *middles, k=k, rook=rook)
+    parts = partials(steps.match_own, polygons, snap=snap)
+    layout = reduced(steps.layout, partials(steps.outline, parts), known_bounds=bounds)
+    offered = halo(partials(steps.offered, parts, layout), near)
+    joined = partials(steps.join_open, parts, layout, offered, snap=snap, reach=reach)
+    far = halo(joined, near)
+    distance = reduced(steps.near_distance, partials(steps.open_extents, joined), most=looks)
+    close = reduced(steps.close_pairs, partials(steps.near_vertices, joined, far, distance))
+    checked = partials(steps.check_open, later, parts, joined, far, snap=snap, gap=gap)
+    settled = partials(steps.settle_own, parts, layout, checked, halo(checked, near), close, rook=rook)
+    joined_islands = _joined_islands(polygons, parts, layout, settled, k) if k else []
+    empty = steps.no_edges(empty_of(polygons).index)
+    everything = reduced(steps.summarize, settled)
     return NeighborGraph(
-        own_rows(_edges, parts, shared, checked, settled, meta=lambda: no_edges(polygons._meta.index), rook=rook),
-        own_rows(_differences, shared, settled, meta=lambda: no_edges(polygons._meta.index)),
-        partials(_report, shared, settled, policy=islands, snap=snap, gap=gap),
+        own_rows(steps.edges_of, parts, layout, checked, settled, *joined_islands, meta=empty, rook=rook),
+        own_rows(steps.differences, everything, meta=empty),
+        partials(steps.report, everything, policy=islands, snap=snap, gap=gap),
     )
+
+
+def _joined_islands(polygons: Any, parts: Any, layout: Any, settled: Any, k: int) -> list[Any]:
+    """Return the nearest cells of all islands."""
+    middles = partials(steps.middles, polygons)
+    islands = reduced(steps.all_islands, partials(steps.own_islands, parts, layout, settled, middles))
+    return [reduced(steps.choose_nearest, partials(steps.own_candidates, parts, layout, middles, islands, k=k), k=k)]
 
 
 # Options ---------------------------------------------------------------------------------------
@@ -218,206 +230,20 @@ def _known_bounds(polygons: Any) -> Floats | None:
     return bounds
 
 
+def _in_blocks(polygons: gpd.GeoSeries) -> Any:
+    """Return polygons in memory as a frame of partitions whose bounds are known."""
+    blocks = dask_geopandas.from_geopandas(polygons, chunksize=_BLOCK)
+    with dask.config.set(scheduler="synchronous"):
+        boxes = blocks.map_partitions(_box, meta=polygons.iloc[:0]).compute()
+    blocks.spatial_partitions = boxes.reset_index(drop=True)
+    return blocks
+
+
+def _box(polygons: gpd.GeoSeries) -> gpd.GeoSeries:
+    return gpd.GeoSeries([shapely.box(*polygons.total_bounds)], crs=polygons.crs)
+
+
 def _near(bounds: Floats, reach: float) -> list[list[int]]:
     meets = bounds_meet(bounds[:, None], bounds[None], reach)
     np.fill_diagonal(meets, False)
     return [np.flatnonzero(row).tolist() for row in meets]
-
-
-def _geoms(polygons: gpd.GeoSeries) -> NDArray[np.object_]:
-    return np.asarray(polygons.array)
-
-
-def _keys(index: pd.Index) -> pd.Index:
-    """Return keys of one kind: text as ``str``, others as they are."""
-    if isinstance(index, pd.MultiIndex):
-        raise InputError(f"tracts: found an index of {index.nlevels} levels, expected one key a tract")
-    is_text = index.dtype == object or pd.api.types.is_string_dtype(index.dtype)
-    return index.astype("str") if is_text else pd.Index(index.to_numpy(), name=index.name)
-
-
-def _all_keys(parts: Sequence[pd.Index]) -> pd.Index:
-    """Return the keys of all partitions.
-
-    Raises
-    ------
-    InputError
-        If they are not ascending, or a tract comes twice.
-    """
-    filled = [keys for keys in parts if len(keys)] or list(parts[:1])
-    keys = filled[0].append(filled[1:])
-    if keys.is_monotonic_increasing and keys.is_unique:
-        return keys
-    if keys.has_duplicates:
-        raise InputError(f"tract {keys[keys.duplicated()][0]}: found two polygons, expected one")
-    later = next(number for number in range(1, len(keys)) if not keys[number - 1] < keys[number])
-    raise InputError(
-        f"tracts: found {keys[later]} after {keys[later - 1]}, expected them in ascending order (sort_index, set_index)"
-    )
-
-
-# Steps -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One partition: its keys, its pairs by vertices, and the vertices that stay open."""
-
-    keys: pd.Index
-    pairs: Pairs
-    open: OpenVertices
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """All partitions: keys of their tracts, the number of each one's state, and their open vertices joined."""
-
-    keys: pd.Index
-    state: Ints
-    joined: Joined
-
-    def first(self, keys: pd.Index) -> int:
-        """Return the number of the first tract of a partition."""
-        return int(self.keys.get_loc(_keys(keys[:1])[0])) if len(keys) else 0
-
-    def nearly(self, close: Close) -> pd.DataFrame:
-        """Return pairs that nearly touch, by their keys."""
-        return pd.DataFrame(
-            {"neighbor": self.keys.take(close.high), "distance": close.distance}, index=self.keys.take(close.low)
-        )
-
-
-def _match(polygons: gpd.GeoSeries, *, snap: float) -> _Part:
-    geoms, areal = _geoms(polygons), (-1, shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
-    wrong = np.flatnonzero(~np.isin(shapely.get_type_id(geoms), areal))
-    if len(wrong):
-        found = geoms[wrong[0]].geom_type
-        raise GeometryError(f"tract {polygons.index[wrong[0]]}: found a {found}, expected a Polygon or MultiPolygon")
-    refuse_coordinates(geoms, polygons.index, polygons.crs, "tracts", "tract")
-    matched = match(geoms, snap)
-    return _Part(_keys(polygons.index), matched.pairs, matched.open)
-
-
-def _open_part(part: pd.DataFrame) -> _Part:
-    own: _Part = value_of(part)
-    return replace(own, pairs=Pairs.none())
-
-
-def _join(parts: Sequence[_Part], *, snap: float, near: float, known_bounds: Floats | None) -> _Shared:
-    keys = _all_keys([part.keys for part in parts])
-    if known_bounds is not None:
-        _check_bounds(parts, known_bounds)
-    state = pd.factorize(to_text(keys).str[:2])[0]
-    return _Shared(keys, state, join([part.open for part in parts], snap, near))
-
-
-def _check_bounds(parts: Sequence[_Part], known: Floats) -> None:
-    for number, part in enumerate(parts):
-        bounds = part.open.bounds
-        if (bounds[:2] < known[number, :2]).any() or (bounds[2:] > known[number, 2:]).any():
-            raise InputError(
-                f"partition {number}, tracts {part.keys[0]} to {part.keys[-1]}: found polygons from {bounds.tolist()}, "
-                f"expected them inside the partition's spatial_partitions, {known[number].tolist()}"
-            )
-
-
-def _leaving(polygons: gpd.GeoSeries, shared: pd.DataFrame, *, reach: float) -> gpd.GeoSeries:
-    """Return the open polygons that reach other partitions, by number."""
-    everyone: _Shared = value_of(shared)
-    geoms, first = _geoms(polygons), everyone.first(polygons.index)
-    cells = leaving(geoms, first, everyone.joined, reach)
-    return gpd.GeoSeries(geoms[cells - first], index=pd.Index(cells), crs=polygons.crs)
-
-
-def _check(
-    polygons: gpd.GeoSeries,
-    part: pd.DataFrame,
-    shared: pd.DataFrame,
-    far: gpd.GeoSeries,
-    *,
-    snap: float,
-    gap: float,
-    rook: bool,
-) -> tuple[Checked, Summary]:
-    everyone: _Shared = value_of(shared)
-    geoms, first = _geoms(polygons), everyone.first(polygons.index)
-    matched = value_of(part).pairs.shifted(first)
-    far_cells = far.index.to_numpy(np.int64) if len(far) else np.zeros(0, np.int64)
-    checked = check(geoms, first, matched, everyone.joined, far_cells, _geoms(far), snap, gap)
-    return checked, summarize(matched, checked, everyone.joined.close, first, len(geoms), everyone.state, rook=rook)
-
-
-def _centroids(polygons: gpd.GeoSeries) -> Floats:
-    if polygons.crs is not None and polygons.crs.is_geographic:
-        return sphere.on_sphere(sphere.centroids(_geoms(polygons)))
-    return centroids(_geoms(polygons))
-
-
-def _join_centroids(parts: Sequence[Floats]) -> Floats:
-    return np.concatenate(parts)
-
-
-def _settle(
-    checked: Sequence[tuple[Checked, Summary]],
-    shared: _Shared,
-    middles: Floats | None = None,
-    *,
-    k: int,
-    rook: bool,
-) -> Settled:
-    return settle(shared.joined, [summary for _, summary in checked], shared.state, k, middles, rook=rook)
-
-
-def _edges(
-    part: pd.DataFrame, shared: pd.DataFrame, checked: pd.DataFrame, settled: pd.DataFrame, *, rook: bool
-) -> pd.DataFrame:
-    own, everyone = value_of(part), value_of(shared)
-    first = everyone.first(own.keys)
-    inside, across = value_of(checked)[0].inside, value_of(settled).across
-    return _table(everyone.keys, *edges(own.pairs.shifted(first), inside, across, first, len(own.keys), rook=rook))
-
-
-def _differences(shared: pd.DataFrame, settled: pd.DataFrame) -> pd.DataFrame:
-    pairs = value_of(settled).differing
-    return _table(value_of(shared).keys, pairs.low, pairs.high, pairs.flags)
-
-
-def _report(shared: pd.DataFrame, settled: pd.DataFrame, *, policy: str, snap: float, gap: float) -> Report:
-    everything: Settled = value_of(settled)
-    counts = dict(zip(COUNTS, everything.counts.tolist(), strict=True))
-    islands = value_of(shared).keys.take(everything.islands)
-    close = everything.close
-    return report_of(
-        counts,
-        _differences(shared, settled),
-        islands,
-        nearly=value_of(shared).nearly(close),
-        policy=policy,
-        snap=snap,
-        gap=gap,
-    )
-
-
-def _table(keys: pd.Index, focal: Ints, neighbor: Ints, flags: Flags) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "neighbor": keys.take(neighbor).array,
-            "rook": (flags & ROOK) > 0,
-            "overlap": (flags & OVERLAP) > 0,
-            "rule": pd.Categorical.from_codes(rule_number(flags), dtype=_RULE),
-        },
-        index=keys.take(focal).rename("focal"),
-    )
-
-
-def no_edges(index: pd.Index) -> pd.DataFrame:
-    """Return edges without rows: their columns and types, for an index of tracts."""
-    nobody = np.zeros(0, np.int64)
-    return _table(_keys(index), nobody, nobody, nobody.astype(np.uint8))
-
-
-def _no_polygons(polygons: Any) -> gpd.GeoSeries:
-    return gpd.GeoSeries([], index=pd.Index([], dtype=np.int64), crs=polygons.crs)
-
-
-count_fields(_Part, _Shared, Close, Pairs, OpenVertices, Vertices, Joined, Checked, Summary, Settled)

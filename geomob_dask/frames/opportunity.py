@@ -1,7 +1,7 @@
 """The opportunity index of frames: own rows, halo rows and small reductions.
 
-What all partitions share is small: exact sums of each measure (twice), the columns of domain sums to be ranked, and the
-smallest and largest deprivation.
+What all partitions share is small: exact sums of each measure (twice), and the smallest and largest deprivation. The
+column of each domain's sums is ranked by a task of its own.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from geomob_dask.definition import Definition
 from geomob_dask.errors import DefinitionError
 from geomob_dask.frames.align import aligned
-from geomob_dask.frames.halo import Near, halo
+from geomob_dask.frames.halo import Near, apart, halo
 from geomob_dask.frames.keys import codes_like, has_text_keys, to_codes, to_text
 from geomob_dask.frames.numbers import check_numbers
 from geomob_dask.frames.own_rows import own_rows, value_of
-from geomob_dask.frames.recipes import RECIPES, Reference, Scored, extremes_of
+from geomob_dask.frames.recipes import RECIPES, Norms, Scored, extremes_of
 from geomob_dask.graph.bands import Neighborhood, band, neighborhood, rows_of
 from geomob_dask.messages import listed
 from geomob_dask.names import nearest
@@ -37,21 +37,23 @@ _EXCLUDED = np.array(["", NO_POLYGON, NO_MEASURES], dtype=object)
 _FLAGGED = 0.9
 _TEXT = ("imputed_direct", "imputed_once_removed", "filled_domains", "reason", "flagged")
 _HOW = "how "
+# Of the rows, what is needed once the measures are imputed.
+_MEMBERS = ["population ", "excluded "]
 
 
 @dataclass(frozen=True)
 class Index:
-    """An index and what it was ranked against.
+    """An index and what it was ranked among.
 
     Attributes
     ----------
     table : DataFrame, in memory or on Dask
-    reference : DataFrame of one row, in memory or on Dask, or None
-        Its value is a `Reference`; None where the recipe has none.
+    norms : Norms, optional
+        None where the recipe has none.
     """
 
     table: Any
-    reference: Any
+    norms: Norms | None
 
 
 def opportunity(
@@ -61,7 +63,7 @@ def opportunity(
     definition: Definition,
     *,
     steps: bool = False,
-    reference: Reference | None = None,
+    reference: Norms | None = None,
     near: Near | None = None,
 ) -> Any:
     """Return the opportunity index of all tracts together.
@@ -80,7 +82,7 @@ def opportunity(
     steps : bool
         Whether the result also holds imputed values (``value_<measure>``), z-scores or percentile ranks
         (``standard_<measure>``), domain sums (``sum_<domain>``) and scores before filling (``before_<domain>``).
-    reference : Reference, optional
+    reference : Norms, optional
         Moments and ranks of another year to use instead of those of these tracts; for the recipe ``opportunity``.
     near : sequence of sequence of int, optional
         For each partition, the numbers of those within two steps of the graph; all others by default.
@@ -120,13 +122,22 @@ def opportunity_index(
     definition: Definition,
     *,
     steps: bool = False,
-    reference: Reference | None = None,
+    reference: Norms | None = None,
     near: Near | None = None,
+    pieces: int = 1,
 ) -> Index:
-    """Return the index with the moments and ranks behind it; parameters as `opportunity`."""
+    """Return the index with the moments and ranks behind it.
+
+    Parameters
+    ----------
+    tracts, measures, edges, definition, steps, reference, near
+        As `opportunity`.
+    pieces : int
+        Into how many the ranking of each domain is cut, which can be as long as there are tracts.
+    """
     rows, pairs = rows_and_pairs(tracts, measures, edges, definition)
     text = has_text_keys(measures)
-    return index_of(rows, pairs, definition, steps=steps, reference=reference, near=near, text_keys=text)
+    return index_of(rows, pairs, definition, steps=steps, reference=reference, near=near, text_keys=text, pieces=pieces)
 
 
 def rows_and_pairs(tracts: Any, measures: Any, edges: Any, definition: Definition) -> tuple[Any, Any]:
@@ -144,23 +155,33 @@ def index_of(
     definition: Definition,
     *,
     steps: bool = False,
-    reference: Reference | None = None,
+    reference: Norms | None = None,
     near: Near | None = None,
     text_keys: bool = True,
+    pieces: int = 1,
 ) -> Index:
     """Return the index of what `rows_and_pairs` returns; `text_keys`: whether its keys are text again."""
-    far = halo(own_rows(_offered, rows, pairs, meta=lambda: _no_offer(definition), definition=definition), near)
-    imputed = own_rows(_imputed, rows, pairs, far, meta=lambda: _no_imputed(definition), definition=definition)
-    scored = RECIPES[definition.parameters.recipe](imputed, definition, reference)
+    names = list(definition.measures)
+    offered = own_rows(_offered, rows, pairs, meta=lambda: _no_offer(definition), definition=definition)
+    imputed = own_rows(
+        _imputed, rows, pairs, halo(offered, near), meta=lambda: _no_imputed(definition), definition=definition
+    )
+    scored = RECIPES[definition.parameters.recipe](imputed, definition, reference, pieces)
     scores, filled = scored.scores, scored.scores
     if definition.parameters.fills:
-        far_scores = halo(own_rows(_offered_scores, scores, rows, pairs, meta=lambda: _no_scores(definition)), near)
-        filled = own_rows(_filled, scores, rows, pairs, far, far_scores, meta=lambda: _no_scores(definition))
+        # Few rows: all pairs, and values of the measures, need not stay in memory until the last rank is known.
+        holes = apart(own_rows(_pairs_of_holes, pairs, imputed, meta=_no_pairs, names=names))
+        keys = apart(own_rows(_keys, offered, meta=lambda: _keys(_no_offer(definition))))
+        far_scores = halo(own_rows(_offered_scores, scores, keys, meta=lambda: _no_scores(definition)), near)
+        filled = own_rows(_filled, scores, holes, far_scores, meta=lambda: _no_scores(definition))
     extremes = None
     if definition.parameters.reverse == "minmax":
         extremes = extremes_of(scored.overall if scored.overall is not None else filled)
-    table = _joined(rows, imputed, scored, filled, extremes, definition, steps, text_keys)
-    return Index(table, scored.reference)
+    kept = [f"{_HOW}{name}" for name in names] + (names if steps else [])
+    imputed = apart(own_rows(_columns, imputed, meta=lambda: _no_imputed(definition)[kept], names=kept))
+    members = apart(own_rows(_columns, rows, meta=lambda: _no_rows(definition)[_MEMBERS], names=_MEMBERS))
+    table = _joined(members, imputed, scored, filled, extremes, definition, steps, text_keys)
+    return Index(table, scored.norms)
 
 
 def check_columns(columns: Sequence[Any], definition: Definition, source: str = "the measures") -> None:
@@ -275,21 +296,34 @@ def _imputed(rows: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame, *, defi
     return pd.concat([imputed, pd.DataFrame(how, index=own.index, columns=[f"{_HOW}{name}" for name in names])], axis=1)
 
 
-def _offered_scores(scores: pd.DataFrame, rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    keys = included(rows).index.to_numpy()
-    return scores.iloc[band(keys, pairs.index.to_numpy(), pairs["neighbor"].to_numpy()).rows]
+def _pairs_of_holes(pairs: pd.DataFrame, imputed: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
+    """Return the edges of the tracts that may lack a score: those with a missing measure."""
+    holes = imputed.index.to_numpy()[np.isnan(imputed[list(names)].to_numpy()).any(axis=1)]
+    return pairs[rows_of(holes, pairs.index.to_numpy()) >= 0]
 
 
-def _filled(
-    scores: pd.DataFrame, rows: pd.DataFrame, pairs: pd.DataFrame, far: pd.DataFrame, far_scores: pd.DataFrame
-) -> pd.DataFrame:
+def _offered_scores(scores: pd.DataFrame, offered: pd.DataFrame) -> pd.DataFrame:
+    return scores.iloc[rows_of(scores.index.to_numpy(), offered.index.to_numpy())]
+
+
+def _filled(scores: pd.DataFrame, pairs: pd.DataFrame, far_scores: pd.DataFrame) -> pd.DataFrame:
     """Return the scores, those that are missing filled with the neighbors' mean."""
-    around = _neighborhood(included(rows), pairs, far)
-    own = scores.to_numpy()
-    values = around.gather(own, far_scores.index.to_numpy(), far_scores.to_numpy())
+    far, own = far_scores.index.to_numpy(), scores.to_numpy()
+    around = neighborhood(
+        scores.index.to_numpy(), pairs.index.to_numpy(), pairs["neighbor"].to_numpy(), far, far[:0], far[:0]
+    )
+    values = around.gather(own, far, far_scores.to_numpy())
     return scores.set_axis(scores.index).assign(
         **dict(zip(scores.columns, index.fill_holes(own, around.adjacency[around.own], values).T, strict=True))
     )
+
+
+def _keys(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[[]]
+
+
+def _columns(frame: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
+    return frame[list(names)]
 
 
 # The table -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 Frames in memory are their own single partition: the function is called at once, without Dask.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask
@@ -90,9 +90,25 @@ def value_of(frame: pd.DataFrame) -> Any:
 
 def one_value(value: Any) -> pd.DataFrame:
     """Return a frame of one row that holds a value of any kind: what partitions contribute to a reduction."""
-    return pd.DataFrame({"value": pd.Series([value], dtype=object)})
+    return rows_of_values([value])
+
+
+def rows_of_values(values: Sequence[Any]) -> pd.DataFrame:
+    """Return a frame in memory of one row per value."""
+    return pd.DataFrame({"value": pd.Series(list(values), dtype=object)})
+
+
+def lazy_values(function: Callable[[Any], Any], items: Sequence[Any]) -> dd.DataFrame:
+    """Return a Dask frame of the values of a function of each item, with a task and a partition for each."""
+    # Values of any kind in a column of objects must not become text.
+    with dask.config.set({"dataframe.convert-string": False}):
+        return dd.from_map(_value, items, function=function, meta=no_value(), label=stage_name(function))
+
+
+def _value(item: Any, function: Callable[[Any], Any]) -> pd.DataFrame:
+    return one_value(function(item))
 
 
 def no_value() -> pd.DataFrame:
     """Return the meta of `one_value`."""
-    return pd.DataFrame({"value": pd.Series([], dtype=object)})
+    return rows_of_values([])

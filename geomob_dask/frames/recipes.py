@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,21 @@ from numpy.typing import NDArray
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import DefinitionError
-from geomob_dask.frames.own_rows import one_value, own_rows, value_of
-from geomob_dask.frames.reduction import partials, reduced, reduced_rows
+from geomob_dask.frames.by_column import by_column
+from geomob_dask.frames.dask_types import count_fields
+from geomob_dask.frames.own_rows import own_rows, value_of
+from geomob_dask.frames.reduction import partials, reduced
 from geomob_dask.transforms import opportunity as index
 from geomob_dask.transforms.principal_component import correlations, cross_products, first_component
-from geomob_dask.transforms.rank_exponential import Ranking, percentile_ranks, ranking
+from geomob_dask.transforms.rank_exponential import (
+    Ranking,
+    exponential,
+    joined,
+    percentile_ranks,
+    ranked,
+    ranking,
+    scaled_ranks,
+)
 from geomob_dask.transforms.standardize import (
     Sums,
     column_sums,
@@ -27,6 +38,7 @@ from geomob_dask.transforms.standardize import (
 )
 
 Floats = NDArray[np.float64]
+count_fields(Ranking)
 
 
 @dataclass(frozen=True)
@@ -38,15 +50,21 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The reference of ranks: the moments of each measure and the sorted sums of each domain.
+class Norms:
+    """What ranks are taken among: the moments of each measure and the ranking of each domain's sums.
 
-    Computed from the tracts of the run itself, or kept from a reference year.
+    Of the tracts of the run itself, or kept from a reference year.
+
+    Attributes
+    ----------
+    moments : DataFrame of one row, in memory or on Dask
+        Its value is `Moments`.
+    rankings : DataFrame of one row per value, in memory or on Dask with a partition per value
+        Values are `Ranking`: for each domain its pieces, as many for one as for the other.
     """
 
-    mean: Floats
-    deviation: Floats
-    rankings: tuple[Ranking, ...]
+    moments: Any
+    rankings: Any
 
 
 @dataclass(frozen=True)
@@ -61,50 +79,50 @@ class Scored:
         Sums over each domain's measures, and the domains' scores.
     overall : one column, optional
         Deprivation, where it is not the mean of the scores.
-    reference : one row, optional
-        Its value is a `Reference`.
+    norms : Norms, optional
+        What the scores were ranked among.
     """
 
     standard: Any
     sums: Any
     scores: Any
     overall: Any = None
-    reference: Any = None
+    norms: Norms | None = None
 
 
-def _opportunity(imputed: Any, definition: Definition, given: Reference | None) -> Scored:
+def _opportunity(imputed: Any, definition: Definition, given: Norms | None, pieces: int = 1) -> Scored:
     """z-scores, summed by domain, ranked, transformed exponentially."""
-    moments = _moments(imputed, definition) if given is None else one_value(Moments(given.mean, given.deviation))
+    moments = _moments(imputed, definition) if given is None else given.moments
     standard = _each_measure(_standardized, imputed, moments, definition=definition)
     sums = _sums(standard, definition)
+    options = {"tolerance": definition.parameters.tie_tolerance, "pieces": pieces}
     if given is None:
-        rankings = _ranked(sums, definition)
-        reference = reduced(_reference, rankings, moments)
+        ranks, rankings = by_column(_ranks, sums, further=pieces, options=options)
+        norms = Norms(moments, rankings)
     else:
-        rankings, reference = one_value(given.rankings), one_value(given)
-    scores = _each_domain(_scored, sums, rankings, definition=definition)
-    return Scored(standard, sums, scores, reference=reference)
+        (ranks, _), norms = by_column(_ranks_among, sums, given=given.rankings), given
+    scores = _each_domain(_scored, ranks, definition=definition)
+    return Scored(standard, sums, scores, norms=norms)
 
 
-def _z_mean(imputed: Any, definition: Definition, given: Reference | None) -> Scored:
+def _z_mean(imputed: Any, definition: Definition, given: Norms | None, pieces: int = 1) -> Scored:
     """z-scores, averaged over each domain; the index is the mean of the domains."""
     standard = _each_measure(_standardized, imputed, _moments(imputed, definition), definition=definition)
     sums = _sums(standard, definition)
     return Scored(standard, sums, _each_domain(_averaged, sums, definition=definition))
 
 
-def _svi(imputed: Any, definition: Definition, given: Reference | None) -> Scored:
+def _svi(imputed: Any, definition: Definition, given: Norms | None, pieces: int = 1) -> Scored:
     """Percentile ranks of measures, of their sums by domain, and of the sum of those sums."""
     measured = _each_measure(_measured, imputed, definition=definition)
-    standard = _each_measure(_coded_percentiles, measured, _ranked(measured, definition), definition=definition)
+    standard = _percentiles(measured, definition, mirrored=[sign < 0 for sign in definition.directions])
     sums = _sums(standard, definition)
-    scores = _each_domain(_percentiles, sums, _ranked(sums, definition), definition=definition)
-    totals = own_rows(_total, sums, meta=_no_total)
-    overall = own_rows(_percentiles, totals, _ranked(totals, definition), meta=_no_total, definition=definition)
+    overall = _percentiles(own_rows(_total, sums, meta=_no_total), definition)
+    scores = _percentiles(sums, definition)
     return Scored(standard, sums, scores, overall=overall)
 
 
-def _principal_component(imputed: Any, definition: Definition, given: Reference | None) -> Scored:
+def _principal_component(imputed: Any, definition: Definition, given: Norms | None, pieces: int = 1) -> Scored:
     """First principal component of the complete rows, scaled to 0…1; a domain's score is its part of it."""
     mean = reduced(_weighted_mean, partials(_weighted_sums, imputed, definition=definition))
     products = partials(_cross_products, imputed, mean, definition=definition)
@@ -116,7 +134,7 @@ def _principal_component(imputed: Any, definition: Definition, given: Reference 
     return Scored(standard, sums, sums, overall=overall)
 
 
-RECIPES: dict[str, Callable[[Any, Definition, Reference | None], Scored]] = {
+RECIPES: dict[str, Callable[[Any, Definition, Norms | None, int], Scored]] = {
     "opportunity": _opportunity,
     "z_mean": _z_mean,
     "svi": _svi,
@@ -134,11 +152,6 @@ def _moments(imputed: Any, definition: Definition) -> Any:
     return reduced(_deviations, squares, mean, measures=definition.measures)
 
 
-def _ranked(frame: Any, definition: Definition) -> Any:
-    """Return the ranking of each column over all partitions."""
-    return reduced_rows(_rankings, frame, tolerance=definition.parameters.tie_tolerance)
-
-
 def extremes_of(frame: Any) -> Any:
     """Return the smallest and largest mean over the columns of all rows: one row, whose value is a pair."""
     return reduced(_extremes, partials(_range, frame))
@@ -154,15 +167,6 @@ def _squares(imputed: pd.DataFrame, mean: pd.DataFrame, *, definition: Definitio
 
 def _deviations(squares: Sequence[Sums], mean: Floats, *, measures: Sequence[str]) -> Moments:
     return Moments(mean, standard_deviations(squares, mean, measures))
-
-
-def _rankings(frames: Sequence[pd.DataFrame], *, tolerance: float) -> tuple[Ranking, ...]:
-    columns = np.concatenate([frame.to_numpy(np.float64) for frame in frames])
-    return tuple(ranking(column, tolerance) for column in columns.T)
-
-
-def _reference(rankings: Sequence[tuple[Ranking, ...]], moments: Moments) -> Reference:
-    return Reference(moments.mean, moments.deviation, rankings[0])
 
 
 def _weights(imputed: pd.DataFrame, definition: Definition) -> Floats:
@@ -220,6 +224,34 @@ def _extremes(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
+# Ranks -----------------------------------------------------------------------------------------
+
+
+def _percentiles(frame: Any, definition: Definition, mirrored: Sequence[bool] = ()) -> Any:
+    options = {"tolerance": definition.parameters.tie_tolerance, "mirrored": tuple(mirrored)}
+    return by_column(_percentile_ranks, frame, options=options)[0]
+
+
+def _ranks(
+    values: Floats, place: int, given: Sequence[Any], *, tolerance: float, pieces: int
+) -> tuple[Floats, list[Ranking]]:
+    """Return the scaled ranks of a column, and its ranking in pieces."""
+    among = ranking(values, tolerance)
+    return ranked(values, partial(scaled_ranks, among=among)), among.split(pieces)
+
+
+def _ranks_among(values: Floats, place: int, given: Sequence[Ranking]) -> tuple[Floats, list[Ranking]]:
+    """Return the scaled ranks of a column in another one, of which the ranking is given."""
+    return ranked(values, partial(scaled_ranks, among=joined(given))), []
+
+
+def _percentile_ranks(
+    values: Floats, place: int, given: Sequence[Any], *, tolerance: float, mirrored: Sequence[bool]
+) -> tuple[Floats, list[Any]]:
+    among, turned = ranking(values, tolerance), bool(mirrored) and mirrored[place]
+    return ranked(values, partial(percentile_ranks, among=among, mirrored=turned)), []
+
+
 # Own rows ------------------------------------------------------------------------------------
 
 
@@ -272,27 +304,12 @@ def _domain_sums(standard: pd.DataFrame, *, definition: Definition) -> pd.DataFr
     return _like(index.domain_sums(standard.to_numpy(), definition.domain_of), standard, list(definition.domains))
 
 
-def _scored(sums: pd.DataFrame, rankings: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
-    return _like(index.score(sums.to_numpy(), value_of(rankings), definition.parameters.scale), sums, sums.columns)
+def _scored(ranks: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
+    return _like(exponential(ranks.to_numpy(), definition.parameters.scale), ranks, ranks.columns)
 
 
 def _averaged(sums: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
     return _like(sums.to_numpy() / np.bincount(definition.domain_of), sums, sums.columns)
-
-
-def _coded_percentiles(frame: pd.DataFrame, rankings: pd.DataFrame, *, definition: Definition) -> pd.DataFrame:
-    return _percentiles(frame, rankings, definition=definition, mirrored=[sign < 0 for sign in definition.directions])
-
-
-def _percentiles(
-    frame: pd.DataFrame, rankings: pd.DataFrame, *, definition: Definition, mirrored: Sequence[bool] = ()
-) -> pd.DataFrame:
-    turned = mirrored or [False] * frame.shape[1]
-    columns = [
-        percentile_ranks(column, groups, mirrored=turn)
-        for column, groups, turn in zip(frame.to_numpy().T, value_of(rankings), turned, strict=True)
-    ]
-    return _like(np.stack(columns, axis=1), frame, frame.columns)
 
 
 def _total(sums: pd.DataFrame) -> pd.DataFrame:

@@ -56,18 +56,22 @@ def reduced_rows(
     return _merged(wrapped, no_value() if meta is None else meta, frame, others, options)
 
 
-class Reduction(Expr):  # type: ignore[misc]
-    """One partition, made of all partitions of a frame by one task."""
-
-    _parameters = ["frame", "merge", "meta", "options"]  # noqa: RUF012 - as in dask
+class Staged(Expr):  # type: ignore[misc]
+    """An expression whose operands say by which `stage` the dashboard names its tasks, and what it is without rows."""
 
     @functools.cached_property
     def _name(self) -> str:
-        return f"{funcname(self.operand('merge'))}-{self.deterministic_token}"
+        return f"{self.operand('stage')}-{self.deterministic_token}"
 
     @functools.cached_property
     def _meta(self) -> pd.DataFrame:
         return self.operand("meta")
+
+
+class Reduction(Staged):
+    """One partition, made of all partitions of a frame by one task."""
+
+    _parameters = ["frame", "merge", "stage", "meta", "options"]  # noqa: RUF012 - as in dask
 
     def _divisions(self) -> tuple[Any, ...]:
         return (None, None)
@@ -85,7 +89,7 @@ def _merged(
     if not is_lazy(frame):
         return merge([frame], *others, **options)
     lazy = [own_rows(_same, frame, other, meta=no_value) if not is_lazy(other) else other for other in others]
-    return new_collection(Reduction(frame.expr, merge, meta, options, *(other.expr for other in lazy)))
+    return new_collection(Reduction(frame.expr, merge, funcname(merge), meta, options, *(other.expr for other in lazy)))
 
 
 def _same(_: pd.DataFrame, value: pd.DataFrame) -> pd.DataFrame:

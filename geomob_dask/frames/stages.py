@@ -8,7 +8,7 @@ from typing import Any
 import distributed
 from dask.callbacks import Callback
 
-from geomob_dask.frames.futures import connected
+from geomob_dask.frames.futures import ATTEMPTS, connected, lost
 
 _POLL = 0.25
 
@@ -54,17 +54,19 @@ def _stage(key: Any) -> str:
 def _on_cluster(frame: Any, client: distributed.Client, show: Callable[[Counts], None]) -> Any:
     frame = frame.optimize()
     names = sorted({key[0] for key in frame.__dask_graph__() if isinstance(key, tuple)})
-    with connected(client):
-        future = client.compute(frame)
-        try:
-            while future.status == "pending":
-                show(client.run_on_scheduler(stages_of, names=names))
-                time.sleep(_POLL)
-            return future.result()
-        except BaseException:
-            if client.status == "running":
-                client.cancel([future])
-            raise
+    for _ in range(ATTEMPTS):
+        with connected(client):
+            future = client.compute(frame)
+            try:
+                while future.status == "pending":
+                    show(client.run_on_scheduler(stages_of, names=names))
+                    time.sleep(_POLL)
+                return future.result()
+            except BaseException:
+                if client.status == "running":
+                    client.cancel([future])
+                raise
+    raise lost(client, f"the scheduler was lost {ATTEMPTS} times")
 
 
 def stages_of(dask_scheduler: distributed.Scheduler, names: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -114,3 +114,8 @@ def _no_cells() -> pd.DataFrame:
 
 def _report(found: pd.DataFrame) -> pd.DataFrame:
     return one_value(value_of(found)["tallies"])
+
+
+def poor_share(row: Mapping[str, Any]) -> float:
+    """Return the share of tracts with a coefficient of variation of 0.4 or more; NaN where none has one."""
+    return float(row["over_fair"] / row["with_cv"]) if row["with_cv"] else np.nan

@@ -13,13 +13,13 @@ import shapely
 from numpy.typing import NDArray
 
 from geomob_dask.errors import SettingsError
-from geomob_dask.graph.near_touch import Close, close_cells
 from geomob_dask.graph.pairs import INTERSECTS, NOTHING, ROOK, VERTEX, Pairs
 from geomob_dask.graph.points import (
     Bools,
     Floats,
     Groups,
     Ints,
+    Points,
     as_floats,
     crowded,
     group,
@@ -33,8 +33,6 @@ Geometries = NDArray[np.object_]
 
 # So many vertices in one grid square mean a tolerance as large as the cells, and pairs without end.
 _MOST_PER_SQUARE = 4096
-# Share of the extent of cells: what is further apart was not meant to touch.
-_NEARLY = 0.01
 
 
 @dataclass(frozen=True)
@@ -85,54 +83,78 @@ def match(geoms: Geometries, snap: float) -> Matched:
 
 
 @dataclass(frozen=True)
-class Joined:
-    """The open vertices of all partitions, matched; cells are numbered over all partitions.
+class OpenCells:
+    """Cells with a vertex that is open over all partitions.
 
     Attributes
     ----------
-    offset : shape (n_partitions + 1,)
-        Number of the first cell of each partition, and of all cells.
-    bounds : shape (n_partitions, 4)
-        Bounds of the partitions.
-    pairs : Pairs
-        Pairs across partitions, by their vertices.
-    open_cells : shape (n_open,)
-        Cells with a vertex that is still open, ascending.
-    open_bounds : shape (n_open, 4)
-        Bounds of the open part of each.
-    open_uneven : shape (n_open,)
+    number : shape (n_open,)
+        Over all partitions, ascending.
+    bounds : shape (n_open, 4)
+        Of the open part of each.
+    uneven : shape (n_open,)
         Whether a vertex of theirs lies near another one without being equal to it.
-    close : Close
-        Pairs of open cells that nearly touch.
     """
 
-    offset: Ints
+    number: Ints
     bounds: Floats
-    pairs: Pairs
-    open_cells: Ints
-    open_bounds: Floats
-    open_uneven: Bools
-    close: Close
+    uneven: Bools
 
-    def open_between(self, first: int, last: int) -> Ints:
-        """Return the open cells from `first` to before `last`."""
-        return self.open_cells[slice(*np.searchsorted(self.open_cells, [first, last]))]
+    @classmethod
+    def concatenate(cls, parts: Sequence["OpenCells"]) -> "OpenCells":
+        """Return the cells of all parts, each of which is there once."""
+        none = cls(np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0, bool))
+        number, bounds, uneven = (
+            np.concatenate([getattr(part, name) for part in (none, *parts)]) for name in ("number", "bounds", "uneven")
+        )
+        order = np.argsort(number)
+        return cls(number[order], bounds[order], uneven[order])
+
+    def where(self, which: Bools) -> "OpenCells":
+        """Return some of the cells."""
+        return OpenCells(self.number[which], self.bounds[which], self.uneven[which])
 
     def open_part(self, cell: Ints) -> Floats:
         """Return the bounds of the open part of each cell; NaN where nothing of it is open."""
-        return np.vstack([self.open_bounds, np.full(4, np.nan)])[self._place(cell)]
+        return np.vstack([self.bounds, np.full(4, np.nan)])[self._place(cell)]
 
     def is_uneven(self, cell: Ints) -> Bools:
         """Return which cells have a vertex near another one."""
-        return np.append(self.open_uneven, False)[self._place(cell)]
+        return np.append(self.uneven, False)[self._place(cell)]
+
+    def extents(self) -> Floats:
+        """Return the larger side of the open part of each cell, map units."""
+        extents: Floats = (self.bounds[:, 2:] - self.bounds[:, :2]).max(axis=1)
+        return extents
 
     def _place(self, cell: Ints) -> Ints:
-        place = np.searchsorted(self.open_cells, cell)
-        return np.where(np.append(self.open_cells, -1)[place] == cell, place, len(self.open_cells))
+        place = np.searchsorted(self.number, cell)
+        return np.where(np.append(self.number, -1)[place] == cell, place, len(self.number))
 
 
-def join(parts: Sequence[OpenVertices], snap: float, near: float = 0.0) -> Joined:
-    """Return the pairs across partitions by their vertices, and the cells that stay open.
+@dataclass(frozen=True)
+class Joined:
+    """The open vertices of one partition, matched with those of others; cells are numbered over all partitions.
+
+    Attributes
+    ----------
+    pairs : Pairs
+        Pairs with a cell of another partition, by their vertices.
+    open : OpenCells
+        Cells of the partition with a vertex that is still open.
+    still : Points
+        Those vertices, in the order of their cells.
+    still_cell : shape (n_still,)
+    """
+
+    pairs: Pairs
+    open: OpenCells
+    still: Points
+    still_cell: Ints
+
+
+def join(own: Vertices, far: Vertices, first: int, n_cells: int, snap: float) -> Joined:
+    """Return the pairs of one partition with others by their vertices, and its cells that stay open.
 
     A vertex that is open in a partition comes with all its occurrences there, so the partners of its edges are counted
     over all partitions: the open cells are the same however the cells are partitioned. (A cell that lies
@@ -140,33 +162,36 @@ def join(parts: Sequence[OpenVertices], snap: float, near: float = 0.0) -> Joine
 
     Parameters
     ----------
-    parts : sequence of OpenVertices
-        By partition.
+    own, far : Vertices
+        Open vertices of the partition, and of others: at least those within `join_reach` of its bounds.
+    first, n_cells : int
+        Number of the partition's first cell, and how many it has.
     snap : float, map units
         Tolerance within which two vertices are one.
-    near : float, map units
-        Distance within which cells nearly touch, at most a hundredth of their extent; 0 to find none.
     """
-    offset = np.cumsum([0, *(part.n_cells for part in parts)])
-    partition = np.repeat(np.arange(len(parts)), [len(part.vertices.cell) for part in parts])
-    corners = Vertices.concatenate([part.vertices for part in parts])
-    met = meet(replace(corners, cell=corners.cell + offset[partition]), snap)
+    corners = Vertices.concatenate([own, far])
+    # The first vertex of a grid square represents it: in the order of all cells, it is the same in every partition.
+    met = meet(corners.pick(np.argsort(corners.cell, kind="stable")), snap)
+    is_own = (met.vertices.cell >= first) & (met.vertices.cell < first + n_cells)
 
-    still = met.vertices.pick(np.flatnonzero(met.is_open))
+    still = met.vertices.pick(np.flatnonzero(met.is_open & is_own))
     start = np.flatnonzero(np.diff(still.cell, prepend=-1))
     xy = as_floats(still.at)
     bounds, uneven = np.zeros((0, 4)), np.zeros(0, bool)
     if len(start):
         bounds = np.hstack([np.minimum.reduceat(xy, start), np.maximum.reduceat(xy, start)])
         uneven = np.logical_or.reduceat(still.uneven, start)
-    pairs = _pairs(met, partition[met.first] != partition[met.second])
-    close = close_cells(still.at, still.cell, min(near, _NEARLY * _extent(bounds)))
-    return Joined(offset, np.stack([part.bounds for part in parts]), pairs, still.cell[start], bounds, uneven, close)
+    pairs = _pairs(met, is_own[met.first] != is_own[met.second])
+    return Joined(pairs, OpenCells(still.cell[start], bounds, uneven), still.at, still.cell)
 
 
-def _extent(bounds: Floats) -> float:
-    """Return the usual extent of the open parts of cells; 0 where nothing is open."""
-    return float(np.median((bounds[:, 2:] - bounds[:, :2]).max(axis=1))) if len(bounds) else 0.0
+def join_reach(snap: float) -> float:
+    """Return how far from a partition vertices of others lie on which its own depend, map units.
+
+    Vertices within four tolerances of each other are uneven, and the squares of the snap grid that hold them are
+    represented by vertices up to a tolerance away.
+    """
+    return 8 * snap
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,8 @@ from geomob_dask.graph.points import Floats, Ints, Points, as_floats, crowded, g
 
 # Outlines that are apart everywhere have millions of such vertices: a part of them says enough.
 _MOST = 300_000
+# Share of the extent of cells: what is further apart was not meant to touch.
+_NEARLY = 0.01
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Close:
     Attributes
     ----------
     low, high : shape (n_pairs,)
-        Cells, each pair once.
+        Cells, each pair once, ascending.
     distance : shape (n_pairs,), map units
     """
 
@@ -30,23 +31,43 @@ class Close:
     high: Ints
     distance: Floats
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[Close]) -> Close:
-        """Return the pairs of all parts."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("low", "high", "distance")))
-
     def where(self, which: Bools) -> Close:
         """Return some of the pairs."""
         return Close(self.low[which], self.high[which], self.distance[which])
 
-    def sorted(self) -> Close:
-        """Return the pairs in ascending order."""
-        order = np.lexsort([self.high, self.low])
-        return Close(self.low[order], self.high[order], self.distance[order])
-
     def apart(self, joined: Pairs) -> Close:
         """Return the pairs that no rule joins, nor reports."""
         return self.where(joined.flags_of(self.low, self.high) == 0)
+
+
+def nearly(extents: Floats, most: float) -> float:
+    """Return the distance within which cells nearly touch: a hundredth of their usual extent, at most `most`.
+
+    Parameters
+    ----------
+    extents : shape (n_open,), map units
+        Of the open parts of all cells.
+    most : float, map units
+    """
+    return min(most, _NEARLY * float(np.median(extents))) if len(extents) else 0.0
+
+
+def close_vertices(at: Points, far: Points, reach: float) -> Ints:
+    """Return the rows of the vertices of one partition within a distance of a different vertex; of many, the first.
+
+    Parameters
+    ----------
+    at, far : shape (n,), map units
+        Vertices of the partition that no other cell shares wholly, in the order of their cells, and those of others.
+    reach : float, map units
+        Zero: none.
+    """
+    if not reach:
+        return np.zeros(0, np.int64)
+    points = np.concatenate([at, far])
+    equal = group(points)
+    is_close = equal.spread(crowded(points[equal.first], reach))
+    return np.flatnonzero(is_close[: len(at)])[:_MOST]
 
 
 def close_cells(at: Points, cell: Ints, reach: float) -> Close:
@@ -55,10 +76,9 @@ def close_cells(at: Points, cell: Ints, reach: float) -> Close:
     Parameters
     ----------
     at : shape (n_vertices,), map units
-        Vertices that no other cell shares wholly, in the order of their cells. Of a great many, the first are compared.
+        See `close_vertices`, of all partitions in their order. Of a great many, the first are compared.
     cell : shape (n_vertices,)
     reach : float, map units
-        Zero: none.
 
     Examples
     --------
@@ -66,13 +86,12 @@ def close_cells(at: Points, cell: Ints, reach: float) -> Close:
     >>> found.low, found.high, found.distance.round(4)
     (array([0]), array([1]), array([0.001]))
     """
-    equal = group(at)
-    rows = np.flatnonzero(equal.spread(crowded(at[equal.first], reach)))[:_MOST] if reach > 0 else np.zeros(0, np.int64)
-    if not len(rows):
+    at, cell = at[:_MOST], cell[:_MOST]
+    if not len(at):
         return Close(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    points = as_floats(at[rows])
+    points = as_floats(at)
     first, second = KDTree(points).query_pairs(reach, output_type="ndarray").T
-    one, other = cell[rows[first]], cell[rows[second]]
+    one, other = cell[first], cell[second]
     apart = one != other
     low, high = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
     distance = np.hypot(*(points[first[apart]] - points[second[apart]]).T)

@@ -7,30 +7,28 @@ import shapely
 from numpy.typing import NDArray
 
 from geomob_dask.graph.contact import bounds_meet, contact
-from geomob_dask.graph.matching import Joined
+from geomob_dask.graph.matching import Joined, OpenCells
 from geomob_dask.graph.pairs import NOTHING, Pairs
-from geomob_dask.graph.points import Ints
+from geomob_dask.graph.points import Bools, Floats
 
 Geometries = NDArray[np.object_]
 
 
-def leaving(geoms: Geometries, first: int, joined: Joined, reach: float) -> Ints:
-    """Return the open cells of one partition whose bounds come within `reach` of another partition.
+def leaving(geoms: Geometries, bounds: Floats, reach: float) -> Bools:
+    """Return which open cells of one partition have bounds that come within `reach` of another partition.
 
     Parameters
     ----------
-    geoms : shape (n_cells,)
-        The partition's polygons.
-    first : int
-        Number of its first cell.
-    joined : Joined
+    geoms : shape (n_open,)
+        Their polygons.
+    bounds : shape (n_partitions, 4)
+        Of all partitions.
     reach : float, map units
         The larger tolerance.
     """
-    cell = joined.open_between(first, first + len(geoms))
-    meets = bounds_meet(shapely.bounds(geoms[cell - first])[:, None], joined.bounds[None], reach)
+    meets = bounds_meet(shapely.bounds(geoms)[:, None], bounds[None], reach)
     # Each meets the bounds of its own partition.
-    reaching: Ints = cell[meets.sum(axis=1) > 1]
+    reaching: Bools = meets.sum(axis=1) > 1
     return reaching
 
 
@@ -55,7 +53,7 @@ def check(
     first: int,
     matched: Pairs,
     joined: Joined,
-    far_cells: Ints,
+    far: OpenCells,
     far_geoms: Geometries,
     snap: float,
     gap: float,
@@ -71,15 +69,15 @@ def check(
     matched : Pairs
         Its pairs by vertices, numbered over all partitions.
     joined : Joined
-        Pairs across partitions, and which cells are open.
-    far_cells, far_geoms : shape (n_far,)
+        Its pairs with others, and which of its cells are open.
+    far, far_geoms : OpenCells, shape (n_far,)
         Open cells of other partitions, at least those within reach of this one.
     snap, gap : float, map units
         Tolerances.
     """
     reach = max(snap, gap)
-    home = joined.open_between(first, first + len(geoms))
-    visitor = np.concatenate([home, far_cells])
+    home, cells = joined.open.number, OpenCells.concatenate([joined.open, far])
+    visitor = np.concatenate([home, far.number])
     polygon = np.concatenate([geoms[home - first], far_geoms])
     box, bounds = shapely.bounds(polygon), shapely.bounds(geoms)
     k, row = shapely.STRtree(geoms).query(shapely.box(*(box + reach * np.array([-1, -1, 1, 1])).T))
@@ -89,9 +87,9 @@ def check(
     k, row, one, other = k[once], row[once], one[once], other[once]
 
     known = matched.flags_of(one, other) | joined.pairs.flags_of(one, other)
-    near_open = bounds_meet(joined.open_part(one), bounds[row], reach)
-    near_open |= bounds_meet(joined.open_part(other), box[k], reach)
-    uneven = joined.is_uneven(one) & joined.is_uneven(other)
+    near_open = bounds_meet(cells.open_part(one), bounds[row], reach)
+    near_open |= bounds_meet(cells.open_part(other), box[k], reach)
+    uneven = cells.is_uneven(one) & cells.is_uneven(other)
     # Copies, because they are prepared: another thread may be using the polygons of the frame.
     unknown = np.unique(k[known == NOTHING])
     polygon[unknown] = shapely.force_2d(polygon[unknown])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from geomob_dask import activity
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
 from geomob_dask.frames.mobility_steps import Settings, choose_settings, evaluate
@@ -203,6 +204,8 @@ class StoredFits:
     def put(self, key: str, data: bytes) -> None:
         """Keep bytes under a key, whole or not at all."""
         self.objects.put(f"{self.prefix}/{key}.json", data)
+        # A run that is broken off does not compute it again.
+        activity.completed()
 
     def clear(self) -> None:
         """Delete all fits."""

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 from pydantic import Field, field_validator
 
-from geomob_dask.frames.neighbors import nearest_count, neighbor_graph, no_edges
+from geomob_dask.frames.neighbor_steps import no_edges
+from geomob_dask.frames.neighbors import nearest_count, neighbor_graph
 from geomob_dask.frames.own_rows import own_rows
 from geomob_dask.graph.bands import contacts
 from geomob_dask.names import Name
@@ -71,7 +72,9 @@ class Neighbors(Product):
         """Return the edges by state, the pairs on which the rules differ, and the report."""
         options: Options = prepared.options
         tracts = read.frame("tracts", ["geometry"])
-        graph = neighbor_graph(tracts, snap=options.snap, gap=options.gap, islands=options.islands)
+        # Reading polygons twice costs less than the memory to hold all of them meanwhile.
+        again = read.frame("tracts", ["geometry"], again=True) if read.lazy else None
+        graph = neighbor_graph(tracts, snap=options.snap, gap=options.gap, islands=options.islands, again=again)
         return {
             "edges": own_rows(_stored, graph.edges, meta=_no_rows),
             "differences": own_rows(_stored, graph.differences, meta=_no_rows),
@@ -82,7 +85,8 @@ class Neighbors(Product):
         """Return which states a walk of two steps by way of a state's tracts joins."""
         if role != "edges":
             return {}
-        here, there = (keys.astype("str").str[:2].to_numpy(object) for keys in (table.index, table["neighbor"]))
+        digits = len(prepared.states[0])
+        here, there = (keys.astype("str").str[:digits].to_numpy(object) for keys in (table.index, table["neighbor"]))
         return {"contacts": sorted(contacts(table.index.to_numpy(object), here, there))}
 
     def report(self, prepared: Prepared, summaries: Summaries, values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """The opportunity index of a dataset and year."""
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,21 +10,25 @@ import pandas as pd
 from pydantic import Field
 
 from geomob_dask.definition import Definition
-from geomob_dask.errors import InputError, StoreError
+from geomob_dask.errors import InputError
 from geomob_dask.frames.halo import near_partitions
 from geomob_dask.frames.opportunity import check_columns, no_index, opportunity_index
-from geomob_dask.frames.own_rows import own_rows, value_of
-from geomob_dask.frames.recipes import Reference
+from geomob_dask.frames.own_rows import no_value, own_rows, rows_of_values, value_of
+from geomob_dask.frames.recipes import Moments, Norms
+from geomob_dask.frames.reduction import reduced_rows
 from geomob_dask.names import check_year
 from geomob_dask.options import FILE
 from geomob_dask.products.options import ByYear, Text, WithDefinition, states_named
-from geomob_dask.products.product import Frames, Prepared, Product, Target
+from geomob_dask.products.product import ALL, Frames, Prepared, Product, Target
 from geomob_dask.products.reader import Reader
 from geomob_dask.sources.attributes import period_in
-from geomob_dask.store import Snapshot, Store
+from geomob_dask.store import Part, Snapshot, Store
 from geomob_dask.transforms.rank_exponential import Ranking
 
 NORMS = "selected, state, nation or frozen:YEAR"
+# Rows of norms in one part; more of them, of blocks say, go to parts of their own for each domain.
+_ROWS_OF_NORMS = 2**21
+_ROWS_OF_A_PART = 2**20
 _NO_NORMS = pd.DataFrame(
     {"kind": [""], "number": [0], "first": [0.0], "last": [0.0], "upto": [0]}, index=pd.Index(["0"], name="row")
 )[:0]
@@ -102,7 +106,9 @@ class Opportunity(Product):
         whole = {} if frozen is None else {"reference": _reference_of(store, options, frozen)}
         targets = {"result": Target(options.collection(by_state=by_state))}
         if options.norm == "selected" and options.definition.parameters.recipe == "opportunity":
-            targets["norms"] = Target(options.collection("norms"), by_state=False)
+            rows = sum(part.rows for name, part in measures.parts.items() if name in selected)
+            parts = _parts_of_norms(rows, len(options.definition.domains))
+            targets["norms"] = Target(options.collection("norms"), by_state=False, parts=parts)
         return Prepared(
             self.name,
             options,
@@ -126,13 +132,22 @@ class Opportunity(Product):
             meta = partial(no_index, definition, steps=options.steps)
             each = own_rows(each_state, tracts, measures, edges, meta=meta, definition=definition, steps=options.steps)
             return {"result": each}
-        reference = _read_reference(read, options) if prepared.whole else None
+        reference = _read_norms(read, options) if prepared.whole else None
+        parts = prepared.targets["norms"].parts if "norms" in prepared.targets else ()
         index = opportunity_index(
-            tracts, measures, edges, definition, steps=options.steps, reference=reference, near=near
+            tracts,
+            measures,
+            edges,
+            definition,
+            steps=options.steps,
+            reference=reference,
+            near=near,
+            pieces=len(parts) // len(definition.domains) or 1,
         )
         frames = {"result": index.table}
         if "norms" in prepared.targets:
-            frames["norms"] = own_rows(norms_table, index.reference, meta=_NO_NORMS)
+            assert index.norms is not None
+            frames["norms"] = _norms_by_part(index.norms, read, parts) if parts else _norms_of_all(index.norms)
         return frames
 
     def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
@@ -250,7 +265,7 @@ def _reference_of(store: Store, options: Options, year: int) -> Snapshot:
             f"--norm {options.norm}: {error}; the index of {year} by the same definition and states, with --norm "
             f"selected, leaves them: jobs/opportunity.py --dataset {options.dataset} --year {year}"
         ) from error
-    kept = snapshot.runs[snapshot.parts["all"].run]["options"]["definition"]
+    kept = snapshot.runs[next(iter(snapshot.parts.values())).run]["options"]["definition"]
     now = options.definition.model_dump(mode="json")
     if kept != now:
         changed = [key for key in now if now[key] != kept.get(key)]
@@ -261,36 +276,81 @@ def _reference_of(store: Store, options: Options, year: int) -> Snapshot:
     return snapshot
 
 
-# The norms of a year, as a table ---------------------------------------------------------------
+# The norms of a year, as tables ----------------------------------------------------------------
 
 
-def norms_table(reference: pd.DataFrame) -> pd.DataFrame:
-    """Return moments and rankings as a table."""
-    kept: Reference = value_of(reference)
+def _parts_of_norms(rows: int, domains: int) -> tuple[str, ...]:
+    """Return the names of the parts of norms of so many rows by domain, none where one part holds them."""
+    if rows * domains <= _ROWS_OF_NORMS:
+        return ()
+    pieces = -(-rows // _ROWS_OF_A_PART)
+    return tuple(_name(number, piece) for number in range(domains) for piece in range(pieces))
+
+
+def _name(number: int, piece: int) -> str:
+    return f"{number:03d}-{piece:03d}"
+
+
+def _norms_of_all(norms: Norms) -> Any:
+    """Return moments and rankings as one table."""
+    return reduced_rows(_whole_table, norms.rankings, norms.moments, meta=_NO_NORMS)
+
+
+def _whole_table(frames: Sequence[pd.DataFrame], moments: Moments) -> pd.DataFrame:
+    return _table(moments, enumerate(ranks for frame in frames for ranks in frame["value"]))
+
+
+def _norms_by_part(norms: Norms, read: Reader, parts: Sequence[str]) -> Any:
+    """Return the table of each part, as values of a frame: the moments and a piece of a ranking."""
+    numbers = read.values(_number_of, parts)
+    return own_rows(_part_tables, norms.rankings, numbers, norms.moments, meta=no_value)
+
+
+def _part_tables(rankings: pd.DataFrame, numbers: pd.DataFrame, moments: pd.DataFrame) -> pd.DataFrame:
+    pairs = zip(numbers["value"], rankings["value"], strict=True)
+    return rows_of_values([_table(value_of(moments), [pair]) for pair in pairs])
+
+
+def _number_of(part: str) -> int:
+    return int(part.partition("-")[0])
+
+
+def _table(moments: Moments, rankings: Iterable[tuple[int, Ranking]]) -> pd.DataFrame:
     frames = [
         pd.DataFrame({"kind": kind, "number": 0, "first": values, "last": values, "upto": 0})
-        for kind, values in (("mean", kept.mean), ("deviation", kept.deviation))
+        for kind, values in (("mean", moments.mean), ("deviation", moments.deviation))
     ]
     frames += [
         pd.DataFrame(
             {"kind": "ranking", "number": number, "first": ranks.first, "last": ranks.last, "upto": ranks.upto}
         )
-        for number, ranks in enumerate(kept.rankings)
+        for number, ranks in rankings
     ]
     table = pd.concat(frames, ignore_index=True)
     return table.set_index(pd.Index(table.index.astype(str), name="row"))
 
 
-def _read_reference(read: Reader, options: Options) -> Reference:
-    table = read.table("reference")
-    kinds = dict(list(table.groupby("kind")))
-    rankings = tuple(
-        Ranking(group["first"].to_numpy(), group["last"].to_numpy(), group["upto"].to_numpy())
-        for _, group in kinds["ranking"].groupby("number")
-    )
-    if len(rankings) != len(options.definition.domains):
-        raise StoreError(
-            f"{read.whole['reference'].collection}: holds {len(rankings)} domains, expected "
-            f"{len(options.definition.domains)}"
-        )
-    return Reference(kinds["mean"]["first"].to_numpy(), kinds["deviation"]["first"].to_numpy(), rankings)
+def _read_norms(read: Reader, options: Options) -> Norms:
+    """Return the norms of a year, of which each task reads the piece that it needs."""
+    snapshot, domains = read.whole["reference"], range(len(options.definition.domains))
+    by_number: dict[int, list[Part]] = {number: [] for number in domains}
+    for name, part in sorted(snapshot.parts.items()):
+        for number in domains if name == ALL else [_number_of(name)]:
+            by_number[number].append(part)
+    pieces = [(number, part) for number in domains for part in by_number[number]]
+    # In memory one table may hold the norms of all domains, and is read once.
+    read_part = read.store.read if read.lazy else cache(read.store.read)
+    moments = read.values(partial(_read_moments, read_part), [pieces[0][1]])
+    return Norms(moments, read.values(partial(_read_ranking, read_part), pieces))
+
+
+def _read_moments(read_part: Callable[[Part], pd.DataFrame], part: Part) -> Moments:
+    table = read_part(part)
+    return Moments(*(table["first"][table["kind"] == kind].to_numpy() for kind in ("mean", "deviation")))
+
+
+def _read_ranking(read_part: Callable[[Part], pd.DataFrame], piece: tuple[int, Part]) -> Ranking:
+    number, part = piece
+    table = read_part(part)
+    own = table[(table["kind"] == "ranking") & (table["number"] == number)]
+    return Ranking(own["first"].to_numpy(), own["last"].to_numpy(), own["upto"].to_numpy())

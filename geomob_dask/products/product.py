@@ -30,10 +30,13 @@ class Target:
     collection : str
     by_state : bool
         Whether it has a part per state; otherwise a single part.
+    parts : tuple of str
+        Names of the parts where they are neither; the frame then has a partition for each.
     """
 
     collection: str
     by_state: bool = True
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,11 @@ class Prepared:
         options = self.options.model_copy(update={"states": (state,)})
         return replace(self, options=options, inputs=inputs, states=(state,), written=(state,), part=state)
 
+    def parts_of(self, role: str) -> tuple[str, ...]:
+        """Return the names of the parts of a target."""
+        target = self.targets[role]
+        return self.written if target.by_state else target.parts or (self.part,)
+
     def _plain(self) -> dict[str, Any]:
         plain = self.options.plain()
         if "states" in plain:
@@ -211,7 +219,8 @@ class Product(ABC):
         """Return a frame for every target, by role, and perhaps frames of one row whose values `report` gets.
 
         Frames by state have the partitions of ``prepared.states``, or in memory the rows of all of them, indexed by
-        key. Other frames have one partition.
+        key. Other frames have one partition; those of a target with parts of its own a partition each, or in memory
+        they are the values of one frame.
         """
 
     def summarize(self, role: str, table: pd.DataFrame, prepared: Prepared) -> Mapping[str, Any]:
@@ -229,6 +238,10 @@ class Product(ABC):
     def is_done(self, store: Store, prepared: Prepared) -> bool | None:
         """Return whether a result is up to date; None if its snapshots decide."""
         return None
+
+    def heavy(self, options: Any) -> bool:
+        """Return whether the work is much more than reading and writing the inputs, such as draws or models."""
+        return bool(getattr(options, "draws", 0))
 
     def of_year(self, years: Sequence[int], place: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options that differ between the years of one command; `given` are those of all of them."""
@@ -307,6 +320,10 @@ class DriverProduct(Product):
         sequence of Commit
             What is to be committed, the result last; empty where the result is visible already.
         """
+
+    def heavy(self, options: Any) -> bool:
+        """Return True: a driver has futures of its own where the work is many times that of a pass over the inputs."""
+        return True
 
     def committed(self, store: Store, prepared: Prepared) -> None:
         """Clean up after what `execute` returned is visible."""

@@ -2,30 +2,40 @@
 
 import contextlib
 import logging
+import math
 import queue
 import threading
 import time
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import distributed
 from distributed.comm import CommClosedError
 
-from geomob_dask.errors import ClusterLostError, GeomobError
+from geomob_dask.errors import ClusterLostError, GeomobError, RunError
 from geomob_dask.frames.futures import lost
 from geomob_dask.frames.own_rows import value_of
 from geomob_dask.frames.stages import stages_of
 from geomob_dask.messages import one_line
 from geomob_dask.runs.other_thread import in_other_thread
-from geomob_dask.runs.watchdog import check
+from geomob_dask.runs.watchdog import check, waits_of
 
 Outcome = tuple[Hashable, Any, BaseException | None]
 _LOOK_AGAIN = 2.0
 _ANSWER = 10.0
+# Times that a scheduler is asked that went away meanwhile.
+_QUESTIONS = 3
+# Bytes of inputs, as stored, that one task may hold where the memory of workers is not limited.
+_ONE_TASK = 256 * 2**20
 # What calls of a client raise whose scheduler is lost.
 _LOST = (OSError, TimeoutError, distributed.CancelledError)
+
+
+class DroppedError(RunError):
+    """A task that is lost with its scheduler, or with the client's connection to it, while the cluster is there."""
 
 
 class Carrier(Protocol):
@@ -33,6 +43,10 @@ class Carrier(Protocol):
 
     def width(self) -> int:
         """Return the number of outputs that run at once."""
+        ...
+
+    def one_task(self) -> float:
+        """Return the bytes of inputs, as stored, that a thread's share of memory holds for an output in one task."""
         ...
 
     def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
@@ -73,6 +87,10 @@ class InThisProcess:
     def width(self) -> int:
         """Return 1."""
         return 1
+
+    def one_task(self) -> float:
+        """Return infinity: there is nowhere else."""
+        return math.inf
 
     def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
         """Put an output in the queue."""
@@ -126,7 +144,7 @@ class OnCluster:
         self._ended: queue.SimpleQueue[Hashable] = queue.SimpleQueue()
         self._own: deque[tuple[Hashable, Callable[..., Any], tuple[Any, ...]]] = deque()
         self._stages: dict[Hashable, frozenset[str]] = {}
-        self._width, self._looked = 1, 0.0
+        self._width, self._one_task, self._looked = 1, float(_ONE_TASK), 0.0
         # What the client logs of a lost scheduler is reported in one line.
         for name in ("distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -138,18 +156,26 @@ class OnCluster:
 
     def width(self) -> int:
         """Return the number of threads of all workers."""
+        self._look()
+        return self._width
+
+    def one_task(self) -> float:
+        """Return the section's share of the least memory that a thread of the workers has."""
+        self._look()
+        return self._one_task
+
+    def _look(self) -> None:
         now = time.monotonic()
         if now - self._looked > _LOOK_AGAIN:
             self._check()
-            with self._answered():
-                self._width = max(1, sum(self._client.nthreads().values()))
+            threads, memory = self._asked(lambda: self._client.run_on_scheduler(_capacity))
+            self._width = max(1, threads)
+            self._one_task = waits_of(self._client).spread_above * memory if memory else _ONE_TASK
             self._looked = now
-        return self._width
 
     def submit(self, output: Hashable, key: tuple[str, str], function: Callable[..., Any], *args: Any) -> None:
         """Submit a task."""
-        with self._answered():
-            future = self._client.submit(function, *args, key=key, pure=False)
+        future = self._asked(lambda: self._client.submit(function, *args, key=key, pure=False))
         self._futures[output] = future
         future.add_done_callback(lambda _: self._ended.put(output))
 
@@ -172,8 +198,7 @@ class OnCluster:
         names = sorted({name for output in self._futures for name in self._stages.get(output, ())})
         if not names:
             return {}
-        with self._answered():
-            found: dict[str, tuple[int, int]] = self._client.run_on_scheduler(stages_of, names=names)
+        found: dict[str, tuple[int, int]] = self._asked(lambda: self._client.run_on_scheduler(stages_of, names=names))
         return found
 
     def ended(self, seconds: float) -> list[Outcome]:
@@ -202,7 +227,9 @@ class OnCluster:
         self._check()
         # Dask tells of the end in a thread of its own, which it cannot start where memory is short.
         found = found or list(self._futures)
-        there = [one for one in dict.fromkeys(found) if one in self._futures and self._futures[one].status != "pending"]
+        # A result that was lost with its worker is computed again.
+        runs = {output for output, future in self._futures.items() if future.status in ("pending", "lost")}
+        there = [one for one in dict.fromkeys(found) if one in self._futures and one not in runs]
         futures = {output: self._futures.pop(output) for output in there}
         results = self._gathered([one for one in futures.values() if one.status == "finished"])
         return [
@@ -228,25 +255,20 @@ class OnCluster:
 
     def _outcome(self, output: Hashable, future: distributed.Future) -> Outcome:
         """Return the outcome of one output: its result or its error."""
-        if future.status not in ("finished", "error"):
-            raise lost(self._client, f"the scheduler dropped tasks ({future.status})")
-        with self._answered():
+        try:
             error = future.exception()
             return (output, future.result(), None) if error is None else (output, None, error)
+        except (*_LOST, CommClosedError, CancelledError):
+            self._check()
+            return output, None, DroppedError("its scheduler has lost the task")
 
     def _check(self) -> None:
+        """Wait while the client looks for its scheduler, for as long as it may."""
         check(self._client)
 
     def drop_waiting(self) -> list[Hashable]:
         """Cancel the tasks that no worker has begun; an output that is spread has."""
-        with self._answered():
-            try:
-                # A worker that dies at this moment does not answer.
-                said = in_other_thread(lambda: self._client.run(_executing, on_error="ignore"), _ANSWER).values()
-            except TimeoutError:
-                # Which tasks a worker that is stopped has begun is not known.
-                said = [[future.key for future in self._futures.values()]]
-            begun = {str(key) for keys in said for key in keys}
+        begun = {str(key) for keys in self._asked(self._executing) for key in keys}
         waiting = [
             output
             for output, future in self._futures.items()
@@ -256,6 +278,16 @@ class OnCluster:
         own = [output for output, _, _ in self._own]
         self._own.clear()
         return [*own, *(output for output in waiting if output not in self._futures)]
+
+    def _executing(self) -> list[list[Any]]:
+        """Return the keys of the tasks that each worker has begun."""
+        try:
+            # A worker that dies at this moment does not answer.
+            ask = partial(self._client.run, _executing, on_error="ignore")
+            return list(in_other_thread(ask, _ANSWER).values())
+        except TimeoutError:
+            # Which tasks a worker that is stopped has begun is not known.
+            return [[future.key for future in self._futures.values()]]
 
     def drop_all(self) -> None:
         """Cancel all tasks; a worker still ends what it has begun, and its receipt is kept."""
@@ -269,23 +301,36 @@ class OnCluster:
             with contextlib.suppress(*_LOST, CancelledError, ClusterLostError):
                 self._client.cancel(futures)
 
-    @contextlib.contextmanager
-    def _answered(self) -> Iterator[None]:
-        """Raise ClusterLostError in place of what a client raises whose scheduler is lost."""
-        try:
-            yield
-        except GeomobError:
-            raise
-        except (Exception, CancelledError) as error:
-            if self._client.status != "running":
-                raise lost(self._client) from error
-            if isinstance(error, (*_LOST, CancelledError)):
-                raise lost(self._client, f"the scheduler does not answer ({one_line(error)})") from error
-            raise
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        """Return an answer of the scheduler; it is asked again where it came back meanwhile.
+
+        Raises
+        ------
+        ClusterLostError
+            In place of what a client raises whose scheduler is lost.
+        """
+        for _ in range(_QUESTIONS):
+            try:
+                return question()
+            except GeomobError:
+                raise
+            except (Exception, CancelledError) as error:
+                if self._client.status == "running" and not isinstance(error, (*_LOST, CancelledError)):
+                    raise
+                self._check()
+                last = error
+        raise lost(self._client, f"the scheduler does not answer ({one_line(last)})") from last
 
 
 def _computed(build: Callable[[], Any]) -> Any:
     return value_of(build().compute(scheduler="synchronous"))
+
+
+def _capacity(dask_scheduler: distributed.Scheduler) -> tuple[int, float]:
+    """Return the threads of all workers, and the least memory that one of them has; 0 where it is not limited."""
+    workers = dask_scheduler.workers.values()
+    each = [worker.memory_limit / worker.nthreads for worker in workers if worker.memory_limit and worker.nthreads]
+    return sum(worker.nthreads for worker in workers), min(each, default=0.0)
 
 
 def _executing(dask_worker: distributed.Worker) -> list[Any]:

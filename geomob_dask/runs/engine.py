@@ -2,13 +2,15 @@
 
 The driver holds no results: workers write parts and receipts, and a commit lists them. Whatever dies, a receipt stays,
 and the same command goes on from there. An output is one task; where there are fewer outputs than threads, or an
-output is large, its frames are spread over the cluster instead.
+output is larger than a thread's share of memory holds, its frames are spread over the cluster instead: so many at once
+as the memory of all workers holds.
 """
 
 import heapq
 import itertools
 import time
 import uuid
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,11 +18,13 @@ from functools import partial
 import distributed
 from rich.console import Console
 
+from geomob_dask import activity
 from geomob_dask.errors import ClusterLostError, GeomobError, RunError
+from geomob_dask.frames.futures import ATTEMPTS
 from geomob_dask.messages import counted
 from geomob_dask.products.catalog import product_named
 from geomob_dask.products.product import DriverProduct, Prepared
-from geomob_dask.runs.carriers import Carrier, InThisProcess, OnCluster
+from geomob_dask.runs.carriers import Carrier, DroppedError, InThisProcess, OnCluster
 from geomob_dask.runs.commits import commit_states
 from geomob_dask.runs.interrupts import Interrupts, StopNow
 from geomob_dask.runs.journal import Journal
@@ -28,14 +32,14 @@ from geomob_dask.runs.output import Made, find, frame_of, make
 from geomob_dask.runs.planning import Group, Plan, Standing
 from geomob_dask.runs.progress import Progress
 from geomob_dask.runs.retries import Budget, reason_of
+from geomob_dask.runs.signs import Signs
+from geomob_dask.runs.telling import DONE, FAILED, HANDED, REFUSED, RUNNING, TODO, WHOLE, Telling
 from geomob_dask.store import Commit, Store, receipts
 from geomob_dask.store.snapshots import refuse_another_run
 
 _POLL = 0.25
 # Outputs handed out at once, for every thread of the cluster: enough that no worker waits for the driver.
 _AHEAD = 3
-# Bytes of inputs, compressed, above which an output is spread over the cluster rather than held by one worker.
-_LARGE = 256 * 2**20
 _ATTEMPTS_MORE = 3
 _COMMIT_ATTEMPTS = 4
 
@@ -92,7 +96,9 @@ class _Running:
     """The state of one product and year while it runs."""
 
     group: Group
+    number: int
     left: int = 0
+    size: int = 0
     made: dict[str, tuple[Commit, ...]] = field(default_factory=dict)
     took: dict[str, tuple[float, int]] = field(default_factory=dict)
 
@@ -184,21 +190,30 @@ class _Driver:
         self.journal = Journal(store, plan.name) if plan.name else None
         self.result = Result()
         self.token = uuid.uuid4().hex
-        self.groups = [_Running(group) for group in plan.groups]
+        self.groups = [_Running(group, number) for number, group in enumerate(plan.groups)]
         self.active: dict[_Unit, int] = {}
         self.again: list[tuple[float, int, _Unit, int]] = []
         self.number = itertools.count()
+        self.dropped: Counter[_Unit] = Counter()
+        # Outputs that are spread, with the bytes of their inputs, and those that wait until they may be.
+        self.spread: dict[_Unit, int] = {}
+        self.held: deque[tuple[_Unit, int]] = deque()
         self.stopping = False
         due = self._count()
+        self.signs = Signs(self.journal, plan, self._counts, self.token)
+        where = "" if self.journal is None else self.journal.where
+        self.telling = Telling(client, plan, self.signs.run, self.token, where=where, store=store.url)
         self.budget = Budget(_ATTEMPTS_MORE, max(20, due // 10), retry_wait)
 
     def _count(self) -> int:
         """Count what is to be done, by group."""
         self.order = [_Unit(number, place) for number, place in self.plan.due()]
         for unit in self.order:
-            self.groups[unit.group].left += 1
+            running = self.groups[unit.group]
+            running.left += 1
+            running.size += running.group.sizes[unit.place]
         for running in self.groups:
-            self.progress.expect(_bar_of(running.group), running.left)
+            self.progress.expect(_bar_of(running.group), running.left, running.size)
         untouched = {how: count for how, count in self.plan.counts().items() if how not in self.plan.wanted}
         self.result.up_to_date = untouched.get(Standing.DONE, 0)
         self.result.failed_before = untouched.get(Standing.FAILED, 0)
@@ -210,6 +225,8 @@ class _Driver:
 
     def run(self) -> Result:
         try:
+            self.signs.begin()
+            self.telling.begin()
             self._sweep()
             self._refuse()
             self._loop()
@@ -219,10 +236,24 @@ class _Driver:
         except ClusterLostError as error:
             self.result.stopped = f"{error}; outputs that are whole are kept, run the same command again"
             self._commit_the_rest()
-        except BaseException:
+        except BaseException as error:
             self.carrier.drop_all()
+            self._ended(reason_of(error) or type(error).__name__)
             raise
+        self._ended(self.result.stopped or ("all done" if self.result.fine else "some outputs are not done"))
         return self.result
+
+    def _ended(self, outcome: str) -> None:
+        self.signs.end(outcome)
+        for unit in [*self.active, *(unit for _, _, unit, _ in self.again)]:
+            # It was handed out and has not ended: another run may.
+            self.telling.change(unit.group, unit.place, TODO)
+        self.telling.end(outcome)
+
+    def _counts(self) -> dict[str, int]:
+        """Return what has become of outputs so far; see `Signs`."""
+        done = len(self.result.computed) + len(self.result.kept)
+        return {"done": done, "failed": len(self.result.failed), "left": self.result.left}
 
     def _loop(self) -> None:
         pending = iter(self.order)
@@ -236,17 +267,21 @@ class _Driver:
                 self._submit(pending)
             if not self.active and (self.stopping or not self.again):
                 return
+            self._show()
             for unit, made, error in self.carrier.ended(_POLL if self.active else self._pause()):
                 assert isinstance(unit, _Unit)
                 attempts = self.active.pop(unit)
+                self.spread.pop(unit, None)
                 if error is None:
-                    self._succeeded(unit, made)
+                    self._succeeded(unit, made, attempts)
                 else:
                     self._failed(unit, error, attempts)
-            self._show()
 
     def _show(self) -> None:
-        running = list(itertools.islice(self.active, self.carrier.width()))
+        width = self.carrier.width()
+        running = list(itertools.islice(self.active, width))
+        self.signs.beat([self._name(unit) for unit in running])
+        self.telling.beat()
         groups = [(self.groups[unit.group].group, unit.place) for unit in running]
         self.progress.active([(_bar_of(group), group.states[place]) for group, place in groups])
         self.progress.stages(self.carrier.stages())
@@ -257,28 +292,56 @@ class _Driver:
     def _submit(self, pending: Iterator[_Unit]) -> None:
         window = self.max_active or _AHEAD * self.carrier.width()
         while len(self.active) < window:
-            if self.again and self.again[0][0] <= time.monotonic():
-                _, _, unit, attempts = heapq.heappop(self.again)
+            following = self._following(pending)
+            if following is None:
+                return
+            unit, attempt = following
+            spread = self._is_spread(unit)
+            if spread and not self._has_room(unit):
+                self.held.append(following)
             else:
-                following = next(pending, None)
-                if following is None:
-                    return
-                unit, attempts = following, 0
-            self._hand_out(unit, attempts + 1)
+                self._hand_out(unit, attempt, spread)
 
-    def _hand_out(self, unit: _Unit, attempt: int) -> None:
+    def _following(self, pending: Iterator[_Unit]) -> tuple[_Unit, int] | None:
+        """Return the output to be handed out next, and which attempt it is."""
+        if self.held and self._has_room(self.held[0][0]):
+            return self.held.popleft()
+        if self.again and self.again[0][0] <= time.monotonic():
+            _, _, unit, attempts = heapq.heappop(self.again)
+            return unit, attempts + 1
+        unit_or_none = next(pending, None)
+        return None if unit_or_none is None else (unit_or_none, 1)
+
+    def _is_spread(self, unit: _Unit) -> bool:
+        """Return whether an output is spread: it is large, or threads are free and it gains by them."""
+        group = self.groups[unit.group].group
+        product = product_named(group.request.product)
+        if self.client is None or group.by_state or isinstance(product, DriverProduct):
+            return False
+        return (self.spreads and product.spreads) or group.sizes[unit.place] > self.carrier.one_task()
+
+    def _has_room(self, unit: _Unit) -> bool:
+        """Return whether the memory of all workers holds one more output that is spread; it holds one at least."""
+        size = self.groups[unit.group].group.sizes[unit.place]
+        most = self.carrier.width() * self.carrier.one_task()
+        return not self.spread or sum(self.spread.values()) + size <= most
+
+    def _hand_out(self, unit: _Unit, attempt: int, spread: bool) -> None:
         group = self.groups[unit.group].group
         state, identity = group.states[unit.place], group.identities[unit.place]
         prepared, again = group.output(unit.place), self.plan.reprocess == "all"
         self.active[unit] = attempt
         product = product_named(prepared.product)
         if isinstance(product, DriverProduct):
+            self.telling.change(unit.group, unit.place, RUNNING, attempt=attempt, worker="the driver")
             self.carrier.here(unit, self._executed, product, prepared)
             return
-        spread = (self.spreads and product.spreads) or group.sizes[unit.place] > _LARGE
-        if self.client is not None and not group.by_state and spread:
+        if spread:
+            self.telling.change(unit.group, unit.place, RUNNING, attempt=attempt, worker="spread over all workers")
+            self.spread[unit] = group.sizes[unit.place]
             self._spread(unit, prepared, identity, again, attempt)
             return
+        self.telling.change(unit.group, unit.place, HANDED, attempt=attempt)
         # Several groups may be of one product and year.
         part = f"{state}-{unit.group}" if attempt == 1 else f"{state}-{unit.group}-{attempt}"
         key = (f"{group.product}-{group.year}-{self.token}", part)
@@ -300,6 +363,7 @@ class _Driver:
             self.carrier.here(unit, _raised, error)
 
     def _executed(self, product: DriverProduct, prepared: Prepared) -> Made:
+        self.telling.beat(at_once=True)
         start = time.perf_counter()
         # The driver itself computes: the second interrupt must not wait for it.
         before, self.interrupts.at_once = self.interrupts.at_once, True
@@ -314,38 +378,51 @@ class _Driver:
 
     # What came of an output ----------------------------------------------------------------
 
-    def _succeeded(self, unit: _Unit, made: Made) -> None:
+    def _succeeded(self, unit: _Unit, made: Made, attempts: int) -> None:
         running, name = self.groups[unit.group], self._name(unit)
         state = running.group.states[unit.place]
         running.made[state] = tuple(made.commits)
         if made.computed:
+            activity.completed()
             self.result.computed.append(name)
             self.result.seconds += made.seconds
             running.took[state] = (round(made.seconds, 3), running.group.sizes[unit.place])
         else:
             self.result.kept.append(name)
+        self.telling.change(
+            unit.group, unit.place, WHOLE, attempt=attempts, seconds=made.seconds if made.computed else None
+        )
         self.result.left -= 1
-        self.progress.done(_bar_of(running.group))
+        self.progress.done(_bar_of(running.group), running.group.sizes[unit.place], found=not made.computed)
         self._one_less(running)
 
     def _failed(self, unit: _Unit, error: BaseException, attempts: int) -> None:
+        if isinstance(error, DroppedError) and self.dropped[unit] < ATTEMPTS:
+            # It did not fail: a task of the same attempt takes its place.
+            self.dropped[unit] += 1
+            heapq.heappush(self.again, (time.monotonic(), next(self.number), unit, attempts - 1))
+            return
         wait = self.budget.wait(error, attempts)
         if wait is not None:
             heapq.heappush(self.again, (time.monotonic() + wait, next(self.number), unit, attempts))
+            self.telling.change(unit.group, unit.place, TODO, attempt=attempts, reason=reason_of(error))
             self.progress.say(f"{self._name(unit)}: tried again in {wait:g} s ({reason_of(error)})")
             return
         running = self.groups[unit.group]
         self.result.left -= 1
-        self._note(running.group, unit.place, error, attempts)
+        self._note(running, unit.place, error, attempts)
         self._one_less(running)
 
-    def _note(self, group: Group, place: int, error: BaseException, attempts: int) -> None:
+    def _note(self, running: _Running, place: int, error: BaseException, attempts: int) -> None:
+        group = running.group
         states = () if group.prepared is None or group.by_state else group.prepared.states
         name, reason = group.name(place), reason_of(error, states)
         identity = group.identities[place] if group.identities else ""
         self.result.failed[name] = reason
         self.result.errors.append(error)
-        self.progress.failed(_bar_of(group))
+        letter = FAILED if group.problem is None else REFUSED
+        self.telling.change(running.number, place, letter, attempt=attempts, reason=reason)
+        self.progress.failed(_bar_of(group), group.sizes[place] if group.sizes else 0)
         if self.journal is not None:
             self._keep_going(partial(self.journal.fail, name, identity, reason, attempts))
 
@@ -366,9 +443,10 @@ class _Driver:
         places = {state: place for place, state in enumerate(group.states)}
         if error is not None:
             for state in made:
-                self._note(group, places[state], error, 1)
+                self._note(running, places[state], error, 1)
             return
         for state in made:
+            self.telling.change(running.number, places[state], DONE)
             self.result.committed.append(group.name(places[state]))
             self._keep_going(partial(self._forget, group, places[state]))
         product = product_named(group.request.product)
@@ -421,6 +499,10 @@ class _Driver:
 
     def _commit_the_rest(self) -> None:
         """Commit the outputs that are whole of groups that are not."""
+        with activity.doing("committing"):
+            self._commit_whole()
+
+    def _commit_whole(self) -> None:
         if not self.together:
             for running in self.groups:
                 self._commit(running)
@@ -441,7 +523,7 @@ class _Driver:
                     check = partial(refuse_another_run, self.store.objects, commit.collection, commit.made(), expected)
                     error = self._attempt(check)
                     if error is not None:
-                        self._note(running.group, running.group.states.index(state), error, 1)
+                        self._note(running, running.group.states.index(state), error, 1)
                         return
 
     def _sweep(self) -> None:
@@ -457,11 +539,12 @@ class _Driver:
 
     def _refuse(self) -> None:
         """Note the outputs that the store does not allow."""
-        for group in self.plan.groups:
+        for running in self.groups:
+            group = running.group
             if group.problem is not None:
                 self.progress.expect(_bar_of(group), len(group.standings))
                 for place in range(len(group.standings)):
-                    self._note(group, place, group.problem, 0)
+                    self._note(running, place, group.problem, 0)
 
     # Stopping ------------------------------------------------------------------------------
 
@@ -470,6 +553,7 @@ class _Driver:
         for unit in self.carrier.drop_waiting():
             assert isinstance(unit, _Unit)
             self.active.pop(unit, None)
+            self.telling.change(unit.group, unit.place, TODO)
         whole = (
             "nothing is committed, the store is as it was; outputs that are whole are kept for the next run"
             if self.together

@@ -111,6 +111,10 @@ def _written(store: Store, prepared: Prepared, role: str, frame: Any, lazy: bool
     # Nor do tasks that write need what is computed from.
     about = replace(prepared, inputs={}, whole={}, details=None)
     options = {"store": store, "prepared": about, "role": role}
+    if own := prepared.targets[role].parts:
+        names = dd.from_map(_name, list(own), meta=_names(()), label="name") if lazy else _names(own)
+        tables = own_rows(write_values, frame, names, meta=no_value, **options)
+        return reduced(_listed, tables)
     if not prepared.targets[role].by_state:
         return own_rows(write_all, frame, meta=no_value, **options)
     if not lazy:
@@ -137,7 +141,7 @@ def write(
     product, collection = product_named(prepared.product), prepared.targets[role].collection
     written = []
     for state in names["state"]:
-        rows = table if whole else table[np.asarray(table.index.astype("str").str[:2] == state)]
+        rows = table if whole else table[np.asarray(table.index.astype("str").str[: len(state)] == state)]
         part = store.put(collection, state, rows)
         written.append(_Written(state, part, product.summarize(role, rows, prepared)))
     return one_value(written)
@@ -148,6 +152,17 @@ def write_all(table: pd.DataFrame, *, store: Store, prepared: Prepared, role: st
     product, collection = product_named(prepared.product), prepared.targets[role].collection
     part = store.put(collection, prepared.part, table)
     return one_value([_Written(prepared.part, part, product.summarize(role, table, prepared))])
+
+
+def write_values(
+    tables: pd.DataFrame, names: pd.DataFrame, *, store: Store, prepared: Prepared, role: str
+) -> pd.DataFrame:
+    """Write parts of a target whose tables are values of a frame."""
+    product, collection = product_named(prepared.product), prepared.targets[role].collection
+    written = []
+    for name, table in zip(names["state"], tables["value"], strict=True):
+        written.append(_Written(name, store.put(collection, name, table), product.summarize(role, table, prepared)))
+    return one_value(written)
 
 
 def _listed(parts: Sequence[Sequence[_Written]]) -> list[_Written]:
@@ -199,7 +214,7 @@ def _committed(store: Store, prepared: Prepared, identity: str) -> tuple[Commit,
         target = prepared.targets[role]
         snapshot = store.find(target.collection)
         parts = {} if snapshot is None else snapshot.parts
-        names = prepared.written if target.by_state else (prepared.part,)
+        names = prepared.parts_of(role)
         own = {name: parts[name] for name in names if name in parts}
         if snapshot is None or len(own) < len(names) or {part.run for part in own.values()} != {identity}:
             return None

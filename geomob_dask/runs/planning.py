@@ -14,6 +14,11 @@ from geomob_dask.products.product import ALL, Prepared
 from geomob_dask.runs.journal import name_of
 from geomob_dask.store import Snapshot, Store, receipts
 
+# Outputs and bytes of inputs, compressed, of a plan that is computed while worker processes would start.
+_FEW, _SMALL = 32, 32 * 2**20
+# Bytes of polygons for each byte of a result's inputs, at most.
+_DRAWN = 8
+
 Reprocess = Literal["none", "failed", "stale", "all"]
 
 
@@ -194,6 +199,23 @@ class Plan:
         """Return the number of outputs by standing."""
         return Counter(how for group in self.groups for how in group.standings)
 
+    def small(self, *, shown: bool = False) -> bool:
+        """Return whether the work takes less time than worker processes need to start.
+
+        Parameters
+        ----------
+        shown : bool
+            Whether results are drawn as well, up to date or not: from polygons, which are larger than they.
+        """
+        due = list(self.due())
+        requests = [self.groups[number].request for number in {number for number, _ in due}]
+        if any(product_named(request.product).heavy(request.options) for request in requests):
+            return False
+        size = sum(self.groups[number].sizes[place] for number, place in due)
+        if shown:
+            size += _DRAWN * sum(sum(group.sizes) for group in self.groups)
+        return len(due) <= _FEW and size <= _SMALL
+
     @property
     def computes(self) -> bool:
         """Return whether anything is to be computed; receipts alone need no cluster."""
@@ -290,7 +312,7 @@ def _made_by(prepared: Prepared, role: str, runs: Mapping[str, str], state: str)
     """Return the run that made an output; empty if it is missing or several runs made it."""
     if prepared.by_state:
         return runs.get(state, "")
-    names = prepared.written if prepared.targets[role].by_state else (prepared.part,)
+    names = prepared.parts_of(role)
     if not prepared.keep_others:
         # Parts of other states do not belong to the result any more.
         names = tuple(dict.fromkeys((*names, *runs)))

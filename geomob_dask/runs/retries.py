@@ -6,9 +6,11 @@ from typing import Any
 import distributed
 
 from geomob_dask.errors import ConflictError, GeomobError, NewerStoreError, StoreTimeoutError
-from geomob_dask.frames.futures import MORE_MEMORY
-from geomob_dask.messages import one_line
+from geomob_dask.frames.deaths import death_of
+from geomob_dask.messages import bounded, one_line, without_passwords
 
+# Attempts more of a task with which several workers died: the scheduler has tried it several times itself.
+_KILLED_MORE = 1
 # Raised by clients of object storage without being OSErrors.
 _STORAGE = ("botocore", "aiobotocore", "aiohttp", "s3fs", "fsspec")
 
@@ -25,14 +27,18 @@ def may_pass(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException, states: Sequence[str] = ()) -> str:
-    """Return in one line why an output failed; `states` are the names of its partitions."""
+    """Return in one line why an output failed; `states` are the names of its partitions.
+
+    Examples
+    --------
+    >>> reason_of(OSError("cannot reach http://me:secret@store.example"))
+    'OSError: cannot reach http://…@store.example'
+    """
     if isinstance(error, distributed.KilledWorker):
-        return (
-            f"{stage_of(error.task, states)}: the worker died with this task several times (last on "
-            f"{error.last_worker.address}); {MORE_MEMORY}"
-        )
+        return f"{stage_of(error.task, states)}: {death_of(error)}"
     text = one_line(error)
-    return text if isinstance(error, GeomobError) else f"{type(error).__name__}: {text}"
+    # Errors of libraries name addresses as they were given; the journal and pages keep the reason.
+    return text if isinstance(error, GeomobError) else bounded(without_passwords(f"{type(error).__name__}: {text}"))
 
 
 def stage_of(key: Any, states: Sequence[str] = ()) -> str:
@@ -74,7 +80,8 @@ class Budget:
 
     def wait(self, error: BaseException, attempts: int) -> float | None:
         """Return the seconds to wait before another attempt; None if there is none."""
-        if attempts > self.of_each or self.left <= 0 or not may_pass(error):
+        of_each = min(self.of_each, _KILLED_MORE) if isinstance(error, distributed.KilledWorker) else self.of_each
+        if attempts > of_each or self.left <= 0 or not may_pass(error):
             return None
         self.left -= 1
         return float(self.first_wait * 2 ** (attempts - 1))

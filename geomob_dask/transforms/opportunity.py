@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from geomob_dask.transforms.impute import impute, neighbor_mean
-from geomob_dask.transforms.rank_exponential import Ranking, exponential, ranking, scaled_ranks
+from geomob_dask.transforms.rank_exponential import exponential, ranking, scaled_ranks
 from geomob_dask.transforms.standardize import column_sums, means, squared_deviations, standard_deviations, z_scores
 
 
@@ -114,12 +114,6 @@ class Steps:
     opportunity: NDArray[np.float64]
 
 
-def score(sums: NDArray[np.float64], among: Sequence[Ranking], scale: float) -> NDArray[np.float64]:
-    """Return the exponential transform of each domain's scaled ranks, shape (n_tracts, n_domains)."""
-    columns = [scaled_ranks(column, groups) for column, groups in zip(sums.T, among, strict=True)]
-    return exponential(np.stack(columns, axis=1), scale)
-
-
 def opportunity_index(
     values: NDArray[np.float64],
     population: NDArray[np.float64],
@@ -153,7 +147,8 @@ def opportunity_index(
     deviation = standard_deviations([squared_deviations(kept, mean)], mean, measures)
     z = z_scores(kept, mean, deviation)
     sums = domain_sums(z, domain_of)
-    before = score(sums, [ranking(column, tie_tolerance) for column in sums.T], scale)
+    ranks = [scaled_ranks(column, ranking(column, tie_tolerance)) for column in sums.T]
+    before = exponential(np.stack(ranks, axis=1), scale)
     scores = fill_holes(before, adjacency, before)
     deprived = deprivation(scores)
     extremes = (float(np.nanmin(deprived)), float(np.nanmax(deprived))) if minmax else None

@@ -5,10 +5,14 @@ closer than a relative tolerance are ties: in the sorted column of all tracts, n
 than `tolerance` times the column's largest magnitude belong to one group.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Values that are ranked at a time.
+_BLOCK = 2**17
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,21 @@ class Ranking:
     last: NDArray[np.float64]
     upto: NDArray[np.int64]
 
+    def split(self, pieces: int) -> list["Ranking"]:
+        """Return the ranking in pieces of about equally many groups; see `joined`."""
+        if pieces == 1:
+            return [self]
+        parts = (np.array_split(values, pieces) for values in (self.first, self.last, self.upto))
+        return [Ranking(*own) for own in zip(*parts, strict=True)]
+
+
+def joined(pieces: Sequence[Ranking]) -> Ranking:
+    """Return the ranking that `Ranking.split` has cut into pieces."""
+    if len(pieces) == 1:
+        return pieces[0]
+    fields = ([getattr(piece, name) for piece in pieces] for name in ("first", "last", "upto"))
+    return Ranking(*map(np.concatenate, fields))
+
 
 def ranking(values: NDArray[np.float64], tolerance: float = 0.0) -> Ranking:
     """Sort a column and group its ties.
@@ -38,7 +57,8 @@ def ranking(values: NDArray[np.float64], tolerance: float = 0.0) -> Ranking:
     tolerance : float
         Relative to the largest magnitude; 0 ties only equal values.
     """
-    ordered = np.sort(values[~np.isnan(values)])
+    ordered = values[~np.isnan(values)]
+    ordered.sort()
     if not len(ordered):
         return Ranking(ordered, ordered, np.zeros(0, dtype=np.int64))
     reach = tolerance * np.abs(ordered[[0, -1]]).max()
@@ -74,7 +94,7 @@ def scaled_ranks(values: NDArray[np.float64], among: Ranking) -> NDArray[np.floa
     at = np.minimum(group, len(average) - 1)
     is_there = (values >= among.first[at]) & (values <= among.last[at])
     rank_less_one = np.where(is_there, average[at], below[group] - 0.5)
-    with np.errstate(invalid="ignore"):  # one group only: 0/0, as in the source
+    with np.errstate(invalid="ignore", divide="ignore"):  # one tract only: 0/0, as in the source
         scaled = np.clip(rank_less_one / average[-1], 0.0, 1.0)
     return np.where(np.isnan(values), np.nan, scaled)
 
@@ -113,6 +133,32 @@ def percentile_ranks(
     group = np.minimum(np.searchsorted(among.last, values), len(below) - 1)
     ranks = np.round((above if mirrored else below)[group] / n_less_one, decimals)
     return np.where(np.isnan(values), np.nan, np.round(1 - ranks, decimals) if mirrored else ranks)
+
+
+def ranked(
+    values: NDArray[np.float64], rank: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return ``rank(values)``, asked for in ascending order and in blocks.
+
+    Values of many millions in order are found among each other by short steps through memory, and what a block takes on
+    the way is small.
+
+    Parameters
+    ----------
+    values : shape (n_tracts,)
+        NaN stays NaN.
+    rank : callable
+        Of each value by itself, such as `scaled_ranks` among a ranking.
+    """
+    if len(values) <= _BLOCK:
+        return rank(values)
+    result = np.full(len(values), np.nan)
+    order = np.argsort(values)
+    known = order[: np.count_nonzero(~np.isnan(values))]
+    for start in range(0, len(known), _BLOCK):
+        block = known[start : start + _BLOCK]
+        result[block] = rank(values[block])
+    return result
 
 
 def exponential(scaled_rank: NDArray[np.float64], scale: float = 23.0) -> NDArray[np.float64]:

@@ -146,7 +146,7 @@ def test_missing_measures_are_told_or_skipped(store, tmp_path):
 
 BAD_FILES = {
     "an unknown key": ({"name": "n", "product": {}}, "unknown key 'product'; did you mean 'products'"),
-    "no name": ({"products": {}}, "name: Field required"),
+    "no name": ({"products": {}}, "name: found nothing, expected a value"),
     "an unknown job": ({"name": "n", "products": {"a": {"job": "magic", "dataset": "d"}}}, "magic"),
     "an unknown option": (
         {"name": "n", "products": {"a": {"job": "mixing", "dataset": "d", "bracket": "deciles"}}},

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from backfill_country import command, fill, receipts_in, run_command, shown, write_file
 from cluster_processes import processes
+from stores import with_processes
 
 from geomob_dask.store import Store
 
@@ -89,6 +90,7 @@ def test_interrupts_of_a_cluster_from_the_terminal(store, tmp_path, undisturbed,
     """Ctrl-C goes to the driver and to its workers alike."""
     # One output at a time: the first interrupt finds all but the first of them still to be computed.
     line = command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, "--max-active", 1, cluster="local")
+    line += with_processes(tmp_path)
     running = start(line, start_new_session=True)
     begun(store)
     if times == 2:
@@ -115,9 +117,10 @@ def workers_of(pid: int) -> list[psutil.Process]:
 
 
 def test_a_lost_scheduler_ends_the_run_and_keeps_what_is_whole(store, tmp_path, undisturbed, monkeypatch):
+    (tmp_path / "cluster.yaml").write_text("clusters:\n  address:\n    kind: address\n    patience: 4\n")
     with processes(tmp_path) as cluster:
         monkeypatch.setenv("GEOMOB_ADDRESS", cluster.address)
-        running = start(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, cluster="address"))
+        running = start(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, cluster="address"), cwd=tmp_path)
         begun(store)
         cluster.scheduler.kill()
         _, err = running.communicate(timeout=90)
@@ -128,6 +131,22 @@ def test_a_lost_scheduler_ends_the_run_and_keeps_what_is_whole(store, tmp_path, 
     done = run_command(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS))
     assert done.returncode == 0, done.stderr
     assert shown(store) == undisturbed
+
+
+def test_a_scheduler_that_is_restarted_is_waited_for(store, tmp_path, undisturbed, monkeypatch):
+    """What was lost with it is handed out again, to workers that came meanwhile."""
+    with processes(tmp_path) as cluster:
+        monkeypatch.setenv("GEOMOB_ADDRESS", cluster.address)
+        running = start(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, cluster="address"))
+        begun(store)
+        assert running.poll() is None
+        cluster.restart_scheduler()
+        cluster.add_worker()
+        out, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err + out
+    assert "Traceback" not in err
+    assert shown(store) == undisturbed
+    assert receipts_in(store) == []
 
 
 def test_a_dry_run_counts_and_estimates_and_writes_nothing(job, store, tmp_path):

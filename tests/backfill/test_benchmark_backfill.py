@@ -1,37 +1,34 @@
 """The benchmark of backfills still runs, on next to nothing."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from scripts import benchmark
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "backfill.py"
 
 
 @pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_backfill", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script():
+    return benchmark("backfill")
 
 
-def test_a_rerun_of_what_is_done_does_nothing(benchmark):
-    found = benchmark.rerun(2, 3, 1)
+def test_a_rerun_of_what_is_done_does_nothing(script):
+    found = script.rerun(2, 3, 1)
     assert found["outputs"] == 2 * 3 * 5
     assert all(seconds > 0 for seconds in found.values())
 
 
-def test_plans_hold_memory_in_proportion_to_their_outputs(benchmark):
-    few, many = benchmark.plans([100, 400], n_years=2, n_states=10)
+def test_plans_hold_memory_in_proportion_to_their_outputs(script):
+    few, many = script.plans([100, 400], years=2, states=10)
     assert (few["outputs"], many["outputs"]) == (100, 400)
     assert many["held MiB"] < 6 * few["held MiB"]
 
 
-def test_outputs_alone_and_in_a_backfill(benchmark):
-    alone, serial = benchmark.work(1, 2, 60, [])
+def test_outputs_alone_and_in_a_backfill(script):
+    alone, serial = script.work(1, 2, 60, [])
     assert alone["how"].startswith("outputs alone")
     assert serial["CPU s"] > 0
 
@@ -41,7 +38,7 @@ def test_help():
     assert "python benchmarks/backfill.py --part plan --outputs 100000" in shown
 
 
-def test_many_workers_are_kept_busy(benchmark):
-    (found,) = benchmark.scale([4], 0.05, 3)
+def test_many_workers_are_kept_busy(script):
+    (found,) = script.scale([4], 0.05, 3)
     assert (found["workers"], found["outputs"]) == (4, 12)
     assert 0 < found["busy"] <= 1

@@ -1,36 +1,25 @@
 """The script of faults still runs, its storage fails as it says, and it tells computing twice from having to."""
 
-import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import s3fs
+from scripts import benchmark
 
 from geomob_dask.errors import StoreError
 from geomob_dask.store.objects import Objects
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.fixture(scope="module")
 def storage():
-    return load("faulty_storage")
+    return benchmark("faulty_storage")
 
 
 @pytest.fixture(scope="module")
 def faults(storage):
-    return load("faults")
+    return benchmark("faults")
 
 
 @pytest.fixture

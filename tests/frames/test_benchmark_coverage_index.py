@@ -1,27 +1,17 @@
 """The simulation of the index's coverage still runs, and its worlds are what it says."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-FILE = Path(__file__).parents[2] / "benchmarks" / "coverage_index.py"
+from scripts import benchmark
 
 
 @pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("coverage_index", FILE)
-    module = importlib.util.module_from_spec(spec)
-    # Its dataclass looks its module up.
-    sys.modules["coverage_index"] = module
-    spec.loader.exec_module(module)
-    return module
+def script():
+    return benchmark("coverage_index")
 
 
-def test_a_world_is_a_sample_of_its_truth(benchmark):
-    world = benchmark.made(3, 20, 0.4)
+def test_a_world_is_a_sample_of_its_truth(script):
+    world = script.made(3, 20, 0.4)
     measures = list(world.definition.measures)
     assert not world.truth[measures].isna().any(axis=None)
     gaps = world.observed[measures].isna()
@@ -34,11 +24,11 @@ def test_a_world_is_a_sample_of_its_truth(benchmark):
     assert (world.edges.groupby(level=0).size() <= 8).all()
 
 
-def test_the_tables_are_printed(benchmark, capsys):
-    benchmark.main(["--worlds", "1", "--side", "8", "--draws", "4"])
+def test_the_tables_are_printed(script, capsys):
+    script.main(["--worlds", "1", "--side", "8", "--draws", "4"])
     out = capsys.readouterr().out
     assert "1 worlds of 64 tracts, 4 draws, noise 0.4" in out
     for text in ("by decile of the published index", "by decile of the true index", "imputed or not", "all tracts"):
         assert text in out
-    rows = next(benchmark.held(benchmark.made(1, 8, 0.4), 4, 0))
+    rows = next(script.held(script.made(1, 8, 0.4), 4, 0))
     assert set(rows["published"]) <= set(np.arange(1, 11))

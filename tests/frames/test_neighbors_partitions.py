@@ -1,6 +1,7 @@
 """The neighbor graph over partitions: any partitions give the same graph, and few polygons travel."""
 
 from collections import Counter
+from dataclasses import replace
 
 import dask
 import dask.dataframe as dd
@@ -19,6 +20,7 @@ from geomob_dask.frames.neighbors import neighbor_graph, neighbors
 from geomob_dask.frames.own_rows import one_value
 from geomob_dask.graph.matching import join, match
 from geomob_dask.graph.residual import leaving
+from geomob_dask.graph.vertices import Vertices
 
 
 def assert_equal(found, expected):
@@ -48,6 +50,13 @@ def test_any_partitions_give_the_same_edges_and_report(tracts, expected, n_parti
     if known:
         lazy.calculate_spatial_partitions()
     assert_equal(computed(neighbor_graph(lazy, gap=0.01, islands="nearest:2")), expected)
+
+
+def test_polygons_that_are_made_twice_give_the_same(tracts, expected):
+    graph = neighbor_graph(
+        partitioned(tracts, [10, 25, 40]), gap=0.01, islands="nearest:2", again=partitioned(tracts, [10, 25, 40])
+    )
+    assert_equal(computed(graph), expected)
 
 
 def test_on_two_worker_processes(client, tracts, expected):
@@ -83,8 +92,10 @@ def test_stages_have_names_and_one_task_a_partition(tracts):
     edges = neighbors(partitioned(tracts, [20, 40]), islands="nearest:1")
     stages = Counter(key[0].rsplit("-", 1)[0] for key in edges.optimize().dask)
     (read,) = (name for name in stages if "lambda" in name)
-    each = ("match", "open-part", "leaving", "halo", "check", "centroids", "edges", read)
-    assert stages == dict.fromkeys(each, 3) | dict.fromkeys(("join", "join-centroids", "settle"), 1)
+    each = ("match-own", "outline", "offered", "join-open", "open-extents", "near-vertices", "check-open", "settle-own")
+    each += ("middles", "own-islands", "own-candidates", "edges-of", read)
+    small = ("layout", "near-distance", "close-pairs", "all-islands", "choose-nearest")
+    assert stages == dict.fromkeys(each, 3) | {"halo": 9} | dict.fromkeys(small, 1)
 
 
 def test_nothing_is_computed_until_asked(tracts):
@@ -115,9 +126,16 @@ def test_only_open_cells_whose_bounds_reach_a_partition_travel_to_it():
     east = shapely.box(*np.array([(3 + x, y + 0.5, 4 + x, y + 1.5) for x in range(3) for y in range(3)]).T)
     far = shapely.box(*np.array([(50 + x, 0, 51 + x, 1) for x in range(3)]).T)
     parts = [west, east, far]
-    joined = join([match(part, 1e-4).open for part in parts], 1e-4)
-    sent = [leaving(part, first, joined, 1e-4) for part, first in zip(parts, joined.offset, strict=False)]
-    assert [cells.tolist() for cells in sent] == [[6, 7, 8], [9, 10, 11], []]
+    firsts, bounds = [0, 9, 18], np.stack([shapely.total_bounds(part) for part in parts])
+    opened = [match(part, 1e-4).open.vertices for part in parts]
+    opened = [replace(own, cell=own.cell + first) for own, first in zip(opened, firsts, strict=True)]
+    sent = []
+    for place, (part, first) in enumerate(zip(parts, firsts, strict=True)):
+        others = Vertices.concatenate([own for other, own in enumerate(opened) if other != place])
+        joined = join(opened[place], others, first, len(part), 1e-4)
+        goes = leaving(part[joined.open.number - first], bounds, 1e-4)
+        sent.append(joined.open.where(goes).number.tolist())
+    assert sent == [[6, 7, 8], [9, 10, 11], []]
     tracts = frame([*west, *east, *far])
     found = computed(neighbor_graph(partitioned(tracts, [9, 18])))
     assert_equal(found, examined(tracts))

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from geomob_dask.definition import Definition, Parameters, read_definition
 from geomob_dask.errors import DefinitionError
 from geomob_dask.frames.opportunity import NO_MEASURES, NO_POLYGON, opportunity, opportunity_index
-from geomob_dask.frames.own_rows import value_of
 
 GRID = Path(__file__).parents[1] / "data" / "opportunity_grid"
 
@@ -236,7 +235,7 @@ def test_ranks_against_a_frozen_reference_are_those_of_its_year(measures, edges)
     definition = grid_definition(tie_tolerance=0)
     part_of = in_parts(measures.index, 3)
     own = run(measures, edges, definition, part_of)
-    reference = value_of(opportunity_index(measures, measures, edges, definition).reference)
+    reference = opportunity_index(measures, measures, edges, definition).norms
     again = run(measures, edges, definition, part_of, reference=reference)
     pd.testing.assert_frame_equal(again, own, check_exact=True)
     worse = measures.copy()

@@ -1,26 +1,23 @@
 """The benchmark of neighbors still runs, and its methods agree."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import shapely
+from scripts import benchmark
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "neighbors.py"
 
 
 @pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_neighbors", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script():
+    return benchmark("neighbors")
 
 
-def test_the_mesh_is_a_coverage_in_fifty_sorted_tiles(benchmark):
-    cells = benchmark.mesh(200)
+def test_the_mesh_is_a_coverage_in_fifty_sorted_tiles(script):
+    cells = script.mesh(200)
     assert len(cells) == 200
     assert cells.index.is_monotonic_increasing
     assert cells.index.str[:2].nunique() == 50
@@ -29,9 +26,9 @@ def test_the_mesh_is_a_coverage_in_fifty_sorted_tiles(benchmark):
     assert shapely.coverage_is_valid(cells.geometry.array)
 
 
-def test_all_methods_find_the_same_pairs(benchmark):
-    found = [benchmark.measure(method, "200") for method in benchmark.METHODS]
-    found.append(benchmark.measure_on_dask("200", 1))
+def test_all_methods_find_the_same_pairs(script):
+    found = [script.measure(method, "200") for method in script.METHODS]
+    found.append(script.measure_on_dask("200", 1))
     # 10 × 20 cells: edges, and two corners at each of 9 × 19 inner nodes.
     assert [run["pairs"] for run in found] == [9 * 20 + 10 * 19 + 2 * 9 * 19] * 4
     assert {run["cells"] for run in found} == {200}

@@ -1,12 +1,14 @@
 """Adjacency, once-removed neighbors and nearest tracts, against plain loops."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomob_dask.errors import InputError
-from geomob_dask.graph.islands import nearest
+from geomob_dask.graph.islands import Candidates, candidates, nearest
 from geomob_dask.graph.neighborhoods import adjacency, once_removed
 
 graphs = st.integers(1, 9).flatmap(
@@ -52,16 +54,25 @@ def test_edges_are_checked():
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12), st.integers(1, 12), st.data()
 )
-def test_nearest_with_ties(points, k, data):
+def test_nearest_with_ties_in_any_partitions(points, k, data):
     islands = data.draw(st.lists(st.integers(0, len(points) - 1), unique=True))
-    found = nearest(np.array(points, float), np.array(islands, np.int64), k)
-    assert found.shape == (len(islands), min(k, len(points) - 1))
-    for row, i in zip(found, islands, strict=True):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(points)), max_size=3)))
+    found = nearest_of(np.array(points, float), islands, k, cuts)
+    for i in islands:
         others = [j for j in range(len(points)) if j != i]
         x, y = points[i]
-        assert row.tolist() == sorted(others, key=lambda j: ((points[j][0] - x) ** 2 + (points[j][1] - y) ** 2, j))[:k]
+        assert found[i] == sorted(others, key=lambda j: ((points[j][0] - x) ** 2 + (points[j][1] - y) ** 2, j))[:k]
 
 
 def test_nobody_is_near_a_place_that_is_not_known():
     points = np.array([[0.0, 0.0], [np.nan, np.nan], [2.0, 0.0]])
-    assert nearest(points, np.array([0, 1]), 2).tolist() == [[2, -1], [-1, -1]]
+    assert nearest_of(points, [0, 1], 2, [1]) == {0: [2], 1: []}
+
+
+def nearest_of(points, islands, k, cuts):
+    """Return the nearest points of each island, found by partition."""
+    islands = np.array(islands, np.int64)
+    bounds = [0, *cuts, len(points)]
+    parts = [candidates(islands, points[islands], k, a, points[a:b]) for a, b in pairwise(bounds)]
+    found = nearest(Candidates.concatenate(parts), k)
+    return {island: found.cell[found.island == island].tolist() for island in islands.tolist()}

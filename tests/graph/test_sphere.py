@@ -10,7 +10,7 @@ import shapely
 
 import geomob_dask as gd
 from geomob_dask.frames.units import _polygons as land_and_centroids
-from geomob_dask.graph.islands import nearest
+from geomob_dask.graph.islands import candidates
 from geomob_dask.graph.sphere import EARTH_KM, centroids, on_sphere, unwrapped
 from geomob_dask.metrics.segregation_proximity import proximity_weights
 from geomob_dask.outputs.mixing_map import _upright
@@ -64,8 +64,8 @@ def test_an_island_across_180_degrees_is_joined_to_its_nearest(lazy: bool) -> No
 def test_the_nearest_is_so_on_the_ground_and_not_in_degrees() -> None:
     # At 70 degrees north, 2 degrees of longitude are 76 km and 1 degree of latitude is 111 km.
     points = np.array([[-150.0, 70.0], [-150.0, 71.0], [-148.0, 70.0]])
-    assert nearest(points, np.array([0]), 1).tolist() == [[1]]
-    assert nearest(on_sphere(points), np.array([0]), 1).tolist() == [[2]]
+    for places, nearest in ((points, 1), (on_sphere(points), 2)):
+        assert candidates(np.array([0]), places[:1], 1, 0, places).cell.tolist() == [nearest]
 
 
 def test_centroids_and_proximity_of_units_across_180_degrees() -> None:

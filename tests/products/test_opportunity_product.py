@@ -2,8 +2,6 @@
 
 import os
 import signal
-import threading
-import time
 
 import distributed
 import geopandas as gpd
@@ -11,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from distributed.diagnostics.plugin import SchedulerPlugin
 from stores import DEFINITION, INDEX, QUIET, build_graph, build_index, contents, done, ingest_sample, plan_of
 
 from geomob_dask.definition import Definition, read_definition
@@ -18,9 +17,9 @@ from geomob_dask.errors import DefinitionError, InputError
 from geomob_dask.outputs.neighbors import edges_between
 from geomob_dask.outputs.opportunity import summary_lines
 from geomob_dask.outputs.result import report
-from geomob_dask.products import neighbors
+from geomob_dask.products import neighbors, opportunity
 from geomob_dask.products.opportunity import Options
-from geomob_dask.runs import engine
+from geomob_dask.runs.carriers import OnCluster
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Request, make_plan
@@ -43,7 +42,7 @@ def expected(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture
 def spread(monkeypatch) -> None:
     """Let every output be too large for one worker, so that its frames are spread over the cluster."""
-    monkeypatch.setattr(engine, "_LARGE", 0)
+    monkeypatch.setattr(OnCluster, "one_task", lambda carrier: 0.0)
 
 
 def test_same_bytes_in_a_folder_on_a_cluster(expected, client, tmp_path):
@@ -88,10 +87,9 @@ def test_same_bytes_after_a_worker_is_killed_half_way(expected, tmp_path):
     ):
         for build, stage in ((build_graph, "match"), (build_index, "scored")):
             client.wait_for_workers(2)
-            killer = _KillWhen(client, cluster, stage)
-            killer.start()
+            killer = _KillWhen(cluster, stage)
+            cluster.scheduler.add_plugin(killer, name=stage)
             build(store, client)
-            killer.join()
             assert killer.killed, f"no worker was killed at {stage}"
     assert contents(store) == expected
 
@@ -122,27 +120,17 @@ def _prefixes(dask_scheduler) -> set[str]:
     return set(dask_scheduler.task_prefixes)
 
 
-class _KillWhen(threading.Thread):
+class _KillWhen(SchedulerPlugin):
     """Kill a worker with SIGKILL as soon as a task of some stage has run on it."""
 
-    def __init__(self, client, cluster, stage: str) -> None:
-        super().__init__()
-        self.client, self.cluster, self.stage, self.killed = client, cluster, stage, False
+    def __init__(self, cluster, stage: str) -> None:
+        self.nannies, self.stage, self.killed = cluster.workers, stage, ""
 
-    def run(self) -> None:
-        deadline = time.monotonic() + 60
-        while not self.killed and time.monotonic() < deadline:
-            address = self.client.run_on_scheduler(_where, stage=self.stage)
-            if address:
-                os.kill(self.client.run(os.getpid, workers=[address])[address], signal.SIGKILL)
-                self.killed = True
-
-
-def _where(dask_scheduler, stage: str) -> str | None:
-    for key, task in dask_scheduler.tasks.items():
-        if isinstance(key, tuple) and str(key[0]).startswith(stage) and task.who_has:
-            return next(iter(task.who_has)).address
-    return None
+    def transition(self, key, start, finish, *args, worker="", **kwargs) -> None:
+        if not self.killed and finish == "memory" and isinstance(key, tuple) and self.stage in key[0]:
+            (pid,) = (nanny.pid for nanny in self.nannies.values() if nanny.worker_address == worker)
+            os.kill(pid, signal.SIGKILL)
+            self.killed = worker
 
 
 def test_what_is_up_to_date_is_not_computed_again(tmp_path):
@@ -196,6 +184,42 @@ def test_norms_of_the_nation_and_of_a_frozen_year(tmp_path, client):
     again = changed(INDEX, norm="frozen:2020")
     build_index(store, client, again)
     pd.testing.assert_frame_equal(store.frame(again.collection()).compute(), everything, check_exact=True)
+
+
+@pytest.mark.usefixtures("spread")
+def test_norms_in_parts_are_those_of_one_part(tmp_path, client, monkeypatch):
+    """Many rows of norms are cut into parts, the same spread over workers as in memory; frozen runs read either."""
+    whole = ingest_sample(str(tmp_path / "whole"), tmp_path)
+    build_graph(whole)
+    frozen, norms = changed(INDEX, norm="frozen:2020"), INDEX.collection("norms")
+    for options in (INDEX, frozen):
+        build_index(whole, options=options)
+    (table,) = (whole.read(part) for part in whole.snapshot(norms).parts.values())
+    monkeypatch.setattr(opportunity, "_ROWS_OF_NORMS", 100)
+    monkeypatch.setattr(opportunity, "_ROWS_OF_A_PART", 250)
+    stores = []
+    for name, where in (("memory", None), ("spread", client)):
+        store = ingest_sample(str(tmp_path / name), tmp_path)
+        build_graph(store)
+        for options in (INDEX, frozen):
+            build_index(store, where, options)
+            assert done(plan_of(store, options))
+        stores.append(store)
+        parts = [one.snapshot(frozen.collection()).parts.values() for one in (store, whole)]
+        assert [part.sha256 for part in parts[0]] == [part.sha256 for part in parts[1]]
+    one, other = stores
+    assert contents(one, norms) == contents(other, norms)
+    parts = one.snapshot(norms).parts
+    domains = len(DEFINITION.domains)
+    assert len(parts) == domains * -(-len(one.frame(INDEX.measures)) // 250) > domains
+    tables = [one.read(part) for _, part in sorted(parts.items())]
+    assert max(map(len, tables)) <= 250 + 2 * len(DEFINITION.measures)
+    moments = [part[part["kind"] != "ranking"] for part in tables]
+    rankings = [part[part["kind"] == "ranking"] for part in tables]
+    pd.testing.assert_frame_equal(
+        pd.concat([moments[0], *rankings], ignore_index=True), table.reset_index(drop=True), check_exact=True
+    )
+    assert all(one.equals(moments[0]) for one in moments)
 
 
 def test_frozen_norms_of_another_definition_are_refused(tmp_path):

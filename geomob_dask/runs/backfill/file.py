@@ -167,6 +167,17 @@ class Product:
         return Request(self.entry.job, options, self.by_state, self.name, None if only is None else tuple(only))
 
 
+def is_backfill_file(text: str) -> bool:
+    """Return whether a text names a backfill's file, rather than a backfill.
+
+    Examples
+    --------
+    >>> [is_backfill_file(text) for text in ("night.yaml", "plans/night", "night")]
+    [True, True, False]
+    """
+    return text.lower().endswith((".yaml", ".yml")) or "/" in text or os.path.isfile(text)
+
+
 def read_backfill(file: str) -> Backfill:
     """Return the contents of a backfill file.
 

@@ -96,10 +96,19 @@ def plan_backfill(store: Store, backfill: Backfill, asked: Asked) -> Plan:
     return Plan(tuple(settled), asked.reprocess, backfill.name, tuple(left_out), cubes)
 
 
-def check_runnable(plan: Plan) -> None:
-    """Raise InputError if a plan has outputs and the store allows none of them."""
+def check_runnable(plan: Plan, *, due: bool = False) -> None:
+    """Raise InputError if a plan has no outputs, or the store allows none of them.
+
+    Parameters
+    ----------
+    due : bool
+        Whether outputs that are done do not count: some are refused, and nothing else is to be computed.
+    """
     counts = plan.counts()
     refused = [group for group in plan.groups if group.problem is not None]
+    if not counts.total():
+        why = "; ".join(plan.left_out) or "no product has any of these years and states"
+        raise InputError(f"backfill {plan.name}: there are no outputs, so there is nothing to compute: {why}")
     if refused and counts[Standing.REFUSED] == counts.total():
         first = refused[0]
         more = f" (and {len(refused) - 1:,} more products and years, each with its reason)" if len(refused) > 1 else ""
@@ -107,6 +116,13 @@ def check_runnable(plan: Plan) -> None:
             f"backfill {plan.name}: all of its outputs ({counts.total():,}) are refused, so there is nothing to "
             f"compute: "
             f"{first.product} {first.year}: {first.problem}{more}"
+        )
+    if due and refused and not any(True for _ in plan.due()):
+        first = refused[0]
+        raise InputError(
+            f"backfill {plan.name}: nothing can be computed: {counts[Standing.REFUSED]:,} of its outputs "
+            f"({counts.total():,}) are refused, and no other is to be computed: {first.product} {first.year}: "
+            f"{first.problem}"
         )
 
 
