@@ -7,11 +7,11 @@ A definition is a YAML file::
     population: population
     domains:
       income:
-        - {measure: povP, direction: 1}            # higher = more deprivation
+        - {measure: povP, direction: 1, label: Poverty, unit: "%"}    # higher = more deprivation
         - {measure: median_income, direction: -1}  # higher = less
     parameters: {reverse: complement}
 
-or a CSV file with the columns measure, domain and, where not all are 1, direction.
+or a CSV file with the columns measure, domain and, where not all are 1, direction; perhaps label and unit too.
 """
 
 import csv
@@ -30,6 +30,8 @@ from geomob_dask.names import Name, did_you_mean
 from geomob_dask.yaml_text import mapping_of, read_text, read_yaml
 
 _SUFFIXES = (".yaml", ".yml", ".csv")
+_WORDS = ("label", "unit")
+_COLUMNS = ("measure", "domain", "direction", *_WORDS)
 _WHAT = "the definition of an index"
 
 RESULT_COLUMNS = (
@@ -45,10 +47,15 @@ RESULT_COLUMNS = (
 
 
 class Measure(Checked):
-    """A measure and its direction: 1 where higher means more deprivation, -1 where it means less."""
+    """A measure and its direction: 1 where higher means more deprivation, -1 where it means less.
+
+    ``label`` and ``unit`` are for readers. No result depends on them, so they are no part of what it is made from.
+    """
 
     measure: Annotated[str, Field(min_length=1)]
     direction: Literal[-1, 1] = 1
+    label: str = Field("", exclude=True)
+    unit: str = Field("", exclude=True)
 
 
 class Range(NamedTuple):
@@ -253,9 +260,10 @@ def _read_csv(path: Path) -> dict[str, Any]:
     except csv.Error as error:
         raise DefinitionError(f"{path}: cannot be read as a definition ({error}); expected a .csv table") from error
     columns = [name.strip() for name in rows[0]] if rows else []
-    if sorted(columns) not in (["domain", "measure"], ["direction", "domain", "measure"]):
+    if len(set(columns)) < len(columns) or not {"measure", "domain"} <= set(columns) <= set(_COLUMNS):
         raise DefinitionError(
-            f"{path}: found the columns {listed(columns, 12) or 'none'}; expected measure, domain and perhaps direction"
+            f"{path}: found the columns {listed(columns, 12) or 'none'}; expected measure, domain and perhaps "
+            "direction, label and unit"
         )
     domains: dict[str, list[dict[str, Any]]] = {}
     for number, values in enumerate(rows[1:], start=2):
@@ -269,6 +277,7 @@ def _read_csv(path: Path) -> dict[str, Any]:
             raise DefinitionError(
                 f"{path}: row {number}: measure {shown(row['measure'])}: direction {shown(found)}, expected 1 or -1"
             )
-        domains.setdefault(row["domain"], []).append({"measure": row["measure"], "direction": int(found)})
+        words = {name: row[name] for name in _WORDS if name in row}
+        domains.setdefault(row["domain"], []).append({"measure": row["measure"], "direction": int(found), **words})
     name = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else "-" for letter in path.stem)
     return {"name": name, "domains": domains}

@@ -6,9 +6,13 @@ import geomob_dask.ending  # noqa: F401 - first: an interrupt of the other impor
 
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from geomob_dask import cli
+from geomob_dask.activity import doing
+from geomob_dask.clusters import effective
 from geomob_dask.errors import InputError
 from geomob_dask.job import product_command
 from geomob_dask.messages import listed
@@ -22,6 +26,7 @@ from geomob_dask.runs.sources import SOURCES, Source
 from geomob_dask.settings import load_settings
 from geomob_dask.sources import tiger
 from geomob_dask.sources.sample import write_sample
+from geomob_dask.sources.sample_survey import write_survey
 from geomob_dask.store import Store
 
 app = cli.application(
@@ -75,11 +80,13 @@ def _add(source: Source) -> None:
         planned = source.planned(values, where.objects) if dry_run else None
         if planned is not None:
             return cli.say(planned)
-        tables = source.read(values, where.objects)
+        with doing("reading"):
+            tables = source.read(values, where.objects)
         if export and len(tables) > 1:
             found = listed([one.collection for one in tables])
             raise InputError(f"--export {export}: one file, found the collections {found}; expected one table and year")
-        every = land_all(where, tables, dry_run=dry_run)
+        with doing("comparing" if dry_run else "writing to the store"):
+            every = land_all(where, tables, dry_run=dry_run)
         for done in every:
             cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))
         if export and not dry_run:
@@ -107,6 +114,8 @@ def _places(
 ) -> None:
     settings = load_settings(config, store=store, cluster=cluster)
     where, options = Store.of(settings), places.Options.of(**values)
+    if dry_run:
+        cli.say(effective(settings))
     with cli.cluster(settings) as client:
         done = places.ingest_areas(where, options, client, cli.console, dry_run=dry_run)
     cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))
@@ -127,7 +136,8 @@ def _tiger(
     config: str | None,
 ) -> None:
     where, options = Store.of(load_settings(config, store=store, cluster=cluster)), tiger.Options.of(**values)
-    cli.say(tiger.plan(options) if dry_run else tiger.fetch(options, where.objects))
+    with doing("fetching"):
+        cli.say(tiger.plan(options) if dry_run else tiger.fetch(options, where.objects))
 
 
 app.command("tiger", help="Fetch polygons of tracts or places from the Census Bureau; the store keeps a copy.")(
@@ -140,6 +150,9 @@ app.command("join")(product_command("join", JoinOutputs()))
 
 @app.command()
 def sample(
+    margins: Annotated[
+        bool, typer.Option(help="Also dataset survey: the same measures with their margins of error.")
+    ] = False,
     verbose: cli.VerboseOption = False,
     dry_run: cli.CheckOnlyOption = False,
     store: cli.StoreOption = None,
@@ -149,22 +162,20 @@ def sample(
     """Ingest the made-up sample country: vintage sample, dataset sample, year 2020."""
     where = Store.of(load_settings(config, store=store, cluster=cluster))
     with tempfile.TemporaryDirectory() as folder:
-        for done in _sample(where, folder, dry_run):
+        for done in _sample(where, folder, dry_run, margins):
             cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))
 
 
-def _sample(store: Store, folder: str, dry_run: bool) -> list[Ingested]:
+def _sample(store: Store, folder: str, dry_run: bool, margins: bool) -> list[Ingested]:
     paths = write_sample(folder)
+    files = {"sample": paths.measures}
+    if margins:
+        files["survey"] = write_survey(folder)
     return [
         ingest(store, "tracts", files=[str(paths.tracts)], vintage="sample", dry_run=dry_run),
-        ingest(
-            store,
-            "measures",
-            file=str(paths.measures),
-            dataset="sample",
-            year=2020,
-            vintage="sample",
-            dry_run=dry_run,
+        *(
+            ingest(store, "measures", file=str(file), dataset=name, year=2020, vintage="sample", dry_run=dry_run)
+            for name, file in files.items()
         ),
     ]
 

@@ -33,9 +33,10 @@ class TableEdition(Checked):
 
 
 class Table(Checked):
-    """A table: its dataset, and its lines by year."""
+    """A table: its dataset, the unit of its numbers, and its lines by year."""
 
     title: str
+    unit: str = ""
     dataset: str
     annotations: bool = False
     editions: Annotated[tuple[TableEdition, ...], Field(min_length=1)]

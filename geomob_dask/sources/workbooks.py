@@ -7,9 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import openpyxl
 import pyarrow as pa
-import xlrd
 
 from geomob_dask.errors import InputError
 from geomob_dask.messages import listed
@@ -78,6 +76,9 @@ class Workbook:
 
 
 def _open_xls(data: bytes) -> tuple[list[str], Callable[[str], Any]]:
+    # A workbook is rare, and its library takes a while to import.
+    import xlrd
+
     # It reports what it finds odd on standard output.
     book = xlrd.open_workbook(file_contents=data, on_demand=True, logfile=io.StringIO())
 
@@ -89,6 +90,8 @@ def _open_xls(data: bytes) -> tuple[list[str], Callable[[str], Any]]:
 
 
 def _xls_cell(cell: Any, mode: int) -> Any:
+    import xlrd
+
     # An error such as #DIV/0! is kept as a code, which would pass for a number.
     if cell.ctype == xlrd.XL_CELL_ERROR:
         return xlrd.error_text_from_code.get(cell.value, "#?")
@@ -98,6 +101,8 @@ def _xls_cell(cell: Any, mode: int) -> Any:
 
 
 def _open_xlsx(data: bytes) -> tuple[list[str], Callable[[str], Any]]:
+    import openpyxl
+
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
 
     def rows(name: str) -> Any:
