@@ -3,15 +3,14 @@
 import base64
 import json
 import re
-import shutil
-import subprocess
-from collections.abc import Mapping
+import struct
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
+from browser import Visit
 
 
 class Elements(HTMLParser):
@@ -44,20 +43,66 @@ def unpacked(packed: dict[str, str]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(packed["bytes"]), np.dtype(packed["type"]).newbyteorder("<"))
 
 
-def polygons(packed: dict[str, Any]) -> list[list[list[tuple[float, float]]]]:
-    """Return the rings of each polygon in km, by plain loops."""
-    points, bounds = iter(unpacked(packed["points"])), unpacked(packed["bounds"]).reshape(-1, 4).astype(float)
-    xy = zip(unpacked(packed["x"]), unpacked(packed["y"]), strict=True)
-    result = []
-    for count, (left, bottom, right, top) in zip(unpacked(packed["rings"]), bounds, strict=True):
-        rings = []
-        for _ in range(count):
-            steps = [next(xy) for _ in range(next(points))]
-            rings.append([(left + (right - left) * x / 65535, bottom + (top - bottom) * y / 65535) for x, y in steps])
-        result.append(rings)
-    assert next(points, None) is None
-    assert next(xy, None) is None
-    return result
+def json_of(packed: str) -> Any:
+    """Return a value that `pack_json` packed."""
+    return json.loads(zlib.decompress(base64.b64decode(packed)))
+
+
+def numbers(packed: dict[str, Any]) -> list[float]:
+    """Return numbers that `pack_numbers` packed, by plain loops; NaN is missing."""
+    planes = zlib.decompress(base64.b64decode(packed["bytes"]))
+    count = len(planes) // packed["size"]
+    codes = [sum(planes[k * count + i] << 8 * k for k in range(packed["size"])) for i in range(count)]
+    return [(code - 1 + packed["low"]) / 10.0 ** packed["decimals"] if code else np.nan for code in codes]
+
+
+class Block(NamedTuple):
+    """Packed polygons or lines, read by plain loops: rows, and rings of points in meters."""
+
+    rows: list[int]
+    rings: list[list[list[tuple[float, float]]]]
+    step: float
+    closed: bool
+
+
+def block(packed: bytes) -> Block:
+    """Return packed polygons or lines."""
+    inside = zlib.decompress(packed)
+    version, closed, count, ring_count, point_count = struct.unpack("<5I", inside[:20])
+    step, *origin = struct.unpack("<3d", inside[20:44])
+    assert version == 1
+    numbers, value, shift = [], 0, 0
+    for byte in inside[44:]:
+        value += (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append(value)
+            value = shift = 0
+    of = iter(numbers)
+
+    def summed(length: int) -> list[int]:
+        signs = [next(of) for _ in range(length)]
+        return np.cumsum([-(one + 1) // 2 if one % 2 else one // 2 for one in signs], dtype=int).tolist()
+
+    rows = summed(count)
+    rings, points = [next(of) for _ in range(count)], [next(of) for _ in range(ring_count)]
+    xs, ys = summed(point_count), summed(point_count)
+    assert next(of, None) is None
+    xy = iter([(origin[0] + step * x, origin[1] + step * y) for x, y in zip(xs, ys, strict=True)])
+    lengths = iter(points)
+    shapes = [[[next(xy) for _ in range(next(lengths))] for _ in range(number)] for number in rings]
+    return Block(rows, shapes, step, bool(closed))
+
+
+def drawn(page: str) -> Block:
+    """Return the polygons of a page of a map."""
+    return block(base64.b64decode(data_of(page)["polygons"]))
+
+
+def lines(page: str, kind: str) -> Block:
+    """Return the lines of a kind on a page of a map."""
+    (packed,) = [one["lines"] for one in data_of(page)["borders"] if one["kind"] == kind]
+    return block(base64.b64decode(packed))
 
 
 # What runs in a browser ---------------------------------------------------------------------
@@ -72,23 +117,24 @@ NASTY = (
 )
 # Points at every plot and chooses every option, so that what is shown only then is shown; then tells what it saw.
 _DRIVER = """
-<script>
-addEventListener("load", async () => {
+async () => {
   const wait = (ms) => new Promise((done) => setTimeout(done, ms));
-  for (let k = 0; k < 100 && document.body.dataset.ready !== "yes"; k++) await wait(50);
+  for (let k = 0; k < 200 && document.body.dataset.ready !== "yes"; k++) await wait(50);
   const all = (root, found = []) => {
     for (const one of root.querySelectorAll("*")) { found.push(one); if (one.shadowRoot) all(one.shadowRoot, found); }
     return found;
   };
   const seen = {tooltips: 0, injected: 0, computed: 0};
+  const isTooltip = (one) =>
+    one.classList.contains("bk-Tooltip") || (one.getAttribute("role") === "tooltip" && !one.hidden);
   const look = () => {
     const elements = all(document).filter((one) => !["SCRIPT", "STYLE"].includes(one.tagName));
-    seen.tooltips = Math.max(seen.tooltips, elements.filter((one) => one.classList.contains("bk-Tooltip")).length);
+    seen.tooltips = Math.max(seen.tooltips, elements.filter(isTooltip).length);
     seen.injected += elements.filter((one) => one.hasAttribute("onpointerover") || one.hasAttribute("onerror")).length;
     seen.computed += elements.filter((one) =>
       [...one.childNodes].some((node) => node.nodeType === 3 && node.data.includes("1337"))).length;
   };
-  for (const area of all(document).filter((one) => one.classList.contains("bk-events"))) {
+  for (const area of all(document).filter((one) => one.classList.contains("bk-events") || one.tagName === "CANVAS")) {
     const box = area.getBoundingClientRect(), point = (type, x, y) => area.dispatchEvent(new PointerEvent(type,
       {clientX: x, clientY: y, bubbles: true, composed: true, pointerType: "mouse", pointerId: 1, isPrimary: true}));
     for (let i = 1; i < 10; i++) for (let j = 1; j < 10; j++) {
@@ -109,28 +155,10 @@ addEventListener("load", async () => {
   for (const one of all(document).filter((one) => one.tagName === "SUMMARY" || one.tagName === "TH")) one.click();
   await wait(20);
   look();
-  top.postMessage(seen, "*");
-});
-</script>
-"""
-_FRAMES = """
-<html><body><pre id="seen">{}</pre><script>
-const frames = new Map(), seen = {};
-addEventListener("message", ({data, source}) => {
-  const found = seen[frames.get(source)] ??= {ran: false};
-  Object.assign(found, data === "ran" ? {ran: true} : data);
-  document.getElementById("seen").textContent = JSON.stringify(seen);
-});
-for (const name of NAMES) {
-  const frame = document.createElement("iframe");
-  // One over the other: a browser draws nothing in frames that are out of its window.
-  Object.assign(frame.style, {position: "absolute", left: 0, top: 0, width: "1400px", height: "3000px"});
-  document.body.append(frame);
-  frames.set(frame.contentWindow, name);
-  frame.src = name + ".html";
+  return {ran: window.textRan === true, ...seen};
 }
-</script></body></html>
 """
+_LISTENS = "addEventListener('message', ({data}) => { if (data === 'ran') window.textRan = true; });"
 
 
 def structure(page: str) -> list[tuple[str, list[str]]]:
@@ -143,29 +171,11 @@ def json_scripts(page: str) -> list[str]:
     return re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)
 
 
-def seen_in_a_browser(pages: Mapping[str, str], folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what one browser saw in each page while everything in it was pointed at; skips without a browser.
+def seen_in(visit: Visit, file: Path) -> dict[str, Any]:
+    """Return what a browser saw in a page while everything in it was pointed at.
 
     Whether text of data ``ran``; how many ``tooltips`` there were, elements or attributes that text had ``injected``,
     and elements that show what text would be ``computed`` to.
     """
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium is installed")
-    for name, page in pages.items():
-        (folder / f"{name}.html").write_text(f"{page}{_DRIVER}", encoding="utf-8")
-    (folder / "frames.html").write_text(_FRAMES.replace("NAMES", json.dumps(list(pages))), encoding="utf-8")
-    run = subprocess.run(
-        [
-            *(browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"),
-            *("--window-size=1500,3100", "--virtual-time-budget=600000", "--dump-dom"),
-            (folder / "frames.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    (found,) = re.findall(r'<pre id="seen">(.*?)</pre>', run.stdout)
-    seen: dict[str, dict[str, Any]] = json.loads(found)
+    seen: dict[str, Any] = visit(file, before=_LISTENS).evaluate(_DRIVER)
     return seen

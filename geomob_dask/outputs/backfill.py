@@ -3,11 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
+
 from geomob_dask.messages import counted, listed
 from geomob_dask.runs.backfill.cubes import CubeDone
+from geomob_dask.runs.backfill.status import State, Status
 from geomob_dask.runs.engine import Result
-from geomob_dask.runs.journal import Journal, Timings
+from geomob_dask.runs.journal import Journal, RunNote, Timings
 from geomob_dask.runs.planning import Group, Plan, Standing
+from geomob_dask.sources.place_names import state_label
 from geomob_dask.store import Store
 
 _REASONS = 20
@@ -188,6 +192,102 @@ def _reason_lines(what: str, reasons: Mapping[str, str], *, every: bool) -> list
         by_reason.setdefault(reason, []).append(name)
     chosen = list(by_reason.items())[: None if every else _REASONS]
     return [f"{what}: {', '.join(names) if every else listed(names, _NAMES)}: {reason}" for reason, names in chosen]
+
+
+# Status ------------------------------------------------------------------------------------------
+
+
+def status_lines(status: Status) -> list[str]:
+    """Return what is done, running, failed and to do, since when, how long still, and all reasons of failures."""
+    counts = Counter(output.status for output in status.outputs)
+    parts = [f"{counts[state]:,} {state.value}" for state in State if counts[state] and state is not State.DONE]
+    lines = [f"backfill {status.name}: {counts[State.DONE]:,} of {counted(len(status.outputs), 'output')} done"]
+    lines[0] += f", {', '.join(parts)}" if parts else ""
+    if status.planned:
+        lines.append(
+            f"as planned at {status.planned} UTC by the newest run; what changed since is seen with the file alone"
+        )
+    lines += [_run_line(run) for run in status.alive] or [_silent_line(status.runs)]
+    rows = [["product", "year", *(state.value for state in State)]]
+    groups: dict[tuple[str, int], Counter[State]] = {}
+    for output in status.outputs:
+        groups.setdefault((output.product, output.year), Counter())[output.status] += 1
+    rows += [[product, str(year), *_states(found)] for (product, year), found in groups.items()]
+    lines += aligned([*rows, ["all", "", *_states(counts)]], 2)
+    return [*lines, *_failures(status)]
+
+
+def _states(counts: Counter[State]) -> list[str]:
+    return [_number(counts[state]) for state in State]
+
+
+def _run_line(run: RunNote) -> str:
+    """Return since when a run that is alive has been running, and how long it has still to go at its pace."""
+    ended = run.done + run.failed
+    if not run.left:
+        still = "nothing is left"
+    elif ended:
+        still = f"about {_duration(run.left * run.seconds / ended)} left at its pace"
+    else:
+        still = "time left not known yet, as none of its outputs has ended"
+    return (
+        f"running since {run.began} UTC: {ended:,} of {counted(ended + run.left, 'output')} ended, "
+        f"{len(run.running):,} running; {still}; last sign of life {_duration(run.silent)} ago"
+    )
+
+
+def _silent_line(runs: Sequence[RunNote]) -> str:
+    """Return that no run is known to be running, and what is known of the newest."""
+    if not runs:
+        return "not running, as far as is known: no run has left a note"
+    run = runs[0]
+    if run.ended:
+        return f"not running: the newest run began {run.began} UTC and ended {run.ended} UTC ({run.outcome})"
+    return (
+        f"not known to be running: the run that began {run.began} UTC has not ended, and its last sign of life was "
+        f"{_duration(run.silent)} ago; it was killed, is cut off from the store, or computes one long output by itself"
+    )
+
+
+def _failures(status: Status) -> list[str]:
+    """Return every reason of outputs that failed or are refused, with all of these, and where the store has them."""
+    lines = []
+    for state in (State.FAILED, State.REFUSED):
+        of_state = [output for output in status.outputs if output.status is state]
+        lines += _reason_lines(state.value, {output.name: output.reason for output in of_state}, every=True)
+    if any(output.recorded_in for output in status.outputs):
+        lines.append(f"reasons are recorded in {status.where}/failed, a file of each output's name")
+    return lines
+
+
+def status_table(status: Status) -> pd.DataFrame:
+    """Return the status as a table: a row per output.
+
+    Returns
+    -------
+    DataFrame, index: product
+        ``year``, ``state``, ``state_name``, ``status``, ``reason``, ``recorded_in``, ``collection``, ``seconds`` (when
+        it was last computed), ``input_bytes``, and ``running_since`` (UTC) of those that run.
+    """
+    since = {name: run.began for run in reversed(status.alive) for name in run.running}
+    columns = ("year", "state", "state_name", "status", "reason", "recorded_in", "collection", "seconds", "input_bytes")
+    rows = [
+        (
+            output.year,
+            output.state,
+            state_label(output.state),
+            output.status.value,
+            output.reason,
+            output.recorded_in,
+            output.collection,
+            output.seconds,
+            output.size,
+            since.get(output.name, "") if output.status is State.RUNNING else "",
+        )
+        for output in status.outputs
+    ]
+    products = pd.Index([output.product for output in status.outputs], name="product", dtype="str")
+    return pd.DataFrame(rows, index=products, columns=[*columns, "running_since"]).astype({"seconds": "float64"})
 
 
 def cube_lines(cubes: Sequence[CubeDone]) -> list[str]:

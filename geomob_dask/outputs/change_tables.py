@@ -14,6 +14,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.messages import listed
 from geomob_dask.sources.attributes import ACS_PERIOD, period_in
 from geomob_dask.sources.kinds import kinds_of
+from geomob_dask.sources.measure_names import label_of
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.cube_form import NO_ROW
 from geomob_dask.transforms.change import KNOWN_NOT, beyond_margin, change_moe, shared_sample
@@ -132,7 +133,7 @@ def change_table(cube: xr.Dataset, measure: str, first: int, last: int, *, perio
 def change_summary(table: pd.DataFrame, measure: str, first: int, last: int) -> list[str]:
     """Return a summary of a change."""
     change = table["change"].dropna()
-    lines = [f"{measure}, {first} to {last}: change known for {len(change):,} of {len(table):,}"]
+    lines = [f"{label_of(measure).whole}, {first} to {last}: change known for {len(change):,} of {len(table):,}"]
     if len(change):
         low, middle, high = np.quantile(change, [0.25, 0.5, 0.75])
         lines.append(f"  first quartile, median, third quartile: {low:+.4g}, {middle:+.4g}, {high:+.4g}")

@@ -19,6 +19,7 @@ import xarray as xr
 from geomob_dask.errors import InputError
 from geomob_dask.messages import counted
 from geomob_dask.outputs.csv_text import csv_stream, write_csv
+from geomob_dask.outputs.names import COUNTY, NAME, RegionNames, cube_region_names, named_rows
 from geomob_dask.outputs.provenance import Record
 from geomob_dask.outputs.provenance_cubes import record_of_cube
 from geomob_dask.outputs.provenance_files import parquet_metadata, sidecar_text
@@ -80,7 +81,7 @@ def export_cube(
     if suffix != ".parquet":
         beside = partial(sidecar_text, record, Path(file), types=_long_types(dataset))
         with written_whole("file", file, suffix, beside) as temporary:
-            rows = _write_long(dataset, temporary, csv_text)
+            rows = _write_long(dataset, temporary, csv_text, cube_region_names(store, dataset))
         return [f"{counted(rows, 'row')} in {file}"]
     state = cube.state(dataset.attrs["version"])
     assert state is not None  # its dataset was just read
@@ -137,10 +138,18 @@ def _key(unit: str) -> str:
     return "geoid" if unit == "tract" else unit
 
 
-def _write_long(dataset: xr.Dataset, path: Path, csv_text: str) -> int:
+def _named(table: pd.DataFrame, unit: str, names: RegionNames | None) -> pd.DataFrame:
+    """Return a wide or long table with the names of its regions, or of the counties of its tracts."""
+    added = COUNTY if names is None else NAME
+    return table.assign(**{added: named_rows(table.set_index(_key(unit)), names)[added].to_numpy()})
+
+
+def _write_long(dataset: xr.Dataset, path: Path, csv_text: str, names: RegionNames | None) -> int:
     rows = 0
     with csv_stream(path) as text:
         for table in long_tables(dataset):
+            # Of tracts it has a row per measure: names of counties in each would make up half of the file.
+            table = table if names is None else _named(table, "region", names)
             write_csv(table, text, csv_text, index=False, header=rows == 0)
             rows += len(table)
     return rows
@@ -155,12 +164,13 @@ def _long_types(dataset: xr.Dataset) -> dict[str, str]:
 def _write_wide(
     store: Store, dataset: xr.Dataset, form: Form, polygons: Snapshot | None, path: Path, record: Record
 ) -> int:
-    rows, writer = 0, None
+    rows, writer, names = 0, None, cube_region_names(store, dataset)
     metadata = _geo(store, polygons) | parquet_metadata(record)
     places = dataset["state"].to_numpy()
     try:
         for state in sorted(set(places.tolist())):
             table = _wide(dataset.isel({form.unit: np.flatnonzero(places == state)}).load(), form)
+            table = _named(table, form.unit, names)
             if polygons is not None:
                 table["geometry"] = _polygons(store, polygons, state, table[_key(form.unit)])
             arrow = pa.Table.from_pandas(table, schema=_schema(table, metadata), preserve_index=False)

@@ -9,17 +9,18 @@ import numpy as np
 import pandas as pd
 
 from geomob_dask.errors import InputError
-from geomob_dask.frames.exposure_tables import LOW_OVERLAP, long_table
-from geomob_dask.frames.tract_precision import ALL_MARGINS, USED
+from geomob_dask.frames.exposure_tables import LOW_OVERLAP, OVERLAP_STATISTICS, long_table
+from geomob_dask.frames.tract_precision import ALL_MARGINS, USED, poor_share
 from geomob_dask.messages import counted
 from geomob_dask.metrics.exposure_terms import Mode
 from geomob_dask.metrics.quality import FAIR_CV, SPREAD
-from geomob_dask.outputs.exposure_map import map_result
-from geomob_dask.outputs.exposure_overlap import STATISTICS
-from geomob_dask.outputs.exposure_report import write_report
-from geomob_dask.outputs.exposure_tracts import poor_share
+from geomob_dask.outputs.names import RegionNames, group_labels, region_names
 from geomob_dask.outputs.result import (
     EXPORT_TABLE,
+    LABELS,
+    LAYER,
+    MAP_HELP,
+    TITLE,
     Done,
     Flag,
     Flags,
@@ -29,7 +30,7 @@ from geomob_dask.outputs.result import (
     result,
     written_lines,
 )
-from geomob_dask.outputs.tables import PAGES, TABLES
+from geomob_dask.outputs.tables import MAPS, PAGES, TABLES
 from geomob_dask.products.exposure import Details, Options, title
 from geomob_dask.products.product import Prepared
 from geomob_dask.sources.region_weights import Weights
@@ -44,16 +45,15 @@ class ExposureOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
+        "labels": LABELS,
         "export": EXPORT_TABLE,
         "long": Flag("Also write the published long form (county, place).", files=TABLES),
         "interactions": Flag(
             "Also write the share of each group around the average member of each group.", files=TABLES
         ),
-        "map": Flag(
-            "Also write an interactive map (.html), offline; one per year and kind of region.",
-            files=PAGES,
-            polygons=True,
-        ),
+        "map": Flag(MAP_HELP.format("one per year and kind of region"), files=MAPS, polygons=True),
+        "layer": LAYER,
+        "title": TITLE,
         "report": Flag(
             "Also write a one-page report (.html), for offline use; one per year and kind of region.", files=PAGES
         ),
@@ -94,18 +94,23 @@ class ExposureOutputs(Outputs):
         """Write the files that flags ask for."""
         for flag, role in (("export", "result"), ("interactions", "interactions")):
             if done.given.get(flag):
-                table = joined([(item, result(done.store, item, role)) for item in done.prepared])
+                table = joined([(item, named_result(done.store, item, role)) for item in done.prepared])
                 self.write_table(done, flag, table, role=role)
         if done.given.get("long"):
             self.write_table(done, "long", _long_form(done.store, done.prepared))
         lines = []
         if done.given.get("report"):
             for item, file in files_of(done.given["report"], done.prepared):
+                # Bokeh takes a while to import: only pages need it.
+                from geomob_dask.outputs.exposure_report import write_report
+
                 write_report(done.store, item, file)
             lines += written_lines(done.given["report"], done.prepared)
         if done.given.get("map"):
             for item, file in files_of(done.given["map"], done.prepared):
-                map_result(done.store, item, file, done.client, done.console)
+                from geomob_dask.outputs.exposure_map import map_result
+
+                map_result(done, item, file)
             lines += written_lines(done.given["map"], done.prepared)
         return lines
 
@@ -128,8 +133,9 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         "    regions; regions by quality 1, 2, 3 of the count (CV below 0.2, below 0.4, above); by accuracy 1, 2, 3 of",
         "    the exposure (margin and correction below 2 points of 100, below 5, above)",
     ]
-    width = max(map(len, details.labels.values()))
-    for name, label in details.labels.items():
+    names, labels = region_names(store, prepared), group_labels(details.labels)
+    width = max(map(len, labels.values()))
+    for name, label in labels.items():
         group = found["groups"][name]
         quartiles = group["quartiles"]
         spread = "  ".join(f"{value:5.3f}" for value in quartiles) if quartiles else "no region has a value"
@@ -139,10 +145,11 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
             middle, most = group["correction"]
             lines.append(f"      correction for noise: median {middle:+.4f}, largest {most:+.4f}{unused}")
         for words, (count, first) in group["reasons"].items():
-            more = ", …" if count > len(first) else ""
-            lines.append(f"      {count:,} {'region' if count == 1 else 'regions'}: {words} ({', '.join(first)}{more})")
-    lines += _overlap_lines(found["overlap"])
-    lines += _tract_lines(found["tract_cv"], details.labels)
+            more = "; …" if count > len(first) else ""
+            regions = names.listed(first)
+            lines.append(f"      {count:,} {'region' if count == 1 else 'regions'}: {words} ({regions}{more})")
+    lines += _overlap_lines(found["overlap"], names)
+    lines += _tract_lines(found["tract_cv"], labels)
     lines.append("  checked: shares sum to 1, values within 0 to 1 and their bounds, missing exactly where there is a")
     lines.append("    reason, groups sum to the tract's people, people of regions and outside balance")
     return [*lines, f"  in {store.url}/{prepared.collection}"]
@@ -154,15 +161,15 @@ def _nowhere(options: Options) -> str:
     return f"outside the {counted(len(options.regions), 'chosen region')}"
 
 
-def _overlap_lines(found: Mapping[str, Any] | None) -> list[str]:
+def _overlap_lines(found: Mapping[str, Any] | None, names: RegionNames) -> list[str]:
     """Return the distribution of the overlap, where a crosswalk has told it."""
     if found is None:
         return []
-    numbers = "  ".join(f"{found[name]:.4f}" for name in STATISTICS)
+    numbers = "  ".join(f"{found[name]:.4f}" for name in OVERLAP_STATISTICS)
     low = ""
     if found["low"]:
-        first = ", ".join(f"{region} {value:.3f}" for region, value in found["lowest"])
-        more = ", …" if found["low"] > len(found["lowest"]) else ""
+        first = "; ".join(f"{names.label(region)} {value:.3f}" for region, value in found["lowest"])
+        more = "; …" if found["low"] > len(found["lowest"]) else ""
         low = f"; {counted(found['low'], 'region')} below {LOW_OVERLAP:g} ({first}{more})"
     return [
         "  overlap of regions and tracts, Σ afact·afact2: minimum, quartile, median, mean, quartile, maximum",
@@ -192,6 +199,11 @@ def _weight_lines(weights: Weights, shared: Sequence[int]) -> list[str]:
             "live in tracts that lie there in part"
         )
     return lines
+
+
+def named_result(store: Store, prepared: Prepared, role: str | None = None) -> pd.DataFrame:
+    """Return a result by region, with the names that readers know regions by."""
+    return region_names(store, prepared).named(result(store, prepared, role))
 
 
 def joined(results: Sequence[tuple[Prepared, pd.DataFrame]]) -> pd.DataFrame:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import ColumnDataSource, NumeralTickFormatter
-from bokeh.plotting import figure
+from bokeh.models import ColumnDataSource, FixedTicker, NumeralTickFormatter
 
 from geomob_dask.frames.exposure_tables import points
 from geomob_dask.messages import counted
@@ -23,10 +22,12 @@ from geomob_dask.outputs.exposure_overlap import overlap_section
 from geomob_dask.outputs.exposure_plots import HIGHEST_CV, against_count, against_share
 from geomob_dask.outputs.exposure_reported import reported_section
 from geomob_dask.outputs.exposure_tracts import tract_sections
-from geomob_dask.outputs.page import Section, report, sortable, write_page
+from geomob_dask.outputs.names import group_labels, kind_nouns, labels_of_regions, region_names
+from geomob_dask.outputs.page import Figure, Section, report, sortable, write_page
 from geomob_dask.outputs.palette import CATEGORIES, MISSING
-from geomob_dask.outputs.plots import hover, plain_figure
+from geomob_dask.outputs.plots import hover, plain_figure, wrapped_rows
 from geomob_dask.outputs.provenance import record_of
+from geomob_dask.outputs.ranking import Estimates, Measure, Ranking
 from geomob_dask.outputs.result import report as stored_report
 from geomob_dask.outputs.result import result
 from geomob_dask.products.exposure import CELLS, Details, Options, title
@@ -48,6 +49,7 @@ _ACCURACY = {
     "?": _QUALITY["?"],
     "missing": _QUALITY["missing"],
 }
+_GRADES = {1.0: "1, good", 2.0: "2, fair", 3.0: "3, poor"}
 _MODES = {
     Mode.CORRECTED: "tracts are counted by their share in the region, variances by its square",
     Mode.PUBLISHED: "tracts are counted by their share in the region, variances by that share too "
@@ -81,9 +83,10 @@ def write_report(store: Store, prepared: Prepared, file: str) -> None:
     options: Options = prepared.options
     details: Details = prepared.details
     text = report_page(
-        result(store, prepared),
-        details.labels,
+        region_names(store, prepared).named(result(store, prepared)),
+        group_labels(details.labels),
         stored_report(store, prepared),
+        by=options.by,
         title=title(options),
         subtitle=f"{details.grouping.title}. Mode {options.mode}: {_MODES[Mode(options.mode)]}."
         + ("" if options.regions is None else f" {counted(len(options.regions), 'chosen region')} alone.")
@@ -103,6 +106,7 @@ def report_page(
     groups: Mapping[str, str],
     found: Mapping[str, Any],
     *,
+    by: str,
     title: str,
     subtitle: str,
     year: int,
@@ -119,6 +123,8 @@ def report_page(
         ``region_name``, ``people_count``, ``overlap``, and columns of every group as
         `frames.exposure_tables.exposure_table` returns them.
     groups : mapping of name to label
+    by : str
+        The kind of the regions.
     found : mapping
         Summary: ``regions``, ``tracts``, ``people``, ``people_outside``, ``overlap`` (see `overlap_summary`),
         ``tract_cv`` (see `frames.tract_precision`), and by group in ``groups``: ``known``, ``quality``,
@@ -140,6 +146,12 @@ def report_page(
     corrected = bool((table["bounds_of"] == "exposure_corrected").any())
     sections = [
         Section(
+            "Regions by exposure to everybody else",
+            "Share of all other groups around the average member of the group (0 to 1): 1 where a member lives among "
+            f"others only. Data: {source}.",
+            ranking=_ranking(table, groups, by, corrected),
+        ),
+        Section(
             "Exposure to everybody else",
             "Share of all other groups around the average member of the group, across regions (0 to 1)"
             f"{_CORRECTED_TABLE if corrected else ''}. Data: {source}.",
@@ -150,8 +162,7 @@ def report_page(
             "The dashed line is the exposure of a group that lives evenly everywhere: one minus its share. The further "
             "below it, the more the group lives among itself. Both are shares from 0 to 1, a point is a region. "
             f"Reproduces the plots of step 6 of the method. Data: {source}.",
-            [against_share(one, groups[group]) for group, one in sources.items()],
-            stretch=True,
+            plots=[against_share(one, groups[group]) for group, one in sources.items()],
             keys=keys,
         ),
         Section(
@@ -160,8 +171,7 @@ def report_page(
             f"{GOOD_CV:g} and {FAIR_CV:g} separate the three grades of the count; values above {HIGHEST_CV:g} are "
             f"drawn at {HIGHEST_CV:g}. Suppressed groups have no value and are not drawn. Reproduces the plots of step "
             f"7.2 of the method. Data: {source}.",
-            [against_count(one, groups[group]) for group, one in sources.items()],
-            stretch=True,
+            plots=[against_count(one, groups[group]) for group, one in sources.items()],
             keys=keys,
         ),
         Section(
@@ -169,8 +179,7 @@ def report_page(
             "Regions by grade of the group's count, as published. Gray: no value, because nobody or too few of the "
             "group live there, or a tract's count is missing. Reproduces the counts of step 7.3 of the method. "
             f"Data: {source}.",
-            [_grade_bars(quality, list(groups.values()), _QUALITY)],
-            stretch=True,
+            plots=[_grade_bars(quality, list(groups.values()), _QUALITY)],
             keys=_keys(quality, _QUALITY),
         ),
         Section(
@@ -178,8 +187,7 @@ def report_page(
             "Regions by grade of the exposure: its 90% margin and the size of its correction together. The count of a "
             "group can be good where its exposure is not, since that depends on the counts of single tracts. "
             f"Data: {source}.",
-            [_grade_bars(accuracy, list(groups.values()), _ACCURACY)],
-            stretch=True,
+            plots=[_grade_bars(accuracy, list(groups.values()), _ACCURACY)],
             keys=_keys(accuracy, _ACCURACY),
         ),
         *([] if reported is None else [reported_section(table, reported, groups, source=source)]),
@@ -195,6 +203,32 @@ def report_page(
     ]
     footer = _FOOTER.format(_CORRECTED if corrected else _UNCORRECTED)
     return report(title, subtitle, sections, facts=facts, footer=footer)
+
+
+def _ranking(table: pd.DataFrame, groups: Mapping[str, str], by: str, corrected: bool) -> Ranking:
+    """Return the regions by the exposure of one group at a time, each with its interval and accuracy."""
+    measures = []
+    for group, label in groups.items():
+        grades = table[f"{group}_exposure_accuracy"].to_numpy(np.float64)
+        value = points(table, group).to_numpy(np.float64)
+        lower, upper = (table[f"{group}_exposure_{end}"].to_numpy(np.float64) for end in ("lb", "ub"))
+        raw = table[f"{group}_exposure"].to_numpy(np.float64) if corrected else None
+        flags = [
+            _GRADES.get(grade, "" if np.isnan(one) else "error unknown")
+            for grade, one in zip(grades, value, strict=True)
+        ]
+        missing = table[f"{group}_exposure_reason"].fillna("").tolist()
+        measures.append(Measure(label, [Estimates(value, lower, upper, raw=raw, flags=flags)], missing=missing))
+    names = table["region_name"].fillna("")
+    return Ranking(
+        kind_nouns(by),
+        [name or str(code) for code, name in names.items()],
+        measures,
+        codes=[str(code) for code in table.index],
+        label="Group",
+        raw="before the correction for noise in the tracts' counts",
+        flag="Accuracy",
+    )
 
 
 def _summary(found: Mapping[str, Any], groups: Mapping[str, str]) -> pd.DataFrame:
@@ -220,8 +254,7 @@ def _points(table: pd.DataFrame, group: str) -> ColumnDataSource:
     grade = given[f"{group}_exposure_quality"].map({1.0: "1", 2.0: "2", 3.0: "3"}).fillna("?")
     return ColumnDataSource(
         {
-            "region": given.index.to_numpy(object),
-            "name": given["region_name"].to_numpy(object),
+            "label": labels_of_regions(given),
             "exposure": points(given, group).to_numpy(),
             "uncorrected": given[f"{group}_exposure"].to_numpy(),
             "accuracy": given[f"{group}_exposure_accuracy"].map("{:.0f}".format).to_numpy(object),
@@ -251,25 +284,29 @@ def _keys(counts: Mapping[str, list[int]], words: Mapping[str, tuple[str, str]])
     return {words[grade][0]: words[grade][1] for grade, column in counts.items() if any(column)}
 
 
-def _grade_bars(counts: Mapping[str, list[int]], names: list[str], words: Mapping[str, tuple[str, str]]) -> figure:
+def _grade_bars(counts: Mapping[str, list[int]], names: list[str], words: Mapping[str, tuple[str, str]]) -> Figure:
+    shown = [grade for grade in counts if any(counts[grade])]
+    rows = [-row for row in range(len(names))]
+    labels = wrapped_rows(names)
+    source = ColumnDataSource({"row": rows, "group": names, **counts})
     plot = plain_figure(
-        y_range=names[::-1],
+        y_range=(0.6 - len(names), 0.6),
         x_range=(0, max(sum(column[0] for column in counts.values()), 1)),
         x_axis_label="Regions",
-        height=50 + 42 * len(names),
-        sizing_mode="stretch_width",
-        tools="",
+        height=70 + 30 * len(names) + 11 * sum(text.count("\n") for text in labels.values()),
     )
-    shown = [grade for grade in counts if any(counts[grade])]
-    bars = plot.hbar_stack(
-        shown,
-        y="group",
-        height=0.62,
-        color=[words[grade][1] for grade in shown],
-        source=ColumnDataSource({"group": names, **counts}),
-    )
+    bars = plot.hbar_stack(shown, y="row", height=0.62, color=[words[grade][1] for grade in shown], source=source)
     for bar, grade in zip(bars, shown, strict=True):
         hover(plot, bar, ("", "@group"), (words[grade][0], f"@{{{grade}}}{{0,0}} regions"))
+    plot.yaxis.ticker = FixedTicker(ticks=rows)
+    plot.yaxis.major_label_overrides = labels
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     plot.ygrid.grid_line_color = None
-    return plot
+    best = [
+        counts["1"][place] / max(sum(column[place] for column in counts.values()), 1) for place in range(len(names))
+    ]
+    finding = "; ".join(
+        f"{name}: {share:.0%} of the regions have grade 1" for name, share in zip(names, best, strict=True)
+    )
+    numbers = {"group": "Group", **{grade: words[grade][0] for grade in shown}}
+    return Figure(plot, f"{finding}.", numbers=numbers, sources=[source])

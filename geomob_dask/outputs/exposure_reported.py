@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from bokeh.models import ColumnDataSource
-from bokeh.plotting import figure
 
 from geomob_dask.outputs.exposure_plots import exposure_figure, people_ticks
-from geomob_dask.outputs.page import Section, sortable
+from geomob_dask.outputs.names import labeled
+from geomob_dask.outputs.page import Figure, Section, sortable
 from geomob_dask.outputs.palette import ACCENT, CATEGORIES, SOFT
 from geomob_dask.outputs.plots import hover
 
@@ -42,7 +42,7 @@ def reported_section(table: pd.DataFrame, reported: pd.DataFrame, groups: Mappin
         for words, chosen in classes.items():
             part = both[both.index.isin(table.index[chosen])]
             if len(part):
-                plots.append(_scatter(part, f"{label}\n{words} people"))
+                plots.append(_scatter(part, f"{label}: {words} people"))
                 rows.append({"People": label, "Regions with people": words, **_differences(part)})
     return Section(
         "Interpolated against reported people",
@@ -52,8 +52,7 @@ def reported_section(table: pd.DataFrame, reported: pd.DataFrame, groups: Mappin
         "survey. Reproduces the plots after step 5 of the method (486 cities of 2021; there, Houston stands out, as "
         "whole tracts are counted in it). "
         f"Data: {source}; reported people from --reported.",
-        plots,
-        stretch=True,
+        plots=plots,
         table=sortable(pd.DataFrame(rows).set_index("People"), places=3) if rows else (),
         keys={"Region": ACCENT, "Largest difference in people": _FARTHEST},
     )
@@ -93,7 +92,7 @@ def _differences(both: pd.DataFrame) -> dict[str, object]:
         f"Share within {_CLOSE:.0%}": float((off.abs() <= _CLOSE).mean()) if len(off) else np.nan,
         "Largest difference in people": f"{farthest['interpolated'] - farthest['reported']:+,.0f}"
         + (f" ({farthest['off']:+.1%})" if pd.notna(farthest["off"]) else "")
-        + f" in {farthest['name'] or farthest.name}",
+        + f" in {labeled(str(farthest.name), farthest['name'])}",
     }
 
 
@@ -101,14 +100,13 @@ def _farthest(both: pd.DataFrame) -> str:
     return str((both["interpolated"] - both["reported"]).abs().idxmax())
 
 
-def _scatter(both: pd.DataFrame, title: str) -> figure:
+def _scatter(both: pd.DataFrame, title: str) -> Figure:
     farthest = _farthest(both)
     # The farthest is drawn last, on top.
     both = pd.concat([both.drop(farthest), both.loc[[farthest]]])
     source = ColumnDataSource(
         {
-            "region": both.index.to_numpy(object),
-            "name": both["name"].to_numpy(object),
+            "label": [labeled(str(code), name) for code, name in both["name"].items()],
             "reported": both["reported"].to_numpy(),
             "interpolated": both["interpolated"].to_numpy(),
             "off": both["off"].to_numpy(),
@@ -116,7 +114,7 @@ def _scatter(both: pd.DataFrame, title: str) -> figure:
         }
     )
     end = float(both[["reported", "interpolated"]].max().max()) * 1.05 or 1.0
-    plot = exposure_figure(title, "Reported people", "Interpolated people", x_range=(0, end), y_range=(0, end))
+    plot = exposure_figure("Reported people", "Interpolated people", x_range=(0, end), y_range=(0, end))
     plot.line([0, end], [0, end], color=SOFT, line_dash="dashed")
     plot.xaxis.formatter = plot.yaxis.formatter = people_ticks()
     plot.xaxis.ticker.desired_num_ticks = 4
@@ -124,9 +122,16 @@ def _scatter(both: pd.DataFrame, title: str) -> figure:
     hover(
         plot,
         dots,
-        ("", "@region @name"),
+        ("", "@label"),
         ("reported", "@reported{0,0}"),
         ("interpolated", "@interpolated{0,0}"),
         ("difference", "@off{+0.0%}"),
     )
-    return plot
+    found = _differences(both)
+    finding = (
+        f"interpolated people are within {_CLOSE:.0%} of the reported ones in "
+        f"{found[f'Share within {_CLOSE:.0%}']:.0%} of {len(both):,} regions; the largest difference is "
+        f"{found['Largest difference in people']}."
+    )
+    numbers = {"label": "Region", "reported": "Reported", "interpolated": "Interpolated", "off": "Difference (share)"}
+    return Figure(plot, finding, title=title, numbers=numbers, sources=[source])

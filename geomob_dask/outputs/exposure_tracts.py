@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from bokeh.models import ColumnDataSource, FixedTicker, NumeralTickFormatter, Slope
-from bokeh.plotting import figure
 
-from geomob_dask.frames.tract_precision import ALL_MARGINS, DETAILED, USED
+from geomob_dask.frames.tract_precision import ALL_MARGINS, DETAILED, USED, poor_share
 from geomob_dask.metrics.quality import FAIR_CV, GOOD_CV
 from geomob_dask.outputs.exposure_plots import exposure_figure
-from geomob_dask.outputs.page import Section, sortable
+from geomob_dask.outputs.page import Figure, Section, sortable
 from geomob_dask.outputs.palette import ACCENT, INK, OPPORTUNITY, SOFT
-from geomob_dask.outputs.plots import hover, plain_figure
+from geomob_dask.outputs.plots import hover, plain_figure, wrapped_rows
 from geomob_dask.sources.acs_tables import column_label
 
 # Tracts in a cell: from this number on, in words, and the color.
@@ -30,13 +28,6 @@ _CLASSES: tuple[tuple[int, str, str], ...] = (
 _TICKS = (0, 10, 50, 200, 500, 1000, 2000, 4000, 8000, 15000, 30000, 60000)
 _SMALL_TICKS = (0, 10, 50, 100, 200, 400, 800, 1500, 3000)
 _MARGINS = {USED: "one zero estimate's at most", ALL_MARGINS: "all", DETAILED: "its own"}
-# Characters of a line beside a bar: labels are long, and telephones narrow.
-_LINE = 24
-
-
-def poor_share(row: Mapping[str, Any]) -> float:
-    """Return the share of tracts with a coefficient of variation of 0.4 or more; NaN where none has one."""
-    return float(row["over_fair"] / row["with_cv"]) if row["with_cv"] else np.nan
 
 
 def tract_sections(
@@ -65,8 +56,7 @@ def tract_sections(
             "Reproduces the tables of steps 1 and 2 of the method, which have, for all tracts of 2021: Hispanic 0.480, "
             "Black 0.631, white 0.066; others 0.524 with all margins, 0.513 with one zero estimate's at most. "
             f"Data: {source}, all tracts with people, whether in a region or not.",
-            [_bars(table)],
-            stretch=True,
+            plots=[_bars(table)],
             table=sortable(table, places=3),
             keys={f"CV of {FAIR_CV:g} or more": ACCENT, f"CV of {GOOD_CV:g} or more": OPPORTUNITY[2]},
         ),
@@ -77,8 +67,7 @@ def tract_sections(
             f"is above {FAIR_CV:g}, of the dashed one above {GOOD_CV:g}. Tracts are counted in cells. Reproduces the "
             "scatter plots of step 2 of the method, with standard errors as they are used. "
             f"Data: {source}, all tracts with people.",
-            [_scatter(cells.loc[cells.index == name], label) for name, label in groups.items()],
-            stretch=True,
+            plots=[_scatter(cells.loc[cells.index == name], label) for name, label in groups.items()],
             keys=_keys(),
         ),
     ]
@@ -107,11 +96,10 @@ def _table(tallies: Sequence[Mapping[str, Any]], groups: Mapping[str, str], year
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Group")
 
 
-def _bars(table: pd.DataFrame) -> figure:
+def _bars(table: pd.DataFrame) -> Figure:
     names = table.index.tolist()
-    # A number has a label of several lines; a factor is its own label, in one.
     rows = [-row for row in range(len(names))]
-    labels = {row: "\n".join(textwrap.wrap(_short(name), _LINE)) for row, name in zip(rows, names, strict=True)}
+    labels = wrapped_rows([_short(name) for name in names])
     source = ColumnDataSource(
         {
             "row": rows,
@@ -126,8 +114,6 @@ def _bars(table: pd.DataFrame) -> figure:
         x_range=(0, 1.02),
         x_axis_label="Share of tracts",
         height=70 + 24 * len(names) + 11 * sum(text.count("\n") for text in labels.values()),
-        sizing_mode="stretch_width",
-        tools="",
     )
     wide = plot.hbar(y="row", right="good", height=0.7, color=OPPORTUNITY[2], source=source)
     narrow = plot.hbar(y="row", right="fair", height=0.7, color=ACCENT, source=source)
@@ -145,7 +131,14 @@ def _bars(table: pd.DataFrame) -> figure:
     plot.xgrid.ticker = plot.xaxis[0].ticker
     plot.xaxis.formatter = NumeralTickFormatter(format="0%")
     plot.ygrid.grid_line_color = None
-    return plot
+    poor = table[f"CV ≥ {FAIR_CV:g}"].dropna()
+    finding = "No tract has a CV."
+    if len(poor):
+        finding = (
+            f"Most tracts with a CV of {FAIR_CV:g} or more: {poor.idxmax()}, {poor.max():.1%}; fewest: "
+            f"{poor.idxmin()}, {poor.min():.1%}. The table below has the numbers."
+        )
+    return Figure(plot, finding)
 
 
 def _short(label: str) -> str:
@@ -154,11 +147,10 @@ def _short(label: str) -> str:
     return label
 
 
-def _scatter(cells: pd.DataFrame, label: str) -> figure:
+def _scatter(cells: pd.DataFrame, label: str) -> Figure:
     ends = {name: np.sqrt(cells[name].to_numpy()) for name in ("count_from", "count_to", "se_from", "se_to")}
     across, high = (max(float(ends[name].max(initial=1.0)), 1.0) for name in ("count_to", "se_to"))
     plot = exposure_figure(
-        label,
         "People of the group (square root)",
         "Standard error (square root)",
         x_range=(0, across * 1.02),
@@ -193,7 +185,20 @@ def _scatter(cells: pd.DataFrame, label: str) -> figure:
         ("standard error", "@se_from{0,0} to @se_to{0,0}"),
         ("tracts", "@tracts{0,0}"),
     )
-    return plot
+    middle = (ends["se_from"] + ends["se_to"]) ** 2 / 4 > FAIR_CV * (ends["count_from"] + ends["count_to"]) ** 2 / 4
+    tracts = cells["tracts"].to_numpy()
+    finding = (
+        f"of {tracts.sum():,} tracts, those in cells above the line of a CV of {FAIR_CV:g} are "
+        f"{tracts[middle].sum() / max(tracts.sum(), 1):.0%}."
+    )
+    numbers = {
+        "count_from": "People from",
+        "count_to": "To",
+        "se_from": "Standard error from",
+        "se_to": "To",
+        "tracts": "Tracts",
+    }
+    return Figure(plot, finding, title=label, numbers=numbers, sources=[source])
 
 
 def _apart(ticks: Sequence[int], end: float, room: float) -> dict[float, int]:

@@ -2,9 +2,24 @@
 
 from collections.abc import Mapping
 
+import pandas as pd
+
 from geomob_dask.messages import counted
-from geomob_dask.outputs.result import Done, Flag, Outputs, reason_lines, report, result
-from geomob_dask.outputs.tables import PAGES
+from geomob_dask.outputs.names import region_names, with_counties
+from geomob_dask.outputs.result import (
+    LABELS,
+    LAYER,
+    MAP_HELP,
+    TITLE,
+    Done,
+    Flag,
+    Outputs,
+    reason_lines,
+    report,
+    result,
+    written_lines,
+)
+from geomob_dask.outputs.tables import MAPS, PAGES, PICTURES
 from geomob_dask.products.mixing import Options
 from geomob_dask.products.product import Prepared
 from geomob_dask.store import Store
@@ -15,7 +30,10 @@ class MixingOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
-        "map": Flag("Write the three-color map (.html), for offline use.", files=PAGES, polygons=True),
+        "labels": LABELS,
+        "map": Flag(MAP_HELP.format("of three colors; a picture per year"), files=MAPS, polygons=True),
+        "layer": LAYER,
+        "title": TITLE,
         "report": Flag("Write a report (.html) with map and tables.", files=PAGES),
     }
 
@@ -23,14 +41,20 @@ class MixingOutputs(Outputs):
         """Return the number of tracts with D, the reasons of the others, and quartiles."""
         return summary_lines(store, prepared)
 
+    def named(self, store: Store, prepared: Prepared, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a result with the names of its regions and counties."""
+        return with_counties(region_names(store, prepared).named(table))
+
     def write(self, done: Done) -> list[str]:
         """Write export, map and report."""
         # Bokeh takes a while to import: only pages need it.
-        from geomob_dask.outputs.mixing_report import write_map, write_report
+        from geomob_dask.outputs.mixing_report import write_maps, write_report
 
         lines = super().write(done)
         if done.given.get("map"):
-            write_map(done.store, done.prepared, done.given["map"])
+            write_maps(done)
+            if done.given["map"].endswith(PICTURES):
+                lines += written_lines(done.given["map"], done.prepared)
         if done.given.get("report"):
             write_report(done.store, done.prepared, done.given["report"])
         return lines
@@ -51,7 +75,8 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
     lines += reason_lines(every, "without")
     single = units.index[units == 1]
     if len(single):
-        lines.append(f"  regions of one tract, which is like itself (D = 0): {len(single):,} ({single[0]}, …)")
+        first = region_names(store, prepared).label(str(single[0]))
+        lines.append(f"  regions of one tract, which is like itself (D = 0): {len(single):,} ({first}, …)")
     for column in ("divergence", "entropy_index", "wasserstein", "wasserstein_signed"):
         low, middle, high = known[column].quantile([0.25, 0.5, 0.75])
         lines.append(f"  {column}: quartiles {low:.4f}  {middle:.4f}  {high:.4f}, largest {known[column].max():.4f}")

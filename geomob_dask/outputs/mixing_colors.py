@@ -8,10 +8,10 @@ from geomob_dask.outputs.palette import MISSING
 Floats = NDArray[np.float64]
 
 # CIELAB hue (degrees), chroma and lightness of all low, all middle, all high; the region's own mix is a light gray.
-# Lightness differs too, for readers who cannot distinguish red from green.
-_HUE = np.radians([35.0, 130.0, 265.0])
-_CHROMA = np.array([72.0, 52.0, 52.0])
-_LIGHTNESS = np.array([54.0, 74.0, 40.0])
+# Green leans to blue and lightness differs, for readers who cannot distinguish red from green.
+_HUE = np.radians([45.0, 165.0, 265.0])
+_CHROMA = np.array([72.0, 45.0, 52.0])
+_LIGHTNESS = np.array([50.0, 80.0, 38.0])
 _GREY = 93.0
 # Compositions of tracts are close to their region's: this spreads them over the colors.
 _SPREAD = 1.6
@@ -36,7 +36,7 @@ def composition_colors(composition: Floats, region: Floats) -> list[str]:
     Examples
     --------
     >>> composition_colors(np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.3, 0.4, 0.3]]), np.array([0.3, 0.4, 0.3]))
-    ['#e54a3d', '#8fc56a', '#0066b3', '#ebebeb']
+    ['#d04a20', '#66dbaf', '#0061ae', '#ebebeb']
     """
     weights = _centered(composition, region)
     strength = 1.5 * (weights.max(axis=1) - 1 / 3)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, DataRange1d, Div, FactorRange, NumeralTickFormatter, Select
+from bokeh.models import ColumnDataSource, DataRange1d, FactorRange, NumeralTickFormatter
 from bokeh.plotting import figure
 from bokeh.transform import dodge
 
@@ -17,8 +16,9 @@ from geomob_dask.metrics.composition import QUINTILES, composition_divergence, r
 from geomob_dask.metrics.contrasts import contrasting_pairs
 from geomob_dask.metrics.counts import Floats, shares
 from geomob_dask.metrics.entropy import entropy
-from geomob_dask.outputs.mixing_map import BRACKETS, SOURCE, Tables, by_people, class_codes
-from geomob_dask.outputs.page import Script, Section, sortable
+from geomob_dask.outputs.mixing_map import BRACKETS, SOURCE, Tables, by_people, class_codes, option_of_region
+from geomob_dask.outputs.names import RegionNames
+from geomob_dask.outputs.page import Choices, Figure, Script, Section, sortable
 from geomob_dask.outputs.palette import CATEGORIES, INCOMES, INK, MISSING, SOFT
 from geomob_dask.outputs.plots import hover, plain_figure
 from geomob_dask.outputs.polygons import pack
@@ -42,6 +42,7 @@ _TITLES = {
     "modal_class": "most frequent class",
 }
 _COLORS = CATEGORIES[:2]
+_LIST = "figures-region"
 _QUINTILES = ("lowest fifth", "second", "third", "fourth", "highest fifth")
 
 
@@ -51,7 +52,12 @@ def drawn_regions(tables: Tables) -> dict[int, list[str]]:
 
 
 def figure_sections(
-    tables: Tables, counts: Counts, cuts: Sequence[float], *, distance: str = BRACKETS
+    tables: Tables,
+    counts: Counts,
+    cuts: Sequence[float],
+    *,
+    distance: str = BRACKETS,
+    region_names: RegionNames | None = None,
 ) -> list[Section]:
     """Return scatters of D, H and W, and pairs of tracts that D or W holds for alike, of one region at a time.
 
@@ -65,7 +71,10 @@ def figure_sections(
         Quantiles of the region's incomes between low, middle and high.
     distance : str
         The unit of W.
+    region_names : RegionNames, optional
+        Of the regions to choose from.
     """
+    known = region_names or RegionNames("")
     options: dict[str, dict[str, Any]] = {}
     pairs: dict[str, list[pd.DataFrame]] = {name: [] for name in _PAIRED}
     correlations: dict[tuple[str, int], dict[str, float]] = {}
@@ -80,19 +89,12 @@ def figure_sections(
             labels = _told_apart([str(label) for label in brackets.columns])
             found = {name: region_pairs(tracts, name, _PAIRED[name]) for name in _PAIRED}
             for name, chosen in found.items():
-                pairs[name].append(_named(tracts, chosen, region, year))
-            options[f"{region}, {year}"] = _of_region(tracts, brackets, found, cuts)
-            correlations[region, year] = _correlations(tracts)
+                pairs[name].append(_named(tracts, chosen, known.label(region), year))
+            options[option_of_region(known, region, year)] = _of_region(tracts, brackets, found, cuts)
+            correlations[known.label(region), year] = _correlations(tracts)
     if not options:
         return []
-    select = Select(
-        title="Region and year",
-        name="figures region",
-        value=next(iter(options)),
-        options=list(options),
-        sizing_mode="stretch_width",
-        max_width=380,
-    )
+    listed = Choices("Region and year", _LIST, list(options), together="region")
     most = max(len(regions) for regions in counts.values())
     few = f" Those of the {most} regions with most people; --regions chooses others." if most == _DRAWN else ""
     data = {
@@ -100,10 +102,10 @@ def figure_sections(
         "colors": [*INCOMES, MISSING],
         "names": [*CLASSES, "—"],
         "pairs": _PAIRS,
-        "bars": _COLORS,
+        "list": _LIST,
     }
     return [
-        Section("Figures of one region", f"The figures below are of one region and year.{few}", [select]),
+        Section("Figures of one region", f"The figures below are of one region and year.{few}", [listed]),
         _scatters(correlations, distance, Script("mixing_figures", data)),
         *(_pairs(name, labels, pd.concat(pairs[name])) for name in _PAIRED),
     ]
@@ -120,26 +122,40 @@ def _told_apart(labels: Sequence[str]) -> list[str]:
 
 
 def _scatters(correlations: Mapping[tuple[str, int], Mapping[str, float]], distance: str, script: Script) -> Section:
-    source = ColumnDataSource({name: [] for name in ("geoid", "D", "D5", "D3", "H", "W", "color", "class")})
-    fine = _scatter("fine", "D of the brackets (nats)", "D of fewer classes (nats)")
-    fine.line("x", "y", name="diagonal", source=ColumnDataSource({"x": [], "y": []}), color=SOFT, line_dash="dashed")
+    # The script gives the tracts of a region; without any, plots would have no range at first.
+    source = ColumnDataSource({name: [0.0] for name in ("D", "D5", "D3", "H", "W")} | {"geoid": [""], "class": [""]})
+    source.data["color"] = [SOFT]
+    source.name = "points"
+    fine = _scatter("D of the brackets (nats)", "D of fewer classes (nats)")
+    _line(fine, "diagonal", line_dash="dashed")
     for name, label, color in (("D5", "quintiles", CATEGORIES[0]), ("D3", "low, middle, high", CATEGORIES[1])):
-        dots = fine.scatter("D", name, source=source, size=4, color=color, alpha=0.5, legend_label=label)
+        dots = fine.scatter("D", name, source=source, size=4, color=color, alpha=0.5)
         hover(fine, dots, ("tract", "@geoid"), ("D", "@D{0.000}"), (f"of {label}", f"@{name}{{0.000}}"))
-    fine.legend.update(location="top_left", border_line_color=None, background_fill_alpha=0.7)
-    entropies = _scatter("entropy", "D, divergence (nats)", "H, entropy index")
-    line = ColumnDataSource({"x": [], "y": []})
-    entropies.line("x", "y", name="even", source=line, color=SOFT, line_dash="dashed")
-    distances = _scatter("distance", "D, divergence (nats)", f"W ({distance})")
+    entropies = _scatter("D, divergence (nats)", "H, entropy index")
+    _line(entropies, "even", line_dash="dashed")
+    distances = _scatter("D, divergence (nats)", f"W ({distance})")
     for plot, name in ((entropies, "H"), (distances, "W")):
         dots = plot.scatter("D", name, source=source, size=4, color="color", alpha=0.6)
         values = ("D", "@D{0.000}"), (name, f"@{name}{{0.000}}"), ("most frequent", "@class")
         hover(plot, dots, ("tract", "@geoid"), *values)
     for name, dash in ((_D, "solid"), (_W, "dotted")):
-        ends = ColumnDataSource({"xs": [], "ys": []})
-        distances.multi_line("xs", "ys", name=f"{name} in W", source=ends, color=INK, line_width=2, line_dash=dash)
-    # Every scatter has the tracts of one source, which the script finds by this name.
-    fine.renderers[1].name = "points"
+        ends = ColumnDataSource({"xs": [], "ys": []}, name=f"{name} in W")
+        distances.multi_line("xs", "ys", source=ends, color=INK, line_width=2, line_dash=dash)
+    numbers = {"geoid": "Tract", "D": "D", "D5": "D of quintiles", "D3": "D of three classes", "H": "H", "W": "W"}
+    classes = dict(zip((f"most frequent class: {CLASSES[0]}", *CLASSES[1:]), INCOMES, strict=True))
+    figures = [
+        Figure(
+            fine,
+            "",
+            title="D of brackets, quintiles and three classes",
+            keys={"quintiles": CATEGORIES[0], "low, middle, high": CATEGORIES[1]},
+            numbers=numbers,
+            sources=[source],
+            id="figure-fine",
+        ),
+        Figure(entropies, "", title="D and H", keys=classes, id="figure-entropy"),
+        Figure(distances, "", title="D and W", keys=classes, id="figure-distance"),
+    ]
     table = pd.DataFrame(list(correlations.values()))
     table.index = pd.MultiIndex.from_tuples([(region, str(year)) for region, year in correlations])
     table.index.names = ["region", "year"]
@@ -153,24 +169,20 @@ def _scatters(correlations: Mapping[tuple[str, int], Mapping[str, float]], dista
         "middle and right: the class that most people of the tract are in, which D sees and H does not. "
         f"After {SOURCE}: the scatters of deciles against quintiles, of the KL-divergence against the H-index "
         "(colored by the class with most people) and against the W-index.",
-        [fine, entropies, distances],
-        stretch=True,
-        keys=dict(zip((f"most frequent class: {CLASSES[0]}", *CLASSES[1:]), INCOMES, strict=True)),
+        figures,
         table=sortable(table, places=3),
         script=script,
     )
 
 
-def _scatter(name: str, x: str, y: str) -> figure:
-    return plain_figure(
-        name=f"{name} plot",
-        title=" ",
-        width=380,
-        height=360,
-        sizing_mode="stretch_width",
-        x_axis_label=x,
-        y_axis_label=y,
-    )
+def _scatter(x: str, y: str) -> figure:
+    return plain_figure(height=340, x_axis_label=x, y_axis_label=y)
+
+
+def _line(plot: figure, name: str, **options: Any) -> None:
+    """Draw a line whose ends the script knows."""
+    source = ColumnDataSource({"x": [0.0, 1e-9], "y": [0.0, 1e-9]}, name=name)
+    plot.line("x", "y", source=source, color=SOFT, **options)
 
 
 def _correlations(tracts: pd.DataFrame) -> dict[str, float]:
@@ -231,17 +243,15 @@ def _named(tracts: pd.DataFrame, pairs: Sequence[tuple[int, int]], region: str, 
 def _pairs(alike: str, labels: Sequence[str], table: pd.DataFrame) -> Section:
     """Return the section of the pairs that are alike in one index."""
     same, other = _LETTER[alike], _LETTER[_PAIRED[alike]]
-    plots = []
-    for place in range(_PAIRS):
-        text = Div(name=f"{alike} {place} text", text=" ", sizing_mode="stretch_width")
-        bars = [
-            _bars(f"{alike} {place} {kind}", names, title)
-            for kind, names, title in (
-                ("brackets", labels, "share of people in each bracket"),
-                ("quintiles", _QUINTILES, "share of people in each fifth of the region"),
-            )
-        ]
-        plots.append(column(text, *bars, name=f"{alike} {place}", sizing_mode="stretch_width"))
+    kinds = (
+        ("brackets", labels, "share of people in each bracket"),
+        ("quintiles", _QUINTILES, "share of people in each fifth of the region"),
+    )
+    figures = [
+        _bars(f"{alike} {place} {kind}", names, f"Pair {place + 1}: {title}")
+        for kind, names, title in kinds
+        for place in range(_PAIRS)
+    ]
     what = {
         _D: "D does not see the order of the brackets, W does. To make a tract of the first kind (lower W) like its "
         "region, people are moved between near brackets, in the second across the range; so regrouping to fifths tends "
@@ -257,19 +267,16 @@ def _pairs(alike: str, labels: Sequence[str], table: pd.DataFrame) -> Section:
         f"{what[alike]} A pair for each third of the region's tracts by {same}: alike within {_ALIKE:.0%} of the "
         f"distance between the quartiles of {same}, with the largest difference in {other}. Tracts with less than half "
         "the people of the median tract are left out. Bars: shares of the tract's people; dashes: of the region.",
-        plots,
-        stretch=True,
+        figures,
         table=sortable(table.set_index("region"), _TITLES),
+        keys={"first tract of a pair": _COLORS[0], "second tract": _COLORS[1], "region (dashes)": INK},
     )
 
 
-def _bars(name: str, labels: Sequence[str], title: str) -> figure:
-    """Return bars of two tracts beside each other, with dashes of their region."""
+def _bars(name: str, labels: Sequence[str], title: str) -> Figure:
+    """Return bars of two tracts beside each other, with dashes of their region; the script names the tracts."""
     plot = plain_figure(
-        title=title,
-        width=380,
         height=300 if len(labels) > len(_QUINTILES) else 220,
-        sizing_mode="stretch_width",
         x_range=FactorRange(*labels),
         y_range=DataRange1d(start=0),
     )
@@ -278,12 +285,13 @@ def _bars(name: str, labels: Sequence[str], title: str) -> figure:
     plot.xaxis.major_label_text_font_size = "10px"
     plot.yaxis.formatter = NumeralTickFormatter(format="0%")
     source = ColumnDataSource({"label": list(labels), **{key: [0.0] * len(labels) for key in ("a", "b", "region")}})
+    source.name = name
     for key, at, color in (("a", -0.2, _COLORS[0]), ("b", 0.2, _COLORS[1])):
         bars = plot.vbar(x=dodge("label", at, range=plot.x_range), top=key, width=0.36, source=source, color=color)
         hover(plot, bars, ("", "@label"), ("share", f"@{key}{{0.0%}}"), ("region", "@region{0.0%}"))
-        bars.name = f"{name} {key}"
     plot.scatter("label", "region", source=source, marker="dash", size=14, color=INK, line_width=2)
-    return plot
+    numbers = {"label": "Incomes", "a": "First tract", "b": "Second tract", "region": "Region"}
+    return Figure(plot, title, title=title, numbers=numbers, sources=[source], id=f"figure-{name.replace(' ', '-')}")
 
 
 # Data ----------------------------------------------------------------------------------------

@@ -16,17 +16,21 @@ from rich.console import Console
 from geomob_dask.errors import InputError
 from geomob_dask.messages import counted
 from geomob_dask.models.model_card import over_folds
+from geomob_dask.outputs.days import days_stored
 from geomob_dask.outputs.mobility_attributes import cut_text, elbow_text
 from geomob_dask.outputs.mobility_report import write_map, write_report
+from geomob_dask.outputs.names import feature_labels, with_counties
 from geomob_dask.outputs.provenance import record_of
-from geomob_dask.outputs.result import Done, Flag, Flags, Outputs, option_of, result
-from geomob_dask.outputs.tables import PAGES, WITH_GEOMETRY, check_folder, written_whole
+from geomob_dask.outputs.provenance_words import source_line
+from geomob_dask.outputs.result import LABELS, LAYER, MAP_HELP, TITLE, Done, Flag, Flags, Outputs, option_of, result
+from geomob_dask.outputs.tables import MAPS, PAGES, WITH_GEOMETRY, check_folder, written_whole
 from geomob_dask.products.mobility import Mobility, Options
 from geomob_dask.products.mobility_applied import Options as AppliedOptions
 from geomob_dask.products.mobility_result import Result, read_result
 from geomob_dask.products.product import Prepared, Product
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.planning import Request, make_plan
+from geomob_dask.sources.place_names import tract_name
 from geomob_dask.sources.years import dataset_year
 from geomob_dask.store import Store
 
@@ -42,9 +46,12 @@ class MobilityOutputs(Outputs):
         "apply": Flag("Also apply the fitted models to tracts of a dataset, NAME:YEAR.", decides=()),
         "with_model": Flag("With --apply: a model file; nothing is trained.", decides=()),
         "save": Flag("Also write model files and cards to a folder.", decides=()),
+        "title": TITLE,
         "report": Flag("Also write a report (.html), for offline use.", files=PAGES),
-        "map": Flag("Also write a large map of the first model (.html), for offline use.", files=PAGES),
+        "map": Flag(MAP_HELP.format("of actual and predicted classes"), files=MAPS),
+        "layer": LAYER,
         **Outputs.flags,
+        "labels": LABELS,
     }
 
     def check(self, given: Flags) -> None:
@@ -69,7 +76,7 @@ class MobilityOutputs(Outputs):
                 continue
             for name in ("map", "export"):
                 file = given.get(name) or ""
-                if file.endswith((*PAGES, *WITH_GEOMETRY)) and not item.options.universe.has_polygons(store):
+                if file.endswith((*MAPS, *WITH_GEOMETRY)) and not item.options.universe.has_polygons(store):
                     raise InputError(f"--{name} {file}: the store has no polygons of these {item.options.study}")
             if given.get("apply"):
                 check_target(store, item, given["apply"])
@@ -102,7 +109,7 @@ class MobilityOutputs(Outputs):
         (item,) = done.prepared
         if item.product == _APPLIED:
             if done.given.get("export"):
-                self.write_table(done, "export", result(done.store, item))
+                self.write_table(done, "export", with_counties(result(done.store, item)))
             return []
         found = read_result(done.store, item.collection)
         lines = (
@@ -115,10 +122,13 @@ class MobilityOutputs(Outputs):
         if done.given.get("export"):
             geometry = partial(_geometry, done.store, item, found, done.given["export"])
             self.write_table(done, "export", exported(found), geometry=geometry)
-        for flag, write in (("report", write_report), ("map", write_map)):
+        layer = done.given.get("layer")
+        for flag, write in (("report", write_report), ("map", partial(write_map, layer=layer))):
             if done.given.get(flag):
-                record = record_of(done.store, [item], option=option_of(flag))
-                write(found, polygons(done.store, item, found), done.given[flag], record)
+                choices = {"layer": layer} if flag == "map" else {}
+                record = record_of(done.store, [item], option=option_of(flag), choices=choices)
+                source = source_line(record, days_stored(done.store, record))
+                write(found, polygons(done.store, item, found), done.given[flag], record, source)
         return lines
 
 
@@ -186,27 +196,28 @@ def summary_lines(store: Store, prepared: Prepared, found: Result) -> list[str]:
                 f"{score} {_with_interval(rows.loc[score])}" for score in ("accuracy", "auc") if score in rows.index
             ]
             lines.append(f"    {name:<{width}}  {'  '.join(texts)}")
-    top = found.tables["ranking"].head(3)
+    top, of_title = found.tables["ranking"].head(3), feature_labels(about)
+    labels = {one["name"]: of_title[one["title"]] for one in about["features"]}
     lines.append(
         "  mutual information's first: "
-        + ", ".join(f"{name} {value:.3f}" for name, value in top["mutual_information"].items())
+        + "; ".join(f"{labels[str(name)]} {value:.3f}" for name, value in top["mutual_information"].items())
     )
-    lines.append(f"  {_strongest(found.tables['ranking'])}")
+    lines.append(f"  {_strongest(found.tables['ranking'], labels)}")
     lines.append(f"  {cut_text(about, found.tables['cuts']).rstrip('.')}")
     elbow = elbow_text(found.tables["elbow"])
     lines.append(f"  clusters: {elbow[0].lower()}{elbow[1:].rstrip('.')}")
     return [*lines, f"  in {store.url}/{prepared.collection}"]
 
 
-def _strongest(ranking: pd.DataFrame) -> str:
+def _strongest(ranking: pd.DataFrame, labels: Mapping[str, str]) -> str:
     """Return the attribute that correlates most with the outcome, with its unadjusted and adjusted p-value."""
     known = ranking.dropna(subset=["pearson"])
     if known.empty:
         return "no attribute correlates with the outcome"
     row = known.loc[known["pearson"].abs().idxmax()]
     text = (
-        f"strongest correlation: {row.name}, r {row['pearson']:.3f} of {int(row['units']):,} units, unadjusted p "
-        f"{row['pearson_p_unadjusted']:.2g}; "
+        f"strongest correlation: {labels[str(row.name)]}, r {row['pearson']:.3f} of {int(row['units']):,} units, "
+        f"unadjusted p {row['pearson_p_unadjusted']:.2g}; "
     )
     if pd.isna(row["pearson_effective_units"]):
         return f"{text}not adjusted for dependence in space (no polygons)"
@@ -239,7 +250,7 @@ def exported(found: Result) -> pd.DataFrame:
     about, units = found.about, found.tables["units"]
     names = np.array(about["classes"], dtype=object)
     columns = {
-        "name": units["label"],
+        "name": units["label"] if about["study"] == "zones" else units.index.map(tract_name),
         "state": units["state"],
         about["outcome_name"]: units["outcome"],
         "actual_class": pd.Series(names[units["actual"]], units.index, dtype="str"),

@@ -8,39 +8,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.layouts import row
 
-from geomob_dask.outputs.mobility_plots import cumulative_plot, distribution_plot, heat_map, interval_bars, line_plot
+from geomob_dask.outputs.mobility_plots import cumulative_plot, distribution_plot, heat_map, intervals_of, line_plot
 from geomob_dask.outputs.page import Column, Section, sortable
-from geomob_dask.outputs.palette import CATEGORIES
-from geomob_dask.outputs.plots import choose_plot
+from geomob_dask.outputs.ranking import Estimates, Measure, Ranking
 
 Tables = Mapping[str, pd.DataFrame]
 About = Mapping[str, Any]
-
-_SHOWN = 25
 
 
 def importance_section(about: About, tables: Tables) -> Section:
     """Return the section on accuracy lost when attributes are shuffled, and on impurity in trees."""
     table, impurity = tables["importance"], tables.get("impurity")
-    plots: dict[str, Any] = {}
-    for kind, color in (("domain", CATEGORIES[0]), ("feature", CATEGORIES[2])):
+    chosen: dict[str, pd.DataFrame] = {}
+    for kind in ("domain", "feature"):
         for model, title in about["models"].items():
             rows = table[(table["model"] == model) & (table["kind"] == kind)].set_index("title")
-            if rows.empty:
-                continue
-            shown = interval_bars(_largest(rows), kind, "accuracy lost", color=color, width=860)
+            if len(rows):
+                chosen[f"{title}: accuracy lost, by {kind}"] = rows
             trees = None if impurity is None or kind == "domain" else impurity[impurity["model"] == model]
             if trees is not None and len(trees):
-                shown = row(
-                    interval_bars(_largest(rows), kind, "accuracy lost", color=color, title="Permutation, held out"),
-                    interval_bars(
-                        _largest(trees.set_index("title")), kind, "share of the decrease of impurity",
-                        color=CATEGORIES[1], title="Impurity, training rows",
-                    ),
-                )  # fmt: skip
-            plots[f"{title}: by {kind}"] = shown
+                chosen[f"{title}: share of the decrease of impurity, by feature"] = trees.set_index("title")
+    names = list(dict.fromkeys(str(name) for rows in chosen.values() for name in rows.index))
+    measures = [
+        Measure(title, [intervals_of(rows, names)], zero=True, compares=False, by_size=True)
+        for title, rows in chosen.items()
+    ]
     folds = table["folds"].iloc[0] if len(table) else next(iter(about["folds"]))
     text = (
         "Loss of accuracy on held-out units when the attributes of a domain (all together), or a single attribute, are "
@@ -49,14 +42,11 @@ def importance_section(about: About, tables: Tables) -> Section:
     )
     if impurity is not None:
         text += (
-            " For a forest, beside it by feature: the share of the decrease of Gini impurity in its trees, measured on "
+            " For a forest, also by feature: the share of the decrease of Gini impurity in its trees, measured on "
             "the units that it was fitted on, which favors attributes with many different values."
         )
-    return Section("Permutation importance", text, [choose_plot("Shown", plots)] if plots else [])
-
-
-def _largest(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.loc[rows["value"].abs().sort_values(ascending=False).index[:_SHOWN]]
+    ranking = Ranking(("attribute", "attributes"), names, measures, label="Shown", level="95%") if measures else None
+    return Section("Permutation importance", text, ranking=ranking)
 
 
 def _feature_titles(about: About) -> dict[str, str]:
@@ -68,23 +58,35 @@ def ranking_section(about: About, tables: Tables) -> Section:
     ranking, titles = tables["ranking"], _feature_titles(about)
     named = ranking.set_axis([titles[str(name)] for name in ranking.index])
 
-    def estimates(name: str, lower: str, upper: str) -> pd.DataFrame:
-        chosen = named[[name, lower, upper]].set_axis(["value", "lower", "upper"], axis=1)
-        chosen = chosen.dropna(subset=["value"])
-        return chosen.loc[chosen["value"].abs().nlargest(_SHOWN).index]
-
     adjusted = bool(named["pearson_effective_units"].notna().any())
     kind = "adjusted" if adjusted else "unadjusted"
-    information = estimates("mutual_information", "mutual_information_lower", "mutual_information_upper")
-    correlation = estimates("pearson", f"pearson_lower_{kind}", f"pearson_upper_{kind}")
-    plots = [
-        interval_bars(information, "attribute", "nats", title="Mutual information"),
-        interval_bars(correlation, "attribute", "r", color=CATEGORIES[1], title=f"Correlation, {kind} intervals"),
+    columns = {
+        "Mutual information with the class (nats)": (
+            "mutual_information",
+            "mutual_information_lower",
+            "mutual_information_upper",
+        ),
+        f"Correlation with the outcome (r), {kind} intervals": (
+            "pearson",
+            f"pearson_lower_{kind}",
+            f"pearson_upper_{kind}",
+        ),
+    }
+    measures = [
+        Measure(
+            title,
+            [Estimates(*(named[name].to_numpy(np.float64) for name in three))],
+            zero=True,
+            compares=False,
+            by_size=True,
+        )
+        for title, three in columns.items()
     ]
+    shown = Ranking(("attribute", "attributes"), list(named.index), measures, level="95%")
     text = (
         "Without a model: mutual information of attribute and class (nearest neighbors, Ross 2014; intervals from "
         "random halves), and correlation of attribute and outcome (Pearson's r, intervals of 95% by Fisher's z). "
-        f"The {min(_SHOWN, len(ranking))} largest of {len(ranking)}. Unadjusted p-values and intervals take the units "
+        "Unadjusted p-values and intervals take the units "
         "for independent, which near ones are not; "
     ) + (
         "adjusted ones take the effective number of units, by the autocorrelation of both over distance "
@@ -92,7 +94,7 @@ def ranking_section(about: About, tables: Tables) -> Section:
         if adjusted
         else "they are not adjusted here, as no polygons of the units are known."
     )
-    return Section("Attributes one at a time", text, plots, table=_correlations(named, adjusted=adjusted))
+    return Section("Attributes one at a time", text, table=_correlations(named, adjusted=adjusted), ranking=shown)
 
 
 def _correlations(ranking: pd.DataFrame, *, adjusted: bool) -> list[Column]:

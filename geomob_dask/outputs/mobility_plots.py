@@ -1,114 +1,65 @@
-"""Plots of mobility models, each of one finished table."""
+"""Plots and rankings of mobility models, each of one finished table."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, FactorRange, LinearColorMapper, Span, Whisker
+from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, LinearColorMapper, Span
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from geomob_dask.outputs.page import Figure
 from geomob_dask.outputs.palette import CATEGORIES, CLASSES, CORRELATION, GRID, INK, SHARES, SOFT, categories
-from geomob_dask.outputs.plots import hover, legend, plain_figure
+from geomob_dask.outputs.plots import hover, plain_figure
+from geomob_dask.outputs.ranking import Estimates, Measure, Ranking
 
 # Above this many rows names of features no longer fit beside the squares.
 _NAMED_CELLS = 45
 
 
-def score_plot(
-    scores: pd.DataFrame, published: pd.DataFrame, titles: Mapping[str, str], score: str, label: str
-) -> figure:
-    """Return a score of all models on held-out units, one mark per kind of folds, with intervals.
+def score_ranking(
+    scores: pd.DataFrame, published: pd.DataFrame, titles: Mapping[str, str], labels: Mapping[str, str]
+) -> Ranking:
+    """Return all models by one score at a time on held-out units, a mark for each kind of folds, with intervals.
 
     Parameters
     ----------
     scores : DataFrame
         ``model``, ``folds``, ``sample``, ``score``, ``value``, ``lower``, ``upper``.
     published : DataFrame
-        ``model``, ``score``, ``sample``, ``value``: crosses.
+        ``model``, ``score``, ``sample``, ``value``: of the published study.
     titles : mapping
         Of models.
+    labels : mapping
+        Of scores; those that are lower where they are better say so.
     """
-    test = scores[(scores["score"] == score) & (scores["sample"] == "test") & scores["value"].notna()]
-    models = [model for model in dict.fromkeys(scores["model"]) if model in set(test["model"])]
+    test = scores[(scores["sample"] == "test") & scores["value"].notna()]
+    models = [model for model in titles if model in set(test["model"])]
     kinds = list(dict.fromkeys(test["folds"]))
-    plot = plain_figure(
-        width=560,
-        height=90 + (18 + 13 * len(kinds)) * max(len(models), 1),
-        title=label,
-        y_range=FactorRange(*[titles[model] for model in reversed(models)]),
-    )
-    step = 0.8 / (len(kinds) + 1)
-    for place, (kind, color) in enumerate(zip(kinds, categories(len(kinds)), strict=True), 1):
-        rows = test[test["folds"] == kind]
-        columns = {name: rows[name].to_numpy() for name in ("value", "lower", "upper", "folds")}
-        source = ColumnDataSource({"y": [(titles[model], 0.4 - step * place) for model in rows["model"]], **columns})
-        plot.segment("lower", "y", "upper", "y", source=source, color=color, line_width=2.5, alpha=0.65)
-        dots = plot.scatter("value", "y", source=source, color=color, size=8, legend_label=kind)
-        hover(plot, dots, ("folds", "@folds"), (label, "@value{0.000} (@lower{0.000} to @upper{0.000})"))
-    there = published[(published["score"] == score) & (published["sample"] != "train")]
-    there = there[there["model"].isin(models)]
-    if len(there):
-        source = ColumnDataSource(
-            {
-                "value": there["value"].to_numpy(),
-                "y": [titles[model] for model in there["model"]],
-                "what": (there["sample"] + ", " + there["what"]).tolist(),
-            }
+    there = published[published["sample"] != "train"]
+    measures = []
+    for score, label in labels.items():
+        rows = test[test["score"] == score]
+        theirs = there[there["score"] == score].groupby("model")["value"].first().reindex(models)
+        estimates = (
+            [Estimates(theirs.to_numpy(np.float64), label="published", color=INK)] if theirs.notna().any() else []
         )
-        crosses = plot.scatter(
-            "value", "y", source=source, marker="x", size=11, line_width=2.5, color=INK, legend_label="published"
-        )
-        hover(plot, crosses, ("published", "@value{0.000}, @what"))
-    plot.ygrid.grid_line_color = None
-    legend(plot, "above", padding=2, margin=2)
-    return plot
+        for kind, color in zip(kinds, categories(len(kinds)), strict=True):
+            own = rows[rows["folds"] == kind].set_index("model")[["value", "lower", "upper"]].reindex(models)
+            value, lower, upper = own.to_numpy(np.float64).T
+            estimates.append(Estimates(value, lower, upper, label=str(kind), color=color))
+        if rows["value"].notna().any():
+            measures.append(Measure(label, estimates, compares=False, falling="lower is better" not in label))
+    return Ranking(("model", "models"), [titles[model] for model in models], measures, label="Score", level="95%")
 
 
-def interval_bars(
-    table: pd.DataFrame, name: str, label: str, *, color: str = CATEGORIES[0], width: int = 560, title: str = ""
-) -> figure:
-    """Return bars with whiskers, the longest on top.
-
-    Parameters
-    ----------
-    table : DataFrame, index: titles of bars
-        ``value``, ``lower``, ``upper`` (NaN: no whisker).
-    name, label : str
-        Titles of the bars' kind and of their length.
-    """
-    shown = (
-        table[["value", "lower", "upper"]].sort_values("value", key=abs).rename(str).rename_axis("name").reset_index()
-    )
-    source = ColumnDataSource(shown.to_dict("list"))
-    # Bars alone would set the range, and cut whiskers off.
-    ends = np.concatenate([shown[key].dropna().to_numpy() for key in ("value", "lower", "upper")] + [np.zeros(1)])
-    margin = 0.03 * max(float(np.ptp(ends)), 1e-9)
-    plot = plain_figure(
-        width=width,
-        height=70 + 20 * len(shown),
-        y_range=source.data["name"],
-        x_range=(float(ends.min()) - margin, float(ends.max()) + margin),
-        x_axis_label=label,
-        title=title,
-    )
-    bars = plot.hbar(y="name", right="value", height=0.68, source=source, color=color, alpha=0.75)
-    # A missing whisker would be drawn at the edge.
-    known = shown.dropna(subset=["lower", "upper"])
-    marks = ColumnDataSource(known.to_dict("list"))
-    whisker = Whisker(
-        base="name", lower="lower", upper="upper", dimension="width", source=marks, line_color=INK, level="annotation"
-    )
-    whisker.upper_head.size = whisker.lower_head.size = 6
-    whisker.upper_head.line_color = whisker.lower_head.line_color = INK
-    plot.add_layout(whisker)
-    plot.add_layout(Span(location=0, dimension="height", line_color=SOFT))
-    hover(plot, bars, (name, "@name"), (label, "@value{0.000} (@lower{0.000} to @upper{0.000})"))
-    plot.ygrid.grid_line_color = None
-    return plot
+def intervals_of(table: pd.DataFrame, names: Sequence[str]) -> Estimates:
+    """Return the ``value``, ``lower`` and ``upper`` of a table by name (NaN: no interval), in the order of names."""
+    rows = table[["value", "lower", "upper"]].rename(str).reindex(list(names)).to_numpy(np.float64)
+    return Estimates(*rows.T)
 
 
-def heat_map(matrix: pd.DataFrame, titles: Mapping[str, str]) -> figure:
+def heat_map(matrix: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Return correlations of all pairs as colored squares: red below zero, blue above, gray if unknown.
 
     Parameters
@@ -130,7 +81,7 @@ def heat_map(matrix: pd.DataFrame, titles: Mapping[str, str]) -> figure:
         }
     )
     side = int(np.clip(15 * len(names), 240, 660))
-    plot = plain_figure(width=side + 330, height=side + 230, x_range=names, y_range=list(reversed(names)))
+    plot = plain_figure(height=side + 230, x_range=names, y_range=list(reversed(names)))
     colors = LinearColorMapper(palette=CORRELATION, low=-1, high=1)
     plot.background_fill_color = GRID
     squares = plot.rect(
@@ -142,7 +93,20 @@ def heat_map(matrix: pd.DataFrame, titles: Mapping[str, str]) -> figure:
     plot.axis.major_label_text_font_size = "10px" if len(names) <= _NAMED_CELLS else "0px"
     plot.grid.visible = False
     plot.add_layout(ColorBar(color_mapper=colors, ticker=BasicTicker(desired_num_ticks=5), width=12), "right")
-    return plot
+    numbers = {"first": "Attribute", "second": "With", "value": "r"}
+    finding = f"Correlations of {len(names)} columns with each other. {_strongest(matrix, titles)}"
+    return Figure(plot, finding, numbers=numbers, sources=[source], narrowest=side + 240, widest=side + 330)
+
+
+def _strongest(matrix: pd.DataFrame, titles: Mapping[str, str]) -> str:
+    """Return the pair of different columns that correlate most, in a sentence."""
+    below = np.tril(np.abs(matrix.to_numpy(dtype=np.float64)), -1)
+    if not below.size or not np.nanmax(below) > 0:
+        return "No pair correlates."
+    row, column = np.unravel_index(np.nanargmax(below), below.shape)
+    first, second = (str(matrix.index[place]) for place in (row, column))
+    pair = f"{titles.get(first, first)} and {titles.get(second, second)}"
+    return f"The strongest is that of {pair}: r {matrix.iloc[row, column]:.2f}."
 
 
 def distribution_plot(
@@ -152,7 +116,7 @@ def distribution_plot(
     classes: Sequence[str],
     label: str,
     density: pd.DataFrame,
-) -> figure:
+) -> Figure:
     """Return a histogram of the outcome, colored by class, and its density on the scale of the bars.
 
     Parameters
@@ -164,7 +128,7 @@ def distribution_plot(
     density : DataFrame
         ``value`` and ``density``, by unit of the outcome.
     """
-    plot = plain_figure(width=560, height=300, x_axis_label=label, y_axis_label="units")
+    plot = plain_figure(height=300, x_axis_label=label, y_axis_label="units")
     middle = (edges[:-1] + edges[1:]) / 2
     number = np.searchsorted(np.asarray(cuts), middle, side="right")
     colors = [CLASSES[len(classes)][place] for place in number]
@@ -178,17 +142,28 @@ def distribution_plot(
     hover(plot, line, (label, "@value{0.0}"), ("density, units a bar", "@expected{0.0}"))
     _cut_lines(plot, cuts)
     plot.y_range.start = 0
-    return plot
+    most, there = int(np.argmax(counts)), np.flatnonzero(counts)
+    finding = (
+        f"most units, {counts[most]:,} of {counts.sum():,}, have between {edges[most]:.1f} and {edges[most + 1]:.1f}; "
+        f"all between {edges[there[0]]:.1f} and {edges[there[-1] + 1]:.1f}."
+    )
+    numbers = {"left": f"{label}, from", "right": "To", "top": "Units"}
+    keys = dict(zip(classes, CLASSES[len(classes)], strict=True))
+    return Figure(plot, finding, title=label, keys=keys, numbers=numbers, sources=[source], widest=640)
 
 
-def cumulative_plot(points: pd.DataFrame, cuts: Sequence[float], label: str) -> figure:
+def cumulative_plot(points: pd.DataFrame, cuts: Sequence[float], label: str) -> Figure:
     """Return the cumulative distribution of the outcome; `points` has ``value`` and ``share``."""
-    plot = plain_figure(width=520, height=300, x_axis_label=label, y_axis_label="share of units at or below")
+    plot = plain_figure(height=300, x_axis_label=label, y_axis_label="share of units at or below")
     source = ColumnDataSource({name: points[name].to_numpy() for name in ("value", "share")})
     line = plot.step("value", "share", source=source, mode="after", color=INK, line_width=2)
     hover(plot, line, (label, "@value{0.00}"), ("share", "@share{0.000}"))
     _cut_lines(plot, cuts)
-    return plot
+    values = points["value"].to_numpy(np.float64)
+    middle = values[int(np.searchsorted(points["share"].to_numpy(np.float64), 0.5))]
+    numbers = {"value": label, "share": "Share at or below"}
+    finding = f"half of the units have {middle:.1f} or less."
+    return Figure(plot, finding, title="Cumulative distribution", numbers=numbers, sources=[source], widest=640)
 
 
 def _cut_lines(plot: figure, cuts: Sequence[float]) -> None:
@@ -196,7 +171,7 @@ def _cut_lines(plot: figure, cuts: Sequence[float]) -> None:
         plot.add_layout(Span(location=cut, dimension="height", line_color=SOFT, line_dash="dashed"))
 
 
-def calibration_plot(table: pd.DataFrame, title: str) -> figure:
+def calibration_plot(table: pd.DataFrame, title: str) -> Figure:
     """Return observed shares against predicted probabilities, one line per class, beside the diagonal.
 
     Parameters
@@ -205,9 +180,7 @@ def calibration_plot(table: pd.DataFrame, title: str) -> figure:
         ``class``, ``predicted`` (mean probability of a bin), ``observed`` (share), ``lower``, ``upper``, ``units``.
     """
     plot = plain_figure(
-        width=520,
         height=420,
-        title=title,
         x_range=(-0.02, 1.02),
         y_range=(-0.02, 1.02),
         x_axis_label="predicted probability",
@@ -216,6 +189,7 @@ def calibration_plot(table: pd.DataFrame, title: str) -> figure:
     plot.line([0, 1], [0, 1], color=SOFT, line_dash="dashed")
     names = list(dict.fromkeys(table["class"]))
     shown = names[1:] if len(names) == 2 else names
+    keys, sources, inside = {}, [], 0
     for name in shown:
         rows = table[table["class"] == name].sort_values("predicted")
         color = CLASSES[len(names)][names.index(name)]
@@ -223,7 +197,7 @@ def calibration_plot(table: pd.DataFrame, title: str) -> figure:
             {key: rows[key].to_numpy() for key in rows if key != "class"} | {"name": [name] * len(rows)}
         )
         plot.segment("predicted", "lower", "predicted", "upper", source=source, color=color, alpha=0.6, line_width=2)
-        plot.line("predicted", "observed", source=source, color=color, line_width=2, legend_label=str(name))
+        plot.line("predicted", "observed", source=source, color=color, line_width=2)
         dots = plot.scatter("predicted", "observed", source=source, color=color, size=7)
         hover(
             plot,
@@ -233,13 +207,23 @@ def calibration_plot(table: pd.DataFrame, title: str) -> figure:
             ("observed", "@observed{0.00} (@lower{0.00} to @upper{0.00})"),
             ("predictions", "@units{0,0}"),
         )
-    if plot.legend:
-        plot.legend.location, plot.legend.border_line_color = "top_left", None
-        plot.legend.background_fill_alpha = 0.6
-    return plot
+        keys[str(name)] = color
+        sources.append(source)
+        inside += int(((rows["lower"] <= rows["predicted"]) & (rows["predicted"] <= rows["upper"])).sum())
+    total = sum(len(source.data["predicted"]) for source in sources)
+    finding = f"the prediction lies within the 95% interval of the observed share in {inside} of {total} bins."
+    numbers = {
+        "name": "Class",
+        "predicted": "Predicted",
+        "observed": "Observed",
+        "lower": "Lower",
+        "upper": "Upper",
+        "units": "Predictions",
+    }
+    return Figure(plot, finding, title=title, keys=keys, numbers=numbers, sources=sources, widest=620)
 
 
-def confusion_plot(table: pd.DataFrame, classes: Sequence[str], title: str) -> figure:
+def confusion_plot(table: pd.DataFrame, classes: Sequence[str], title: str) -> Figure:
     """Return actual against predicted classes: the number of units, and the share of the row as color.
 
     Parameters
@@ -249,9 +233,7 @@ def confusion_plot(table: pd.DataFrame, classes: Sequence[str], title: str) -> f
     """
     size = 110 if len(classes) == 2 else 80
     plot = plain_figure(
-        width=150 + size * len(classes),
         height=110 + size * len(classes) * 3 // 4,
-        title=title,
         x_range=list(classes),
         y_range=list(reversed(classes)),
         x_axis_label="predicted",
@@ -281,15 +263,24 @@ def confusion_plot(table: pd.DataFrame, classes: Sequence[str], title: str) -> f
         ("share", "@share{0%}"),
     )
     plot.grid.visible = False
-    return plot
+    right = table.loc[table["actual"] == table["predicted"], "units"].sum() / max(table["units"].sum(), 1)
+    finding = f"{right:.0%} of the units are predicted in their actual class."
+    numbers = {"actual": "Actual", "predicted": "Predicted", "units": "Units", "share": "Share of the actual class"}
+    widest = 170 + size * len(classes)
+    return Figure(plot, finding, title=title, numbers=numbers, sources=[source], widest=widest)
 
 
-def line_plot(table: pd.DataFrame, x: str, y: str, x_label: str, y_label: str) -> figure:
+def line_plot(table: pd.DataFrame, x: str, y: str, x_label: str, y_label: str) -> Figure:
     """Return one column over another, with dots."""
-    plot = plain_figure(width=520, height=300, x_axis_label=x_label, y_axis_label=y_label)
+    plot = plain_figure(height=300, x_axis_label=x_label, y_axis_label=y_label)
     source = ColumnDataSource({x: table[x].to_numpy(), y: table[y].to_numpy()})
     plot.line(x, y, source=source, color=CATEGORIES[0], line_width=2)
     dots = plot.scatter(x, y, source=source, color=CATEGORIES[0], size=8)
     hover(plot, dots, (x_label, f"@{x}"), (y_label, f"@{y}{{0,0.000}}"))
     plot.xaxis.ticker = table[x].tolist()
-    return plot
+    finding = "no value is known."
+    if len(table):
+        low, high = table.loc[table[y].idxmin()], table.loc[table[y].idxmax()]
+        finding = f"highest {high[y]:,.3f} at {x_label} {high[x]:g}, lowest {low[y]:,.3f} at {low[x]:g}."
+    numbers = {x: x_label, y: y_label}
+    return Figure(plot, finding, title=f"{y_label} by {x_label}", numbers=numbers, sources=[source], widest=620)

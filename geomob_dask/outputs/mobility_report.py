@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from bokeh.layouts import row
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from geomob_dask.errors import InputError
 from geomob_dask.messages import counted
 from geomob_dask.models.model_card import over_folds
-from geomob_dask.outputs import maps
+from geomob_dask.outputs import map_files, maps
+from geomob_dask.outputs.classes import categories, even, quantiles
+from geomob_dask.outputs.map_files import MapContent
 from geomob_dask.outputs.mobility_attributes import (
     About,
     Tables,
@@ -28,11 +31,12 @@ from geomob_dask.outputs.mobility_attributes import (
     ranking_section,
 )
 from geomob_dask.outputs.mobility_map import actual_and_predicted
-from geomob_dask.outputs.mobility_plots import calibration_plot, confusion_plot, score_plot
-from geomob_dask.outputs.page import Section, report, sortable, write_page
-from geomob_dask.outputs.palette import OPPORTUNITY
-from geomob_dask.outputs.plots import choose_plot
+from geomob_dask.outputs.mobility_plots import calibration_plot, confusion_plot, score_ranking
+from geomob_dask.outputs.names import feature_labels, unit_labels
+from geomob_dask.outputs.page import Choice, Section, report, sortable, write_page
+from geomob_dask.outputs.palette import CLASSES, OPPORTUNITY
 from geomob_dask.outputs.provenance import Record
+from geomob_dask.outputs.tables import PAGES
 from geomob_dask.products.mobility_result import Result
 
 _SCORES = {
@@ -44,7 +48,13 @@ _SCORES = {
 _UNITS = {"zones": "commuting zones", "tracts": "tracts"}
 
 
-def write_report(result: Result, shapes: gpd.GeoDataFrame | None, file: str, record: Record | None = None) -> None:
+def write_report(
+    result: Result,
+    shapes: gpd.GeoDataFrame | None,
+    file: str,
+    record: Record | None = None,
+    source: str = "",
+) -> None:
     """Write the report on a run, with its provenance; see `report_page`.
 
     Raises
@@ -52,11 +62,24 @@ def write_report(result: Result, shapes: gpd.GeoDataFrame | None, file: str, rec
     InputError
         If the file cannot be written, or no unit has a polygon.
     """
-    write_page("--report", file, report_page(result.about, result.tables, result.cards, shapes), record)
+    write_page("--report", file, report_page(result.about, result.tables, result.cards, shapes, source), record)
 
 
-def write_map(result: Result, shapes: gpd.GeoDataFrame | None, file: str, record: Record | None = None) -> None:
-    """Write the map of a run, with its provenance; see `map_page`.
+def write_map(
+    result: Result,
+    shapes: gpd.GeoDataFrame | None,
+    file: str,
+    record: Record,
+    source: str = "",
+    *,
+    layer: str | None = None,
+) -> None:
+    """Write the map of a run, with its provenance: a page of zones has two maps, all else is as `map_content` has it.
+
+    Parameters
+    ----------
+    layer : str, optional
+        That comes first; see `maps.first_layer`.
 
     Raises
     ------
@@ -65,10 +88,16 @@ def write_map(result: Result, shapes: gpd.GeoDataFrame | None, file: str, record
     """
     if shapes is None:
         raise InputError(f"--map {file}: the store has no polygons of these {result.about['study']}")
-    write_page("--map", file, map_page(result.about, result.tables, shapes), record)
+    if result.about["study"] == "zones" and file.endswith(PAGES) and not layer:
+        write_page("--map", file, map_page(result.about, result.tables, shapes, source), record)
+    else:
+        content = map_content(result.about, result.tables, shapes, source)
+        map_files.write_map(content, file, record, layer=layer)
 
 
-def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: gpd.GeoDataFrame | None) -> str:
+def report_page(
+    about: About, tables: Tables, cards: Mapping[str, str], shapes: gpd.GeoDataFrame | None, source: str = ""
+) -> str:
     """Return the report as HTML.
 
     Parameters
@@ -83,11 +112,13 @@ def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: 
         Model cards, Markdown.
     shapes : GeoDataFrame, optional
         Polygons by unit; without them there is no map.
+    source : str
+        A line below the maps.
     """
-    about = _readable(about)
+    about, tables = _readable(about), _titled(about, tables)
     sections = [
         *_score_sections(about, tables),
-        *([] if shapes is None else [_map_section(about, tables, shapes)]),
+        *([] if shapes is None else [_map_section(about, tables, shapes, source)]),
         importance_section(about, tables),
         ranking_section(about, tables),
         correlation_section(about, tables),
@@ -112,28 +143,48 @@ def report_page(about: About, tables: Tables, cards: Mapping[str, str], shapes: 
     )
 
 
-def map_page(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> str:
-    """Return the map as HTML: of zones actual beside predicted classes, of tracts one large map of the first model.
+def map_page(about: About, tables: Tables, shapes: gpd.GeoDataFrame, source: str = "") -> str:
+    """Return the map of zones as HTML: actual beside predicted classes; see `report_page` for parameters."""
+    about, tables = _readable(about), _titled(about, tables)
+    return report(_map_title(about), about["outcome"], [_map_section(about, tables, shapes, source)])
+
+
+def map_content(about: About, tables: Tables, shapes: gpd.GeoDataFrame, source: str = "") -> MapContent:
+    """Return the map of a study: of zones actual classes and those of every model, of tracts those of the first model.
 
     Parameters
     ----------
-    about, tables
+    about, tables, source
         As those of `report_page`.
     shapes : GeoDataFrame
         Polygons by unit.
     """
-    about = _readable(about)
-    if about["study"] == "tracts":
-        return _tract_map(about, tables, shapes)
-    title = f"Mobility of {about['units']:,} {_UNITS[about['study']]}"
-    return report(title, about["outcome"], [_map_section(about, tables, shapes)])
+    about, tables = _readable(about), _titled(about, tables)
+    found = _tract_map(about, tables, shapes) if about["study"] == "tracts" else _zone_map(about, tables, shapes)
+    return replace(found, source=source)
+
+
+def _map_title(about: About) -> str:
+    return f"Mobility of {about['units']:,} {_UNITS[about['study']]}"
 
 
 def _readable(about: About) -> dict[str, Any]:
-    """Return the run's description with spaces in the names of classes."""
+    """Return the run's description with spaces in the names of classes, and the labels of features."""
     names = [name.replace("_", " ") for name in about["classes"]]
     counts = {name.replace("_", " "): count for name, count in about["class_counts"].items()}
-    return {**about, "classes": names, "class_counts": counts}
+    titles = feature_labels(about)
+    features = [{**one, "title": titles[one["title"]]} for one in about["features"]]
+    return {**about, "classes": names, "class_counts": counts, "features": features}
+
+
+def _titled(about: About, tables: Tables) -> Tables:
+    """Return tables with the labels of features where they have titles, and of units."""
+    titles = feature_labels(about)
+    tables = {**tables, "units": tables["units"].assign(label=unit_labels(about, tables["units"]))}
+    return {
+        name: table.assign(title=table["title"].replace(titles)) if "title" in table and len(table) else table
+        for name, table in tables.items()
+    }
 
 
 # Scores --------------------------------------------------------------------------------------
@@ -157,12 +208,14 @@ def _score_sections(about: About, tables: Tables) -> list[Section]:
     published = published_scores(len(about["classes"]))
     if differs_from_published(about):
         published = published.iloc[:0]
-    plots = [score_plot(scores, published, titles, score, _SCORES[score]) for score in ("accuracy", "auc")]
+    ranking = score_ranking(scores, published, titles, _SCORES)
     text = (
         "On held-out units, with 95% intervals. Random folds measure interpolation between known neighbors; folds of "
         "whole states, or of blocks with a buffer, measure prediction where nothing nearby is known."
     )
-    sections = [Section("Cross-validated scores", text, plots, table=sortable(_score_table(scores, titles, "test")))]
+    sections = [
+        Section("Cross-validated scores", text, table=sortable(_score_table(scores, titles, "test")), ranking=ranking)
+    ]
     if len(published):
         sections.append(
             Section(
@@ -237,7 +290,7 @@ def _of(table: pd.DataFrame, pair: tuple[str, str]) -> pd.DataFrame:
     return table[(table["model"] == pair[0]) & (table["folds"] == pair[1])]
 
 
-def _map_section(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> Section:
+def _map_section(about: About, tables: Tables, shapes: gpd.GeoDataFrame, source: str) -> Section:
     units, predictions = tables["units"], tables["predictions"]
     chosen = {title: _of(predictions, pair) for title, pair in _pairs(about, predictions).items()}
     absent = len(units.index.difference(shapes.index))
@@ -250,11 +303,35 @@ def _map_section(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> Sect
         notes.append(f"Gray: {counted(others, 'unit')} not in the study.")
     if absent:
         notes.append(f"Not drawn (no polygon): {absent:,}.")
-    drawing, script = actual_and_predicted(shapes, units, chosen, about["classes"], about["outcome"])
-    return Section("Actual and predicted classes", " ".join(notes), [drawing], script=script)
+    parts, script = actual_and_predicted(shapes, units, chosen, about["classes"], about["outcome"])
+    return Section("Actual and predicted classes", " ".join(notes), parts, script=script, source=source)
 
 
-def _tract_map(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> str:
+def _zone_map(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> MapContent:
+    units, predictions, classes = tables["units"], tables["predictions"], about["classes"]
+    values = units[["outcome", "state"]].assign(actual=units["actual"].astype("float64"))
+    scale = categories(CLASSES[len(classes)], classes)
+    layers = [maps.Layer("actual", "Actual class", about["outcome"], scale)]
+    for title, (model, folds) in _pairs(about, predictions).items():
+        column = f"{model}_{folds.replace(':', '_')}"
+        values[column] = _of(predictions, (model, folds))["predicted"].reindex(units.index).astype("float64")
+        layers.append(maps.Layer(column, f"Predicted, held out: {title}", about["outcome"], scale, always=False))
+    layers.append(maps.Layer("outcome", about["outcome"], "as measured", quantiles(values["outcome"], OPPORTUNITY)))
+    return MapContent(
+        shapes,
+        values,
+        layers,
+        title=_map_title(about),
+        subtitle=f"{counted(len(classes), 'class', 'classes')} of {about['outcome']}",
+        missing_note="not in the study",
+        level="region",
+        tolerance=None,
+        names=units["label"].to_dict(),
+        areas="state",
+    )
+
+
+def _tract_map(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> MapContent:
     units, classes = tables["units"], about["classes"]
     model, folds = next(iter(about["models"])), next(iter(about["folds"]))
     predicted = _of(tables["predictions"], (model, folds)).reindex(units.index)
@@ -273,13 +350,16 @@ def _tract_map(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> str:
     low, high = maps.spread(values["outcome"], step=_step(values["outcome"]))
     ends = f"0 = {classes[0]}, {top} = {classes[-1]}"
     layers = [
-        maps.Layer("outcome", about["outcome"], "as measured", OPPORTUNITY, low, high),
+        maps.Layer("outcome", about["outcome"], "as measured", even(OPPORTUNITY, low, high)),
         maps.Layer(
-            "expected", "Predicted class, held out", f"{ends}: weighted by probabilities", OPPORTUNITY, 0.0, float(top)
+            "expected",
+            "Predicted class, held out",
+            f"{ends}: weighted by probabilities",
+            even(OPPORTUNITY, 0.0, float(top)),
         ),
-        maps.Layer("actual", "Actual class", ends, OPPORTUNITY, 0.0, float(top)),
+        maps.Layer("actual", "Actual class", ends, even(OPPORTUNITY, 0.0, float(top))),
     ]
-    return maps.index_map(
+    return MapContent(
         shapes[shapes.index.isin(units.index)],
         values,
         layers,
@@ -287,6 +367,7 @@ def _tract_map(about: About, tables: Tables, shapes: gpd.GeoDataFrame) -> str:
         subtitle=f"{counted(about['units'], 'tract')}; {about['folds'][folds]}",
         missing_note="without a value",
         details={"actual_class": "Actual", "predicted_class": "Predicted, held out"},
+        tolerance=None,
     )
 
 
@@ -301,13 +382,13 @@ def _step(values: pd.Series) -> float:
 
 def _calibration_section(about: About, tables: Tables) -> Section:
     table = tables["calibration"].replace({"class": r"_"}, {"class": " "}, regex=True)
-    plots = {title: calibration_plot(_of(table, pair), title) for title, pair in _pairs(about, table).items()}
+    plots = {title: [calibration_plot(_of(table, pair), title)] for title, pair in _pairs(about, table).items()}
     text = (
         "Observed shares against predicted probabilities of held-out units; on the diagonal, probabilities are "
         "calibrated. Each prediction is by the model of one fold; repeats are pooled, and each unit counts once in the "
         "95% intervals (Wilson), which treat the units of a bin as independent."
     )
-    return Section("Calibration", text, [choose_plot("Model and folds", plots)])
+    return Section("Calibration", text, [Choice("Model and folds", plots)])
 
 
 def _confusion_section(about: About, tables: Tables) -> Section:
@@ -315,9 +396,9 @@ def _confusion_section(about: About, tables: Tables) -> Section:
     plots = {}
     for model, title in about["models"].items():
         found = {folds: _of(table, (model, folds)) for folds in about["folds"]}
-        plots[title] = row(*[confusion_plot(rows, about["classes"], f) for f, rows in found.items() if len(rows)])
+        plots[title] = [confusion_plot(rows, about["classes"], f) for f, rows in found.items() if len(rows)]
     text = "Held-out units by actual and predicted class (a mean over repeats), and their share of the actual class."
-    return Section("Confusion matrices", text, [choose_plot("Model", plots)])
+    return Section("Confusion matrices", text, [Choice("Model", plots)])
 
 
 def _leakage_section(tables: Tables) -> Section:
@@ -332,4 +413,6 @@ def _leakage_section(tables: Tables) -> Section:
 
 def card_html(card: str) -> Markup:
     """Return a model card as HTML; markup in the text is escaped."""
-    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(card))
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(card)
+    # A card is inside of a section, whose heading is of the second level.
+    return Markup(re.sub(r"<(/?)h([1-4])>", lambda found: f"<{found[1]}h{int(found[2]) + 2}>", html))

@@ -4,19 +4,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import distributed
 import pandas as pd
-from rich.console import Console
 
 from geomob_dask.definition import Definition
 from geomob_dask.errors import InputError
 from geomob_dask.frames.drawn_measures import EXACT
 from geomob_dask.messages import counted
-from geomob_dask.outputs.opportunity_map import opportunity_map
+from geomob_dask.outputs.days import days_stored
+from geomob_dask.outputs.names import named_regions, states_in_words, with_counties
 from geomob_dask.outputs.opportunity_tables import description_table, fit_lines, fits_of
-from geomob_dask.outputs.page import write_page
 from geomob_dask.outputs.provenance import record_of
+from geomob_dask.outputs.provenance_words import source_line
 from geomob_dask.outputs.result import (
+    LABELS,
+    LAYER,
+    MAP_HELP,
+    TITLE,
     Done,
     Flag,
     Flags,
@@ -27,13 +30,14 @@ from geomob_dask.outputs.result import (
     result,
     written_lines,
 )
-from geomob_dask.outputs.tables import PAGES, TABLES
+from geomob_dask.outputs.tables import MAPS, TABLES
 from geomob_dask.outputs.validation import Against, validation_lines, validation_table
 from geomob_dask.products import intervals
 from geomob_dask.products.opportunity import Options
 from geomob_dask.products.product import Prepared
 from geomob_dask.runs.display import display_polygons
 from geomob_dask.runs.planning import Request
+from geomob_dask.sources.measure_names import definition_labels, label_of
 from geomob_dask.sources.states import state_name
 from geomob_dask.store import Store
 
@@ -45,7 +49,10 @@ class OpportunityOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
-        "map": Flag("Write an interactive map (.html), for offline use; one per year.", files=PAGES, polygons=True),
+        "labels": LABELS,
+        "map": Flag(MAP_HELP.format("one per year"), files=MAPS, polygons=True),
+        "layer": LAYER,
+        "title": TITLE,
         "validation": Flag(
             "Write the variance explained by each domain, and correlations, as a table (.csv, .parquet); one per year.",
             files=TABLES,
@@ -114,10 +121,10 @@ class OpportunityOutputs(Outputs):
             table = self.table(done.store, index)
             if bounds:
                 table = table.join(bounds[0].rename(columns={"reason": "interval_reason"}))
-            self.write_table(done, "export", table, results=[*index, *drawn])
+            self.write_table(done, "export", with_counties(table), results=[*index, *drawn])
         if done.given.get("map"):
             for item, file in files_of(done.given["map"], index):
-                map_result(done.store, item, file, done.client, done.console)
+                map_result(done, item, file, drawn, bounds[0] if bounds else None)
             lines += written_lines(done.given["map"], index)
         if done.given.get("validation") or done.given.get("against"):
             lines += self._validate(done, index)
@@ -199,13 +206,15 @@ def interval_lines(bounds: pd.DataFrame, margins: Mapping[str, str], definition:
     beyond = ((known["rank"] < known["rank_lb"]) | (known["rank"] > known["rank_ub"])).sum()
     lines.append(f"    {counted(int(beyond), 'tract')} whose published rank lies outside its interval")
     unknown = Counter(name for names in bounds["without_margin"] for name in names.split("; ") if name)
+    own = definition_labels(definition)
     exact = [measure for measure in definition.measures if measure not in margins or f"{measure}{EXACT}" in unknown]
     modeled = {name: count for name, count in sorted(unknown.items()) if not name.endswith(EXACT)}
     if modeled:
-        cells = ", ".join(f"{name} {count:,}" for name, count in modeled.items())
+        cells = "; ".join(f"{label_of(name, own).text} {count:,}" for name, count in modeled.items())
         lines.append(f"  values without a margin, drawn with a high error of the measure: {cells}")
     if exact:
-        lines.append(f"  without margins, treated as exact: {', '.join(exact)}")
+        named = "; ".join(label_of(name, own).text for name in exact)
+        lines.append(f"  without margins, treated as exact: {named}")
     return lines
 
 
@@ -220,18 +229,33 @@ def title(options: Options) -> str:
 
 
 def map_result(
-    store: Store, prepared: Prepared, file: str, client: distributed.Client | None, console: Console
+    done: Done, prepared: Prepared, file: str, drawn: Sequence[Prepared], intervals: pd.DataFrame | None
 ) -> None:
-    """Write the interactive map of a result of the store."""
+    """Write the map of a result of the store, with its intervals if they were drawn."""
+    store = done.store
     options: Options = prepared.options
     snapshot = store.snapshot(prepared.collection)
     vintage = snapshot.attributes["vintage"]
-    page = opportunity_map(
-        display_polygons(store, vintage, list(snapshot.parts), client, console),
+    # What draws takes a while to import: only maps need it.
+    from geomob_dask.outputs.map_files import write_map
+    from geomob_dask.outputs.opportunity_map import opportunity_map
+
+    record = record_of(store, [prepared, *drawn], option="--map", choices={"layer": done.given.get("layer")})
+    content = opportunity_map(
+        display_polygons(store, vintage, list(snapshot.parts), done.client, done.console),
         result(store, prepared),
         options.definition,
         title=title(options),
-        subtitle=f"{options.dataset} {options.year}, tracts of vintage {vintage}, "
-        f"definition “{options.definition.name}”, norm: {options.norm}",
+        subtitle=f"{options.dataset} {options.year}, {states_in_words(snapshot.parts)}, tracts of vintage {vintage}, "
+        f"definition “{options.definition.name}”, {_norm_in_words(options.norm)}",
+        source=source_line(record, days_stored(store, record)),
+        regions=named_regions(store, vintage, list(snapshot.parts)),
+        intervals=intervals,
     )
-    write_page("--map", file, page, record_of(store, [prepared], option="--map"))
+    write_map(content, file, record, layer=done.given.get("layer"))
+
+
+def _norm_in_words(norm: str) -> str:
+    """Return which tracts a tract is compared with."""
+    words = {"selected": "these states together", "state": "each state by itself", "nation": "all states of the store"}
+    return f"norm: {words.get(norm, norm.replace(':', ' at '))}"

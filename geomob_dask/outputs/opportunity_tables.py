@@ -11,6 +11,7 @@ import pandas as pd
 from geomob_dask.definition import Definition
 from geomob_dask.outputs.result import result
 from geomob_dask.products.product import Prepared
+from geomob_dask.sources.measure_names import definition_labels, label_of
 from geomob_dask.store import Store
 from geomob_dask.transforms.descriptive import describe
 from geomob_dask.transforms.least_squares import least_squares
@@ -74,7 +75,8 @@ def description_of(index: pd.DataFrame, measures: pd.DataFrame, definition: Defi
     Returns
     -------
     DataFrame
-        By ``variable``: ``kind`` (measure, domain or index), ``domain`` of a measure, ``n``, ``missing``, ``mean``,
+        By ``variable``: ``label``, ``unit``, ``kind`` (measure, domain or index), ``domain`` of a measure, ``n``,
+        ``missing``, ``mean``,
         ``sd``, ``min``, ``first_quartile``, ``median``, ``third_quartile``, ``max``, over the tracts of `index`;
         ``imputed`` counts the missing values of a measure, and of a domain's scores, that were filled from neighbors.
     """
@@ -84,7 +86,16 @@ def description_of(index: pd.DataFrame, measures: pd.DataFrame, definition: Defi
     found = describe(np.column_stack([raw, index[[*domains, "deprivation", "opportunity"]].to_numpy(np.float64)]))
     filled = _names_in(index, ("imputed_direct", "imputed_once_removed", "filled_domains"))
     inside = [domains[number] for number in definition.domain_of]
+    own = definition_labels(definition)
+    labels = [label_of(name, own) for name in names] + [label_of(name) for name in domains]
     columns: dict[str, Any] = {
+        "label": [*(label.text for label in labels), "deprivation", "opportunity"],
+        "unit": [
+            *(label.unit for label in labels[: len(names)]),
+            *[definition.parameters.domain_range.text] * len(domains),
+            definition.parameters.deprivation_range.text,
+            definition.parameters.opportunity_range.text,
+        ],
         "kind": ["measure"] * len(names) + ["domain"] * len(domains) + ["index"] * 2,
         "domain": [*inside, *[""] * (len(domains) + 2)],
         "n": found.n,
@@ -95,7 +106,7 @@ def description_of(index: pd.DataFrame, measures: pd.DataFrame, definition: Defi
     }
     columns |= dict(zip(("min", "first_quartile", "median", "third_quartile", "max"), found.quartiles, strict=True))
     table = pd.DataFrame(columns, index=pd.Index(variables, name="variable"))
-    return table.astype({"kind": "str", "domain": "str"})
+    return table.astype(dict.fromkeys(("label", "unit", "kind", "domain"), "str"))
 
 
 def description_table(store: Store, prepared: Prepared) -> pd.DataFrame:

@@ -6,8 +6,8 @@ Templates are in ``templates/``, styles and scripts in ``static/``; both are inl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
@@ -15,18 +15,24 @@ import jinja2
 import numpy as np
 import pandas as pd
 from bokeh.document import Document
-from bokeh.models import Widget
+from bokeh.models import ColumnDataSource, Widget
 from bokeh.resources import Resources
 from markupsafe import Markup
 
 from geomob_dask.outputs import provenance_words as words
+from geomob_dask.outputs.days import today
 from geomob_dask.outputs.palette import STYLE
 from geomob_dask.outputs.provenance import Record
 from geomob_dask.outputs.provenance_files import PAGE_ID
+from geomob_dask.outputs.ranking import Ranking
+from geomob_dask.outputs.repeating import commands
 from geomob_dask.outputs.tables import written_whole
+from geomob_dask.outputs.titles import title_or
 
 # Where a page is to say where its numbers come from, once it is written. Text of data is escaped: it cannot be this.
 _PLACE = "<!-- provenance -->"
+# Characters of a text that a table shows in one line.
+_LONG = 40
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,13 @@ class Script:
         The file's, without its suffix.
     data
         What the function is called with, as JSON.
+    libraries : sequence of str
+        Further files of ``static/`` that it needs, in their order, without their suffix.
     """
 
     name: str
     data: Any
+    libraries: tuple[str, ...] = ("arrays",)
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,11 @@ class Column:
         """Return whether the column holds numbers."""
         return self.sort_by is not None
 
+    @cached_property
+    def long(self) -> bool:
+        """Return whether its texts take several lines."""
+        return max(map(len, self.texts), default=0) > _LONG
+
     def cells(self) -> list[tuple[str, str | None]]:
         """Return a text and a value (None in a column of texts) per cell."""
         values: Sequence[str | None] = [None] * len(self.texts) if self.sort_by is None else self.sort_by
@@ -65,37 +79,141 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A plot with what it shows in words and in numbers, for readers who do not see it.
+
+    Parameters
+    ----------
+    plot : Bokeh model
+    finding : str
+        What the plot shows, in a sentence: the text of an image.
+    title : str
+        Above the plot.
+    keys : mapping of label to color
+        The legend, above the plot: it wraps where a legend inside of the plot would be cut.
+    numbers : mapping of str to str
+        Titles of the columns of `sources` that a table beneath the plot lists when it is opened.
+    sources : sequence of ColumnDataSource
+        What the plot draws; columns have the same names and lengths in all of them.
+    narrowest, widest : int
+        Pixels: a narrower page scrolls the plot in a box of its own, on a wider one it ends (0: at the page's width).
+    """
+
+    plot: Any
+    finding: str
+    title: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    sources: Sequence[ColumnDataSource] = ()
+    narrowest: int = 0
+    widest: int = 0
+    # Of its element; numbered by `report` where a script does not ask for one.
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class MapBox:
+    """A place for a map of ``static/tract_map.js``, which the script of the section draws.
+
+    Parameters
+    ----------
+    id : str
+        Of its element; that of its legend is the same with ``-legend``.
+    title : str
+        Above the map.
+    shape : float
+        Width over height.
+    """
+
+    id: str
+    title: str = ""
+    shape: float = 1.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Figures of which one option's are shown at a time, with a list to choose from.
+
+    Parameters
+    ----------
+    label : str
+        Of the list.
+    options : mapping of str to sequence of Figure
+        By what the list shows; the first is shown.
+    """
+
+    label: str
+    options: Mapping[str, Sequence[Figure]]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A list to choose from, which a script of the section answers.
+
+    Parameters
+    ----------
+    label : str
+    id : str
+        Of the list's element.
+    options : sequence of str
+        The first is chosen.
+    together : str
+        Lists of one page with this word are chosen together, where both have the option.
+    """
+
+    label: str
+    id: str
+    options: Sequence[str]
+    together: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
-    """A heading and a text, then a legend, plots beside each other, a table and cards.
+    """A heading and a text, then a ranking, a legend, plots beside each other, a table and cards.
 
     Parameters
     ----------
     title, text : str
-    plots : sequence of Bokeh models
-    stretch : bool
-        Whether plots share the width of the page.
+    plots : sequence of Figure, Choice, Choices or MapBox
+        Or of other Bokeh models, whose section says what they show.
     table : sequence of Column
         From `sortable`.
     keys : mapping of label to color
-        The legend.
+        The legend of all plots.
     cards : mapping of title to text
         Texts that open at a click.
     script : Script, optional
         Fills the plots with data.
+    answer : str
+        What the section finds, before the text.
+    ranking : Ranking, optional
+    source : str
+        Of the maps: a line below them, which files of a map have too.
     """
 
     title: str
     text: str
     plots: Sequence[Any] = ()
-    stretch: bool = False
     table: Sequence[Column] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     cards: Mapping[str, Markup] = field(default_factory=dict)
     script: Script | None = None
+    answer: str = ""
+    ranking: Ranking | None = None
+    source: str = ""
 
     def rows(self) -> Iterator[tuple[tuple[str, str | None], ...]]:
         """Yield the rows of the table: a text and a value (None in a column of texts) per column."""
         return zip(*(one.cells() for one in self.table), strict=True)
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield all figures, also those that are not shown at first."""
+        for part in self.plots:
+            if isinstance(part, Figure):
+                yield part
+            elif isinstance(part, Choice):
+                for figures in part.options.values():
+                    yield from figures
 
 
 def report(
@@ -116,21 +234,64 @@ def report(
     notes : sequence of str
         What a reader should know first, such as of groups that may overlap.
     """
+    numbered = [_numbered(place, section) for place, section in enumerate(sections, 1)]
+    figures = [figure for section in numbered for figure in section.figures()]
+    tables = [found for figure in figures if (found := _numbers(figure))]
+    rankings = [
+        Script("ranking", {"id": f"ranking-{place}", **section.ranking.data()})
+        for place, section in enumerate(numbered, 1)
+        if section.ranking is not None
+    ]
     return render(
         "report.html",
-        {
-            f"plot-{place}-{number}": plot
-            for place, section in enumerate(sections, 1)
-            for number, plot in enumerate(section.plots, 1)
-        },
-        [section.script for section in sections if section.script],
-        title=title,
+        {figure.id: figure.plot for figure in figures},
+        [
+            *(section.script for section in numbered if section.script),
+            *rankings,
+            *([Script("numbers", tables)] if tables else []),
+        ],
+        title=title_or(title),
         subtitle=subtitle,
-        sections=sections,
+        sections=numbered,
         facts=facts,
         notes=notes,
         footer=footer,
     )
+
+
+def _numbered(place: int, section: Section) -> Section:
+    """Return a section whose figures know their elements; a Bokeh model alone becomes a figure."""
+    count = 0
+
+    def one(figure: Figure) -> Figure:
+        nonlocal count
+        count += 1
+        return replace(figure, id=figure.id or f"plot-{place}-{count}")
+
+    parts: list[Any] = []
+    for part in section.plots:
+        if isinstance(part, Choice):
+            parts.append(
+                Choice(part.label, {title: [one(each) for each in some] for title, some in part.options.items()})
+            )
+        elif isinstance(part, Choices | MapBox):
+            parts.append(part)
+        else:
+            parts.append(one(part if isinstance(part, Figure) else Figure(part, "")))
+    return replace(section, plots=parts)
+
+
+def _numbers(figure: Figure) -> dict[str, Any] | None:
+    """Return what ``static/numbers.js`` lists of a figure; its sources get the names by which a script finds them."""
+    if not figure.numbers:
+        return None
+    for place, source in enumerate(figure.sources, 1):
+        source.name = source.name or f"{figure.id} source {place}"
+    return {
+        "id": figure.id,
+        "columns": list(figure.numbers.items()),
+        "sources": [source.name for source in figure.sources],
+    }
 
 
 def render(template: str, plots: Mapping[str, Any], scripts: Sequence[Script], **texts: Any) -> str:
@@ -159,6 +320,7 @@ def render(template: str, plots: Mapping[str, Any], scripts: Sequence[Script], *
         .render(
             figures={"doc": doc, "places": places},
             scripts=scripts,
+            libraries=list(dict.fromkeys(name for script in scripts for name in script.libraries)),
             bokeh=_bokeh(widgets) if plots else "",
             colors=STYLE,
             **texts,
@@ -192,6 +354,8 @@ def _footer(record: Record) -> str:
         .render(
             sentences=[words.in_words(group) for group in words.grouped(record["results"])],
             facts=words.facts(record),
+            commands=commands(record),
+            day=today(),
             tables=words.details(record),
             id=PAGE_ID,
             record=record,

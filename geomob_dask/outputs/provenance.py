@@ -14,7 +14,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from geomob_dask.messages import printable, without_passwords
+from geomob_dask.outputs.titles import title_of
 from geomob_dask.products.product import NOTES, Prepared
+from geomob_dask.sources.measure_names import labels_in_use
 from geomob_dask.store import Part, Snapshot, Store
 from geomob_dask.store.paths import is_collection
 from geomob_dask.store.provenance import canonical_json, sha256
@@ -87,9 +89,14 @@ def record(
     chosen = {name: value for name, value in (choices or {}).items() if value not in (None, "", (), [])}
     if chosen:
         found["choices"] = chosen
-    if inputs:
-        found["inputs"] = dict(inputs)
+    named = {**(inputs or {}), **labels_in_use().checksums}
+    if named:
+        found["inputs"] = named
     whole: Record = harmless({**found, "results": list(results), **({"sources": sources} if sources else {})})
+    title = title_of(option)
+    if title:
+        # As it is in the file.
+        whole["choices"] = {**whole.get("choices", {}), "title": printable(title)}
     return whole
 
 

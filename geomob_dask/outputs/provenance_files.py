@@ -1,8 +1,9 @@
 """The provenance of a file in the file itself, or beside it; and how it is read back.
 
 Parquet keeps it among the metadata of the schema, GeoPackage among those of the layer, GeoJSON as a member of the
-collection, a page as a block of JSON. A csv cannot keep it: ``FILE-metadata.json`` beside it, in the vocabulary of the
-W3C for tables on the web, has it and the checksum of the csv.
+collection, a page as a block of JSON, a picture as a text of its own (PNG) or an element of metadata (SVG). A csv
+cannot keep it: ``FILE-metadata.json`` beside it, in the vocabulary of the W3C for tables on the web, has it and the
+checksum of the csv.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import gzip
 import hashlib
 import json
 import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
+from xml.sax.saxutils import escape, unescape
 
 import pandas as pd
 import pyarrow as pa
@@ -33,6 +36,8 @@ SIDECAR = "-metadata.json"
 PAGE_ID = "provenance"
 
 _BLOCK = re.compile(rf'<script type="application/json" id="{PAGE_ID}">(.*?)</script>', re.DOTALL)
+_METADATA = re.compile(rf'<metadata id="{KEY}">(.*?)</metadata>', re.DOTALL)
+_PNG = b"\x89PNG\r\n\x1a\n"
 # GDAL writes a member a line, and line ends within texts are escaped.
 _FEATURES = '\n"features": ['
 _HEAD = 1 << 22
@@ -44,7 +49,7 @@ def provenance_of(path: str | Path) -> Record:
     Parameters
     ----------
     path : str or path
-        A table (.parquet, .gpkg, .geojson, .csv, .csv.gz) or a page (.html).
+        A table (.parquet, .gpkg, .geojson, .csv, .csv.gz), a page (.html) or a picture (.png, .svg).
 
     Returns
     -------
@@ -203,6 +208,38 @@ def _in_page(file: Path) -> Any:
     return None if found is None else json.loads(found[1])
 
 
+def png_text(record: Record) -> dict[str, str | None]:
+    """Return texts of a PNG for Matplotlib: the record alone, not the version of what drew it."""
+    return {KEY: as_text(record), "Software": None}
+
+
+def svg_with(record: Record, svg: str) -> str:
+    """Return an SVG with a record in an element of metadata."""
+    head, end, rest = svg.rpartition("</svg>")
+    return f'{head}<metadata id="{KEY}">{escape(as_text(record))}</metadata>\n{end}{rest}'
+
+
+def _in_png(file: Path) -> Any:
+    with open(file, "rb") as stream:
+        if stream.read(len(_PNG)) != _PNG:
+            raise ValueError("no PNG")
+        while len(head := stream.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"tEXt":
+                name, _, text = stream.read(length).partition(b"\0")
+                if name == KEY.encode():
+                    return json.loads(text)
+            else:
+                stream.seek(length, 1)
+            stream.seek(4, 1)
+    return None
+
+
+def _in_svg(file: Path) -> Any:
+    found = _METADATA.search(file.read_text(encoding="utf-8"))
+    return None if found is None else json.loads(unescape(found[1]))
+
+
 _READERS = {
     ".parquet": _in_parquet,
     ".gpkg": _in_geopackage,
@@ -211,4 +248,6 @@ _READERS = {
     ".csv.gz": _in_csv,
     ".html": _in_page,
     ".htm": _in_page,
+    ".png": _in_png,
+    ".svg": _in_svg,
 }

@@ -60,6 +60,36 @@ def in_words(group: Sequence[Record]) -> str:
     return ". ".join(pieces) + "."
 
 
+def source_line(record: Record, days: Sequence[str] = ()) -> str:
+    """Return in one line what a map shows: datasets, years, vintage, definition, and the choices that results have.
+
+    Parameters
+    ----------
+    days : sequence of str
+        On which the results were stored, the first and the last; see `days.days_stored`.
+    """
+    groups = grouped(record["results"])
+    shown = [name for name in CHOICES if name not in (*_SAID, "states")]
+    data = [
+        "; ".join(
+            [
+                _data(group),
+                *(
+                    f"{_NAMES.get(name, name)} {_text(group[0][name])}{_UNITS.get(name, '')}"
+                    for name in shown
+                    # Of a study the seed is one of many settings.
+                    if group[0].get(name) is not None and (name != "seed" or group[0].get("draws"))
+                ),
+            ]
+        )
+        for group in groups
+    ]
+    # An index and its intervals are of the same data: the longer text says both.
+    said = [one for one in dict.fromkeys(data) if not any(other != one and other.startswith(one) for other in data)]
+    stored = f" Result stored {' to '.join(days)}." if days else ""
+    return f"Source: {' | '.join(said)}.{stored} {record['written_by']}." if said else ""
+
+
 def _title(product: str) -> str:
     if product == NOT_RECORDED:
         return "A result whose run is not recorded"
@@ -72,13 +102,18 @@ def _data(group: Sequence[Record]) -> str:
     first = group[0]
     years = list(dict.fromkeys(str(one["year"]) for one in group if one.get("year") is not None))
     vintages = list(dict.fromkeys(str(one["vintage"]) for one in group if one.get("vintage") is not None))
+    study = first["options"].get("study") if isinstance(first["options"], Mapping) else None
     pieces = []
     if first.get("dataset") is not None:
         pieces.append(f"dataset {first['dataset']}")
+    elif study:
+        # Of several datasets.
+        runs = [run["inputs"] for one in group for run in one["runs"].values() if isinstance(run["inputs"], Mapping)]
+        pieces.append(f"data {listed(sorted({name for inputs in runs for name in inputs}), _MOST) or NOT_RECORDED}")
     if years:
         pieces.append(f"{'year' if len(years) == 1 else 'years'} {', '.join(years)}")
     if vintages:
-        pieces.append(f"tracts of vintage {', '.join(vintages)}")
+        pieces.append(f"{'zones' if study == 'zones' else 'tracts'} of vintage {', '.join(vintages)}")
     definition = first.get("definition")
     if isinstance(definition, Mapping):
         pieces.append(f"definition {definition['name']} (checksum {definition['sha256'][:_SHORT]})")
@@ -137,7 +172,7 @@ def facts(record: Record) -> list[str]:
     asked = [
         f"{_NAMES.get(name, name.replace('_', ' '))} {_text(value)}"
         for name, value in record.get("choices", {}).items()
-        if _is_short(value)
+        if name not in _SAID and _is_short(value)
     ]
     more = f", with {'; '.join(asked)}" if asked else ""
     lines = [f"Written by {record['written_by']} for {record['option']}{more}."]

@@ -17,12 +17,15 @@ from geomob_dask.messages import counted, listed
 from geomob_dask.names import nearest_code
 from geomob_dask.outputs import tables
 from geomob_dask.outputs.csv_text import CSV_TEXT_HELP, CSV_TEXTS
+from geomob_dask.outputs.names import region_names
 from geomob_dask.outputs.provenance import parts_of, record_of
 from geomob_dask.outputs.tables import SUFFIXES, TABLES, WITH_GEOMETRY, check_file
+from geomob_dask.outputs.titles import TITLE_HELP
 from geomob_dask.products.product import NOTES, Prepared, Product
 from geomob_dask.products.reader import Reader
 from geomob_dask.products.regions import regions_frame
 from geomob_dask.runs.planning import Request
+from geomob_dask.sources.measure_names import LABELS_HELP
 from geomob_dask.store import Snapshot, Store
 
 # Of regions that a message repeats as they were typed.
@@ -63,6 +66,12 @@ Flags = Mapping[str, Any]
 EXPORT = Flag("Also write the result as one table: .csv, .parquet, .gpkg or .geojson.", files=SUFFIXES)
 EXPORT_TABLE = Flag("Also write the result as one table: .csv or .parquet.", files=TABLES)
 CSV_TEXT = Flag(CSV_TEXT_HELP, default="safe", choices=CSV_TEXTS)
+# The file itself is among the inputs of what shows its labels.
+LABELS = Flag(LABELS_HELP, decides=())
+# The title is in the file itself.
+TITLE = Flag(TITLE_HELP, decides=())
+LAYER = Flag("Layer that the map opens with, and that a picture shows: its column or label.", decides=("map",))
+MAP_HELP = "Write a map: interactive, for offline use (.html), or a picture of one layer (.png, .svg); {}."
 
 
 @dataclass(frozen=True)
@@ -213,10 +222,16 @@ class Outputs:
 
     def table(self, store: Store, prepared: Sequence[Prepared], role: str | None = None) -> pd.DataFrame:
         """Return the results, or other targets, as one table; with several years, the first column is the year."""
-        found = {getattr(item.options, "year", 0): result(store, item, role) for item in prepared}
+        found = {
+            getattr(item.options, "year", 0): self.named(store, item, result(store, item, role)) for item in prepared
+        }
         if len(found) == 1:
             return next(iter(found.values()))
         return pd.concat([_with_year(table, year) for year, table in found.items()])
+
+    def named(self, store: Store, prepared: Prepared, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a result with the names of its regions and counties, which it does not have in the store."""
+        return table
 
 
 def _with_year(table: pd.DataFrame, year: int) -> pd.DataFrame:
@@ -315,8 +330,8 @@ def check_regions(store: Store, prepared: Sequence[Prepared]) -> None:
             absent = [region for region in chosen if region not in there]
             if absent:
                 given = ",".join(chosen) if len(chosen) <= _FEW else f"{len(chosen):,} regions"
-                close = nearest_code(absent[0], sorted(there))
-                guess = "" if close is None else f"; the nearest is {close}"
+                close, names = nearest_code(absent[0], sorted(there)), region_names(store, item)
+                guess = "" if close is None else f"; the nearest is {names.label(close)}"
                 raise InputError(
                     f"--regions {given}: no tract of {item.options.measures} lies in {listed(absent)}{guess}; expected "
                     f"some of the regions by {item.options.by}: {listed(sorted(there), 12)}"

@@ -8,7 +8,8 @@ import pandas as pd
 from geomob_dask.frames.sampling import COMPLETE
 from geomob_dask.messages import counted
 from geomob_dask.metrics.segregation_catalog import INDICES
-from geomob_dask.outputs.result import EXPORT_TABLE, Done, Flag, Flags, Outputs, report, result
+from geomob_dask.outputs.names import region_names, with_counties
+from geomob_dask.outputs.result import EXPORT_TABLE, LABELS, TITLE, Done, Flag, Flags, Outputs, report, result
 from geomob_dask.outputs.tables import PAGES, SUFFIXES
 from geomob_dask.products.product import Prepared
 from geomob_dask.products.segregation import Options
@@ -22,8 +23,10 @@ class SegregationOutputs(Outputs):
 
     flags: Mapping[str, Flag] = {
         **Outputs.flags,
+        "labels": LABELS,
         "export": EXPORT_TABLE,
         "local": Flag("Also write scores of single tracts: local divergence, location quotients.", files=SUFFIXES),
+        "title": TITLE,
         "report": Flag("Write a report (.html): curves, indices, years side by side.", files=PAGES),
     }
 
@@ -34,6 +37,11 @@ class SegregationOutputs(Outputs):
     def lines(self, store: Store, prepared: Prepared) -> list[str]:
         """Return regions, what was left out, and quartiles of indices."""
         return summary_lines(store, prepared)
+
+    def named(self, store: Store, prepared: Prepared, table: pd.DataFrame) -> pd.DataFrame:
+        """Return regions with their names, or tracts with those of their regions and counties."""
+        named = region_names(store, prepared).named(table)
+        return with_counties(named) if "region" in table else named
 
     def write(self, done: Done) -> list[str]:
         """Write exports and report."""
@@ -67,7 +75,8 @@ def summary_lines(store: Store, prepared: Prepared) -> list[str]:
         lines.append(f"  left out: {counted(found['unknown'], 'tract')} without one of their counts ({named}, …)")
     single = table.index[table["units"] == 1]
     if len(single):
-        lines.append(f"  regions of one tract, which is like itself: {len(single):,} ({single[0]}, …)")
+        first = region_names(store, prepared).label(str(single[0]))
+        lines.append(f"  regions of one tract, which is like itself: {len(single):,} ({first}, …)")
     for reason, names in _by_reason(found["left_out"]).items():
         lines.append(f"  not computed: {', '.join(names)}: {reason}")
     shown = [name for name in headline_columns(table) if table[name].notna().any()]

@@ -30,6 +30,8 @@ TABLES = (*CSV, ".parquet")
 WITH_GEOMETRY = (".gpkg", ".geojson")
 SUFFIXES = (*TABLES, *WITH_GEOMETRY)
 PAGES = (".html", ".htm")
+PICTURES = (".png", ".svg")
+MAPS = (*PAGES, *PICTURES)
 
 
 def check_file(option: str, file: str, suffixes: Sequence[str] = SUFFIXES) -> str:

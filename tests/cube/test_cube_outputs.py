@@ -1,5 +1,6 @@
 """Cubes as tables, their changes and series, and the job."""
 
+import dask
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -18,6 +19,13 @@ from geomob_dask.transforms.change import beyond_margin, change_moe, shared_samp
 
 YEARS = (2015, 2018)
 TEMPLATE = f"{PRODUCT}/{{year}}/all-selected"
+
+
+@pytest.fixture(autouse=True)
+def in_this_process():
+    """Read cubes here, whatever client another test has made the default."""
+    with dask.config.set(scheduler="synchronous"):
+        yield
 
 
 def put_polygons(store: Store, states=STATES) -> gpd.GeoDataFrame:

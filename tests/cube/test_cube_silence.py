@@ -58,7 +58,7 @@ def gate(bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iter
     one = Gate(s3_endpoint)
     s3fs.S3FileSystem.clear_instance_cache()
     monkeypatch.setenv("AWS_ENDPOINT_URL", one.address)
-    monkeypatch.setenv("GEOMOB_STORE_TIMEOUT", "2")
+    monkeypatch.setenv("GEOMOB_STORE_TIMEOUT", "4")
     yield one
     one.close()
     s3fs.S3FileSystem.clear_instance_cache()

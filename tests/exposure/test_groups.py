@@ -141,7 +141,10 @@ def test_groups_that_do_not_sum_to_the_people_are_named():
     ("text", "message"),
     [
         ("[1, 2", r"not YAML"),
-        ("name: x", r"title: Field required; subgroup_type: Field required; editions: Field required"),
+        (
+            "name: x",
+            r"title: found nothing, expected a value; subgroup_type: found nothing.*editions: found",
+        ),
         (
             "{name: x, title: t, subgroup_type: s, editions: [{total: [a, b], groups: "
             "[{name: p, label: P, parts: [[c, d]]}]}]}",

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mobility_grid import FEATURES, QUIET, add_tracts, zones_store, zones_tables
-from pages import NASTY, json_scripts, structure
+from pages import NASTY, json_of, json_scripts, structure
 from stores import contents, plan_of
 from stores import done as is_done
 
@@ -130,8 +130,10 @@ def test_the_page_is_whole_and_needs_no_network(written: Path) -> None:
         assert f"<h2>{heading}</h2>" in page, heading
     # Chosen features are not those that scores were published of.
     assert "Comparison with published scores" not in page
-    # Units of the map, published numbers, a leak and a card.
-    for text in ("Town 0, OH", "the target in the table that is clustered", "Not for"):
+    (maps,) = [one for text in json_scripts(page) if "labels" in (one := json.loads(text)) and "polygons" in one]
+    assert "Town 0, OH" in json_of(maps["labels"])
+    # Published numbers, a leak and a card.
+    for text in ("the target in the table that is clustered", "Not for"):
         assert text in page, text
     for name in ("r.html", "m.html"):
         text = (written / name).read_text()
@@ -554,7 +556,7 @@ def test_the_zones_are_481_and_single_mothers_come_first(real_data: Path, tmp_pa
     assert done.code == 0, done.err
     assert "488 of 741 commuting zones have a minority tract" in done.out
     assert "481 zones: below_mean 245, above_mean 236" in done.out
-    assert "mutual information's first: single_mothers_share" in done.out
+    assert "mutual information's first: Children with single mothers" in done.out
     found = pd.read_csv(tmp_path / "zones.csv", dtype={"zone": str})
     assert len(found) == 481
     # Far from both chance and the training score that was published.

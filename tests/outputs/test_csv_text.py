@@ -67,7 +67,7 @@ def test_values_of_the_option() -> None:
 
 def test_every_csv_is_written_by_one_function() -> None:
     """But made-up input files of the sample, and text that is only hashed."""
-    others = {"csv_text.py", "sample.py", "harmonize.py"}
+    others = {"csv_text.py", "sample.py", "sample_survey.py", "harmonize.py"}
     files = [*(ROOT / "geomob_dask").rglob("*.py"), *(ROOT / "jobs").glob("*.py")]
     writers = {path.name for path in files if re.search(r"\.to_csv\(|csv\.writer|DictWriter", path.read_text("utf-8"))}
     assert writers == others

@@ -108,7 +108,7 @@ def test_brackets_of_one_label_are_numbered() -> None:
     table = mixing(counts, brackets=DECILES).assign(region="metro")
     same = counts.set_axis(["same"] * 10, axis=1)
     sections = figure_sections({2020: table}, {2020: {"metro": same}}, CUTS)
-    axes = [one.factors for plot in sections[2].plots for one in plot.select({"type": FactorRange})]
+    axes = [one.factors for drawn in sections[2].plots for one in drawn.plot.select({"type": FactorRange})]
     assert [f"{number}: same" for number in range(1, 11)] in axes
 
 
@@ -137,14 +137,17 @@ def test_correlations_need_three_units_that_vary() -> None:
 def test_layers_have_round_ends_for_all_years() -> None:
     low = pd.DataFrame({"divergence": np.linspace(0, 0.1, 101), "entropy_index": np.linspace(-0.02, 0.1, 101)})
     low["wasserstein"], low["wasserstein_signed"] = np.linspace(0, 2, 101), np.linspace(-2, 1, 101)
-    layers = {layer.column: (layer.low, layer.high) for layer in index_layers({2020: low, 2021: 2 * low})}
+    layers = {
+        layer.column: (layer.scale.edges[0], layer.scale.edges[-1])
+        for layer in index_layers({2020: low, 2021: 2 * low})
+    }
     assert layers["divergence"][0] == 0
     assert 0.18 < layers["divergence"][1] <= 0.2
     assert layers["entropy_index"][0] < 0
     signed = layers["wasserstein_signed"]
     assert signed[0] == -signed[1]
     nothing = low.iloc[:0]
-    assert all(layer.low < layer.high for layer in index_layers({2020: nothing, 2021: 0 * low}))
+    assert all(layer.scale.edges[0] < layer.scale.edges[-1] for layer in index_layers({2020: nothing, 2021: 0 * low}))
     # W is in brackets, or in the unit of the positions that were given.
     texts = [layer.label for layer in index_layers({2020: low}, "distance between positions")]
     assert [("brackets" in text, "positions" in text) for text in texts[2:]] == [(False, True), (False, True)]

@@ -284,9 +284,10 @@ def test_no_table_and_no_page_is_written_without_provenance() -> None:
         if len(call.args) < writers[name] and "record" not in {word.arg for word in call.keywords}
     ]
     assert not without
-    # What writes files by itself: tables, pages, cubes, and models, which hold their run and inputs.
+    # What writes files by itself: tables, pages, pictures of maps, cubes, and models, which hold their run and inputs.
     by_itself = {where.partition(":")[0] for where, name, _ in calls() if name in ("written_whole", "write_csv")}
-    assert by_itself <= {"tables.py", "page.py", "cube_tables.py", "mobility.py", "csv_text.py"}
+    pages = {"page.py", "print_map.py"}
+    assert by_itself <= pages | {"tables.py", "cube_tables.py", "mobility.py", "csv_text.py", "doctor.py"}
     assert not [
         where for where, name, _ in calls() if name.endswith((".to_parquet", ".to_csv")) and "csv_text" not in where
     ]
