@@ -1,0 +1,93 @@
+"""What the page shows, as a file: of tracts, of regions, with what became of a run; and choices that are not there."""
+
+import html
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from backfill_country import QUIET, backfill_of, fill, write_definitions
+from pages import data_of, json_of, lines, numbers
+from stores import ingest_sample
+
+from geomob_dask.runs.backfill.plan import Asked, plan_backfill
+from geomob_dask.runs.engine import execute
+from geomob_dask.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ingest_sample(str(tmp_path / "store"), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory) -> Store:
+    """Return the country after a backfill of which one state has failed in 2020, and with it a table of all states."""
+    folder = tmp_path_factory.mktemp("night")
+    write_definitions(folder)
+    store = fill(str(folder / "store"), folder, years=(2019, 2020), graph=False)
+    plan = plan_backfill(store, backfill_of(folder, "counties", "areas"), Asked(years=(2019, 2020)))
+    part = store.snapshot("measures/made/2020").parts["18"]
+    Path(store.url, part.key).write_bytes(b"nothing that could be read")
+    assert set(execute(store, plan, None, QUIET, retry_wait=0.01).failed) == {"counties-2020-18", "areas-2020-all"}
+    return store
+
+
+def test_a_choice_is_written_to_a_file_and_others_have_near_names(store, tmp_path, job) -> None:
+    at = ("--store", store.url, "--states", "XA", "--snapshot")
+    for name, head in (("map.html", b"<!"), ("map.png", b"\x89PNG")):
+        done = job("explore", *at, str(tmp_path / name))
+        assert done.code == 0, done
+        assert (tmp_path / name).read_bytes()[: len(head)].lower() == head.lower()
+    for option, text in (("--result", "mesures"), ("--measure", "nothing"), ("--year", "1999"), ("--states", "OH")):
+        refused = job("explore", "--store", store.url, option, text, "--snapshot", str(tmp_path / "no.html"))
+        assert (refused.code, option in refused.err) == (2, True), refused
+    assert not (tmp_path / "no.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("variant", "year", "noted"),
+    [("each-county-corrected-30", 2020, "each, county, corrected, 30"), ("all-area-corrected-30", 2019, "all, area")],
+)
+def test_regions_are_drawn_whole_with_the_values_of_the_store_and_what_became_of_the_run(
+    night, variant, year, noted, tmp_path, job
+) -> None:
+    collection = f"results/exposure/tenure/made/{year}/{variant}"
+    ask = ("--store", night.url, "--result", collection, "--year", str(year), "--measure", "renters_exposure")
+    for suffix in ("html", "svg", "png"):
+        done = job("explore", *ask, "--snapshot", str(tmp_path / f"map.{suffix}"))
+        assert done.code == 0, done
+    stored = night.frame(collection).compute()
+    page = (tmp_path / "map.html").read_text()
+    data = data_of(page)
+    keys = json_of(data["keys"])
+    assert set(keys) == set(stored.index)
+    assert data["noun"] == "region"
+    shown = stored["renters_exposure_corrected"].where(stored["bounds_of"] == "exposure_corrected")
+    expected = shown.fillna(stored["renters_exposure"]).reindex(keys)
+    np.testing.assert_allclose(numbers(data["layers"][0]["values"]), expected, rtol=1e-3)
+    assert len(lines(page, "region").rings)
+    text = html.unescape(re.sub("<[^>]+>", " ", re.sub("(?s)<(script|style).*?</\\1>", "", page)))
+    # Text is drawn there, and said beside it.
+    drawing = " ".join(re.findall("<!-- (.*?) -->", (tmp_path / "map.svg").read_text()))
+    for words in (text, html.unescape(drawing)):
+        words = " ".join(words.split())
+        assert noted in words
+        assert "backfill night: 6 of 8 outputs done, 2 failed" in words
+        assert "failed: counties-2020-18" in words
+    # A picture has no tooltip that could tell a reason.
+    assert "tooltip" not in drawing
+
+
+def test_the_command_below_a_file_makes_it_again(night, tmp_path, job, monkeypatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    first, again = tmp_path / "first.html", tmp_path / "again.html"
+    asked = ("--result", "exposure/tenure/made/each-county-corrected-30", "--states", "39")
+    done = job("explore", "--store", night.url, *asked, "--snapshot", str(first))
+    assert done.code == 0, done
+    (command,) = re.findall("python jobs/explore.py [^<]*", html.unescape(first.read_text()))
+    words = [str(again) if word == "FILE" else word for word in shlex.split(command)]
+    done = job("explore", *words[2:], "--store", night.url)
+    assert done.code == 0, done
+    assert again.read_bytes() == first.read_bytes()
