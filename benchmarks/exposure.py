@@ -26,7 +26,7 @@ import psutil
 from numpy.typing import NDArray
 from rich.console import Console
 
-from geomob_dask.cluster import connect
+from geomob_dask.clusters import connect
 from geomob_dask.frames.groups import GroupCounts, group_counts
 from geomob_dask.metrics.exposure import Exposures, Summing, exposure_by_region, plain_sums
 from geomob_dask.metrics.exposure_terms import Mode
@@ -34,7 +34,8 @@ from geomob_dask.products.exposure import Options
 from geomob_dask.runs.engine import run
 from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Request, make_plan
-from geomob_dask.settings import LocalSection, Settings
+from geomob_dask.sections import LocalSection
+from geomob_dask.settings import Settings
 from geomob_dask.sources.acs_files import read_file
 from geomob_dask.sources.groups import Edition, Group
 from geomob_dask.sources.regions import read_regions

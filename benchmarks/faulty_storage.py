@@ -41,6 +41,8 @@ class FaultyStorage:
         Longest delay, in seconds.
     faults : sequence of str
         Which of `FAULTS` there are.
+    ignored : sequence of str
+        Headers of requests that are not passed on, as if the gateway did not know them.
 
     Attributes
     ----------
@@ -49,11 +51,19 @@ class FaultyStorage:
     """
 
     def __init__(
-        self, upstream: str, *, rate: float = 0.1, seed: int = 0, slow: float = 1.0, faults: Sequence[str] = FAULTS
+        self,
+        upstream: str,
+        *,
+        rate: float = 0.1,
+        seed: int = 0,
+        slow: float = 1.0,
+        faults: Sequence[str] = FAULTS,
+        ignored: Sequence[str] = (),
     ) -> None:
         parts = urlsplit(upstream)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
         self.rate, self.slow, self.faults = rate, slow, faults
+        self.ignored = {name.lower() for name in ignored} | _HOP_BY_HOP
         self.counts: Counter[str] = Counter()
         self._draws = random.Random(seed)
         self._lock = threading.Lock()
@@ -137,7 +147,7 @@ def _handler(proxy: FaultyStorage) -> type[BaseHTTPRequestHandler]:
             try:
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
-                    if name.lower() not in _HOP_BY_HOP:
+                    if name.lower() not in proxy.ignored:
                         connection.putheader(name, value)
                 connection.putheader("Content-Length", str(len(body)))
                 connection.endheaders(body[: len(body) // 2] if cut else body)

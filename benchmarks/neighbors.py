@@ -139,9 +139,10 @@ def measure_on_dask(source: str, workers: int) -> dict[str, float]:
     import dask_geopandas  # noqa: F401  (frames of polygons)
     import distributed
 
-    from geomob_dask.cluster import connect
+    from geomob_dask.clusters import connect
     from geomob_dask.frames.neighbors import neighbors
-    from geomob_dask.settings import LocalSection, Settings
+    from geomob_dask.sections import LocalSection
+    from geomob_dask.settings import Settings
 
     tracts = load(source)
     part = tracts.index.str[:2]

@@ -23,13 +23,14 @@ import pandas as pd
 import psutil
 from rich.console import Console
 
-from geomob_dask.cluster import connect
+from geomob_dask.clusters import connect
 from geomob_dask.definition import Definition, read_definition
 from geomob_dask.graph.neighborhoods import adjacency
 from geomob_dask.products import neighbors, opportunity
 from geomob_dask.runs import engine, planning
 from geomob_dask.runs.landing import ingest
-from geomob_dask.settings import LocalSection, Settings
+from geomob_dask.sections import LocalSection
+from geomob_dask.settings import Settings
 from geomob_dask.sources.sample import write_sample
 from geomob_dask.store import Store
 from geomob_dask.transforms.opportunity import opportunity_index

@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from geomob_dask.cluster import connect
+from geomob_dask.clusters import connect
 from geomob_dask.metrics.segregation_catalog import INDICES
 from geomob_dask.metrics.segregation_gini import gini
 from geomob_dask.metrics.segregation_units import RegionUnits
@@ -29,7 +29,8 @@ from geomob_dask.products.segregation import Options
 from geomob_dask.runs import engine
 from geomob_dask.runs.landing import ingest
 from geomob_dask.runs.planning import Request, make_plan
-from geomob_dask.settings import LocalSection, Settings
+from geomob_dask.sections import LocalSection
+from geomob_dask.settings import Settings
 from geomob_dask.sources.income_tables import read_income
 from geomob_dask.store import Store
 
