@@ -1,10 +1,10 @@
-# Two commands: `make run` (the sample country, from nothing to its map) and `make test`.
+# Two commands: `make run` (the sample country, from nothing to its map) and `make test`; `make docs` builds the site.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test lint clean
+.PHONY: setup run test docs clean
 
 setup: $(READY)
 
@@ -17,9 +17,9 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 run: $(READY)
-	$(BIN)/python jobs/ingest.py sample
+	$(BIN)/python jobs/ingest.py sample --margins
 	$(BIN)/python jobs/neighbors.py --vintage sample
-	$(BIN)/python jobs/opportunity.py --definition sample --dataset sample --year 2020 --map sample_map.html --export sample_index.csv
+	$(BIN)/python jobs/opportunity.py --definition sample --dataset survey --year 2020 --draws 100 --map sample_map.html --export sample_index.csv
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -27,5 +27,8 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
+
 clean:
-	rm -rf $(VENV) store sample_map.html sample_index.csv
+	rm -rf $(VENV) store site sample_map.html sample_index.csv

@@ -106,3 +106,10 @@ def _put_anyway(store: Store):
             boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=data)
 
     return put
+
+
+def with_processes(folder: Path) -> tuple[str, str]:
+    """Return flags of a job whose local cluster is of processes, however small the work is."""
+    file = folder / "processes.yaml"
+    file.write_text("clusters: {local: {kind: local, processes: true}}\n")
+    return "--config", str(file)

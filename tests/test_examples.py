@@ -4,19 +4,17 @@ import re
 import runpy
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from documented import PAGES, ROOT
 
 from geomob_dask import cli, job
 from geomob_dask.outputs.validation import Against
 from geomob_dask.sources.opportunity_insights import ATLAS, ATLAS_YEAR
 from geomob_dask.sources.years import dataset_year, years_of
 
-ROOT = Path(__file__).parents[1]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _COMMAND = re.compile(r"python jobs/(?P<name>\w+)\.py(?P<arguments>.*)")
 
 
@@ -38,10 +36,11 @@ def commands_in(text: str) -> list[tuple[str, tuple[str, ...]]]:
     """Return the jobs that a text runs and their arguments; brackets are around what may be left out."""
     found = []
     for line in text.replace("\\\n", " ").splitlines():
-        match = _COMMAND.search(line.replace("`", " "))
-        if match is not None and "…" not in line:
-            arguments = shlex.split(re.sub(r"[\[\]]", "", match["arguments"]), comments=True)
-            found.append((match["name"], tuple(arguments)))
+        for code in re.findall(r"`([^`]*)`", line) or [line]:
+            match = _COMMAND.search(code)
+            if match is not None and "…" not in code:
+                arguments = shlex.split(re.sub(r"[\[\]]", "", match["arguments"]), comments=True)
+                found.append((match["name"], tuple(arguments)))
     return found
 
 
@@ -54,15 +53,60 @@ def parsed(name: str, arguments: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     command = cli.command_line(APPS[name])
     context = command.make_context(name, list(arguments))
     if hasattr(command, "commands"):
-        sub, *rest = arguments
-        context = command.commands[sub].make_context(sub, rest, parent=context)
-        return f"{name} {sub}", dict(context.params)
+        sub, chosen, rest = command.resolve_command(context, list(arguments))
+        context = chosen.make_context(sub, rest, parent=context)
+        return f"{name} {sub}".strip(), dict(context.params)
+    if name == "submit" and (context.params["words"] or [""])[0] in JOBS:
+        # What it submits is an example of that job.
+        job, *rest = context.params["words"]
+        return parsed(job, tuple(word for word in rest if word not in ("--follow", "--dry-run")))
     return name, dict(context.params)
 
 
 @pytest.mark.parametrize(("name", "arguments"), [*HELP, *DOCS], ids=lambda value: " ".join(value)[:60] if value else "")
 def test_every_flag_of_an_example_exists(name: str, arguments: tuple[str, ...]) -> None:
     parsed(name, arguments)
+
+
+def flags_of(name: str) -> set[str]:
+    """Return all flags of a job and of its commands."""
+    command = cli.command_line(APPS[name])
+    every = [command, *getattr(command, "commands", {}).values()]
+    return {
+        flag
+        for one in every
+        for parameter in [*one.params, one.get_help_option(one.make_context(name, [], resilient_parsing=True))]
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+
+# Flags of other programs that pages mention.
+FOREIGN = {
+    "--dashboard-prefix",
+    "--lifetime",
+    "--death-timeout",
+    "--export=ALL",
+    "--requeue",
+    "--test-only",
+    "--name=geomob-…",
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_flag_that_a_page_mentions_exists(page: Any) -> None:
+    text = page.read_text(encoding="utf-8")
+    known = {flag for name in JOBS for flag in flags_of(name)}
+    for script in set(re.findall(r"benchmarks/\w+\.py", text)):
+        known |= set(re.findall(r"--[a-z][\w-]*", (ROOT / script).read_text(encoding="utf-8")))
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    for code in re.findall(r"`([^`\n]+)`", text):
+        if re.search(r"benchmarks/|pytest|pip |ssh |sbatch|scancel", code):
+            continue
+        job = re.search(r"\b(\w+)\.py\b", code)
+        # What `submit` submits has flags of its own.
+        exist = flags_of(job[1]) if job and job[1] in JOBS and job[1] != "submit" else known
+        for flag in re.findall(r"(?<![\w-])--[a-z][\w=…-]*", code):
+            assert flag in exist or flag in FOREIGN, f"{page.name}: `{code}`: no flag {flag}"
 
 
 def test_every_job_shows_examples_of_its_own() -> None:

@@ -7,7 +7,19 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "geomob_dask"
 ORDER = (
-    ("errors", "ending", "messages", "names", "yaml_text", "checked", "settings", "definition", "options"),
+    (
+        "errors",
+        "ending",
+        "messages",
+        "activity",
+        "names",
+        "yaml_text",
+        "checked",
+        "sections",
+        "settings",
+        "definition",
+        "options",
+    ),
     ("sources",),
     ("store",),
     ("graph",),
@@ -16,8 +28,10 @@ ORDER = (
     ("models",),
     ("frames",),
     ("products",),
-    ("runs", "cluster"),
+    ("runs", "clusters", "submissions"),
+    ("doctor",),
     ("outputs",),
+    ("explore",),
     ("cli", "job"),
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

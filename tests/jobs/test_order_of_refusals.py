@@ -86,7 +86,7 @@ WRONG = {
     ),
     "no form": ("opportunity", (*INDEX, "--against", "atlas"), ["--against 'atlas'", "DATASET:YEAR"]),
     "validation on a map": ("opportunity", (*INDEX, "--validation", "v.gpkg"), ["--validation v.gpkg", ".csv"]),
-    "map that is no page": ("opportunity", (*INDEX, "--map", "map.png"), ["--map map.png", ".html"]),
+    "map that is no page": ("opportunity", (*INDEX, "--map", "map.pdf"), ["--map map.pdf", ".html", ".png"]),
     "text of no kind": ("opportunity", (*INDEX, "--csv-text", "odd"), ["--csv-text odd", "safe", "plain"]),
     "a folder": ("opportunity", (*INDEX, "--export", "folder.csv"), ["--export folder.csv", "folder"]),
     "export of regions": ("segregation", (*SHARES, "--export", "s.gpkg"), ["--export s.gpkg", ".csv"]),
@@ -202,7 +202,9 @@ def test_every_year_has_a_map_and_a_table_of_its_own(job, tmp_path, monkeypatch)
         "table-2021.csv-metadata.json",
     }
     for year in (2020, 2021):
-        assert f"sample {year}, tracts of vintage sample" in Path(f"map-{year}.html").read_text(encoding="utf-8")
+        assert f"sample {year}, 6 states, tracts of vintage sample" in Path(f"map-{year}.html").read_text(
+            encoding="utf-8"
+        )
         assert set(pd.read_csv(f"table-{year}.csv")["kind"]) == {"domain", "in common"}
         assert f"wrote map-{year}.html" in done.out
     assert not Path("map.html").exists()
