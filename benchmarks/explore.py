@@ -62,9 +62,11 @@ def national_store(folder: str | Path) -> Store:
         ingest(store, "tracts", files=[str(file)], vintage=VINTAGE)
     tracts = store.snapshot(f"tracts/{VINTAGE}")
     for year in YEARS:
-        for product, table_of in (("opportunity", index_of), ("intervals", intervals_of)):
-            leaf = "all-selected" if product == "opportunity" else "all-selected-200-0"
-            name = f"results/{product}/{NAME}/{DATASET}/{year}/{leaf}"
+        path = f"opportunity/{NAME}/{DATASET}/{year}/all-selected"
+        for product, name, table_of in (
+            ("opportunity", f"results/{path}", index_of),
+            ("intervals", f"intervals/{path}-200-0", intervals_of),
+        ):
             if store.find(name) is not None:
                 continue
             parts = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from geomob_dask.sources.states import STATES
 from geomob_dask.store import Snapshot, Store
 from geomob_dask.store.cube_form import Form, Measure, form_of, kinds_of
 
-# Products with one row a tract or region. `intervals` are shown with the index that they belong to.
+# Products with one row a tract or region. Intervals are shown with the index that they belong to.
 TITLES = {
     "opportunity": "Opportunity index",
     "exposure": "Exposure",
@@ -34,8 +34,9 @@ _MOST_MEASURES = 2_000
 # Columns of results that say how large a region is: what was asked for comes first.
 _SIZES = ("units", "people", "tracts", "people_count", "people_shared", "overlap")
 _POPULATION = ("population_zero", "excluded")
-# Columns of the bounds of an index among its intervals.
+# Columns of the bounds of an index among its intervals, and of the value that they lie about: not that of the index.
 INTERVALS = {"lower": "opportunity_lb", "upper": "opportunity_ub"}
+CORRECTED = "opportunity_corrected"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Shown:
     corrected : str
         The column of values that its bounds belong to, if it is another than that of the estimate.
     intervals : str
-        The collection that holds its bounds, where that is another than its own.
+        The collection that holds its bounds and the value that they lie about, where that is another than its own.
     """
 
     measure: Measure
@@ -172,7 +173,7 @@ def in_words(variant: str) -> str:
 
 
 def contents_of(store: Store, snapshots: Snapshots, entry: Entry, year: int) -> Contents:
-    """Return the measures of an entry in a year.
+    """Return the measures of an entry in a year, without the intervals of an index; see `with_intervals`.
 
     Raises
     ------
@@ -191,10 +192,7 @@ def contents_of(store: Store, snapshots: Snapshots, entry: Entry, year: int) -> 
     kinds = {name: kind for name, kind in kinds_of(empty).items() if kind != "other" and empty[name].dtype != bool}
     form = form_of(kinds, "tract" if unit == TRACT else "region", "" if entry.product == "measures" else "1")
     definition = _definition_of(options)
-    intervals = _intervals_of(store, entry, year) if entry.product == "opportunity" else ""
     shown = [_shown(one, entry, definition, options, form) for one in form.measures if one.name not in _POPULATION]
-    if intervals:
-        shown = [replace(one, intervals=intervals) if one.measure.name == "opportunity" else one for one in shown]
     return Contents(
         vintage,
         unit,
@@ -227,15 +225,37 @@ def _definition_of(options: Mapping[str, Any]) -> Definition | None:
         return None
 
 
-def _intervals_of(store: Store, entry: Entry, year: int) -> str:
-    """Return the intervals of an index with the most draws; empty without any."""
-    folder = f"results/intervals/{entry.name}/{entry.dataset}/{year}"
+def intervals_of(store: Store, entry: Entry, year: int) -> list[str]:
+    """Return the intervals that a store has for an index, those of the most draws first; see `products.intervals`."""
+    if entry.product != "opportunity":
+        return []
+    folder = f"intervals/opportunity/{entry.name}/{entry.dataset}/{year}"
+    # An index that keeps its steps has the same intervals as one that does not.
+    choice = re.escape(entry.variant.removesuffix("-steps"))
     draws = {}
     for name in store.objects.folders(folder):
-        match = re.fullmatch(re.escape(entry.variant) + r"-([0-9]+)-([0-9]+)", name)
-        if match:
+        if match := re.fullmatch(f"{choice}-([0-9]+)-([0-9]+)", name):
             draws[int(match[1]), -int(match[2])] = f"{folder}/{name}"
-    return draws[max(draws)] if draws else ""
+    return [draws[key] for key in sorted(draws, reverse=True)]
+
+
+def with_intervals(
+    contents: Contents, snapshots: Snapshots, entry: Entry, year: int, intervals: Iterable[str]
+) -> Contents:
+    """Return the contents of an index with the first of some intervals that are of the same inputs and definition."""
+    made_from = _made_from(snapshots.find(entry.collection(year)))
+    own = next((name for name in intervals if _made_from(snapshots.find(name)) == made_from), None)
+    if own is None or "opportunity" not in contents.measures:
+        return contents
+    index = replace(contents.measures["opportunity"], intervals=own)
+    return replace(contents, measures={**contents.measures, "opportunity": index})
+
+
+def _made_from(snapshot: Snapshot | None) -> list[tuple[Any, Any]] | None:
+    """Return inputs and definition of the runs of a collection; None without a collection."""
+    if snapshot is None:
+        return None
+    return [(run.get("inputs"), run.get("options", {}).get("definition")) for run in snapshot.runs.values()]
 
 
 def _shown(

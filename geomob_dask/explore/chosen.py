@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from geomob_dask.errors import InputError
-from geomob_dask.explore.catalog import Contents, Entry, Shown, contents_of, entries
+from geomob_dask.explore.catalog import Contents, Entry, Shown, contents_of, entries, intervals_of, with_intervals
 from geomob_dask.explore.drawn import Snapshots
 from geomob_dask.messages import listed
 from geomob_dask.names import did_you_mean
@@ -67,7 +67,9 @@ def view_of(
         year = entry.years[-1]
     if year not in entry.years:
         raise InputError(f"--year {year}: {entry.id} has {listed(entry.years, 12)}")
-    contents = contents_of(store, Snapshots(store), entry, year)
+    snapshots = Snapshots(store)
+    contents = contents_of(store, snapshots, entry, year)
+    contents = with_intervals(contents, snapshots, entry, year, intervals_of(store, entry, year))
     if not contents.measures:
         raise InputError(f"--result {entry.id}: found no measure in {year}, expected columns of numbers")
     absent = [state for state in states or () if contents.states and state not in contents.states]

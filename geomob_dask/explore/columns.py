@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import InputError
-from geomob_dask.explore.catalog import INTERVALS, Contents, Entry, Shown
+from geomob_dask.explore.catalog import CORRECTED, INTERVALS, Contents, Entry, Shown
 from geomob_dask.explore.drawn import Snapshots
 from geomob_dask.outputs.reasons import is_suppressed
 from geomob_dask.store import Part, Snapshot, Store
@@ -36,6 +36,8 @@ class Column:
         NaN where there is none.
     lower, upper : shape (n_units,), float32, or None
         Bounds of an interval, of 90 % where the result has draws or margins.
+    corrected : shape (n_units,), float32, or None
+        The value that the bounds of an index lie about: its points are the published ones, which may be outside.
     quality : shape (n_units,), uint8, or None
         Grade, 1 best; 0 for none.
     flags : shape (n_units,), uint16
@@ -46,6 +48,7 @@ class Column:
     points: Floats
     lower: Floats | None
     upper: Floats | None
+    corrected: Floats | None
     quality: NDArray[np.uint8] | None
     flags: NDArray[np.uint16]
     reasons: tuple[str, ...]
@@ -53,7 +56,7 @@ class Column:
     @property
     def size(self) -> int:
         """Return the bytes that it holds."""
-        arrays = (self.points, self.lower, self.upper, self.quality, self.flags)
+        arrays = (self.points, self.lower, self.upper, self.corrected, self.quality, self.flags)
         return sum(array.nbytes for array in arrays if array is not None) + 100 * len(self.reasons)
 
     def kinds(self) -> list[int]:
@@ -97,7 +100,7 @@ def column_of(
     table = _read(store, _parts_with(snapshot, index), columns)
     if bounds and table is not None and shown.intervals:
         found = snapshots.find(shown.intervals)
-        more = None if found is None else _read(store, _parts_with(found, index), list(INTERVALS.values()))
+        more = None if found is None else _read(store, _parts_with(found, index), [*INTERVALS.values(), CORRECTED])
         if more is not None:
             table = table.join(more)
     return _no_rows(index) if table is None else _column(table, shown, index, entry.collection(year))
@@ -114,7 +117,7 @@ def _parts_with(snapshot: Snapshot, index: pd.Index) -> list[Part]:
 def _no_rows(index: pd.Index) -> Column:
     nothing = np.full(len(index), np.nan, np.float32)
     flags = np.full(len(index), NO_ROW, np.uint16)
-    return Column(nothing, None, None, None, flags, FIRST_REASONS)
+    return Column(nothing, None, None, None, None, flags, FIRST_REASONS)
 
 
 def _read(store: Store, parts: Sequence[Part], columns: Sequence[str]) -> pd.DataFrame | None:
@@ -140,9 +143,12 @@ def _column(table: pd.DataFrame, shown: Shown, index: pd.Index, where: str) -> C
     there = rows >= 0
 
     def taken(name: str, dtype: Any, fill: float) -> NDArray[Any]:
+        return placed(known[name][:, 0], dtype, fill)
+
+    def placed(values: NDArray[Any], dtype: Any, fill: float) -> NDArray[Any]:
         result = np.full(len(index), fill, dtype)
         with np.errstate(over="ignore"):
-            result[there] = known[name][rows[there], 0].astype(dtype)
+            result[there] = values[rows[there]].astype(dtype)
         # Infinities, and what is beyond single precision, have no place among colors.
         return np.where(np.isinf(result), dtype(np.nan), result) if dtype is np.float32 else result
 
@@ -153,9 +159,12 @@ def _column(table: pd.DataFrame, shown: Shown, index: pd.Index, where: str) -> C
     elif "moe" in known:
         margin = taken("moe", np.float32, np.nan)
         lower, upper = values - margin, values + margin
+    about = shown.intervals and CORRECTED in table
+    corrected = placed(table[CORRECTED].to_numpy(float), np.float32, np.nan) if about else None
     quality = taken("quality", np.uint8, 0) if "quality" in known else None
     flags = taken("flag", np.uint16, NO_ROW)
-    return Column(values, lower, upper, quality, np.where(np.isnan(values) & (flags == 0), _NO_VALUE, flags), reasons)
+    flags = np.where(np.isnan(values) & (flags == 0), _NO_VALUE, flags)
+    return Column(values, lower, upper, corrected, quality, flags, reasons)
 
 
 def _within(table: pd.DataFrame, form: Form, reasons: Sequence[str]) -> pd.DataFrame:

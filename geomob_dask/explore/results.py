@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geomob_dask.errors import GeomobError, InputError
-from geomob_dask.explore.catalog import Contents, Entry, Shown, contents_of, entries
+from geomob_dask.explore.catalog import Contents, Entry, Shown, contents_of, entries, intervals_of, with_intervals
 from geomob_dask.explore.classed import classes_of
 from geomob_dask.explore.columns import Column, column_of
 from geomob_dask.explore.cubes import cubes_of
@@ -102,7 +102,10 @@ class _Asked:
             ("contents", self.store.url, entry.id, year, checksum),
             lambda: contents_of(self.store, self.snapshots, entry, year),
         )
-        return made
+        # Others may be there since the index was looked at first.
+        key = ("intervals", self.store.url, entry.id, year, _now())
+        listed = self.cache.of(key, lambda: _Kept(intervals_of(self.store, entry, year), 1_000)).value
+        return with_intervals(made, self.snapshots, entry, year, listed)
 
     def checksum(self, entry: Entry, year: int) -> str:
         snapshot = self.snapshots.find(entry.collection(year))
@@ -147,7 +150,7 @@ class _Asked:
         reasons = tuple(dict.fromkeys([*column.reasons, *less.reasons]))
         place = np.array([reasons.index(reason) for reason in less.reasons], np.uint16)
         flags = np.where(np.isnan(column.points), column.flags, np.where(np.isnan(less.points), place[less.flags], 0))
-        both = Column(column.points - less.points, None, None, None, flags.astype(np.uint16), reasons)
+        both = Column(column.points - less.points, None, None, None, None, flags.astype(np.uint16), reasons)
         return chosen, on, both, (*key, *self.key(other, on))
 
 
@@ -347,6 +350,7 @@ def values(request: Request) -> Answer:
 def bounds(request: Request) -> Answer:
     """Answer bounds and quality, where there are any, of the units within a place; see `_arrays`.
 
+    With the bounds of an index comes the value that they lie about, ``corrected``.
     ``first`` is the place of the first of these units among all. ``version`` is that of the values which the bounds
     belong to: values of another have other bounds.
     """
@@ -358,7 +362,7 @@ def bounds(request: Request) -> Answer:
     def made() -> Answer:
         first, end = on.codes.searchsorted([within, f"{within}~"]).tolist() if within else (0, len(on.codes))
         column = asked.read(chosen, on.index[first:end])
-        found = {"lower": column.lower, "upper": column.upper, "quality": column.quality}
+        found = {name: getattr(column, name) for name in ("lower", "upper", "corrected", "quality")}
         about = {"version": _version(key), "first": first}
         return _arrays(about, {name: array for name, array in found.items() if array is not None})
 
@@ -419,6 +423,7 @@ def _row(column: Column, place: int) -> dict[str, Any]:
         "value": _number(column.points[place]),
         "lower": None if column.lower is None else _number(column.lower[place]),
         "upper": None if column.upper is None else _number(column.upper[place]),
+        "corrected": None if column.corrected is None else _number(column.corrected[place]),
         "quality": None if column.quality is None else int(column.quality[place]) or None,
         "reason": column.reasons[column.flags[place]] if column.flags[place] else "",
     }

@@ -21,6 +21,7 @@ from geomob_dask.outputs.days import days_stored
 from geomob_dask.outputs.map_files import MapContent, write_map
 from geomob_dask.outputs.maps import Layer
 from geomob_dask.outputs.names import RegionNames
+from geomob_dask.outputs.opportunity_map import interval_text
 from geomob_dask.outputs.polygons import dissolve
 from geomob_dask.outputs.provenance import record, result_record, sources_of
 from geomob_dask.outputs.provenance_words import source_line
@@ -76,7 +77,7 @@ def _content(
         raise InputError(f"--measure {shown.measure.name}: has no value in {view.year}, expected some")
     values = pd.DataFrame({"value": column.points.astype(np.float64)}, index=shapes.index)
     bounds = None
-    if column.lower is not None and column.upper is not None:
+    if column.lower is not None and column.upper is not None and column.corrected is None:
         values["lower"], values["upper"] = column.lower.astype(np.float64), column.upper.astype(np.float64)
         bounds = ("lower", "upper")
     values["note"] = _notes(column)
@@ -101,12 +102,17 @@ def _content(
 
 
 def _notes(column: Column) -> list[str]:
-    """Return what tooltips say with each value: its quality, or the reason why there is none."""
-    reasons = [column.reasons[flag] for flag in column.flags]
-    if column.quality is None:
-        return reasons
-    grades = column.quality.tolist()
-    return [reason or (f"quality {grade}" if grade else "") for reason, grade in zip(reasons, grades, strict=True)]
+    """Return what tooltips say with each value: the interval of an index, and its quality or what is to be known."""
+    grades = [0] * len(column.flags) if column.quality is None else column.quality.tolist()
+    notes = [
+        column.reasons[flag] if flag else f"quality {grade}" if grade else ""
+        for flag, grade in zip(column.flags.tolist(), grades, strict=True)
+    ]
+    if column.lower is None or column.upper is None or column.corrected is None:
+        return notes
+    ends = zip(column.lower.tolist(), column.upper.tolist(), column.corrected.tolist(), strict=True)
+    intervals = [interval_text(*one) if np.isfinite(one).all() else "" for one in ends]
+    return ["; ".join(filter(None, both)) for both in zip(intervals, notes, strict=True)]
 
 
 def _regions(polygons: gpd.GeoDataFrame, units: Units) -> gpd.GeoDataFrame:

@@ -102,12 +102,15 @@ def _with_intervals(table: pd.DataFrame, intervals: pd.DataFrame) -> pd.DataFram
     ends = zip(*(known[f"opportunity_{end}"] for end in ("lb", "ub", "corrected")), strict=True)
     reasons = intervals["reason"].reindex(table.index).fillna("")
     shown["interval_note"] = [
-        f"90% interval {low:.3g} to {high:.3g}, about {middle:.3g}"
-        if not np.isnan(low)
-        else (f"no interval: {why}" if why else "")
+        interval_text(low, high, middle) if not np.isnan(low) else (f"no interval: {why}" if why else "")
         for (low, high, middle), why in zip(ends, reasons, strict=True)
     ]
     return shown
+
+
+def interval_text(low: float, high: float, middle: float) -> str:
+    """Return an interval with the value that it lies about, which is not the published one that it stands beside."""
+    return f"90% interval {low:.3g} to {high:.3g}, about {middle:.3g}"
 
 
 def _interval_layers(table: pd.DataFrame, within: Range) -> list[Layer]:

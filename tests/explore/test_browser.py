@@ -288,12 +288,12 @@ def test_an_interval_is_fetched_when_a_place_is_looked_at(ran: str, visit: Visit
     [address] = fetched(page, "/bounds")
     assert "within=39" in address
     # The series of the place that the search has chosen.
-    expect(page.get_by_role("region", name="Chosen place")).to_contain_text("32 to 37")
+    expect(page.get_by_role("region", name="Chosen place")).to_contain_text("corrected 35, 32 to 37")
     # By keys it is said as well as shown; its state is there already.
     page.mouse.move(5, 5)
     page.get_by_role("application").first.focus()
     page.keyboard.press("Enter")
-    expect(page.locator(".tract-map-said").first).to_contain_text("Opportunity, 2020: 39 (37 to 42)")
+    expect(page.locator(".tract-map-said").first).to_contain_text("Opportunity, 2020: 39 (corrected 40, 37 to 42)")
     assert fetched(page, "/bounds") == [address]
 
 

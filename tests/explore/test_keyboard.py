@@ -184,8 +184,8 @@ def test_a_result_a_year_and_a_state_are_chosen(keys: Keys) -> None:
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (KNOWN, ("Opportunity, 2020: 39 (37 to 42)", "Quality: 2 of 3 (fair)", KNOWN)),
-        (IMPUTED, ("Opportunity, 2020: 40 (38 to 43)", "Note: imputed from direct neighbours")),
+        (KNOWN, ("Opportunity, 2020: 39 (corrected 40, 37 to 42)", "Quality: 2 of 3 (fair)", KNOWN)),
+        (IMPUTED, ("Opportunity, 2020: 40 (corrected 41, 38 to 43)", "Note: imputed from direct neighbours")),
         (SUPPRESSED, ("Opportunity, 2020: no value", "Reason: fewer than 50 people: suppressed")),
         (MISSING, ("Opportunity, 2020: no value", "Reason: nobody lives here")),
     ],
@@ -248,7 +248,9 @@ def test_a_place_of_the_ranking_has_a_series(keys: Keys) -> None:
     expect(place).to_contain_text("17001000001")
     assert keys.has(links.first)
     keys.seen()
-    expect(place.locator("tbody tr")).to_have_text([re.compile("^2019 *8 *6 to 11"), re.compile("^2020 *13 *11 to 16")])
+    expect(place.locator("tbody tr")).to_have_text(
+        [re.compile("^2019 *8 *corrected 9, 6 to 11"), re.compile("^2020 *13 *corrected 14, 11 to 16")]
+    )
     expect(page.locator("#gm-part-results > .gm-results > [aria-live]").last).to_contain_text("8 in 2019, 13 in 2020")
     # The order changes, and the place stays chosen.
     keys.to(page.locator("#gm-order"), "Shift+Tab")
@@ -304,8 +306,8 @@ def test_two_years_are_compared(keys: Keys) -> None:
     expect(page.get_by_role("heading", name="Opportunity, 2019")).to_be_visible()
     assert keys.has(compare)
     find(keys, KNOWN, "Shift+Tab")
-    expect(read(keys, 0)).to_contain_text("Opportunity, 2020: 39 (37 to 42)")
-    expect(read(keys, 1)).to_contain_text("Opportunity, 2019: 34 (32 to 37)")
+    expect(read(keys, 0)).to_contain_text("Opportunity, 2020: 39 (corrected 40, 37 to 42)")
+    expect(read(keys, 1)).to_contain_text("Opportunity, 2019: 34 (corrected 35, 32 to 37)")
     keys.to(page.locator("#gm-year2"), "Shift+Tab")
     keys.press("ArrowRight")
     expect(page.get_by_role("heading", name="Opportunity, 2019")).to_have_count(0)

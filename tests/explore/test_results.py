@@ -3,12 +3,13 @@
 import json
 import struct
 import zlib
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
-from stores import QUIET, build_graph, build_index, ingest_sample, make
+from stores import DEFINITION, INDEX, QUIET, build_graph, build_index, ingest_sample, make
 
 from geomob_dask.errors import GeomobError, InputError
 from geomob_dask.explore import results
@@ -16,8 +17,9 @@ from geomob_dask.explore.drawn import NotPreparedError
 from geomob_dask.explore.geometry import LEVELS, collection_of, prepare
 from geomob_dask.explore.serving import Cache, Explorer, Request, UnknownError
 from geomob_dask.outputs.reasons import is_suppressed
-from geomob_dask.products import exposure
+from geomob_dask.products import exposure, intervals
 from geomob_dask.runs.landing import ingest
+from geomob_dask.sources.sample_survey import write_survey
 from geomob_dask.store import Provenance, Store
 
 ROUTES = {route.pattern.removeprefix("results/"): route.answer for route in results.PART.routes}
@@ -88,18 +90,19 @@ def sample(tmp_path_factory) -> Store:
     folder = tmp_path_factory.mktemp("sample")
     store = ingest_sample(str(folder / "store"), folder)
     build_graph(store)
-    build_index(store)
-    # The measures of the sample have no margins to draw from: bounds of as many draws as another run would make.
-    for name in store.collections("results/opportunity"):
-        index = store.snapshot(name)
-        where = f"{name.replace('opportunity', 'intervals')}-100-0"
-        parts = {}
-        for state, part in index.parts.items():
-            value = store.read(part, ["opportunity"])["opportunity"]
-            bounds = pd.DataFrame({"opportunity_lb": value - 2, "opportunity_ub": value + 3})
-            parts[state] = store.put(where, state, bounds)
-        store.commit(where, parts, Provenance("test", {}), index.attributes)
+    build_drawn(store, folder)
     return store
+
+
+def build_drawn(store: Store, folder: Path) -> None:
+    """Compute an index of the sample's survey, with its intervals."""
+    ingest(store, "measures", file=str(write_survey(folder)), dataset="survey", year=2020, vintage="sample")
+    build_index(store, options=INDEX.model_copy(update={"dataset": "survey"}))
+    make(store, "intervals", drawn_of(6))
+
+
+def drawn_of(draws: int) -> intervals.Options:
+    return intervals.Options(definition=DEFINITION, dataset="survey", year=2020, draws=draws)
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +158,7 @@ def test_values_are_those_of_the_store_with_their_intervals_and_reasons(sample) 
     page = Page(sample)
     entry = entry_of(page, "opportunity")
     stored = sample.frame(entry.replace("{year}", "2020")).compute().sort_index()
-    bounds = sample.frame(
-        next(one for one in sample.collections("results/intervals")), columns=["opportunity_lb"]
-    ).compute()
+    bounds = sample.frame(drawn_of(6).collection()).compute()
     units = page.json("units", entry=entry)
     codes = [
         county + own[place : place + 6] for county, own in units["tracts"].items() for place in range(0, len(own), 6)
@@ -172,7 +173,23 @@ def test_values_are_those_of_the_store_with_their_intervals_and_reasons(sample) 
         if np.isnan(value):
             assert reason == (stored["reason"].get(code) or reason) != "value as computed"
     between = page.bounds(entry=entry, year=2020, measure="opportunity")
-    np.testing.assert_array_equal(between["lower"], bounds["opportunity_lb"].reindex(codes).to_numpy(np.float32))
+    # An interval has the value that it lies about with it: the published one is outside of some.
+    for name, column in {
+        "lower": "opportunity_lb",
+        "corrected": "opportunity_corrected",
+        "upper": "opportunity_ub",
+    }.items():
+        np.testing.assert_array_equal(between[name], bounds[column].reindex(codes).to_numpy(np.float32))
+    outside = (expected < bounds["opportunity_lb"].reindex(codes)) | (
+        expected > bounds["opportunity_ub"].reindex(codes)
+    )
+    assert outside.any()
+    known = np.isfinite(between["corrected"])
+    assert known.any()
+    assert np.all((between["lower"] <= between["corrected"])[known] & (between["corrected"] <= between["upper"])[known])
+    code = outside.idxmax()
+    [year] = page.json("series", entry=entry, year=2020, measure="opportunity", unit=code)["rows"]
+    assert (year["value"], year["corrected"]) == pytest.approx((expected[code], bounds["opportunity_corrected"][code]))
 
 
 def test_bounds_of_a_state_are_read_from_its_part_alone_and_are_those_of_its_rows(sample, monkeypatch) -> None:
@@ -207,7 +224,49 @@ def test_the_bounds_of_a_ranking_are_those_of_its_rows(sample) -> None:
     assert [row["value"] for row in ranked] == sorted((row["value"] for row in ranked), reverse=True)
     for row in ranked:
         assert row["lower"] == pytest.approx(everything["lower"][row["row"]], rel=1e-6)
-        assert row["upper"] == pytest.approx(row["value"] + 3, rel=1e-6)
+        assert row["upper"] == pytest.approx(everything["upper"][row["row"]], rel=1e-6)
+        assert row["lower"] <= row["corrected"] == pytest.approx(everything["corrected"][row["row"]], rel=1e-6)
+
+
+def test_intervals_come_with_the_index_that_they_were_drawn_of(tmp_path) -> None:
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    build_graph(store)
+    build_drawn(store, tmp_path)
+    page = Page(store)
+    one = {"entry": entry_of(page, "opportunity"), "year": 2020}
+
+    def shown() -> str:
+        # As it is seen some seconds later.
+        page.explorer.memory.clear()
+        for key in [key for key in page.explorer.cache._kept if key[0] == "intervals"]:
+            del page.explorer.cache._kept[key]
+        asked = results._Asked(Request(page.explorer, (), {name: str(value) for name, value in one.items()}))
+        return asked.contents(asked.entry(), 2020).measures["opportunity"].intervals
+
+    assert shown() == drawn_of(6).collection()
+    # Of more draws, made while somebody looks.
+    make(store, "intervals", drawn_of(7))
+    assert shown() == drawn_of(7).collection()
+    assert page.json("details", **one)["measures"][0]["bounds"]
+    # Of other measures: the index is computed again, its intervals are not.
+    measures = store.snapshot("measures/survey/2020")
+    other = {
+        state: store.put(
+            measures.collection, state, store.read(part).assign(poverty_pct=lambda table: 100 - table["poverty_pct"])
+        )
+        for state, part in measures.parts.items()
+    }
+    store.commit(measures.collection, other, Provenance("test", {}), measures.attributes)
+    build_index(store, options=INDEX.model_copy(update={"dataset": "survey"}))
+    assert shown() == ""
+    assert not page.json("details", **one)["measures"][0]["bounds"]
+    assert set(page.bounds(**one, measure="opportunity")) == {"version", "first"}
+    make(store, "intervals", drawn_of(5))
+    assert shown() == drawn_of(5).collection()
+    # Of another definition of the same name.
+    other = DEFINITION.model_copy(update={"title": "Another index"})
+    build_index(store, options=INDEX.model_copy(update={"dataset": "survey", "definition": other}))
+    assert shown() == ""
 
 
 def test_bounds_say_which_values_they_belong_to(tmp_path) -> None:

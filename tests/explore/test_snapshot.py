@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from backfill_country import QUIET, backfill_of, fill, write_definitions
 from pages import data_of, json_of, lines, numbers
-from stores import ingest_sample
+from stores import DEFINITION, INDEX, build_graph, build_index, ingest_sample, make
 
+from geomob_dask.products import intervals
 from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
+from geomob_dask.runs.landing import ingest
+from geomob_dask.sources.sample_survey import write_survey
 from geomob_dask.store import Store
 
 
@@ -44,6 +47,27 @@ def test_a_choice_is_written_to_a_file_and_others_have_near_names(store, tmp_pat
         refused = job("explore", "--store", store.url, option, text, "--snapshot", str(tmp_path / "no.html"))
         assert (refused.code, option in refused.err) == (2, True), refused
     assert not (tmp_path / "no.html").exists()
+
+
+def test_an_index_has_the_value_that_its_interval_lies_about(store, tmp_path, job) -> None:
+    build_graph(store)
+    ingest(store, "measures", file=str(write_survey(tmp_path)), dataset="survey", year=2020, vintage="sample")
+    build_index(store, options=INDEX.model_copy(update={"dataset": "survey"}))
+    drawn = intervals.Options(definition=DEFINITION, dataset="survey", year=2020, draws=5)
+    make(store, "intervals", drawn)
+    done = job("explore", "--store", store.url, "--result", "opportunity", "--snapshot", str(tmp_path / "map.html"))
+    assert done.code == 0, done
+    data = data_of((tmp_path / "map.html").read_text())
+    keys, bounds = json_of(data["keys"]), store.frame(drawn.collection()).compute()
+    own = bounds.reindex(keys)[["opportunity_lb", "opportunity_ub", "opportunity_corrected"]]
+    [layer] = data["layers"]
+    assert "bounds" not in layer
+    notes = [layer["note"]["texts"][int(code)] for code in numbers(layer["note"]["codes"])]
+    assert own["opportunity_lb"].notna().any()
+    for note, low, high, middle in zip(notes, *own.to_numpy(np.float32).T.tolist(), strict=True):
+        expected = "" if np.isnan(low) else f"90% interval {low:.3g} to {high:.3g}, about {middle:.3g}"
+        assert note.startswith(expected), note
+        assert "value as computed" not in note
 
 
 @pytest.mark.parametrize(

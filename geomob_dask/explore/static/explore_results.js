@@ -10,6 +10,8 @@
   const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
   const whole = new Intl.NumberFormat("en-US");
   const text = (value) => (value === null || Number.isNaN(value) ? "no value" : number.format(value));
+  // The bounds of an index lie about its value corrected for errors, not about the published one that they stand beside.
+  const interval = (lower, upper, corrected) => `${corrected == null || Number.isNaN(corrected) ? "" : `corrected ${text(corrected)}, `}${text(lower)} to ${text(upper)}`;
   const plural = (count, noun) => `${whole.format(count)} ${noun}${count === 1 ? "" : noun.endsWith("y") ? "" : "s"}`;
 
   // Binary answers --------------------------------------------------------------------------------
@@ -309,9 +311,9 @@
       if (!this.measure.bounds || this.chosen.minus || this.data.flags[row] === NO_ROW) return { interval: "", quality: 0 };
       const within = own.tracts ? own.codes[row].slice(0, 2) : "";
       if (!bounds.has(within)) this.fetchBounds(within);
-      const { words, first, lower, upper, quality } = bounds.get(within);
+      const { words, first, lower, upper, corrected, quality } = bounds.get(within);
       const at = row - first, known = lower && lower[at] === lower[at];
-      return { interval: words ?? (known ? `${text(lower[at])} to ${text(upper[at])}` : ""), quality: quality?.[at] ?? 0 };
+      return { interval: words ?? (known ? interval(lower[at], upper[at], corrected?.[at]) : ""), quality: quality?.[at] ?? 0 };
     }
 
     async fetchBounds(within) {
@@ -809,20 +811,21 @@
       const { rows, name } = await geomob.json("results/series", { entry, year, measure, unit: code });
       if (turn !== this.turn) return;
       const label = this.first.measure.label, place = element("div", { class: "gm-chart" });
-      const cells = (one) => [one.year, text(one.value), one.lower === null ? "" : `${text(one.lower)} to ${text(one.upper)}`, one.quality ?? "", one.reason];
+      const cells = (one) => [one.year, text(one.value), one.lower === null ? "" : interval(one.lower, one.upper, one.corrected), one.quality ?? "", one.reason];
       const heads = ["Year", label, "Interval", "Quality", "Note"], all = rows.map((one) => cells(one).map(String));
       const filled = heads.map((_, k) => k < 2 || all.some((row) => row[k]));
       const line = (name, texts, more = {}) => texts.filter((_, k) => filled[k]).map((one) => element(name, more, one));
       const table = element("table", {}, element("thead", {}, element("tr", {}, ...line("th", heads, { scope: "col" }))),
         element("tbody", {}, ...rows.map((one, k) => element("tr", one.year === year ? { "aria-current": "true" } : {}, ...line("td", all[k])))));
       this.unit.replaceChildren(element("h3", {}, name || code), element("p", { class: "gm-soft" }, `${label}; ${code}`), place, element("div", { class: "gm-table" }, table));
-      const known = rows.filter((one) => one.value !== null), sure = rows.filter((one) => one.lower !== null && one.upper !== null);
+      const known = rows.filter((one) => one.value !== null), corrected = rows.filter((one) => one.corrected !== null), sure = rows.filter((one) => one.lower !== null && one.upper !== null);
       const finding = known.length ? `${label} of ${name || code}: ${known.map((one) => `${text(one.value)} in ${one.year}`).join(", ")}` : `${label} of ${name || code}: no value`;
       this.told.textContent = finding;
       chart(place, finding, (figure, Bokeh) => {
         figure.segment({ x0: sure.map((one) => one.year), x1: sure.map((one) => one.year), y0: sure.map((one) => one.lower), y1: sure.map((one) => one.upper), line_color: "#5b6977", line_width: 2 });
         figure.line({ x: rows.map((one) => one.year), y: rows.map((one) => one.value ?? NaN), line_color: "#0072B2", line_width: 2 });
         figure.scatter({ x: known.map((one) => one.year), y: known.map((one) => one.value), size: 8, fill_color: "#0072B2", line_color: "#ffffff" });
+        if (corrected.length) figure.scatter({ x: corrected.map((one) => one.year), y: corrected.map((one) => one.corrected), size: 7, fill_color: "#ffffff", line_color: "#5b6977", line_width: 2 });
         for (const axis of [].concat(figure.xaxis)) axis.ticker = new Bokeh.FixedTicker({ ticks: rows.map((one) => one.year) });
       });
     }
@@ -863,11 +866,11 @@
       const rows = found.rows.map((one, k) => {
         const name = element("button", { type: "button", class: "gm-link", "data-key": one.code }, one.name || one.code);
         name.addEventListener("click", () => this.fromTable(one, county));
-        const interval = county || one.lower === null ? null : element("span", { class: "gm-soft" }, ` ${text(one.lower)} to ${text(one.upper)}`);
+        const bounds = county || one.lower === null ? null : element("span", { class: "gm-soft" }, ` ${interval(one.lower, one.upper, one.corrected)}`);
         const more = county ? [whole.format(one.tracts)] : noted ? [one.reason] : [];
         return element("tr", {}, element("td", {}, order === "code" || one.value === null ? "" : whole.format(offset + k + 1)),
           element("td", {}, name, element("span", { class: "gm-soft" }, ` ${one.code}`)),
-          element("td", { class: "gm-value" }, text(one.value), interval), ...more.map((cell) => element("td", {}, cell)));
+          element("td", { class: "gm-value" }, text(one.value), bounds), ...more.map((cell) => element("td", {}, cell)));
       });
       geomob.replaced(this.tableAt,
         element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))), element("tbody", {}, ...rows)));
