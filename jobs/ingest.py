@@ -116,9 +116,11 @@ def _places(
     where, options = Store.of(settings), places.Options.of(**values)
     if dry_run:
         cli.say(effective(settings))
+        with doing("reading"):
+            return cli.say(places.planned_areas(where, options))
     with cli.cluster(settings) as client:
-        done = places.ingest_areas(where, options, client, cli.console, dry_run=dry_run)
-    cli.say(ingested_lines(done, where, dry_run=dry_run, verbose=verbose))
+        done = places.ingest_areas(where, options, client, cli.console)
+    return cli.say(ingested_lines(done, where, verbose=verbose))
 
 
 app.command("places", help="Make a table of regions from polygons, by area, where no crosswalk by people is at hand.")(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -52,33 +53,41 @@ class Options(BaseOptions):
     )
 
 
-def ingest_areas(
-    store: Store,
-    options: Options,
-    client: distributed.Client | None,
-    console: Console,
-    *,
-    dry_run: bool = False,
-) -> Ingested:
-    """Put polygons of regions into the store, and the share of each tract's area or people in each of them.
+@dataclass(frozen=True)
+class Given:
+    """What files and the store hold of regions that are to be compared with tracts.
 
     Parameters
     ----------
-    store : Store
-        Holds the vintage's tracts.
-    options : Options
-    client : Client, optional
-        Without one, states are overlaid in this process.
-    console : Console
-    dry_run : bool
-        Whether nothing is written.
+    tracts : Snapshot
+    areas : GeoDataFrame
+    layers : mapping of str to GeoDataFrame
+        By state, or one of all.
+    states : list of str
+        Those of the vintage that have a layer.
+    points : GeoDataFrame, optional
+        Blocks with their people.
+    weights : Weights
+    lines : list of str
+        What was read, for the user.
+    """
+
+    tracts: Snapshot
+    areas: gpd.GeoDataFrame
+    layers: Mapping[str, gpd.GeoDataFrame]
+    states: list[str]
+    points: gpd.GeoDataFrame | None
+    weights: Weights
+    lines: list[str]
+
+
+def read_given(store: Store, options: Options) -> Given:
+    """Read and check the files; nothing is compared with tracts yet.
 
     Raises
     ------
     InputError
-        If no tract of any state lies near the polygons, or a file cannot be used.
-    GeometryError
-        If regions overlap.
+        If a file cannot be used, or its places are of no state of the vintage.
     """
     refuse_nested(options.name)
     tracts = store.snapshot(f"tracts/{options.vintage}")
@@ -92,11 +101,57 @@ def ingest_areas(
         raise InputError(f"--people-column {options.people_column}: expected --weights FILE, which has it")
     layers = areas_by_state(areas, list(tracts.parts))
     states = [state for state in tracts.parts if state in layers or ALL in layers]
-    shares, polygons = (f"{folder}/{options.name}/{options.vintage}" for folder in ("regions", "areas"))
-    with store.all_or_nothing(*([] if dry_run else [shares, polygons])):
-        written = {} if dry_run else put_all(store, polygons, layers)
-        # Workers read the layers from the store, where they are written; else they are sent along.
-        regions = _sent(layers, states) if dry_run else _read(store, Snapshot(polygons, written), states)
+    if not states:
+        raise InputError(
+            f"{listed(options.files)}: found places of the states {listed(sorted(set(areas.index.str[:2])), 60)}, "
+            f"expected some of {listed(list(tracts.parts), 60)}, which vintage {options.vintage} has"
+        )
+    return Given(tracts, areas, layers, states, points, weights, lines)
+
+
+def planned_areas(store: Store, options: Options) -> list[str]:
+    """Return what `ingest_areas` would compare, one text per line; files are read and checked, nothing is computed."""
+    given = read_given(store, options)
+    n_tracts = sum(given.tracts.parts[state].rows for state in given.states)
+    return [
+        f"shares of {counted(n_tracts, 'tract')} in {counted(len(given.states), 'state')} would be in "
+        f"{store.url}/{_collections(options)[0]}",
+        *(f"  {line}" for line in (*given.lines, given.weights.line)),
+    ]
+
+
+def _collections(options: Options) -> tuple[str, str]:
+    """Return the collections of shares and of polygons."""
+    return f"regions/{options.name}/{options.vintage}", f"areas/{options.name}/{options.vintage}"
+
+
+def ingest_areas(store: Store, options: Options, client: distributed.Client | None, console: Console) -> Ingested:
+    """Put polygons of regions into the store, and the share of each tract's area or people in each of them.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the vintage's tracts.
+    options : Options
+    client : Client, optional
+        Without one, states are overlaid in this process.
+    console : Console
+
+    Raises
+    ------
+    InputError
+        If no tract of any state lies near the polygons, or a file cannot be used.
+    GeometryError
+        If regions overlap.
+    """
+    given = read_given(store, options)
+    tracts, states, points = given.tracts, given.states, given.points
+    lines = list(given.lines)
+    shares, polygons = _collections(options)
+    with store.all_or_nothing(shares, polygons):
+        # Workers read the layers from the store.
+        written = put_all(store, polygons, given.layers)
+        regions = _read(store, Snapshot(polygons, written), states)
         outlines = store.aligned(tracts, states, ["geometry"])
         if points is None:
             table = computed(area_weights(outlines, regions, least=options.least), client, console)
@@ -112,18 +167,17 @@ def ingest_areas(
                 f"{listed(options.files)}: no polygon shares an area with a tract of vintage {options.vintage} "
                 f"(states {listed(states, 60)})"
             )
-        if not dry_run:
-            files = [*options.files, *([] if options.weights is None else [options.weights])]
-            inputs = {**file_checksums(files), tracts.collection: tracts.checksum(states)}
-            provenance = Provenance("places", inputs, options.plain())
-            parts = put_all(store, shares, split_by_state(table))
-            store.commit(shares, parts, provenance, {"key": "tract", **weights.attributes}, keep_others=True)
-            store.commit(polygons, written, provenance, {"crs": crs_name(areas.crs)}, keep_others=True)
+        files = [*options.files, *([] if options.weights is None else [options.weights])]
+        inputs = {**file_checksums(files), tracts.collection: tracts.checksum(states)}
+        provenance = Provenance("places", inputs, options.plain())
+        parts = put_all(store, shares, split_by_state(table))
+        store.commit(shares, parts, provenance, {"key": "tract", **given.weights.attributes}, keep_others=True)
+        store.commit(polygons, written, provenance, {"crs": crs_name(given.areas.crs)}, keep_others=True)
     n_tracts = sum(tracts.parts[state].rows for state in states)
     outside = n_tracts - linked.index.nunique()
     lines += [
         f"{counted(len(linked), 'link')} of {counted(n_tracts, 'tract')}; {counted(outside, 'tract')} in none",
-        weights.line,
+        given.weights.line,
     ]
     by_state = linked.index.str[:2].value_counts()
     return Ingested(shares, {state: int(by_state.get(state, 0)) for state in states}, tuple(lines), unit="link")
@@ -156,11 +210,6 @@ def _people_lines(table: pd.DataFrame, points: gpd.GeoDataFrame, file: str) -> l
 def _read(store: Store, layers: Snapshot, states: Sequence[str]) -> dd.DataFrame:
     """Return the layers as a frame aligned with the states, or of the one partition that all of them share."""
     return store.frame(layers) if ALL in layers.parts else store.aligned(layers, states)
-
-
-def _sent(layers: Mapping[str, gpd.GeoDataFrame], states: Sequence[str]) -> dd.DataFrame:
-    given = [layers[ALL]] if ALL in layers else [layers[state] for state in states]
-    return dd.from_map(_same, given, meta=given[0].iloc[:0])
 
 
 def _same(layer: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

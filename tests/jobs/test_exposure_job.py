@@ -344,7 +344,7 @@ def test_a_wrong_years_crosswalk_fails_and_a_tract_in_no_place_does_not(url, job
     _refused(url, job, wrong, r"of the crosswalk are not in the table")
 
 
-def test_the_kind_of_weights_goes_from_the_regions_to_every_output(url, job):
+def test_the_kind_of_weights_goes_from_the_regions_to_every_output(url, job, monkeypatch):
     geoids = race_table().index
     west, south = np.arange(len(geoids)) % 12 * 0.01 - 83.0, np.arange(len(geoids)) // 12 * 0.01 + 40.0
     squares = gpd.GeoDataFrame(
@@ -362,6 +362,7 @@ def test_the_kind_of_weights_goes_from_the_regions_to_every_output(url, job):
     blocks = pd.DataFrame({"block": geoids + "1000", "people": 10, "lon": west + 0.002, "lat": south + 0.005})
     blocks.iloc[1:].to_csv("blocks.csv", index=False)
     places = ("ingest", "places", "towns.parquet", "--vintage", "2010", "--cluster", "serial")
+    _only_planned(url, job, monkeypatch, places)
     found = {}
     for name, more, kind in (("area", (), "AREA"), ("people", ("--weights", "blocks.csv"), "shares of their people")):
         done = job(*places, "--name", name, *more)
@@ -392,6 +393,21 @@ def test_the_kind_of_weights_goes_from_the_regions_to_every_output(url, job):
     assert done.code == 0, done.err
     assert "is not recorded: perhaps of area" in done.out
     assert set(pd.read_csv("old.csv")["weights"]) == {"not recorded"}
+
+
+def _only_planned(url, job, monkeypatch, places):
+    """A dry run starts no cluster, compares nothing and writes nothing."""
+    before = Store(url).objects.listing()
+    with monkeypatch.context() as patch:
+        for used in ("geomob_dask.cli.connect", "geomob_dask.runs.places.computed"):
+            patch.setattr(used, lambda *_, **__: pytest.fail("a dry run started or computed something"))
+        done = job(*places, "--name", "people", "--weights", "blocks.csv", "--dry-run")
+    assert done.code == 0, done.err
+    assert "cluster: serial, of the kind serial" in done.out
+    assert f"96 tracts in 2 states would be in {url}/regions/people/2010" in done.out
+    assert "2 regions from 1 file" in done.out
+    assert "shares of their people" in done.out
+    assert Store(url).objects.listing() == before
 
 
 def test_blocks_of_other_tracts_are_refused(url, job):

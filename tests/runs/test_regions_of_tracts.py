@@ -201,6 +201,9 @@ def test_polygons_that_cannot_be_used_leave_the_store_as_it_was(store, tmp_path)
     _, far = files(tmp_path, place_layer(a=(50, 50, 51, 51)))
     with pytest.raises(InputError, match=r"no polygon shares an area with a tract of vintage 2020"):
         overlay(store, far, "zone")
+    _, elsewhere = files(tmp_path, place_layer(p9300100=(0, 0, 1, 1)))
+    with pytest.raises(InputError, match=r"found places of the states 93, expected some of 91, 92"):
+        overlay(store, elsewhere, "place")
     with pytest.raises(InputError, match=r"no tracts/1990.*available: 2020"):
         overlay(store, far, "zone", vintage="1990")
     with pytest.raises(InputError, match=r"least: .* found 1.0"):
