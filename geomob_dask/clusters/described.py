@@ -55,10 +55,11 @@ def remote_lines(section: RemoteWorkers, memory: str | None = None) -> list[str]
 def waits_line(section: Waits) -> str:
     """Return how long a run waits for its cluster."""
     longest = "no limit" if section.longest_task is None else f"at most {section.longest_task:g} s"
+    another = getattr(section, "starts", section.patience)
     return (
-        f"waits: {section.patience:g} s for a scheduler that does not answer or for a worker if none is left, "
-        f"{section.silence:g} s for workers of which none answers, {section.progress:g} s while tasks wait and none is "
-        f"computed; {longest} for one task"
+        f"waits: {section.patience:g} s for a scheduler that does not answer, {another:g} s for a worker if none is "
+        f"left, {section.silence:g} s for workers of which none answers, {section.progress:g} s while tasks wait and "
+        f"none is computed; {longest} for one task"
     )
 
 

@@ -22,7 +22,7 @@ from geomob_dask.clusters.dask_settings import patient_settings, tell_difference
 from geomob_dask.clusters.described import waits_line
 from geomob_dask.clusters.extras import library
 from geomob_dask.clusters.joining import joined
-from geomob_dask.clusters.workers import await_worker, same_package_everywhere
+from geomob_dask.clusters.workers import await_worker, none_left, same_package_everywhere
 from geomob_dask.errors import GeomobError, RunError, SettingsError
 from geomob_dask.messages import counted, one_line, reason, shown, tell
 from geomob_dask.names import did_you_mean
@@ -93,7 +93,7 @@ def opened(section: GatewaySection) -> Iterator[distributed.Client]:
             with closed_at_the_end(client):
                 # The watchdog would wait for a worker no longer than `patience`.
                 await_worker(client, section.title, section.starts)
-                with watched(client, section, tell):
+                with watched(client, section, tell, lambda: none_left(section)):
                     same_package_everywhere(client, section.patience, section.starts)
                     tell_differences(client, section, section.title, section.request_timeout)
                     yield client

@@ -42,7 +42,7 @@ from geomob_dask.clusters.kubernetes_manifests import (
 from geomob_dask.clusters.kubernetes_pods import problem_of, scheduler_is_ready, scheduler_labels
 from geomob_dask.clusters.kubernetes_schema import validate
 from geomob_dask.clusters.security import security_of, tls_line
-from geomob_dask.clusters.workers import any_worker, same_package_everywhere
+from geomob_dask.clusters.workers import any_worker, none_left, same_package_everywhere
 from geomob_dask.errors import GeomobError, RunError, SettingsError
 from geomob_dask.messages import one_line, reason, tell
 from geomob_dask.runs.watchdog import watched
@@ -135,7 +135,7 @@ def opened(section: KubernetesSection) -> Iterator[distributed.Client]:
             with closed_at_the_end(client):
                 # The watchdog would wait for a worker no longer than `patience`.
                 _await_first_worker(server, section, name, client)
-                with watched(client, section, tell):
+                with watched(client, section, tell, lambda: none_left(section)):
                     same_package_everywhere(client, section.patience, section.starts)
                     yield client
 

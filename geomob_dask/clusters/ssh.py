@@ -29,12 +29,13 @@ from geomob_dask.clusters.dask_settings import dask_settings, death_timeout
 from geomob_dask.clusters.described import is_loopback, link_after, remote_lines
 from geomob_dask.clusters.extras import library
 from geomob_dask.clusters.security import security_of
-from geomob_dask.clusters.workers import enough_memory
+from geomob_dask.clusters.workers import enough_memory, none_left
 from geomob_dask.errors import GeomobError, RunError, SettingsError
 from geomob_dask.messages import counted, one_line, reason, shown_path, tell
 from geomob_dask.runs.other_thread import in_other_thread
 from geomob_dask.runs.watchdog import watched
 from geomob_dask.sections import SshSection
+from geomob_dask.sections.quantities import seconds_of
 
 # Connections that are opened at once: an SSH server drops many that come together.
 _AT_ONCE = 8
@@ -76,7 +77,11 @@ def opened(section: SshSection) -> Iterator[distributed.Client]:
             client = in_other_thread(lambda: _started(section, security), longest)
         except Exception as error:
             raise _explained(section, error) from error
-        with closed_at_the_end(client), watched(client, section, tell), dask.config.set(link_of(section, client)):
+        with (
+            closed_at_the_end(client),
+            watched(client, section, tell, lambda: none_left(section)),
+            dask.config.set(link_of(section, client)),
+        ):
             yield client
 
 
@@ -424,8 +429,10 @@ class _Worker(_Remote):
             "death_timeout": death_timeout(section),
         }
         if section.lifetime is not None:
-            found |= {"lifetime": section.lifetime, "lifetime_restart": True}
-            found |= {"lifetime_stagger": section.lifetime_stagger} if section.lifetime_stagger else {}
+            # As seconds: Dask does not read a time as on a clock.
+            found |= {"lifetime": seconds_of(section.lifetime), "lifetime_restart": True}
+            if section.lifetime_stagger is not None:
+                found["lifetime_stagger"] = seconds_of(section.lifetime_stagger)
         return super().options(address) | found
 
     async def start(self) -> None:

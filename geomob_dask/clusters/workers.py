@@ -13,7 +13,9 @@ import geomob_dask
 from geomob_dask.errors import RunError, SettingsError
 from geomob_dask.messages import tell
 from geomob_dask.runs.other_thread import in_other_thread
-from geomob_dask.sections.shared import WorkerOptions
+from geomob_dask.runs.watchdog import Trouble
+from geomob_dask.sections import GatewaySection
+from geomob_dask.sections.shared import RemoteWorkers, WorkerOptions
 
 _LOOK_AGAIN = 0.5
 # MiB that a worker process holds once it has imported what outputs need: 410 measured.
@@ -57,6 +59,11 @@ def enough_memory(section: WorkerOptions, limit: int, given: str) -> None:
             f"{_IMPORTS / share:,.0f} MiB: imports take {_IMPORTS} MiB, and no task starts above {share:.0%} of the "
             "limit; fewer workers have more memory each"
         )
+
+
+def none_left(section: RemoteWorkers | GatewaySection) -> Trouble:
+    """Return that no worker is left: what started them starts others, which may take as long as the first."""
+    return Trouble("none", "no worker is left", "for another", "starts", section.starts)
 
 
 def same_package_everywhere(client: distributed.Client, patience: float, timeout: float) -> None:

@@ -76,7 +76,7 @@ class GatewaySection(Waits):
     keep : bool
         Whether a new cluster stays after the run.
     starts : float
-        Seconds to wait for the scheduler, and for the first worker.
+        Seconds to wait for the scheduler, and for the first worker, or for another if none is left.
     request_timeout : float
         Seconds within which the gateway answers.
     patience, silence : float

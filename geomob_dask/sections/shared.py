@@ -47,7 +47,8 @@ class Waits(Titled):
         Share of a worker's memory, for each of its threads: an output whose inputs are larger, in bytes as stored, is
         spread over the workers instead of being held by one of them. In memory, inputs take some ten times as much.
     patience : float
-        Seconds that a run waits for a scheduler that does not answer, or for a worker if none is left.
+        Seconds that a run waits for a scheduler that does not answer, or for a worker if none is left; kinds that
+        replace lost workers elsewhere wait for one for their `starts` seconds.
     silence : float
         Seconds that a run waits for workers of which none answers: they are stopped, or each in one long computation.
         A worker that is silent for as long is given up, and others compute its tasks.
@@ -179,7 +180,7 @@ class RemoteWorkers(WorkerOptions):
         Time such as ``55 minutes`` or ``00:55:00`` after which a worker retires, give or take the stagger: before a
         queue kills it.
     starts : float
-        Seconds to wait for the first worker.
+        Seconds to wait for the first worker, or for another if none is left.
     """
 
     workers: Count | None = None

@@ -1,5 +1,6 @@
 """Machines reached by SSH, of a server of the tests on loopback: runs, losses, refusals, and nothing left behind."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import psutil
 import pytest
 import s3fs
 import yaml
+from dask.utils import parse_timedelta
 from host_services import started
 from waits import await_that
 
@@ -72,7 +74,7 @@ def _name(process: psutil.Process) -> str:
 
 @pytest.fixture(scope="module")
 def cluster(server: dict[str, str]) -> Iterator[distributed.Client]:
-    with connect(settings(server, tls="temporary")) as client:
+    with connect(settings(server, tls="temporary", lifetime="01:00:00", lifetime_stagger="00:01:00")) as client:
         yield client
     await_that(lambda: not remote(server))
 
@@ -95,6 +97,20 @@ def test_workers_run_where_they_should_encrypted_and_on_loopback(cluster, server
     assert listening <= {"127.0.0.1", "127.0.0.2"}
     assert cluster.submit(sum, [1, 2]).result() == 3
     assert cluster.dashboard_link.startswith("http://127.0.0.1:")
+
+
+def test_a_lifetime_as_on_a_clock_is_that_of_the_workers(cluster):
+    lives = cluster.run(lambda dask_worker: dask_worker.lifetime)
+    assert len(lives) == 2
+    assert all(3540 <= seconds <= 3660 for seconds in lives.values())
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("00:55:00", 3300), ("1-00:00:00", 86400), ("55 minutes", 3300)])
+def test_a_worker_is_told_its_lifetime_as_dask_reads_it(text, seconds):
+    host = SshSection(hosts=["a"], lifetime=text, lifetime_stagger="05:00")
+    told = ssh._Worker(shared=ssh._Shared(host, None, asyncio.Semaphore()), host="a", name=0).options("")
+    assert parse_timedelta(told["lifetime"]) == seconds
+    assert parse_timedelta(told["lifetime_stagger"]) == 300
 
 
 def client_hosts(client: distributed.Client) -> dict[str, str]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
 
 import dask.dataframe as dd
 import distributed
@@ -16,7 +18,8 @@ import pandas as pd
 import pytest
 from cluster_processes import Brief, Slow, processes, sleeps
 
-from geomob_dask.clusters import connect
+from geomob_dask.clusters import connect, gateway, kubernetes
+from geomob_dask.clusters.described import waits_line
 from geomob_dask.errors import ClusterLostError, RunError, SettingsError
 from geomob_dask.frames.futures import Call, completed
 from geomob_dask.frames.grid_search import grid_scores
@@ -26,7 +29,7 @@ from geomob_dask.models.folds import stratified_folds
 from geomob_dask.models.search import Sample, Search
 from geomob_dask.runs import watchdog
 from geomob_dask.runs.watchdog import trouble_of
-from geomob_dask.sections import AddressSection, LocalSection, Waits
+from geomob_dask.sections import AddressSection, GatewaySection, KubernetesSection, LocalSection, Waits
 from geomob_dask.settings import Settings
 
 
@@ -167,6 +170,41 @@ def test_a_worker_that_comes_back_in_time_computes(tmp_path, capfd):
             time.sleep(0.1)
         cluster.add_worker()
         assert future.result() == 7
+
+
+def kubernetes_opened(address: str, patch: pytest.MonkeyPatch) -> AbstractContextManager[distributed.Client]:
+    """Return a client of a scheduler that a cluster of pods is said to have started."""
+    for name in ("reached", "_created"):
+        patch.setattr(kubernetes, name, lambda *_: nullcontext())
+    for name in ("_await_scheduler", "_await_first_worker"):
+        patch.setattr(kubernetes, name, lambda *_: None)
+    patch.setattr(kubernetes, "_address", lambda *_: nullcontext((address, "")))
+    worker = {"cpu": 1, "memory": "2Gi"}
+    return kubernetes.opened(KubernetesSection(image="geomob:1", workers=1, worker=worker, patience=3.0))
+
+
+def gateway_opened(address: str, patch: pytest.MonkeyPatch) -> AbstractContextManager[distributed.Client]:
+    """Return a client of a scheduler that a gateway is said to have started."""
+    report = SimpleNamespace(name="one", scheduler_address=address, security=None, dashboard_link=None)
+    for name in ("_asked", "_cluster"):
+        patch.setattr(gateway, name, lambda *_: nullcontext())
+    patch.setattr(gateway, "_await_scheduler", lambda *_: report)
+    return gateway.opened(GatewaySection(address="http://127.0.0.1:9", workers=1, patience=3.0))
+
+
+@pytest.mark.parametrize("opened", [kubernetes_opened, gateway_opened])
+def test_another_pod_may_take_as_long_as_the_first(opened, tmp_path, monkeypatch, capfd):
+    with processes(tmp_path) as cluster, opened(cluster.address, monkeypatch) as client:
+        future = client.submit(lambda: time.sleep(1) or 7, pure=False)
+        cluster.workers[0].kill()
+        threading.Timer(8.0, cluster.add_worker).start()
+        assert future.result() == 7
+    assert re.search(r"no worker is left; waiting up to 29\d s for another", capfd.readouterr().err)
+
+
+def test_a_dry_run_says_for_how_long_a_worker_is_waited_for():
+    assert "90 s for a worker if none is left" in waits_line(LocalSection())
+    assert "300 s for a worker if none is left" in waits_line(GatewaySection(address="http://127.0.0.1:9", workers=1))
 
 
 @pytest.mark.slow
