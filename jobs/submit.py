@@ -23,7 +23,7 @@ from geomob_dask.store import Store
 from geomob_dask.submissions.following import follow as followed
 from geomob_dask.submissions.places import place_named
 from geomob_dask.submissions.records import Records
-from geomob_dask.submissions.standing import standing_of
+from geomob_dask.submissions.standing import standing_now
 from geomob_dask.submissions.submitting import cancel, prepared, resume, submit
 
 FOLDER = Path(__file__).resolve().parent
@@ -133,8 +133,8 @@ def _on_id(where: Store, asked: str, given: list[str]) -> None:
     (id,) = given
     records = Records(where.objects, id)
     if asked == "--status":
-        known = records.known()
-        return cli.say(described_lines(known, standing_of(known, place_named(known.asked.place)), records.where))
+        known, stands = standing_now(records, place_named(records.asked().place))
+        return cli.say(described_lines(known, stands, records.where))
     if asked == "--follow":
         return _follow(where, id)
     if asked == "--resume":

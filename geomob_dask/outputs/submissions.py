@@ -8,23 +8,22 @@ from geomob_dask.messages import counted, listed
 from geomob_dask.store.objects import Objects, concurrently
 from geomob_dask.submissions.places import place_named, shell
 from geomob_dask.submissions.records import Known, Records, every_id
-from geomob_dask.submissions.standing import Standing, standing_of, when
+from geomob_dask.submissions.standing import Standing, standing_now, when
 
 
 def status_lines(objects: Objects) -> list[str]:
     """Return a line for each submission of a store, the newest first."""
-    every = concurrently(lambda id: _known(objects, id), every_id(objects))
-    newest = sorted(filter(None, every), key=lambda known: -known.asked.asked)
     # Places are asked, and a busy queue takes its time.
-    stand = concurrently(lambda known: standing_of(known, place_named(known.asked.place)), newest)
-    lines = [f"{known.asked.id}  {stands.words()}" for known, stands in zip(newest, stand, strict=True)]
+    every = concurrently(lambda id: _stands(Records(objects, id)), every_id(objects))
+    newest = sorted(filter(None, every), key=lambda found: -found[0].asked.asked)
+    lines = [f"{known.asked.id}  {stands.words()}" for known, stands in newest]
     return lines or [f"no submissions in {objects.url}"]
 
 
-def _known(objects: Objects, id: str) -> Known | None:
-    """Return all records of a submission, None if its place refused it: of a folder the name stays."""
+def _stands(records: Records) -> tuple[Known, Standing] | None:
+    """Return how a submission stands, None if its place refused it: of a folder the name stays."""
     try:
-        return Records(objects, id).known()
+        return standing_now(records, place_named(records.asked().place))
     except InputError:
         return None
 

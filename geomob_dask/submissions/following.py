@@ -7,7 +7,7 @@ from pathlib import Path
 from geomob_dask import activity
 from geomob_dask.submissions.places import place_named
 from geomob_dask.submissions.records import Records
-from geomob_dask.submissions.standing import Standing, standing_of
+from geomob_dask.submissions.standing import Standing, standing_now
 
 # Seconds between two looks into the log, at the records, and for the last lines of a log on another machine.
 _LOOK, _RECORDS, _REST = 0.3, 2.0, 1.0
@@ -47,17 +47,17 @@ def follow(records: Records, say: Callable[[str], None]) -> Standing:
     say : callable
         Prints a line.
     """
-    known = records.known()
-    log = Log(known.asked.log)
-    place = place_named(known.asked.place)
-    stands = standing_of(known, place)
+    asked = records.asked()
+    log = Log(asked.log)
+    place = place_named(asked.place)
+    _, stands = standing_now(records, place)
     seen, told = 0.0, ""
 
     def waiting() -> list[str]:
         # What runs speaks for itself.
         if seen and time.monotonic() - seen < _SILENT:
             return []
-        return [f"{known.asked.id}: {stands.words()}" + (f"; {stands.line}" if stands.line and not seen else "")]
+        return [f"{asked.id}: {stands.words()}" + (f"; {stands.line}" if stands.line and not seen else "")]
 
     with activity.doing(waiting):
         looked = time.monotonic()
@@ -67,13 +67,12 @@ def follow(records: Records, say: Callable[[str], None]) -> Standing:
                 say(line)
             if not seen and stands.words() != told:
                 told = stands.words()
-                say(f"{known.asked.id}: {told}")
+                say(f"{asked.id}: {told}")
             if stands.is_final:
                 break
             time.sleep(_LOOK)
             if time.monotonic() - looked > _RECORDS:
-                known = records.known()
-                stands = standing_of(known, place)
+                _, stands = standing_now(records, place)
                 looked = time.monotonic()
     # Storage that several machines share shows what was written a little later.
     time.sleep(_REST)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from geomob_dask.activity import about
 from geomob_dask.submissions.driver import ALIVE
 from geomob_dask.submissions.places import Place, State
-from geomob_dask.submissions.records import Known
+from geomob_dask.submissions.records import Known, Records
 
 Phase = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
 FINAL = ("done", "failed", "cancelled", "lost")
@@ -34,6 +34,8 @@ class Standing:
         Exit code of the driver, where it has ended.
     line : str
         What it last printed.
+    recorded : bool
+        Whether its records say how it ended, not its place.
     """
 
     phase: Phase
@@ -41,6 +43,7 @@ class Standing:
     why: str = ""
     code: int = 0
     line: str = ""
+    recorded: bool = False
 
     @property
     def is_final(self) -> bool:
@@ -61,6 +64,20 @@ def when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
+def standing_now(records: Records, place: Place) -> tuple[Known, Standing]:
+    """Return the records of a submission, and how it stands by them and its place."""
+    known = records.known()
+    while True:
+        stands = standing_of(known, place)
+        if stands.recorded or not stands.is_final:
+            return known, stands
+        # The place was asked after the records were read: the driver may have begun and ended in between.
+        again = records.known()
+        if (again.events, again.life) == (known.events, known.life):
+            return known, stands
+        known = again
+
+
 def standing_of(known: Known, place: Place) -> Standing:
     """Return how a submission stands; its place is asked only where its records do not tell."""
     sent, run = known.last("sent"), known.last("began")
@@ -74,7 +91,9 @@ def standing_of(known: Known, place: Place) -> Standing:
         return _not_begun(known, place, sent)
     if ended is not None and final:
         outcome: Any = ended["outcome"]
-        return Standing(outcome, _time(ended), str(ended.get("error", "")), int(ended.get("code", 0)), line)
+        return Standing(
+            outcome, _time(ended), str(ended.get("error", "")), int(ended.get("code", 0)), line, recorded=True
+        )
     if ended is None and known.age < ALIVE:
         return Standing("running", _time(began), _ending(known, run), line=line)
     return _ended_by_its_place(known, place.state(known.asked, known.number) if known.number else State("unknown"), run)

@@ -21,7 +21,7 @@ from geomob_dask.store import Store
 from geomob_dask.submissions.driver import send
 from geomob_dask.submissions.places import Place, RefusedError, place_named, place_of
 from geomob_dask.submissions.records import Asked, Known, Records, new_id
-from geomob_dask.submissions.standing import Standing, standing_of
+from geomob_dask.submissions.standing import Standing, standing_now
 
 # Variables that change what a job does, and hold no secret.
 _SETTINGS = ("GEOMOB_ADDRESS", "GEOMOB_STORE_TIMEOUT", "GEOMOB_PROGRESS")
@@ -161,11 +161,10 @@ def cancel(store: Store, id: str) -> Standing:
         If it has ended before.
     """
     records = Records(store.objects, id)
-    known = records.known()
-    place = place_named(known.asked.place)
-    before = standing_of(known, place)
-    if before.is_final:
-        raise InputError(f"submission {id}: {before.words()}; expected one that is queued or runs")
+    place = place_named(records.asked().place)
+    known, stands = standing_now(records, place)
+    if stands.is_final:
+        raise InputError(f"submission {id}: {stands.words()}; expected one that is queued or runs")
     wanted: set[tuple[int, str]] = set()
     end = time.monotonic() + _ENDS
     while True:
@@ -178,15 +177,12 @@ def cancel(store: Store, id: str) -> Standing:
                 # Where a command of the place fails, the driver finds the record within seconds.
                 with contextlib.suppress(GeomobError):
                     place.end(known.asked, number, began=sent == known.sent_of_run)
-            known = records.known()
-            continue
-        stands = standing_of(known, place)
         # Without a number it could be neither ended nor asked about.
-        settled = stands.is_final and (number or known.sent_of_run == sent)
-        if settled or time.monotonic() > end:
+        elif (stands.is_final and (number or known.sent_of_run == sent)) or time.monotonic() > end:
             return stands
-        time.sleep(_LOOK)
-        known = records.known()
+        else:
+            time.sleep(_LOOK)
+        known, stands = standing_now(records, place)
 
 
 def resume(store: Store, id: str) -> tuple[Known, str]:
@@ -198,9 +194,8 @@ def resume(store: Store, id: str) -> tuple[Known, str]:
         If it runs, waits, or is done.
     """
     records = Records(store.objects, id)
-    known = records.known()
-    place = place_named(known.asked.place)
-    stands = standing_of(known, place)
+    place = place_named(records.asked().place)
+    known, stands = standing_now(records, place)
     if not stands.is_final or stands.phase == "done":
         raise InputError(f"submission {id}: {stands.words()}; expected one that failed, was cancelled or is lost")
     number = send(records, known.asked, place, known.last("sent") + 1)

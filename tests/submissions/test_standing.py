@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -14,10 +15,11 @@ from geomob_dask.sections.driver import Driver
 from geomob_dask.store.objects import Objects
 from geomob_dask.submissions import driver
 from geomob_dask.submissions.driver import Run, Signals, send
+from geomob_dask.submissions.following import follow
 from geomob_dask.submissions.places import State
 from geomob_dask.submissions.queues import PLACES
 from geomob_dask.submissions.records import Asked, Records, every_id, new_id
-from geomob_dask.submissions.standing import standing_of
+from geomob_dask.submissions.standing import standing_now, standing_of
 from geomob_dask.submissions.submitting import cancel, driver_of, resume
 
 ASKED = Asked(
@@ -195,6 +197,93 @@ def test_a_run_that_continues_is_queued_or_runs_under_the_same_id(records):
     records.begin(sent=2, host="n2", number="8")
     records.live(run=2, line="x")
     assert stands(records).phase == "running"
+
+
+@dataclass
+class Quick(Queue):
+    """A place whose jobs do something after the records were read and before it is asked; then it knows none."""
+
+    does: list[Callable[[], object]] = field(default_factory=list)
+
+    def state(self, asked, number):
+        if self.does:
+            self.does.pop(0)()
+        return State("ended", "the process is gone")
+
+
+def quick(records, *, begins=True, ends="done"):
+    """Return what a driver does of which nobody sees a sign of life."""
+
+    def act():
+        sent = records.known().last("sent")
+        run = records.begin(sent=sent, host="n1", number="7") if begins else 1
+        if ends == "continued":
+            records.note("sent", sent + 1)
+            records.note("number", sent + 1, number="8")
+        records.note("ended", run, outcome=ends, code=0, error="")
+
+    return act
+
+
+def test_a_job_that_is_done_while_its_place_is_asked_is_done(records):
+    records.note("sent", 1)
+    records.note("number", 1, number="7")
+    place = Quick(does=[quick(records, ends="continued"), quick(records)])
+    assert standing_of(records.known(), Quick()).phase == "failed", "what its place tells"
+    known, found = standing_now(records, place)
+    assert (found.phase, known.last("ended")) == ("done", 2)
+
+
+def test_a_driver_that_is_done_before_its_first_sign_of_life_is_done(records):
+    begun(records)
+    assert standing_of(records.known(), Quick()).phase == "lost", "what its place tells"
+    assert standing_now(records, Quick(does=[quick(records, begins=False)]))[1].phase == "done"
+
+
+def test_what_its_place_has_ended_is_asked_about_once(records):
+    begun(records)
+    asked = []
+    assert standing_now(records, Quick(does=[lambda: asked.append(1), lambda: asked.append(2)]))[1].phase == "lost"
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("command", ["follow", "cancel", "resume", "status"])
+def test_every_command_takes_a_quick_job_for_done(records, monkeypatch, command):
+    records.note("sent", 1)
+    records.note("number", 1, number="7")
+    place = Quick(does=[quick(records)])
+    for module in ("submissions.submitting", "submissions.following", "outputs.submissions"):
+        monkeypatch.setattr(f"geomob_dask.{module}.place_named", lambda name: place)
+    store = SimpleNamespace(objects=records.objects)
+    if command == "follow":
+        monkeypatch.setattr("geomob_dask.submissions.following.time.sleep", lambda seconds: None)
+        assert follow(records, lambda line: None).phase == "done"
+    elif command == "status":
+        assert "done at" in status_lines(records.objects)[0]
+    else:
+        with pytest.raises(InputError, match="done at"):
+            {"cancel": cancel, "resume": resume}[command](store, ASKED.id)
+        assert not place.sent
+
+
+def test_one_that_was_done_before_it_could_be_cancelled_is_done(records, monkeypatch):
+    records.note("sent", 1)
+    records.note("number", 1, number="7")
+
+    class Ends(Queue):
+        """A place whose job begins when it is asked to end it."""
+
+        def end(self, asked, number, *, began):
+            self.says = State("running")
+
+        def state(self, asked, number):
+            if self.says.phase == "running":
+                quick(records)()
+            return self.says
+
+    place = Ends(State("queued", "Priority"))
+    monkeypatch.setattr("geomob_dask.submissions.submitting.place_named", lambda name: place)
+    assert cancel(SimpleNamespace(objects=records.objects), ASKED.id).phase == "done"
 
 
 def test_cancelled_before_it_began(records):
