@@ -337,19 +337,37 @@ def _say(line: str) -> None:
         os.write(1, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(without_passwords(line))}\n".encode())
 
 
-def _wait_for_another(records: Records, known: Known) -> Known:
-    """Return the records when no other driver of the submission gives signs of life.
+def _turn(records: Records, place: Place, signals: Signals) -> Known | int:
+    """Return the records when this job is to run the driver; the exit code where another is, or none.
 
-    A queue that lost sight of a node starts the job again elsewhere; on that node it may still run.
+    A queue that displaced a job starts it again, which has submitted itself before: both come, and one runs. A queue
+    that lost sight of a node starts the job again elsewhere; on that node it may still run.
     """
-    told = False
-    while known.last("began") not in known.of("ended") and known.age < ALIVE:
+    here, told = place.here(), False
+    while True:
+        known = records.known()
+        sent, run = known.last("sent"), known.last("began")
+        ended = known.of("ended").get(run, {})
+        if ended.get("outcome") in ("done", "failed", "cancelled") and sent == known.sent_of_run:
+            _say(f"{records.id}: has ended before: {ended['outcome']}")
+            return CANCELLED if ended["outcome"] == "cancelled" else int(ended.get("code", 0))
+        if records.is_cancelled(sent):
+            _say(f"{records.id}: was cancelled before it began")
+            return CANCELLED
+        # A Job of Kubernetes is there once, and its pod has another name when it is started again.
+        holder = here if place.elsewhere else records.take(sent, here)
+        if holder != here:
+            _say(f"{records.id}: goes on as {place.title} {holder}")
+            return CONTINUED
+        if run in known.of("ended") or known.age >= ALIVE:
+            return known
+        if signals.ended:
+            _say(f"{records.id}: the queue ends it before it began")
+            return CANCELLED
         if not told:
-            _say(f"{records.id}: run {known.last('began')} may still be there; waiting until it gives no sign of life")
+            _say(f"{records.id}: run {run} may still be there; waiting until it gives no sign of life")
             told = True
         time.sleep(_WANTED)
-        known = records.known()
-    return known
 
 
 def main(store: str, id: str) -> int:
@@ -357,16 +375,10 @@ def main(store: str, id: str) -> int:
     signals = Signals()
     try:
         records = Records(Objects(store), id)
-        known = records.known()
-        place = place_named(known.asked.place)
-        known = _wait_for_another(records, known)
-        ended = known.of("ended").get(known.last("began"), {})
-        if ended.get("outcome") in ("done", "failed", "cancelled") and known.last("sent") == known.sent_of_run:
-            _say(f"{id}: has ended before: {ended['outcome']}")
-            return CANCELLED if ended["outcome"] == "cancelled" else int(ended.get("code", 0))
-        if records.is_cancelled(known.last("sent")):
-            _say(f"{id}: was cancelled before it began")
-            return CANCELLED
+        place = place_named(records.asked().place)
+        known = _turn(records, place, signals)
+        if isinstance(known, int):
+            return known
         return Run(records, known, place, signals, before=_lasted()).carry_out()
     except GeomobError as error:
         _say(f"error: {error}")

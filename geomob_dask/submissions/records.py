@@ -5,6 +5,7 @@
     submissions/<id>/asked.json        what was asked for, by whom, from where, and the script that is submitted
                     /sent-<m>.json     it is handed to the queue for the m-th time; written before
                     /number-<m>.json   what the queue calls it; written after
+                    /taken-<m>.json    which job runs the driver of the m-th time: the first that asks
                     /began-<k>.json    a driver began, the k-th: a queue may start the same script again
                     /ending-<k>.json   why it is interrupted
                     /ended-<k>.json    how it ended
@@ -33,7 +34,7 @@ Outcome = Literal["done", "failed", "cancelled", "stopped", "continued"]
 """How a driver ended: it is to go on elsewhere if ``continued``; the queue ended it, and may start it again, if
 ``stopped``."""
 
-_NUMBERED = re.compile(r"(sent|number|began|ending|ended|cancel)-(\d+)\.json")
+_NUMBERED = re.compile(r"(sent|number|taken|began|ending|ended|cancel)-(\d+)\.json")
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,10 @@ class Known:
     @property
     def number(self) -> str:
         """Return what the queue calls it; empty where it does not know it yet."""
-        return str(self.of("number").get(self.last("sent"), {}).get("number", ""))
+        sent = self.last("sent")
+        # A job that the queue has started again may have come before the one that was sent.
+        noted = self.of("taken").get(sent) or self.of("number").get(sent) or {}
+        return str(noted.get("number", ""))
 
     @property
     def sent_of_run(self) -> int:
@@ -185,6 +189,12 @@ class Records:
         while not self.note("began", number, **about):
             number += 1
         return number
+
+    def take(self, sent: int, number: str) -> str:
+        """Take the turn of what was sent; return the number of the job that has it: the first one that asked."""
+        if self.note("taken", sent, number=number):
+            return number
+        return str(self._read(f"taken-{sent}.json").get("number", number))
 
     def is_cancelled(self, sent: int) -> bool:
         """Return whether somebody wants what was sent to end."""

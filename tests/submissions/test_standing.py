@@ -51,6 +51,8 @@ class Queue:
     title: str = "Slurm job"
     refuses: bool = False
     sent: list[str] = field(default_factory=list)
+    number: str = "7"
+    elsewhere: bool = False
 
     def state(self, asked: Asked, number: str) -> State:
         return self.says
@@ -62,7 +64,7 @@ class Queue:
         return str(len(self.sent))
 
     def here(self) -> str:
-        return "7"
+        return self.number
 
 
 @pytest.fixture
@@ -501,6 +503,77 @@ def test_the_wall_time_runs_since_the_job_began(run):
     late = Run(run("", place).records, run("", place).records.known(), place, signals, before=3500.0)
     assert late._near_end(time.monotonic())
     assert 0 <= driver._lasted() < time.monotonic()
+
+
+# Which job runs it --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(records, monkeypatch):
+    """Return a function that starts the driver in a job; it returns the exit code, 0 where the driver runs."""
+    monkeypatch.setattr(Signals, "__init__", lambda self: None)
+    Signals.near_end = Signals.ended = False
+    ran = []
+
+    def carry_out(self):
+        ran.append((self.place.here(), self.sent))
+        return 0
+
+    monkeypatch.setattr(Run, "carry_out", carry_out)
+
+    def start(place):
+        monkeypatch.setattr("geomob_dask.submissions.driver.place_named", lambda name: place)
+        return driver.main(str(records.objects.root), ASKED.id)
+
+    yield start, ran
+    del Signals.near_end, Signals.ended
+
+
+@pytest.mark.parametrize("first", ["7", "8"])
+def test_a_displaced_job_that_the_queue_starts_again_and_the_one_it_submitted_run_once(
+    records, started, monkeypatch, first
+):
+    """Slurm ends job 7, which submits itself as 8, and starts 7 again."""
+    monkeypatch.setattr(driver.time, "sleep", lambda seconds: pytest.fail("it holds a node and does nothing"))
+    begun(records)
+    records.note("ended", 1, outcome="continued", code=1, error="interrupted")
+    records.note("sent", 2)
+    records.note("number", 2, number="8")
+    start, ran = started
+    second = {"7": "8", "8": "7"}[first]
+    assert start(Queue(number=first)) == 0
+    records.live(run=2, line="x")
+    assert start(Queue(number=second)) == 75, "the other one runs"
+    records.note("ended", 2, outcome="continued", code=1, error="interrupted")
+    assert start(Queue(number=second)) == 75, "the other one may come back"
+    assert ran == [(first, 2)]
+    assert records.known().number == first, "what --status asks the queue about, and --cancel ends"
+    assert start(Queue(number=first)) == 0, "its node failed, and the queue started it again"
+
+
+def test_a_pod_that_is_started_again_under_another_name_goes_on(records, started):
+    records.note("sent", 1)
+    start, ran = started
+    for name in ("geomob-x-1", "geomob-x-2"):
+        assert start(Queue(number=name, elsewhere=True)) == 0
+    assert ran == [("geomob-x-1", 1), ("geomob-x-2", 1)]
+
+
+def test_a_job_that_waits_for_its_turn_can_be_ended(records, started, monkeypatch):
+    """Its node is out of sight, and may still run it."""
+    begun(records)
+    records.live(run=1, line="x")
+    start, ran = started
+
+    def ended(seconds):
+        monkeypatch.setattr(Signals, "ended", True)
+
+    monkeypatch.setattr(driver.time, "sleep", ended)
+    assert start(Queue()) == 130
+    monkeypatch.setattr(Signals, "ended", False)
+    monkeypatch.setattr(driver.time, "sleep", lambda seconds: records.note("cancel", 1))
+    assert start(Queue()) == 130
+    assert not ran
 
 
 # Queues --------------------------------------------------------------------------------------
