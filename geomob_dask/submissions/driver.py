@@ -21,7 +21,7 @@ from typing import IO
 import psutil
 
 from geomob_dask.activity import COMPLETED
-from geomob_dask.errors import GeomobError, RunError
+from geomob_dask.errors import GeomobError, RunError, SettingsError
 from geomob_dask.messages import bounded, counted, printable, without_passwords
 from geomob_dask.store.objects import Objects
 from geomob_dask.submissions.places import Place, place_named, shell
@@ -240,6 +240,9 @@ class Run:
         except SentError:
             _say(f"{asked.id}: goes on: another run of it, or somebody, has submitted it again")
             return self._ended("continued", code, error, done)
+        except UnansweredError as unknown:
+            # A job that was taken begins; without one it counts as lost in a while.
+            return self._ended("continued", code, str(unknown), done)
         except GeomobError as refused:
             return self._ended("failed", code, f"it could not be submitted again: {refused}", done)
         _say(f"{asked.id}: goes on as {self.place.title} {again}")
@@ -266,6 +269,20 @@ class SentError(RunError):
     """A submission that another hands to its place at this moment."""
 
 
+class UnansweredError(RunError):
+    """A submission that its place may have taken.
+
+    Attributes
+    ----------
+    number : str
+        What the place calls it, where that is known.
+    """
+
+    def __init__(self, message: str, number: str = "") -> None:
+        super().__init__(message)
+        self.number = number
+
+
 def send(records: Records, asked: Asked, place: Place, sent: int, seconds: float = 0.0) -> str:
     """Hand a submission to its place; return what the place calls it.
 
@@ -280,6 +297,8 @@ def send(records: Records, asked: Asked, place: Place, sent: int, seconds: float
     ------
     SentError
         If another has handed it over this time: two would run at once.
+    UnansweredError
+        If the place may have taken it.
     GeomobError
         If the place does not take it.
     """
@@ -288,18 +307,46 @@ def send(records: Records, asked: Asked, place: Place, sent: int, seconds: float
             f"submission {records.id}: somebody else has just submitted it again; expected one at a time: python "
             f"jobs/submit.py --status {records.id}"
         )
+    number = _handed_over(records, asked, place, seconds)
+    try:
+        records.note("number", sent, number=number)
+    except GeomobError as error:
+        raise UnansweredError(f"{place.title} {number}: {error}", number) from error
+    return number
+
+
+def _handed_over(records: Records, asked: Asked, place: Place, seconds: float) -> str:
+    """Return what the place calls a submission that it takes, sooner or later.
+
+    What it has not answered it may have taken all the same: before it is given another, it is asked what is there.
+    """
     end, pause = time.monotonic() + seconds, _AGAIN
+    refused: GeomobError | None = None
     for left in reversed(range(_SENDS)):
         try:
-            number = place.send(asked)
+            return (_there(records, asked, place) if refused else "") or place.send(asked)
+        except GeomobError as error:
+            refused = error
+        if not left or time.monotonic() + pause > end:
             break
-        except GeomobError:
-            if not left or time.monotonic() + pause > end:
-                raise
         time.sleep(pause)
         pause *= 2
-    records.note("number", sent, number=number)
-    return number
+    assert refused is not None
+    try:
+        there = _there(records, asked, place)
+    except GeomobError as unknown:
+        if isinstance(refused, SettingsError):
+            raise refused from unknown
+        raise UnansweredError(f"{refused}; whether it was taken is not known: {unknown}") from refused
+    if not there:
+        raise refused
+    return there
+
+
+def _there(records: Records, asked: Asked, place: Place) -> str:
+    """Return what the place calls a job of the submission that is not known of and not this one; empty if none."""
+    numbers = {str(noted.get("number", "")) for noted in records.known().of("number").values()}
+    return place.there(asked, {place.here(), *numbers})
 
 
 def _fruitless(known: Known) -> int:

@@ -8,7 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -21,8 +21,8 @@ from geomob_dask.submissions.records import Asked
 
 Phase = Literal["queued", "running", "ended", "unknown", "not asked"]
 
-# Seconds for an answer of a queue: a busy one takes its time.
-_ANSWER = 60.0
+# Seconds for an answer of a queue: a busy one takes its time; and for one that lists jobs.
+_ANSWER, LISTED = 60.0, 20.0
 
 
 class RefusedError(RunError):
@@ -73,6 +73,16 @@ class Place(Protocol):
 
     def state(self, asked: Asked, number: str) -> State:
         """Return what the place says of it."""
+        ...
+
+    def there(self, asked: Asked, known: Collection[str]) -> str:
+        """Return the number of a job of the submission that waits or runs and is not among the known ones; or none.
+
+        Raises
+        ------
+        GeomobError
+            If the place does not tell.
+        """
         ...
 
     def end(self, asked: Asked, number: str, *, began: bool) -> None:
@@ -130,7 +140,9 @@ def shell(words: Sequence[str]) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
 
-def asked_of_queue(words: Sequence[str], *, text: str | None = None, folder: str | None = None) -> str:
+def asked_of_queue(
+    words: Sequence[str], *, text: str | None = None, folder: str | None = None, seconds: float = _ANSWER
+) -> str:
     """Return what a command of a queue prints.
 
     Raises
@@ -150,7 +162,7 @@ def asked_of_queue(words: Sequence[str], *, text: str | None = None, folder: str
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_ANSWER,
+            timeout=seconds,
             env=_environment(),
         )
     except OSError as error:
@@ -160,7 +172,7 @@ def asked_of_queue(words: Sequence[str], *, text: str | None = None, folder: str
             ) from error
         raise RunError(f"{error.filename or words[0]}: {reason(error)}") from error
     except subprocess.TimeoutExpired as error:
-        raise RunError(f"{words[0]}: no answer within {_ANSWER:.0f} s") from error
+        raise RunError(f"{words[0]}: no answer within {seconds:.0f} s") from error
     if done.returncode:
         raise RefusedError(f"{words[0]}: {one_line(done.stderr or done.stdout) or f'exit code {done.returncode}'}")
     return done.stdout

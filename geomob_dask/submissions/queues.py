@@ -7,7 +7,7 @@ every user (``qsub -V``): there a driver finds credentials where it runs, such a
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from dask.utils import parse_bytes
@@ -18,7 +18,7 @@ from geomob_dask.messages import shown, shown_path
 from geomob_dask.sections import Section
 from geomob_dask.sections.driver import Driver
 from geomob_dask.sections.quantities import clock_of
-from geomob_dask.submissions.places import OnThisMachine, Phase, State, asked_of_queue, command_of, shell
+from geomob_dask.submissions.places import LISTED, OnThisMachine, Phase, State, asked_of_queue, command_of, shell
 from geomob_dask.submissions.records import Asked
 
 _FORGOTTEN = "is not found"
@@ -38,6 +38,8 @@ class Queue(OnThisMachine):
         Of the command that submits; the script is its input.
     number : str
         Pattern of the number in what it prints.
+    named : callable
+        Of a name: the command that lists the jobs of that name which wait or run, and the pattern of their numbers.
     charged : tuple of str
         The directives of a queue and of an account, where they are named.
     interrupt : tuple of str
@@ -55,6 +57,7 @@ class Queue(OnThisMachine):
     directives: Callable[[Asked, Driver], Iterator[str]]
     options: tuple[str, ...]
     number: str
+    named: Callable[[str], tuple[list[str], str]]
     charged: tuple[str, str]
     interrupt: tuple[str, ...]
     job: str
@@ -111,6 +114,18 @@ class Queue(OnThisMachine):
         phases: dict[str, Phase] = {"waits": "queued", "runs": "running", "ended": "ended"}
         return State(phases[found.kind], "" if found.reason == "None" else found.reason)
 
+    def there(self, asked: Asked, known: Collection[str]) -> str:
+        """Return the number of a job that the queue has taken without an answer: its name is the submission's."""
+        command, pattern = self.named(_name(asked))
+        try:
+            listed = asked_of_queue(command, seconds=LISTED)
+        except GeomobError as error:
+            # LSF tells by an error that there is none.
+            if _FORGOTTEN in str(error):
+                return ""
+            raise
+        return next((one for one in re.findall(pattern, listed, re.MULTILINE) if one not in known), "")
+
     def end(self, asked: Asked, number: str, *, began: bool) -> None:
         """Take it out of the queue, or ask the driver to end."""
         if not began:
@@ -158,6 +173,7 @@ _SLURM = Queue(
     directives=_slurm_directives,
     options=("--parsable",),
     number=r"^(\d+)",
+    named=lambda name: (["squeue", "--noheader", "--format=%i", f"--name={name}"], r"^(\d+)"),
     charged=("--partition={}", "--account={}"),
     interrupt=("scancel", "--batch", "--signal=TERM"),
     job="SLURM_JOB_ID",
@@ -186,6 +202,7 @@ _PBS = Queue(
     directives=_pbs_directives,
     options=(),
     number=r"^(\d+\S*)",
+    named=lambda name: (["qselect", "-N", name], r"^(\d+\S*)"),
     charged=("-q {}", "-A {}"),
     interrupt=("qsig", "-s", "TERM"),
     job="PBS_JOBID",
@@ -213,6 +230,7 @@ _LSF = Queue(
     directives=_lsf_directives,
     options=(),
     number=r"Job <(\d+)>",
+    named=lambda name: (["bjobs", "-noheader", "-J", name, "-o", "jobid"], r"^(\d+)"),
     charged=("-q {}", "-P {}"),
     interrupt=("bkill", "-s", "TERM"),
     job="LSB_JOBID",
@@ -244,6 +262,8 @@ _SGE = Queue(
     directives=_sge_directives,
     options=("-terse",),
     number=r"^(\d+)",
+    # Its table cuts names off.
+    named=lambda name: (["qstat", "-r"], rf"^ *(\d+) .*\n +Full jobname: +{re.escape(name)}$"),
     charged=("-q {}", "-P {}"),
     interrupt=(),
     job="JOB_ID",

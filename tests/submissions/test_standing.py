@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -62,6 +62,9 @@ class Queue:
             raise RunError("sbatch: the controller does not answer")
         self.sent.append(asked.script)
         return str(len(self.sent))
+
+    def there(self, asked: Asked, known: Collection[str]) -> str:
+        return ""
 
     def here(self) -> str:
         return self.number
@@ -446,6 +449,70 @@ def test_a_queue_that_does_not_take_it_again_is_told(run, records, monkeypatch):
     assert run("walltime", Queue(refuses=True))._conclude(1, Said(), 3) == 1
     assert "does not answer" in records.known().of("ended")[1]["error"]
     assert stands(records).phase == "failed"
+
+
+@pytest.fixture
+def controller(tmp_path, monkeypatch):
+    """Return the folder of a Slurm whose controller takes jobs and answers late, and the records of a driver in it.
+
+    `sbatch` takes a job and fails, as when its socket has timed out; `away` has it take none and `squeue` fail.
+    """
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(driver.time, "sleep", lambda seconds: None)
+    (tmp_path / "jobs").write_text("7\n")
+    away = f"test -e {tmp_path}/away && echo 'Unable to contact slurm controller' >&2 && exit 1\n"
+    take = f"cat >/dev/null; echo $((7 + $(wc -l <{tmp_path}/jobs))) >>{tmp_path}/jobs\n"
+    for name, text in (
+        ("sbatch", f"{away}{take}echo 'Socket timed out on send/recv operation' >&2; exit 1\n"),
+        ("squeue", f"{away}test $3 = --name=geomob-{ASKED.id} || exit 1\ncat {tmp_path}/jobs\n"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}")
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+def test_a_job_that_the_queue_took_without_an_answer_is_not_submitted_twice(run, records, controller):
+    records.note("number", 1, number="7")
+    here = replace(records.known(), asked=replace(ASKED, folder=str(controller)))
+    assert run("walltime", PLACES["slurm"], here)._conclude(1, Said(), 3) == 75
+    assert (controller / "jobs").read_text() == "7\n8\n"
+    assert records.known().number == "8", "not this job, which has the same name"
+
+
+def test_a_queue_that_is_asked_whether_it_took_a_job_and_does_not_answer_is_told(run, records, controller):
+    (controller / "away").touch()
+    here = replace(records.known(), asked=replace(ASKED, folder=str(controller)))
+    assert run("walltime", PLACES["slurm"], here)._conclude(1, Said(), 3) == 75
+    assert "whether it was taken is not known" in records.known().of("ended")[1]["error"]
+    assert stands(records).phase == "queued", "it may begin yet"
+
+
+@pytest.mark.parametrize(
+    ("kind", "command", "answer"),
+    [
+        ("slurm", "squeue", "7\n8\n"),
+        ("pbs", "qselect", "7.head\n8.head\n"),
+        ("lsf", "bjobs", "7\n8\n"),
+        (
+            "sge",
+            "qstat",
+            "job-ID  prior   name\n----\n"
+            "      7 0.555 geomob-bac me r 11/30/2026 02:15:00 all.q@n1 1\n       Full jobname:     geomob-backfill-1\n"
+            "       Hard Resources:   h_vmem=4G\n"
+            "      9 0.555 geomob-bac me qw 11/30/2026 02:15:00 1\n       Full jobname:     geomob-backfill-10\n"
+            "      8 0.555 geomob-bac me qw 11/30/2026 02:15:00 1\n       Full jobname:     geomob-backfill-1\n",
+        ),
+    ],
+)
+def test_each_queue_tells_which_jobs_have_the_name_of_a_submission(tmp_path, monkeypatch, kind, command, answer):
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "answer").write_text(answer)
+    (tmp_path / command).write_text(f"#!/bin/sh\ncat {tmp_path}/answer\n")
+    (tmp_path / command).chmod(0o755)
+    end = ".head" if kind == "pbs" else ""
+    assert PLACES[kind].there(ASKED, {f"7{end}"}) == f"8{end}"
+    assert PLACES[kind].there(ASKED, {f"7{end}", f"8{end}"}) == ""
 
 
 def test_only_one_of_two_submits_it_again(run, records, monkeypatch):
