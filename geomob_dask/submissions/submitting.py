@@ -18,7 +18,7 @@ from geomob_dask.sections.quantities import seconds_of
 from geomob_dask.sections.secrets import is_secret
 from geomob_dask.settings import Settings
 from geomob_dask.store import Store
-from geomob_dask.submissions.driver import send
+from geomob_dask.submissions.driver import UnansweredError, send
 from geomob_dask.submissions.places import Place, RefusedError, place_named, place_of
 from geomob_dask.submissions.records import Asked, Known, Records, new_id
 from geomob_dask.submissions.standing import Standing, standing_now
@@ -132,7 +132,7 @@ def submit(store: Store, asked: Asked, place: Place, section: Section) -> str:
     SettingsError
         If the place refuses it, as the section's driver is; no record is left.
     RunError
-        If the place does not answer; no record is left.
+        If it does not answer: what it may have taken is cancelled, and its records stay.
     """
     records = Records(store.objects, asked.id)
     if not records.ask(asked):
@@ -141,7 +141,10 @@ def submit(store: Store, asked: Asked, place: Place, section: Section) -> str:
         if asked.log:
             Path(asked.log).parent.mkdir(parents=True, exist_ok=True)
         return send(records, asked, place, 1)
-    except BaseException as error:
+    except UnansweredError as unknown:
+        _withdraw(records, asked, place, unknown.number)
+        raise RunError(f"submission {asked.id}: {unknown}; it is cancelled: what was taken ends at once") from unknown
+    except (GeomobError, OSError) as error:
         records.forget()
         if isinstance(error, RefusedError):
             raise SettingsError(f"{section.where}: driver: {error}; expected one that the queue takes") from error
@@ -150,6 +153,21 @@ def submit(store: Store, asked: Asked, place: Place, section: Section) -> str:
                 f"{asked.log}: {error.strerror}; expected a folder for logs that can be written"
             ) from error
         raise
+    except BaseException:
+        # An interrupt, while the place may have answered.
+        _withdraw(records, asked, place)
+        raise
+
+
+def _withdraw(records: Records, asked: Asked, place: Place, number: str = "") -> None:
+    """Cancel what a place may have taken and whoever submitted it is told has failed: its driver would run unseen."""
+    # Whichever of both works ends it.
+    with contextlib.suppress(GeomobError):
+        records.note("cancel", 1, user=asked.user, host=asked.host)
+    with contextlib.suppress(GeomobError):
+        number = number or records.known().number or place.there(asked, ())
+        if number:
+            place.end(asked, number, began=False)
 
 
 def cancel(store: Store, id: str) -> Standing:

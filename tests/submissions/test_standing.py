@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from geomob_dask.errors import InputError, RunError, SettingsError
+from geomob_dask.errors import InputError, RunError, SettingsError, StoreError
 from geomob_dask.outputs.submissions import described_lines, status_lines
 from geomob_dask.sections import SerialSection, SgeSection, SlurmSection
 from geomob_dask.sections.driver import Driver
@@ -20,7 +20,7 @@ from geomob_dask.submissions.places import State
 from geomob_dask.submissions.queues import PLACES
 from geomob_dask.submissions.records import Asked, Records, every_id, new_id
 from geomob_dask.submissions.standing import standing_now, standing_of
-from geomob_dask.submissions.submitting import cancel, driver_of, resume
+from geomob_dask.submissions.submitting import cancel, driver_of, resume, submit
 
 ASKED = Asked(
     id="backfill-1",
@@ -570,6 +570,72 @@ def test_the_wall_time_runs_since_the_job_began(run):
     late = Run(run("", place).records, run("", place).records.known(), place, signals, before=3500.0)
     assert late._near_end(time.monotonic())
     assert 0 <= driver._lasted() < time.monotonic()
+
+
+# What a queue took whose submitter failed -----------------------------------------------------
+
+
+@dataclass
+class Taking(Queue):
+    """A queue that takes a job, whatever becomes of whoever submits it."""
+
+    breaks: BaseException | None = None
+    ended: list[str] = field(default_factory=list)
+
+    def send(self, asked: Asked) -> str:
+        number = super().send(asked)
+        if self.breaks is not None:
+            raise self.breaks
+        return number
+
+    def there(self, asked: Asked, known: Collection[str]) -> str:
+        return "1" if self.sent else ""
+
+    def end(self, asked: Asked, number: str, *, began: bool) -> None:
+        self.ended.append(number)
+
+
+def submitted_to(place, objects):
+    return submit(SimpleNamespace(objects=objects), replace(ASKED, log=""), place, SerialSection())
+
+
+@pytest.mark.parametrize("taken", ["number", "interrupt"])
+def test_what_a_queue_took_ends_where_its_submitter_is_told_that_it_failed(tmp_path, monkeypatch, taken):
+    """Its records stay: without them it could neither be seen nor cancelled."""
+    objects, place = Objects(tmp_path), Taking()
+    if taken == "number":
+        create = Objects.create
+
+        def away(self, key, data):
+            if "/number-" in key:
+                raise StoreError("the bucket does not answer")
+            return create(self, key, data)
+
+        monkeypatch.setattr(Objects, "create", away)
+        expected = pytest.raises(RunError, match=r"submission backfill-1: Slurm job 1: the bucket .*it is cancelled")
+    else:
+        place.breaks = KeyboardInterrupt()
+        expected = pytest.raises(KeyboardInterrupt)
+    with expected:
+        submitted_to(place, objects)
+    assert place.ended == ["1"]
+    records = Records(objects, ASKED.id)
+    assert records.is_cancelled(1), "should it begin before it is out of the queue"
+    assert standing_of(records.known(), place).phase == "cancelled"
+
+
+def test_what_a_queue_refused_leaves_no_record(tmp_path):
+    with pytest.raises(RunError, match="does not answer"):
+        submitted_to(Queue(refuses=True), Objects(tmp_path))
+    assert not Objects(tmp_path).names(f"submissions/{ASKED.id}")
+
+
+def test_what_a_busy_queue_may_have_taken_is_cancelled(tmp_path, controller):
+    (controller / "away").touch()
+    here = replace(ASKED, folder=str(controller), log="")
+    with pytest.raises(RunError, match=r"Unable to contact.*whether it was taken is not known.*it is cancelled"):
+        submit(SimpleNamespace(objects=Objects(tmp_path)), here, PLACES["slurm"], SerialSection())
+    assert Records(Objects(tmp_path), ASKED.id).is_cancelled(1)
 
 
 # Which job runs it --------------------------------------------------------------------------
