@@ -6,10 +6,12 @@ script, a request to another host) fails its test. ``GEOMOB_SCREENSHOTS`` names 
 
 import os
 import queue
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -189,6 +191,16 @@ def expect(found: There) -> There:
 
     expect.set_options(timeout=_PATIENCE)
     return There(found._thread, expect)(found)
+
+
+@contextmanager
+def answered(page: There, what: str | re.Pattern[str]) -> Iterator[None]:
+    """Wait for an answer to a request that is let go meanwhile, and until the page has done what it does with it."""
+    with page.expect_response(what) as found:
+        yield
+    # So far its head alone has come.
+    found.value.finished()
+    page.evaluate("new Promise((go) => requestAnimationFrame(() => setTimeout(go, 100)))")
 
 
 def screenshot(page: There, folder: Path, name: str, *, whole: bool = False) -> Path:

@@ -10,10 +10,11 @@ import distributed
 import numpy as np
 import pytest
 from backfill_country import fill, write_definitions
-from browser import PHONE, There, Visit, expect, overflow, pixels, screenshot
+from browser import PHONE, There, Visit, answered, expect, overflow, pixels, screenshot
 from cube_results import write_cube
 from made_index import IMPUTED, KNOWN, MISSING, SUPPRESSED, YEARS, put_index
 from PIL import Image
+from waits import await_that
 
 from geomob_dask.clusters.page import PRELOAD
 
@@ -68,9 +69,9 @@ class Keys:
             pytest.fail(f"not reached by {key}")
         self.seen()
 
-    def seen(self) -> None:
-        """Check that what has the focus is in the window, that nothing covers it, and that it has a line around it."""
-        about = self.page.evaluate(
+    def where(self) -> dict[str, Any]:
+        """Return the name of what has the focus, where it is, and whether something covers it."""
+        return self.page.evaluate(
             f"""() => {{
               const one = {FOCUSED}, box = one.getBoundingClientRect();
               const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
@@ -80,8 +81,20 @@ class Keys:
                   || one.parentElement.contains(above))) }};
             }}"""
         )
+
+    def seen(self) -> None:
+        """Check that what has the focus is in the window, that nothing covers it, and that it has a line around it."""
+        about: dict[str, Any] = {}
+        picture = np.empty(0)
+
+        def still() -> bool:
+            # What comes late moves what is below it: a picture is of a place that was the same before and after it.
+            nonlocal about, picture
+            before, picture, about = self.where(), pixels(self.page), self.where()
+            return before == about
+
+        await_that(still, 30, lambda: f"{about['name']}: it moves")
         assert not about["covered"], f"{about['name']}: something covers it"
-        picture = pixels(self.page)
         top, left = max(0, int(about["top"]) - 5), max(0, int(about["left"]) - 5)
         bottom, right = int(about["top"] + about["height"]) + 6, int(about["left"] + about["width"]) + 6
         shown = picture[top:bottom, left:right].reshape(-1, 3)
@@ -372,7 +385,7 @@ def test_an_answer_that_comes_after_another_choice_is_not_shown(keys: Keys) -> N
     keys.to(page.locator("#gm-year"), "Shift+Tab")
     keys.press("ArrowRight")
     expect(page.locator(".gm-panel")).not_to_have_attribute("aria-busy", "true")
-    with page.expect_response(re.compile("values.*year=2019")):
+    with answered(page, re.compile("values.*year=2019")):
         held.let_go()
     expect(read(keys)).to_contain_text("Opportunity, 2020: 39")
     expect(page.get_by_role("heading", name="Opportunity, 2020", exact=True)).to_be_visible()
