@@ -343,6 +343,25 @@ def test_two_years_have_one_view(ran: str, visit: Visit, screenshots: Path) -> N
     screenshot(page, screenshots, "explore-two-years")
 
 
+def test_maps_of_unlike_units_have_one_view(ran: str, visit: Visit) -> None:
+    page = results(visit, ran)
+    page.locator("#gm-compare").select_option(label="Two maps")
+    expect(page.get_by_role("heading", name=re.compile("Opportunity.*, 2019"))).to_be_visible()
+    result = page.locator("#gm-result")
+    page.locator("#gm-result2").select_option(value=result.input_value())
+    regions = result.locator("option[value^='results/exposure/']").first.get_attribute("value")
+    result.select_option(value=regions)
+    expect(page.locator(".gm-notes")).to_contain_text("regions (county)")
+    expect(page.get_by_text("Loading…")).to_have_count(0)
+    bars = page.locator(".tract-map-bar")
+    whole = bars.nth(1).inner_text()
+    page.get_by_role("application").first.focus()
+    for _ in range(3):
+        page.keyboard.press("+")
+    expect(bars.nth(1)).not_to_have_text(whole)
+    assert bars.nth(0).inner_text() == bars.nth(1).inner_text()
+
+
 def test_results_on_a_phone_behind_a_prefix(prefixed: str, visit: Visit, screenshots: Path) -> None:
     page = results(visit, prefixed, PHONE)
     assert overflow(page) == []

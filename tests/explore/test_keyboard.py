@@ -367,6 +367,14 @@ class Held:
         else:
             self.routes.append(route)
 
+    def await_one(self) -> None:
+        def asked() -> bool:
+            # Playwright hears of requests while it waits.
+            self.page.wait_for_timeout(50)
+            return bool(self.routes)
+
+        await_that(asked, 30, lambda: "nothing was asked for")
+
     def let_go(self) -> None:
         self.open = True
         for route in self.routes:
@@ -417,3 +425,67 @@ def test_a_place_of_another_result_is_not_kept(keys: Keys) -> None:
     keys.to(page.locator("#gm-result"), "Shift+Tab")
     keys.press("ArrowDown")
     expect(page.get_by_role("region", name="Chosen place")).not_to_contain_text(KNOWN)
+
+
+def address_of_view(page: There) -> str:
+    """Return the address of a page once it says where its map looks now."""
+
+    def told() -> bool:
+        before = page.url
+        # Longer than the map rests before it is written.
+        page.wait_for_timeout(700)
+        return "scale=" in before and before == page.url
+
+    await_that(told, 30, lambda: page.url)
+    return page.url
+
+
+def test_a_map_stays_where_it_was_moved_while_another_year_was_loaded(keys: Keys) -> None:
+    page = keys.page
+    map_, bar = page.get_by_role("application"), page.locator(".tract-map-bar")
+    keys.to(map_)
+    keys.press("+")
+    address_of_view(page)
+    held = Held(page, "values.*year=2019")
+    keys.to(page.locator("#gm-year"), "Shift+Tab")
+    keys.press("ArrowLeft")
+    held.await_one()
+    keys.to(map_)
+    before = bar.inner_text()
+    keys.press("+", "+", "+")
+    moved = bar.inner_text()
+    assert moved != before
+    with answered(page, re.compile("values.*year=2019")):
+        held.let_go()
+    expect(page.get_by_role("heading", name="Opportunity, 2019", exact=True)).to_be_visible()
+    expect(page.get_by_text("Loading…")).to_have_count(0)
+    assert bar.inner_text() == moved
+
+
+def test_another_address_is_looked_at(keys: Keys) -> None:
+    page = keys.page
+    bar = page.locator(".tract-map-bar")
+    keys.to(page.get_by_role("application"))
+    keys.press("+", "+")
+    address, there = address_of_view(page), bar.inner_text()
+    keys.press("0", "-")
+    expect(bar).not_to_have_text(there)
+    assert address_of_view(page) != address
+    page.evaluate("to => { location.hash = to; }", address.partition("#")[2] + "&year=2019")
+    expect(page.get_by_role("heading", name="Opportunity, 2019", exact=True)).to_be_visible()
+    expect(bar).to_have_text(there)
+
+
+def test_the_view_of_an_address_stays_when_the_window_changes(keys: Keys) -> None:
+    page = keys.page
+    bar = page.locator(".tract-map-bar")
+    keys.to(page.get_by_role("application"))
+    keys.press("+", "+")
+    address_of_view(page)
+    there = bar.inner_text()
+    page.reload()
+    expect(page.get_by_text("Loading…")).to_have_count(0)
+    expect(bar).to_have_text(there)
+    page.set_viewport_size({"width": 1240, "height": 800})
+    page.wait_for_timeout(500)
+    assert bar.inner_text() == there

@@ -234,7 +234,6 @@
       if (focused) this.map.canvas.focus({ preventScroll: true });
       this.map.onViewport((view) => this.moved(view));
       this.map.onPick((row) => { if (row >= 0 && this.onPick) this.onPick(row); });
-      this.linked = false;
     }
 
     set({ blocks, borders }) {
@@ -432,6 +431,8 @@
       this.build();
       geomob.state.listen(() => this.follow());
       await this.follow();
+      // Another address, not a choice on this page.
+      addEventListener("hashchange", () => { if (this.placed) this.look(); });
       this.notes.after(await this.cubes());
     }
 
@@ -587,7 +588,7 @@
       }
       this.first.onView = ({ x, y, scale }) => {
         // What a link says of the view is not forgotten before it is shown.
-        if (!this.placed) return;
+        if (this.placed !== this.first.shapes) return;
         clearTimeout(this.viewed);
         this.viewed = setTimeout(() => this.choose({ x: Math.round(x), y: Math.round(y), scale: scale.toPrecision(4) }, false, true), 400);
       };
@@ -681,11 +682,12 @@
       if (side) shown.push(this.second.show(two.chosen, two.details, classes, newest(alike ? one : two)));
       await Promise.all(shown);
       if (turn !== this.mapTurn) return;
-      if (side && !this.second.linked) {
+      if (side && !this.first.map.linked.has(this.second.map)) {
+        // Either may be a new one: a map that is gone is not moved any more.
+        for (const { map } of [this.first, this.second]) map.linked.clear();
         // The second follows: its own first size must not send both back to where it began.
         this.second.map.homely = false;
         this.first.map.linkView(this.second.map);
-        this.second.linked = true;
       }
       this.busy.textContent = "";
       // The server has the years beside this one ready before they are asked for; nothing is sent.
@@ -696,17 +698,15 @@
           if (next !== undefined) geomob.bytes("results/values", { entry, year: next, measure }, { method: "HEAD" }).catch(() => null);
         }
       }, 700);
-      if (this.placed !== this.first.shapes) {
-        // Also where another choice came while the first was drawn.
-        this.placed = this.first.shapes;
-        await this.place(true);
-      }
-      this.placed = true;
+      // A map that was there stays where it was moved to. A new one is placed also where another choice came while it was drawn.
+      const fresh = this.placed !== this.first.shapes;
+      this.placed = this.first.shapes;
+      await this.place(fresh);
       this.notes.textContent = [`${one.details.title}${one.details.index_title ? `, ${one.details.index_title}` : ""}: ${one.details.dataset}, ` +
         `${one.details.unit === "tract" ? "tracts" : `regions (${one.details.unit})`} of vintage ${one.details.vintage}.`, ...this.first.shapes.notes].join(" ");
     }
 
-    /** Where the map looks at first: what a link says, else the states of the result. */
+    /** The states of the result are offered; a fresh map looks at what the address says, else at those. */
     async place(fresh) {
       const { map, shapes: own } = this.first;
       const states = this.details.states;
@@ -715,15 +715,26 @@
       this.state.parentElement.hidden = states.length < 2;
       this.by.parentElement.hidden = !own.tracts;
       this.by.options[0].textContent = own.tracts ? "Tracts" : "Regions";
-      const [x, y, scale] = ["x", "y", "scale"].map((name) => Number(geomob.state.get(name)));
+      if (!fresh || this.look()) return;
       const within = geomob.state.get("within") ?? geomob.state.get("states");
-      if (fresh && scale > 0 && Number.isFinite(x) && Number.isFinite(y)) map.setView({ x, y, scale });
-      else if (within) await this.lookAt(within.split(","));
+      if (within) await this.lookAt(within.split(","));
       else {
         const { flags } = this.first.data, some = flags.includes(NO_ROW);
         const box = some ? map.bounds([...flags.keys()].filter((row) => flags[row] !== NO_ROW)) : null;
         if (box) map.fit(box);
       }
+    }
+
+    /** Look at what the address says; return whether it says that. */
+    look() {
+      const [x, y, scale] = ["x", "y", "scale"].map((name) => Number(geomob.state.get(name)));
+      const said = scale > 0 && Number.isFinite(x) && Number.isFinite(y);
+      if (said) {
+        this.first.map.setView({ x, y, scale });
+        // Another size of the map does not show all of it again.
+        this.first.map.homely = false;
+      }
+      return said;
     }
 
     async lookAt(codes) {
