@@ -489,3 +489,64 @@ def test_the_view_of_an_address_stays_when_the_window_changes(keys: Keys) -> Non
     page.set_viewport_size({"width": 1240, "height": 800})
     page.wait_for_timeout(500)
     assert bar.inner_text() == there
+
+
+@pytest.mark.parametrize("leave", [("Shift+Tab",), ("ArrowDown", "Escape"), ("ArrowDown", "Enter")])
+def test_places_that_come_late_are_not_offered(keys: Keys, leave: tuple[str, ...]) -> None:
+    page = keys.page
+    field, found = page.locator("#gm-find"), page.locator("#gm-found button")
+    keys.to(field)
+    keys.press(*"Ohio")
+    expect(found).not_to_have_count(0)
+    held = Held(page, "results/search")
+    keys.press("Space")
+    held.await_one()
+    keys.press(*leave)
+    with answered(page, re.compile("results/search")):
+        held.let_go()
+    assert found.count() == 0
+    assert keys.has(field) == (leave != ("Shift+Tab",))
+    keys.check()
+
+
+def test_nothing_is_searched_for_once_it_is_left(keys: Keys) -> None:
+    page = keys.page
+    held = Held(page, "results/search")
+    keys.to(page.locator("#gm-find"))
+    page.evaluate(
+        f"""() => {{
+          {FOCUSED}.value = "Ohio";
+          {FOCUSED}.dispatchEvent(new Event("input"));
+          document.getElementById("gm-state").focus();
+        }}"""
+    )
+    page.wait_for_timeout(500)
+    assert held.routes == []
+
+
+def test_a_place_is_gone_to_though_the_focus_has_gone_on(keys: Keys) -> None:
+    page = keys.page
+    held = Held(page, "results/search")
+    keys.to(page.locator("#gm-find"))
+    keys.press(*KNOWN, "Enter", "Tab")
+    held.let_go()
+    expect(page.get_by_role("region", name="Chosen place")).to_contain_text(KNOWN)
+    assert keys.has(page.locator("#gm-state"))
+
+
+@pytest.mark.parametrize(("more", "left"), [("o", True), ("x", False)])
+def test_the_focus_is_not_lost_when_other_places_come(keys: Keys, more: str, left: bool) -> None:
+    page = keys.page
+    field, found = page.locator("#gm-find"), page.locator("#gm-found button")
+    keys.to(field)
+    keys.press(*"Ohi")
+    expect(found).not_to_have_count(0)
+    held = Held(page, "results/search")
+    keys.press(more)
+    held.await_one()
+    keys.press("ArrowDown")
+    with answered(page, re.compile("results/search")):
+        held.let_go()
+    assert (found.count() > 0) == left
+    assert keys.has(found.first if left else field)
+    keys.seen()

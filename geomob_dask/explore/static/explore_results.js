@@ -408,6 +408,7 @@
       this.root = root;
       this.first = new Panel("Map");
       this.second = new Panel("Second map");
+      this.searched = 0;
       this.busy = element("p", { class: "gm-soft", role: "status", "aria-live": "polite" }, "Loading the store's contents…");
       root.append(this.busy);
     }
@@ -430,9 +431,9 @@
       }
       this.build();
       geomob.state.listen(() => this.follow());
-      await this.follow();
       // Another address, not a choice on this page.
       addEventListener("hashchange", () => { if (this.placed) this.look(); });
+      await this.follow();
       this.notes.after(await this.cubes());
     }
 
@@ -532,11 +533,10 @@
       this.classes.addEventListener("change", () => this.choose({ classes: this.classes.value }));
       this.compare.addEventListener("change", () => this.choose({ compare: this.compare.value }));
       this.state.addEventListener("change", () => this.choose({ within: this.state.value, x: null, y: null, scale: null, offset: null }, true));
-      let waiting = null;
-      this.find.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => this.search(false), 180); });
+      this.find.addEventListener("input", () => { clearTimeout(this.typed); this.typed = setTimeout(() => this.search(false), 180); });
       this.find.addEventListener("keydown", (event) => {
-        if (event.key === "Enter") { clearTimeout(waiting); this.search(true); }
-        if (event.key === "Escape") { clearTimeout(waiting); this.find.value = ""; this.search(false); }
+        if (event.key === "Enter") this.search(true);
+        if (event.key === "Escape") { this.find.value = ""; this.search(false); }
         if (event.key === "ArrowDown" && this.found.firstChild) { event.preventDefault(); this.found.querySelector("button").focus(); }
       });
       this.found.addEventListener("keydown", (event) => {
@@ -544,12 +544,12 @@
         if (!beside && event.key !== "Escape") return;
         event.preventDefault();
         (beside ? event.target.closest("li")[beside]?.querySelector("button") ?? (beside[0] === "p" ? this.find : event.target) : this.find).focus();
-        if (!beside) this.listed([]);
+        if (!beside) this.quit();
       });
       this.secondRow = element("fieldset", { class: "gm-second" }, element("legend", {}, "Compared with"), this.b.row);
       const finding = element("span", { class: "gm-find" }, this.find, this.found);
       // What was found covers what is below: not where the focus has gone on.
-      finding.addEventListener("focusout", ({ relatedTarget: to }) => { if (to && !finding.contains(to)) this.listed([]); });
+      finding.addEventListener("focusout", ({ relatedTarget: to }) => { if (to && !finding.contains(to)) this.quit(); });
       const display = element("div", { class: "gm-controls" },
         labeled("Find a place", finding),
         labeled("State", this.state), labeled("Classes", this.method), labeled("Number", this.classes), labeled("Show", this.compare));
@@ -751,8 +751,9 @@
     // Search --------------------------------------------------------------
 
     async search(go) {
-      const q = this.find.value.trim();
-      const turn = (this.searched = (this.searched ?? 0) + 1);
+      clearTimeout(this.typed);
+      const q = this.find.value.trim(), turn = ++this.searched;
+      if (go) this.going = turn;
       if (!q) return this.listed([]);
       if (!this.first.shapes) return undefined;
       try {
@@ -766,22 +767,31 @@
       return undefined;
     }
 
+    /** The list goes, and no answer to what was typed opens it again. A place that Enter asked for is still gone to. */
+    quit() {
+      clearTimeout(this.typed);
+      if (this.searched !== this.going) this.searched++;
+      this.listed([]);
+    }
+
     listed(places) {
-      this.found.replaceChildren(...places.map((place) => {
-        const button = element("button", { type: "button" }, element("bdi", {}, place.name),
+      // By keys: the button may go. By a finger the field would open the keyboard of a telephone.
+      const keyed = this.found.querySelector(":focus-visible");
+      geomob.replaced(this.found, ...places.map((place) => {
+        const button = element("button", { type: "button", "data-key": place.code }, element("bdi", {}, place.name),
           element("span", { class: "gm-soft" }, ` ${place.kind} ${place.code}${place.row < 0 ? `, ${plural(place.count, "tract")}` : ""}`));
         button.addEventListener("click", () => {
-          // By keys: the button goes. By a finger the field would open the keyboard of a telephone.
-          if (button.matches(":focus-visible")) this.find.focus();
-          this.listed([]);
+          this.quit();
           this.go(place);
         });
         return element("li", {}, button);
       }));
+      if (keyed && !places.length) this.find.focus();
       if (!places.length && !this.find.value) this.foundCount.textContent = "";
     }
 
     go(place) {
+      this.searched++;
       this.find.value = place.name;
       this.foundCount.textContent = `${place.name}: ${place.row < 0 ? plural(place.count, "tract") : place.kind}`;
       const [left, bottom, right, top] = place.box;
@@ -895,7 +905,7 @@
 
     async fromTable(one, county) {
       if (!county) this.choose({ unit: one.code }, true);
-      const turn = (this.searched = (this.searched ?? 0) + 1);
+      const turn = ++this.searched;
       try {
         const { places } = await geomob.json("results/search", { ...this.first.shapes.query, q: one.code });
         const place = places.find(({ code }) => code === one.code);
