@@ -13,7 +13,7 @@ import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -33,6 +33,8 @@ from geomob_dask.sections import Waits
 # Seconds between two looks, and from a question on within which an answer is no delay.
 _EVERY = 3.0
 _ANSWER = 4.0
+# Parts in which an answer is waited for: who is stopped meanwhile loses one of them, and finds the answer after it.
+_PARTS = 10
 # Trouble shorter than this is not reported: a nanny replaces a worker meanwhile.
 _SHORT = 5.0
 # A worker sends a sign of life every half second, or less often where there are hundreds.
@@ -317,8 +319,11 @@ class Watchdog:
             loop = self.client.loop.asyncio_loop
             self._question = asyncio.run_coroutine_threadsafe(_state_of(self.client, self.waits), loop)
         asked = self._question
+        for _ in range(_PARTS):
+            if wait([asked], _ANSWER / _PARTS).done:
+                break
         try:
-            return asked.result(_ANSWER)
+            return asked.result(0)
         finally:
             if asked.done():
                 self._question = None
@@ -331,8 +336,9 @@ class Watchdog:
 
 async def _state_of(client: distributed.Client, waits: Waits) -> State:
     """Return the workers as their scheduler identifies them, its clock, and the longest task where it is limited."""
-    found = await client.scheduler.identity(n_workers=-1)
+    # The clock first: this process may be stopped in between, and no worker is silent for that.
     now = await client.run_on_scheduler(time.time)
+    found = await client.scheduler.identity(n_workers=-1)
     longest = None if waits.longest_task is None else await client.run_on_scheduler(_longest)
     return found["workers"], now, longest
 

@@ -15,6 +15,7 @@ import dask.dataframe as dd
 import distributed
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from cluster_processes import Brief, Slow, processes, sleeps
 
@@ -234,30 +235,66 @@ def test_tasks_lost_with_a_scheduler_that_is_restarted_are_submitted_again(tmp_p
 
 
 DRIVER = """
-import sys, time
+import asyncio, os, signal, sys, time
 from geomob_dask.clusters import connect
+from geomob_dask.runs import watchdog
 from geomob_dask.sections import AddressSection
 from geomob_dask.settings import Settings
 
+answer, stops = watchdog._state_of, []
+
+async def slow_answer(client, waits):
+    if stops:
+        # Meanwhile the watchdog waits for it.
+        await asyncio.sleep(0.2)
+        os.kill(os.getpid(), stops.pop())
+    return await answer(client, waits)
+
+watchdog._state_of = slow_answer
 section = AddressSection(address=sys.argv[1], patience=5.0, silence=5.0)
 with connect(Settings(cluster="address", clusters={"address": section})) as client:
     future = client.submit(lambda: time.sleep(12) or 7, pure=False)
     print("begun", flush=True)
+    if sys.argv[2] == "asks":
+        stops.append(signal.SIGSTOP)
     print(future.result())
 """
 
 
 @pytest.mark.slow
-def test_a_driver_that_was_stopped_itself_loses_nothing(tmp_path):
-    """A laptop sleeps for longer than the patience."""
+@pytest.mark.parametrize("when", ["waits", "asks"])
+def test_a_driver_that_was_stopped_itself_loses_nothing(tmp_path, when):
+    """A laptop sleeps for longer than the patience: between two looks of the watchdog, or while it asks."""
     with processes(tmp_path) as cluster:
-        line = [sys.executable, "-c", DRIVER, cluster.address]
+        line = [sys.executable, "-c", DRIVER, cluster.address, when]
         with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
             assert driver.stdout.readline() == "begun\n"
-            driver.send_signal(signal.SIGSTOP)
+            if when == "waits":
+                driver.send_signal(signal.SIGSTOP)
+            while psutil.Process(driver.pid).status() != psutil.STATUS_STOPPED:
+                time.sleep(0.1)
             time.sleep(8)
             driver.send_signal(signal.SIGCONT)
             assert driver.communicate(timeout=60) == ("7\n", "")
+
+
+def test_no_worker_is_silent_because_its_driver_was_stopped_while_it_asked():
+    """Each of the two questions takes a minute; the worker gives signs of life all the time."""
+    clock = 0.0
+
+    async def ask_for_workers(n_workers):
+        nonlocal clock
+        clock += 60
+        return {"workers": {"one": worker(seen=clock)}}
+
+    async def ask_for_the_time(function):
+        nonlocal clock
+        clock += 60
+        return clock
+
+    client = SimpleNamespace(scheduler=SimpleNamespace(identity=ask_for_workers), run_on_scheduler=ask_for_the_time)
+    workers, now, _ = asyncio.run(watchdog._state_of(client, Waits()))
+    assert not watchdog.silent_of(workers, now)
 
 
 def test_a_cluster_without_workers_is_waited_for(tmp_path, capfd):
