@@ -284,7 +284,7 @@ def _with_standings(store: Store, group: Group, failed: frozenset[str]) -> Group
     done = product_named(prepared.product).is_done(store, prepared)
     if done is not None:
         return replace(group, standings=(Standing.DONE if done else Standing.STALE,))
-    runs = {name: _runs(store.find(name)) for name in group.collections}
+    runs = {name: runs_of(store.find(name)) for name in group.collections}
     waiting = set(receipts.names(store.objects, group.collection))
     standings, leftover = [], []
     for place, (state, identity) in enumerate(zip(group.states, group.identities, strict=True)):
@@ -304,17 +304,37 @@ def _with_standings(store: Store, group: Group, failed: frozenset[str]) -> Group
     return replace(group, standings=tuple(standings), runs=runs, leftover=tuple(leftover))
 
 
-def _runs(snapshot: Snapshot | None) -> dict[str, str]:
+def runs_of(snapshot: Snapshot | None) -> dict[str, str]:
+    """Return the run that made each part of a collection; none where there is no collection."""
     return {} if snapshot is None else {name: part.run for name, part in snapshot.parts.items()}
 
 
 def _made_by(prepared: Prepared, role: str, runs: Mapping[str, str], state: str) -> str:
-    """Return the run that made an output; empty if it is missing or several runs made it."""
     if prepared.by_state:
-        return runs.get(state, "")
-    names = prepared.parts_of(role)
-    if not prepared.keep_others:
-        # Parts of other states do not belong to the result any more.
+        return made_by((state,), runs, keep_others=True)
+    return made_by(prepared.parts_of(role), runs, keep_others=prepared.keep_others)
+
+
+def made_by(names: Sequence[str], runs: Mapping[str, str], *, keep_others: bool) -> str:
+    """Return the run that made an output; empty if it is missing, ``several`` if several runs made it.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the parts that it has.
+    runs : mapping of str to str
+        By name, the run of each part that is there.
+    keep_others : bool
+        Whether parts of other names may stay: else they do not belong to the result any more.
+
+    Examples
+    --------
+    >>> made_by(("39",), {"39": "a", "53": "b"}, keep_others=True)
+    'a'
+    >>> made_by(("39",), {"39": "a", "53": "b"}, keep_others=False)
+    'several'
+    """
+    if not keep_others:
         names = tuple(dict.fromkeys((*names, *runs)))
     every = {runs.get(name, "") for name in names}
     return next(iter(every)) if len(every) == 1 else "several" if every - {""} else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from geomob_dask.errors import GeomobError
 from geomob_dask.runs.journal import Journal
-from geomob_dask.runs.planning import Plan
+from geomob_dask.runs.planning import Group, Plan
 
 # Seconds between two signs of a run.
 EVERY = 15.0
@@ -81,17 +81,23 @@ class Signs:
 
 def planned(plan: Plan) -> dict[str, Any]:
     """Return the outputs of a plan as plain data, from which their standing can be told without the backfill's file."""
+    return {"groups": [_planned(group) for group in plan.groups]}
+
+
+def _planned(group: Group) -> dict[str, Any]:
+    prepared = group.prepared
+    parts: dict[str, list[str]] = {}
+    if prepared is not None:
+        parts = {target.collection: list(prepared.parts_of(role)) for role, target in prepared.targets.items()}
     return {
-        "groups": [
-            {
-                "product": group.product,
-                "year": group.year,
-                "collection": group.collection,
-                "states": list(group.states),
-                "identities": list(group.identities),
-                "sizes": list(group.sizes),
-                "problem": "" if group.problem is None else str(group.problem),
-            }
-            for group in plan.groups
-        ]
+        "product": group.product,
+        "year": group.year,
+        "collection": group.collection,
+        "states": list(group.states),
+        "identities": list(group.identities),
+        "sizes": list(group.sizes),
+        # The parts of each collection that is written, and whether others may be there.
+        "parts": parts,
+        "keep_others": prepared is not None and prepared.keep_others,
+        "problem": "" if group.problem is None else str(group.problem),
     }

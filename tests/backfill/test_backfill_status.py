@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from backfill_country import QUIET, backfill_of, fill, ingest_year, write_definitions, write_file
+from stores import build_graph
 
 from geomob_dask.errors import InputError
 from geomob_dask.outputs.backfill import status_lines, status_table
@@ -15,7 +16,7 @@ from geomob_dask.runs.backfill.plan import Asked, check_runnable, plan_backfill
 from geomob_dask.runs.backfill.status import State, status_of_name, status_of_plan
 from geomob_dask.runs.engine import execute
 from geomob_dask.runs.journal import SILENT, Journal
-from geomob_dask.store import Store
+from geomob_dask.store import Provenance, Store
 
 YEARS = ("--years", "2019:2020")
 ASKED = Asked(years=(2019, 2020))
@@ -77,6 +78,41 @@ def test_every_failure_has_its_reason_and_where_it_is_recorded(job, store, tmp_p
     assert row["reason"].startswith("reason ")
     assert Path(row["recorded_in"]).is_file()
     assert table["state_name"].notna().all()
+
+
+def test_the_name_tells_what_the_file_tells_of_outputs_that_others_have_changed(store, tmp_path) -> None:
+    """A part is replaced, a part is there that does not belong, a further collection is of another run."""
+    build_graph(store, vintage="toy")
+    backfill = backfill_of(tmp_path, "nation", "areas", "mixed", areas={"interactions": True})
+    plan = plan_backfill(store, backfill, ASKED)
+    assert execute(store, plan, None, QUIET).fine
+    assert set(states_of(status_of_name(store, "night"))) == {"done"}
+    written = {(group.product, group.year): group.collections for group in plan.groups}
+    replaced, more, by_state = (written[one][-1] for one in (("nation", 2019), ("nation", 2020), ("mixed", 2019)))
+    further, _ = written["areas", 2019]
+    part = store.snapshot(replaced).parts["17"]
+    changed = {
+        replaced: {"17": part},
+        more: {"99": part},
+        by_state: {"17": store.snapshot(by_state).parts["17"]},
+        further: store.snapshot(further).parts,
+    }
+    for collection, parts in changed.items():
+        attributes = store.snapshot(collection).attributes
+        store.commit(collection, parts, Provenance("other", {}), attributes, keep_others=True)
+    of_file = states_of(status_of_plan(store, plan_backfill(store, backfill, ASKED)))
+    assert of_file["stale"] == {"areas-2019-all", "mixed-2019-17", "nation-2019-all", "nation-2020-all"}
+    assert states_of(status_of_name(store, "night")) == of_file
+
+
+def test_a_plan_of_an_earlier_version_is_held_against_all_parts(store, tmp_path) -> None:
+    assert execute(store, plan_backfill(store, backfill_of(tmp_path, "areas", "mixed"), ASKED), None, QUIET).fine
+    journal = Journal(store, "night")
+    plan = journal.plan()
+    for group in plan["groups"]:
+        del group["parts"], group["keep_others"]
+    journal.keep_plan(plan)
+    assert set(states_of(status_of_name(store, "night"))) == {"done"}
 
 
 def test_refused_outputs_fail_with_their_reason(job, store, tmp_path) -> None:

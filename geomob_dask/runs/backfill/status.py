@@ -16,7 +16,7 @@ from geomob_dask.errors import InputError
 from geomob_dask.names import did_you_mean
 from geomob_dask.products.product import ALL
 from geomob_dask.runs.journal import PREFIX, Journal, RunNote, Timings, name_of
-from geomob_dask.runs.planning import Plan, Standing
+from geomob_dask.runs.planning import Plan, Standing, made_by, runs_of
 from geomob_dask.store import Store, receipts
 from geomob_dask.store.objects import concurrently
 
@@ -147,7 +147,8 @@ def status_of_plan(store: Store, plan: Plan) -> Status:
         for group in plan.groups
         for place, state in enumerate(group.states)
     ]
-    return _status(store, plan.name, planned, "")
+    journal = Journal(store, plan.name)
+    return _status(journal, plan.name, planned, journal.failed(), "")
 
 
 def status_of_name(store: Store, name: str) -> Status:
@@ -167,37 +168,41 @@ def status_of_name(store: Store, name: str) -> Status:
             f"file, or a name: {did_you_mean(name, known)}"
         )
     failed = journal.failed()
-    planned = [one for group in plain["groups"] for one in _of_group(store, group, failed)]
-    return _status(store, name, planned, str(plain.get("planned", "")))
+    groups = concurrently(lambda group: list(_of_group(store, group, failed)), plain["groups"])
+    return _status(journal, name, [one for group in groups for one in group], failed, str(plain.get("planned", "")))
 
 
 def _of_group(store: Store, group: Mapping[str, Any], failed: set[str]) -> Iterator[_Planned]:
     """Yield the outputs of one product and year, held against what the store has now."""
     product, year, collection = str(group["product"]), int(group["year"]), str(group["collection"])
-    snapshot = store.find(collection) if collection else None
-    runs = {} if snapshot is None else {name: part.run for name, part in snapshot.parts.items()}
+    # A plan of an earlier version names no parts: all that are there count.
+    parts: Mapping[str, Sequence[str]] = group.get("parts") or ({collection: ()} if collection else {})
+    runs = {name: runs_of(store.find(name)) for name in parts}
     waiting = set(receipts.names(store.objects, collection)) if collection else set()
     identities = group["identities"] or [""] * len(group["states"])
     for state, identity, size in zip(group["states"], identities, group["sizes"], strict=True):
-        made = set(runs.values()) if state == ALL else {runs[state]} if state in runs else set()
+        alone = state != ALL
+        keep_others = alone or bool(group.get("keep_others"))
+        made = {
+            name: made_by((state,) if alone else names, runs[name], keep_others=keep_others)
+            for name, names in parts.items()
+        }
         if group["problem"]:
             standing = Standing.REFUSED
-        elif identity in made:
+        elif set(made.values()) == {identity}:
             standing = Standing.DONE
         elif receipts.name_of(state, identity) in waiting:
             standing = Standing.WHOLE
         elif name_of(product, year, state) in failed:
             standing = Standing.FAILED
         else:
-            standing = Standing.STALE if made else Standing.MISSING
+            standing = Standing.STALE if made[collection] else Standing.MISSING
         yield _Planned(product, year, collection, state, standing, int(size), str(group["problem"]))
 
 
-def _status(store: Store, name: str, planned: Sequence[_Planned], when: str) -> Status:
-    journal = Journal(store, name)
+def _status(journal: Journal, name: str, planned: Sequence[_Planned], noted: set[str], when: str) -> Status:
     runs = tuple(journal.runs())
     active = {output for run in runs if run.alive for output in run.running}
-    noted = journal.failed()
     timings: dict[str, Timings] = {product: journal.timings(product) for product in {one.product for one in planned}}
     failed = [name_of(one.product, one.year, one.state) for one in planned if _STATES[one.standing] is State.FAILED]
     reasons = dict(zip(failed, concurrently(journal.reason, failed), strict=True))
