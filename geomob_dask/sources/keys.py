@@ -28,11 +28,14 @@ AROUND = " \t\r\n\"'=\ufeff\u00a0"
 _TRACT_PREFIX = r"^140[0-9A-Z]{0,6}US"
 # NHGIS writes a zero behind the codes of state and county, and older tracts without the suffix 00.
 _GISJOIN = r"^G([0-9]{2})0([0-9]{3})0([0-9]{4})([0-9]{2})?$"
+# By length of the bare code: what lies within a tract.
+_SMALLER = {12: "a block group", 15: "a block"}
 _LEVELS = {
     "010": "the whole country",
     "040": "a state",
     "050": "a county",
     "060": "a county subdivision",
+    "100": "a block",
     "150": "a block group",
     "160": "a place",
     "310": "a metropolitan area",
@@ -141,7 +144,12 @@ def tract_geoids(values: object, *, file: str, column: str) -> tuple[pd.Series, 
     _refuse(~digits, found, where, lambda row: _explained(texts.iloc[row], row))
     lengths = keys.str.len()
     short = lengths == DIGITS - 1
-    _refuse((lengths != DIGITS) & ~short, found, where, lambda row: f"found {found.iloc[row]!r}; {_EXPECTED}")
+    _refuse(
+        (lengths != DIGITS) & ~short,
+        found,
+        where,
+        lambda row: _other_level(repr(found.iloc[row]), _SMALLER.get(lengths.iloc[row])),
+    )
     padded = _lost_zeros(keys, short, found, where)
     unknown = ~padded.str[:2].isin(list(STATES))
     if unknown.all() and len(padded):
@@ -252,9 +260,16 @@ def _explained(text: str, row: int) -> str:
         )
     prefix, has_prefix, _ = text.partition("US")
     level = _LEVELS.get(prefix[:3]) if has_prefix and prefix[:3].isdigit() else None
-    if level is not None:
-        return f"found {text!r}, the row of {level}: remove it; {_EXPECTED}"
-    return f"found {text!r}; {_EXPECTED}"
+    return _other_level(repr(text), level)
+
+
+def _other_level(found: str, level: str | None) -> str:
+    if level is None:
+        return f"found {found}; {_EXPECTED}"
+    advice = (
+        "sum such rows to tracts beforehand, by their first 11 digits" if level in _SMALLER.values() else "remove it"
+    )
+    return f"found {found}, the row of {level}: {advice}; {_EXPECTED}"
 
 
 def _refuse(wrong: pd.Series, found: pd.Series, where: str, what: Callable[[int], str]) -> None:

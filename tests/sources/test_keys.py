@@ -97,7 +97,15 @@ def test_reports_add_up() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([OHIO, "390019614001"], r"row 2: found '390019614001'; expected the 11 digits"),
+        (
+            [OHIO, "390019614001"],
+            r"row 2: found '390019614001', the row of a block group: sum .*; expected the 11 digits",
+        ),
+        (
+            [OHIO, 390019614001000],
+            r"row 2: found '390019614001000', the row of a block: sum such rows to tracts beforehand",
+        ),
+        ([OHIO, "39001961400100"], r"row 2: found '39001961400100'; expected the 11 digits"),
         ([OHIO, "390019614"], r"row 2: found '390019614'"),
         # 10 digits: no state 03, no county 812 in Alabama, zeros kept elsewhere in the column
         ([OHIO, "3900196140"], r"row 2: found '3900196140', 10 digits; expected the 11"),
@@ -121,8 +129,9 @@ def test_reports_add_up() -> None:
         ([OHIO, "NA"], r"row 2: no key"),
         ([OHIO, "1400000US"], r"row 2: found '1400000US'"),
         (["0100000US", f"1400000US{OHIO}"], r"row 1: found '0100000US', the row of the whole country"),
-        ([OHIO, "0500000US39001"], r"row 2: found '0500000US39001', the row of a county"),
-        ([OHIO, "1500000US390019614001"], r"the row of a block group"),
+        ([OHIO, "0500000US39001"], r"row 2: found '0500000US39001', the row of a county: remove it"),
+        ([OHIO, "1500000US390019614001"], r"the row of a block group: sum such rows to tracts beforehand"),
+        ([OHIO, "1000000US390019614001000"], r"the row of a block: sum such rows to tracts beforehand"),
         (["id", f"1400000US{OHIO}"], r"row 1: found 'id', which looks like a second header row as data.census.gov"),
         (["Census tract 2010", OHIO], r"row 1: .* second header row"),
         ([OHIO, "id"], r"row 2: found 'id'; expected"),
