@@ -12,6 +12,7 @@ from dask.utils import parse_bytes
 
 import geomob_dask
 from geomob_dask.clusters.dask_settings import as_environment, dask_settings, death_timeout
+from geomob_dask.clusters.workers import enough_memory
 from geomob_dask.errors import SettingsError
 from geomob_dask.sections import KubernetesSection
 from geomob_dask.sections.pods import PodSize, Toleration, quantity
@@ -23,8 +24,8 @@ _COMM, _HTTP = "tcp-comm", "http-dashboard"
 _TLS_FOLDER = "/etc/dask-tls"
 _TLS_FILES = {"ca": "ca.crt", "certificate": "tls.crt", "key": "tls.key"}
 _SCRATCH = "/tmp/geomob-scratch"
-# MiB of the process beside a worker that watches over it, and of the worker's imports: 150 and 410 measured.
-_NANNY, _IMPORTS = 160, 420
+# MiB of the process beside a worker that watches over it: 150 measured.
+_NANNY = 160
 # A driver's pod that ends with its node is started again, and goes on where the store says it was.
 _DRIVER_STARTS_AGAIN = 3
 _KEEPS_JOB = 7 * 24 * 3600
@@ -180,13 +181,7 @@ def worker_memory(section: KubernetesSection) -> int:
             f"{section.where}: memory_limit {section.memory_limit}: found more than a pod of a worker has "
             f"({pod / 2**20:,.0f} MiB, worker.memory_limit or worker.memory), expected at most {rest / 2**20:,.0f} MiB"
         )
-    share = min(section.pause, section.terminate)
-    if limit * share < _IMPORTS * 2**20:
-        raise SettingsError(
-            f"{section.where}: worker.memory: found {max(limit, 0) / 2**20:,.0f} MiB for a worker's process, expected "
-            f"at least {_IMPORTS / share:,.0f} MiB and {_NANNY} MiB for its nanny: imports take {_IMPORTS} MiB, and no "
-            f"task starts above {share:.0%} of the limit"
-        )
+    enough_memory(section, limit, "worker.memory", f"its nanny takes {_NANNY} MiB of the pod besides")
     return limit
 
 

@@ -18,8 +18,8 @@ from geomob_dask.sections import GatewaySection
 from geomob_dask.sections.shared import RemoteWorkers, WorkerOptions
 
 _LOOK_AGAIN = 0.5
-# MiB that a worker process holds once it has imported what outputs need: 410 measured.
-_IMPORTS = 420
+IMPORTS = 420 * 2**20
+"""Bytes that a worker process holds once it has imported what outputs need: 410 MiB measured."""
 _ANY_VERSION = ContextVar("any version", default=False)
 
 
@@ -36,7 +36,9 @@ def of_any_version() -> Iterator[None]:
         _ANY_VERSION.reset(token)
 
 
-def enough_memory(section: WorkerOptions, limit: int, given: str) -> None:
+def enough_memory(
+    section: WorkerOptions, limit: int, given: str, more: str = "fewer workers have more memory each"
+) -> None:
     """Refuse workers that the imports fill: they are restarted, or start no task, forever.
 
     Parameters
@@ -46,6 +48,8 @@ def enough_memory(section: WorkerOptions, limit: int, given: str) -> None:
         Bytes of a worker.
     given : str
         What the section says of it, for the message.
+    more : str
+        What the message says last.
 
     Raises
     ------
@@ -53,11 +57,11 @@ def enough_memory(section: WorkerOptions, limit: int, given: str) -> None:
         If it does not suffice.
     """
     share = min(section.pause, section.terminate)
-    if limit * share < _IMPORTS * 2**20:
+    if limit * share < IMPORTS:
         raise SettingsError(
-            f"{section.where}: {given}: found {limit / 2**20:,.0f} MiB for a worker, expected at least "
-            f"{_IMPORTS / share:,.0f} MiB: imports take {_IMPORTS} MiB, and no task starts above {share:.0%} of the "
-            "limit; fewer workers have more memory each"
+            f"{section.where}: {given}: found {max(limit, 0) / 2**20:,.0f} MiB for a worker, expected at least "
+            f"{IMPORTS / share / 2**20:,.0f} MiB: imports take {IMPORTS >> 20} MiB, and no task starts above "
+            f"{share:.0%} of the limit; {more}"
         )
 
 

@@ -86,6 +86,7 @@ def facts_of_machine() -> Callable[..., dict[str, Any]]:
             "dashboard": [list(one.getsockname()[:2]) for one in sockets],
             "threads": getattr(getattr(dask_worker, "state", None), "nthreads", 0),
             "memory_limit": getattr(manager, "memory_limit", None),
+            "pause": getattr(manager, "memory_pause_fraction", None),
             "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "lifetime": getattr(dask_worker, "lifetime", None),
         }

@@ -6,7 +6,9 @@ many times was measured: `benchmarks/partition_memory.py`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from geomob_dask.clusters.workers import IMPORTS
 from geomob_dask.doctor.findings import Finding, Level, skipped, unless_found, well
 from geomob_dask.doctor.machines import Facts, workers
 from geomob_dask.messages import counted
@@ -16,10 +18,6 @@ from geomob_dask.store import Store
 # least that it takes: neighbors and exposure, which take most, in benchmarks/partition_memory.py.
 GROWTH: Mapping[str, float] = {"tracts": 9.0, "measures": 131.0}
 LEAST = 64 * 2**20
-# Bytes that a worker holds before its first task.
-IMPORTS = 420 * 2**20
-# Share of a worker's memory above which Dask starts no task.
-_PAUSE = 0.8
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,7 @@ def memory(facts: Facts, largest: Largest | None) -> list[Finding]:
     if largest is None:
         return [skipped("memory", "the store holds no polygons or measures yet")]
     found = [
-        finding
-        for where, one in (workers(facts) or facts).items()
-        if (finding := _of_worker(where, one["memory_limit"], one["memory"], one["threads"] or 1, largest))
+        finding for where, one in (workers(facts) or facts).items() if (finding := _of_worker(where, one, largest))
     ]
     text = (
         f"{_size(IMPORTS + largest.needs)} suffices for the largest partition, state {largest.state} of "
@@ -76,11 +72,14 @@ def memory(facts: Facts, largest: Largest | None) -> list[Finding]:
     return unless_found(found, well("memory", text))
 
 
-def _of_worker(where: str, limit: int | None, total: int, threads: int, largest: Largest) -> Finding | None:
+def _of_worker(where: str, one: Mapping[str, Any], largest: Largest) -> Finding | None:
     """Return what is wrong with the memory of a worker; None if nothing is."""
-    has = limit or total
-    alone = (IMPORTS + largest.needs) / (_PAUSE if limit else 1.0)
-    together = (IMPORTS + threads * largest.needs) / (_PAUSE if limit else 1.0)
+    limit, threads = one["memory_limit"], one["threads"] or 1
+    has = limit or one["memory"]
+    # Share of a limit above which it starts no task; a worker may have none.
+    share = (one["pause"] or 1.0) if limit else 1.0
+    alone = (IMPORTS + largest.needs) / share
+    together = (IMPORTS + threads * largest.needs) / share
     if has >= together:
         return None
     what = f"{_size(has)} of memory for {counted(threads, 'thread')}" + ("" if limit else ", of the whole machine")

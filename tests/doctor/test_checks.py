@@ -24,7 +24,8 @@ SCRATCH = {"folder": "/scratch", "free": 2**40, "total": 2**41, "writable": True
 def facts(**of_worker: object) -> dict:
     """Return what client, scheduler and a worker say of themselves; the worker's may differ."""
     here = facts_of_machine()()
-    known = {"scratch": SCRATCH, "memory_limit": 4 * 2**30, "threads": 1, "lifetime": None, "files": 65_536}
+    limits = {"memory_limit": 4 * 2**30, "pause": 0.8, "files": 65_536}
+    known = {"scratch": SCRATCH, "threads": 1, "lifetime": None, **limits}
     client = {**here, "files": 65_536}
     return {"client": client, "scheduler tcp://10.0.0.1:8786": client, A: {**here, **known, **of_worker}}
 
@@ -148,6 +149,10 @@ def test_memory_for_one_task_and_for_as_many_as_threads():
     assert finding.level is Level.WARNING
     assert "threads_per_worker" in finding.advice
     assert levels(memory.memory(facts(), None)) == [Level.SKIPPED]
+    # What is left below the limit is for each worker's own setting to say; it may start tasks up to the limit itself.
+    between = Largest("measures/acs/2020", "06", 2**26, 3 * 2**30)
+    for pause, level in ((0.8, Level.WRONG), (0.85, Level.WRONG), (0.9, Level.OK), (False, Level.OK), (None, Level.OK)):
+        assert levels(memory.memory(facts(pause=pause), between)) == [level]
     # Without a limit, the machine's memory is what there is.
     assert levels(memory.memory(facts(memory_limit=None, memory=2**30), large)) == [Level.WRONG]
 
