@@ -69,7 +69,7 @@ def live_plan(request: Request) -> Answer:
         plain = [_plain(group) for group in run.groups]
         return Answer.json({**_about(run), "groups": plain, "states": _names(run.groups)})
 
-    return run.answer("plan", (len(run.groups), run.ended), made)
+    return run.answer("plan", (len(run.groups), run.alive), made)
 
 
 def live_now(request: Request) -> Answer:
@@ -83,7 +83,9 @@ def _live_now(run: LiveRun, boards: Boards) -> Answer:
     by_group: dict[int, set[int]] = {}
     for one in running:
         by_group.setdefault(one["group"], set()).add(one["place"])
-    letters = [state_now(group.letters, by_group.get(number, set())) for number, group in enumerate(run.groups)]
+    letters = [
+        state_now(group.letters, by_group.get(number, set()), run.alive) for number, group in enumerate(run.groups)
+    ]
     left = run.left(time.time())
     return Answer.json(
         {
@@ -102,7 +104,7 @@ def live_output(request: Request) -> Answer:
     number, place = _place(request, run.groups)
     group = run.groups[number]
     runs = {(one["group"], one["place"]): one for one in _boards(request).running(run)}.get((number, place))
-    letter = state_now(group.letters, {place} if runs else set())[place]
+    letter = state_now(group.letters, {place} if runs else set(), run.alive)[place]
     ran = None if runs is None else runs["seconds"]
     left = run.output_left(number, place, ran or 0.0) if letter == RUNNING else None
     name = name_of(group.product, group.year, group.states[place])
@@ -152,7 +154,7 @@ def _run(request: Request) -> LiveRun:
 
 
 def _about(run: LiveRun) -> dict[str, Any]:
-    end = time.time() if run.ended is None else run.ended
+    end = time.time() if run.alive else run.ended or run.heard
     return {
         "name": run.name,
         "title": run.title,
@@ -160,7 +162,7 @@ def _about(run: LiveRun) -> dict[str, Any]:
         "began": run.began,
         "ended": run.ended,
         "outcome": run.outcome,
-        "alive": run.ended is None,
+        "alive": run.alive,
         "ran": round(end - run.began),
         "driver": run.driver,
         "store": run.store,

@@ -18,6 +18,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from geomob_dask.explore.serving import Answer, Explorer
 from geomob_dask.runs import telling
+from geomob_dask.runs.journal import SILENT
 from geomob_dask.runs.telling import DONE, FAILED, HANDED, REFUSED, RUNNING, TODO, WHOLE
 
 # Runs that are kept, and their outputs in all; a run of more outputs than that is not.
@@ -55,7 +56,9 @@ class LiveRun:
     Attributes
     ----------
     version : int
-        Changes with everything that is told.
+        Changes with everything that is told but signs of life.
+    heard : float
+        When its driver last told something.
     outputs : int
     groups : list of LiveGroup
         Those that were told so far.
@@ -92,10 +95,17 @@ class LiveRun:
             kept = self._answers[what] = key, make()
         return kept[1]
 
-    def take(self, message: dict[str, Any]) -> None:
-        """Take an event in."""
+    @property
+    def alive(self) -> bool:
+        """Return whether it has not ended and its driver has told something lately."""
+        return self.ended is None and time.time() - self.heard <= SILENT
+
+    def take(self, message: dict[str, Any], when: float) -> None:
+        """Take an event in, of the time `when`."""
+        self.heard = when
+        if message["kind"] == "sign":
+            return
         self.version += 1
-        self.heard = time.time()
         if message["kind"] == "groups" and message["first"] == len(self.groups):
             for one in message["groups"]:
                 group = _group(*one)
@@ -201,8 +211,8 @@ class Boards(SchedulerPlugin):  # type: ignore[misc]
         self.scheduler, self.explorer = scheduler, explorer
         self.runs: OrderedDict[str, LiveRun] = OrderedDict()
         # What was told before this listened: the scheduler keeps the newest events.
-        for _, message in scheduler.get_events(telling.TOPIC):
-            self.log_event(telling.TOPIC, message)
+        for when, message in scheduler.get_events(telling.TOPIC):
+            self._take(message, when)
 
     async def close(self) -> None:
         """End the threads of the page, with the scheduler."""
@@ -210,28 +220,32 @@ class Boards(SchedulerPlugin):  # type: ignore[misc]
 
     def log_event(self, topic: str, msg: Any) -> None:
         """Take an event of the scheduler in, if it is of a run."""
-        if topic != telling.TOPIC or not isinstance(msg, dict):
+        if topic == telling.TOPIC:
+            self._take(msg, time.time())
+
+    def _take(self, msg: Any, when: float) -> None:
+        if not isinstance(msg, dict):
             return
         name = str(msg.get("run", ""))[:100]
         if msg.get("kind") == "begin":
-            self._begin(name, msg)
+            self._begin(name, msg, when)
         elif name in self.runs:
-            self.runs[name].take(msg)
+            self.runs[name].take(msg, when)
 
-    def _begin(self, name: str, told: dict[str, Any]) -> None:
+    def _begin(self, name: str, told: dict[str, Any], when: float) -> None:
         texts: dict[str, Any] = {
             key: str(told[key]) for key in ("token", "backfill", "title", "driver", "store", "journal")
         }
         run = LiveRun(
             name, began=float(told["began"]), outputs=int(told["outputs"]), expected=int(told["groups"]), **texts
         )
-        run.heard = time.time()
+        run.heard = when
         if run.outputs > _OUTPUTS:
             return
         self.runs[name] = run
         while len(self.runs) > _RUNS or sum(one.outputs for one in self.runs.values()) > _OUTPUTS:
-            ended = [one for one in self.runs if self.runs[one].ended is not None and one != name]
-            self.runs.pop(ended[0] if ended else next(iter(self.runs)))
+            over = [one for one in self.runs if not self.runs[one].alive and one != name]
+            self.runs.pop(over[0] if over else next(iter(self.runs)))
 
     def running(self, run: LiveRun) -> list[dict[str, Any]]:
         """Return the outputs of a run that workers compute now, each with its worker and for how long it has run.
@@ -244,7 +258,7 @@ class Boards(SchedulerPlugin):  # type: ignore[misc]
         return run.running
 
     def _running(self, run: LiveRun) -> Iterator[dict[str, Any]]:
-        if run.ended is not None:
+        if not run.alive:
             return
         for number, group in enumerate(run.groups):
             for place, worker in group.workers.items():
@@ -285,9 +299,11 @@ def _output_of(key: Any, run: LiveRun) -> tuple[int, int] | None:
     return number, run.groups[number].states.index(state)
 
 
-def state_now(letters: bytes | bytearray, running: set[int]) -> str:
+def state_now(letters: bytes | bytearray, running: set[int], alive: bool) -> str:
     """Return the letters of a group as a reader sees them: what workers are at runs, what waits for one is to do."""
     text = letters.decode().replace(HANDED, TODO)
+    if not alive:
+        text = text.replace(RUNNING, TODO)
     if not running:
         return text
     return "".join(RUNNING if place in running else letter for place, letter in enumerate(text))

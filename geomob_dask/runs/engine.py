@@ -248,7 +248,7 @@ class _Driver:
         for unit in [*self.active, *(unit for _, _, unit, _ in self.again)]:
             # It was handed out and has not ended: another run may.
             self.telling.change(unit.group, unit.place, TODO)
-        self.telling.end(outcome)
+        self.telling.end(outcome, hurried=bool(self.result.stopped))
 
     def _counts(self) -> dict[str, int]:
         """Return what has become of outputs so far; see `Signs`."""

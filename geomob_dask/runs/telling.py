@@ -2,7 +2,8 @@
 
 Whoever listens there (the page in the dashboard) shows the run while it happens. Events are messages of the topic
 `TOPIC`; of many changes of one output between two messages the last one is told. Nothing waits for them: where the
-scheduler does not take them, the run goes on, and the journal alone knows of it.
+scheduler does not take them, the run goes on, and the journal alone knows of it. A driver that is killed tells no end:
+signs of life that cease say so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import distributed
@@ -31,8 +32,10 @@ LETTERS = {
     Standing.MISSING: TODO,
     Standing.REFUSED: REFUSED,
 }
-# Seconds between two messages, and those that the last one may take.
-_EVERY, _LAST = 0.5, 2.0
+# Seconds between two messages; between two signs of life, which say nothing else; and those that the last message may
+# take, of a run that was stopped and of any other.
+_EVERY, _SIGN = 0.5, 15.0
+_HURRIED, _LAST = 2.0, 20.0
 # Outputs in one message, of a plan and of changes.
 _PLANNED, _CHANGED = 10_000, 2_000
 _LONGEST_REASON = 1_000
@@ -62,7 +65,7 @@ class Telling:
         self._client, self._plan, self._run, self._token = client, plan, run, token
         self._where, self._store = where, store
         self._changes: dict[tuple[int, int], list[Any]] = {}
-        self._sent, self._busy = 0.0, False
+        self._sent, self._busy, self._over = 0.0, False, False
 
     def begin(self) -> None:
         """Tell the plan."""
@@ -87,6 +90,7 @@ class Telling:
                 *_planned(plan),
             ]
         )
+        self._call(self._live)
 
     def change(
         self,
@@ -133,9 +137,10 @@ class Telling:
         chosen = [self._changes.pop(key) for key in list(self._changes)[:_CHANGED]]
         self._send([{"kind": "changes", "changes": chosen}])
 
-    def end(self, outcome: str) -> None:
-        """Tell the rest, and how the run ended; wait a moment for the scheduler to take it."""
+    def end(self, outcome: str, *, hurried: bool = False) -> None:
+        """Tell the rest, and how the run ended; wait for the scheduler to take it, not for long if `hurried`."""
         client = self._client
+        self._over = True
         if client is None or client.status != "running":
             return
         rest = list(self._changes.values())
@@ -143,15 +148,30 @@ class Telling:
         messages: list[dict[str, Any]] = [{"kind": "changes", "changes": chunk} for chunk in chunks]
         messages.append({"kind": "end", "ended": time.time(), "outcome": outcome})
         with contextlib.suppress(Exception):
-            client.sync(self._deliver, messages, callback_timeout=_LAST)
+            client.sync(self._deliver, messages, callback_timeout=_HURRIED if hurried else _LAST)
 
     def _send(self, messages: list[dict[str, Any]]) -> None:
         client = self._client
         if client is None or client.status != "running":
             return
         self._busy, self._sent = True, time.monotonic()
+        self._call(self._deliver, messages)
+
+    def _call(self, function: Callable[..., object], *args: object) -> None:
+        assert self._client is not None
+        # The loop may be closed.
         with contextlib.suppress(RuntimeError):
-            client.loop.add_callback(self._deliver, messages)
+            self._client.loop.add_callback(function, *args)
+
+    def _live(self) -> None:
+        """Give a sign of life from time to time, whatever the driver's own thread is at."""
+        client = self._client
+        assert client is not None
+        if self._over or client.status in ("closing", "closed"):
+            return
+        if not self._busy:
+            self._send([{"kind": "sign"}])
+        client.loop.call_later(_SIGN, self._live)
 
     async def _deliver(self, messages: list[dict[str, Any]]) -> None:
         """Deliver messages in their order, those before them first."""

@@ -18,15 +18,18 @@ import distributed
 import pytest
 from backfill_country import QUIET, ROOT, backfill_of, fill, write_definitions
 from dashboard_site import Site
+from waits import await_that
 
 from geomob_dask.clusters import connect, ssh
 from geomob_dask.clusters.page import PRELOAD, offered
-from geomob_dask.explore import opening
+from geomob_dask.explore import live, opening
+from geomob_dask.explore.live import Boards
 from geomob_dask.explore.preload import NAME
 from geomob_dask.explore.serving import store_id
+from geomob_dask.runs import telling
 from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
-from geomob_dask.runs.telling import TOPIC
+from geomob_dask.runs.telling import RUNNING, TOPIC, WHOLE, Telling
 from geomob_dask.sections import AddressSection, LocalSection, SshSection
 from geomob_dask.settings import Settings
 from geomob_dask.store import Store
@@ -203,6 +206,50 @@ def test_what_is_told_is_bounded_and_damaged_messages_stop_nothing(store) -> Non
         assert (now["letters"], now["running"][0]["worker"]) == (["tr"], "w")
         assert site.json("geomob/runs/live/run-29/output?group=0&place=1")["attempt"] == 2
         assert b"<script>alert" not in site.get("geomob")[2]
+
+
+def test_a_run_whose_driver_is_killed_runs_no_more(store, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(telling, "_SIGN", 0.2)
+    monkeypatch.setattr(live, "SILENT", 3.0)
+    plan = plan_backfill(store, backfill_of(tmp_path, "mixed"), ASKED)
+    settings = {"n_workers": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        assert offered(client, store.url) is not None
+        site = Site(f"http://127.0.0.1:{cluster.scheduler.http_server.port}/")
+        with distributed.Client(cluster, set_as_default=False) as driver:
+            told = Telling(driver, plan, "killed", "t", where="", store=store.url)
+            told.begin()
+            told.change(0, 0, RUNNING, worker="the driver")
+            told.beat(at_once=True)
+            # Its own thread computes, and says nothing meanwhile.
+            time.sleep(4)
+            now = site.json("geomob/runs/live/killed/now")
+            assert (now["alive"], now["counts"]) == (True, {"running": 1, "to do": 5})
+        await_that(lambda: not site.json("geomob/runs/live")[0]["alive"], 30)
+        now = site.json("geomob/runs/live/killed/now")
+        assert (now["counts"], now["running"]) == ({"to do": 6}, [])
+        # A page that comes later knows when the driver was heard.
+        boards = cluster.scheduler.plugins[NAME]
+        assert not Boards(cluster.scheduler, boards.explorer).runs["killed"].alive
+
+
+def test_a_busy_scheduler_is_told_the_end(store, tmp_path) -> None:
+    def busy(dask_scheduler: distributed.Scheduler) -> None:
+        dask_scheduler.loop.call_later(0.1, time.sleep, 5)
+
+    plan = plan_backfill(store, backfill_of(tmp_path, "mixed"), ASKED)
+    with (
+        scheduler("--preload", PRELOAD, DASK_GEOMOB__STORE=store.url) as (address, port),
+        distributed.Client(address) as client,
+    ):
+        told = Telling(client, plan, "late", "t", where="", store=store.url)
+        told.begin()
+        told.change(0, 0, WHOLE)
+        client.run_on_scheduler(busy)
+        time.sleep(0.5)
+        told.end("all done")
+        [run] = Site(f"http://127.0.0.1:{port}/").json("geomob/runs/live")
+        assert (run["alive"], run["outcome"]) == (False, "all done")
 
 
 def test_the_job_opens_the_page_and_ends_at_ctrl_c(store) -> None:

@@ -569,7 +569,7 @@
       const about = [];
       if (now.began) about.push(`Began ${moment(now.began)}`);
       if (now.ended) about.push(`ended ${moment(now.ended)}: ${now.outcome}`);
-      else if (!now.alive && now.began) about.push("no sign of life since: its driver was killed, or is cut off from the store");
+      else if (!now.alive && now.began) about.push("no sign of life any more: its driver was killed, or is cut off");
       if (now.driver) about.push(`driver on ${now.driver}`);
       if (now.planned) about.push(`as planned ${moment(now.planned)}; the store was asked ${this.seen}`);
       if (now.told === false) about.push("its plan was not told to this scheduler in whole: the journal has it");
