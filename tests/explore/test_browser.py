@@ -157,6 +157,34 @@ def test_a_failing_state_is_red_and_says_why(ran: str, visit: Visit, screenshots
     screenshot(page, screenshots, "explore-run")
 
 
+# Plans come a second late, asked for and answered are counted, and grids that are put into the page; `again` looks at
+# the run anew while the first plan is awaited.
+_LATE_PLANS = """
+window.asked = window.answered = window.built = 0;
+const real = window.fetch;
+window.fetch = async (address, ...more) => {
+  if (!String(address).includes("/plan")) return real(address, ...more);
+  if (!window.asked++ && AGAIN) document.dispatchEvent(new Event("visibilitychange"));
+  await new Promise((go) => setTimeout(go, 1000));
+  const answer = await real(address, ...more);
+  setTimeout(() => { window.answered += 1; }, 200);
+  return answer;
+};
+new MutationObserver((changes) => {
+  const grids = ({ target, addedNodes }) => target.className === "gm-grids" && addedNodes.length;
+  window.built += changes.filter(grids).length;
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
+@pytest.mark.parametrize(("again", "plans"), [("false", 1), ("true", 2)])
+def test_the_grid_of_a_run_is_built_once(ran: str, visit: Visit, again: str, plans: int) -> None:
+    page = visit(f"{ran}/geomob", before=_LATE_PLANS.replace("AGAIN", again))
+    expect(page.get_by_role("status")).to_contain_text("8 of 12 outputs done, 4 failed")
+    await_that(lambda: page.evaluate("window.asked === window.answered"), 30)
+    assert page.evaluate("[window.asked, window.built]") == [plans, 1]
+
+
 def test_the_grid_by_keyboard(ran: str, visit: Visit) -> None:
     page = visit(f"{ran}/geomob")
     grid = page.get_by_role("application", name=re.compile("^counties:"))

@@ -313,7 +313,7 @@
       this.visible = true;
       this.timer = null;
       this._build();
-      state.listen(() => this._pick());
+      state.listen(() => this._pick() && this._again(0));
       addEventListener("resize", () => {
         cancelAnimationFrame(this.frame);
         this.frame = requestAnimationFrame(() => this._draw());
@@ -451,22 +451,22 @@
       this._pick();
     }
 
-    /** Choose the run that the address names, else the newest. */
+    /** Choose the run that the address names, else the newest; return whether it is another one, to be looked at. */
     _pick() {
-      if (!this.live) return;
+      if (!this.live) return false;
       const known = [...this.live.map((run) => `live:${run.name}`), ...this.kept.map((run) => `kept:${run.name}`)];
       const asked = state.get("run");
       const alive = this.live.find((run) => run.alive);
       const newest = alive ? `live:${alive.name}` : known[0] || null;
       const chosen = known.includes(asked) ? asked : newest;
       this.select.value = known.includes(asked) ? asked : "";
-      if (chosen === this.run) return;
+      if (chosen === this.run) return false;
       this.run = chosen;
       this.plan = null;
       this.chosen = null;
       this._empty();
       if (!chosen) this._nothing();
-      else this._again(0);
+      return Boolean(chosen);
     }
 
     _nothing() {
@@ -492,10 +492,13 @@
       const run = this.run;
       const now = await geomob.json(this._path("now"));
       if (run !== this.run) return true;
-      if (!this.plan || this.plan.groups.length !== now.letters.length || this.plan.name !== now.name || this.plan.run !== now.run) {
+      const unplanned = () =>
+        !this.plan || this.plan.groups.length !== now.letters.length || this.plan.name !== now.name || this.plan.run !== now.run;
+      if (unplanned()) {
         const plan = await geomob.json(this._path("plan"));
         if (run !== this.run) return true;
-        this._planned(plan);
+        // Another look may have brought it meanwhile: a second grid would lose the focus and the tooltip.
+        if (unplanned()) this._planned(plan);
       }
       const changed = this.letters.join(",") !== now.letters.join(",");
       this.letters = now.letters;
