@@ -111,7 +111,6 @@ def _show(
         cli.say(["no browser was opened on this machine: open the address above in one"])
     if settings.section.kind in STAYS:
         return cli.say(["the page stays there as long as the scheduler runs"])
-    cli.say(["Ctrl-C ends it"])
     return _wait(client)
 
 
@@ -135,6 +134,8 @@ def _vintages(store: Store, chosen: str | None) -> list[str]:
 def _wait(client: distributed.Client) -> None:
     """Wait for Ctrl-C; an error if the cluster is lost meanwhile."""
     try:
+        # Whoever reads it may press it at once.
+        cli.say(["Ctrl-C ends it"])
         # Nothing is being done that could be told of.
         with doing(list):
             while True:
