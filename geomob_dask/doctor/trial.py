@@ -40,11 +40,14 @@ class Trial:
     ----------
     unsure : bool
         Whether a worker may still write.
+    over : threading.Event
+        Set when its objects are removed: threads of this process that an interrupt has left behind write no more.
     """
 
     objects: Objects
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     unsure: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def folder(self) -> str:
@@ -90,6 +93,7 @@ def trial_of(objects: Objects, seconds: float) -> Iterator[Trial]:
         trial.unsure = True
         raise
     finally:
+        trial.over.set()
         left = trial.remove(seconds)
         if objects.local:
             _remove_folders(Path(objects.path(trial.folder)), absent)
@@ -169,7 +173,16 @@ def not_seen(url: str, seconds: float, keys: Sequence[str], data: bytes) -> Done
     return tried(act)
 
 
-def race(url: str, seconds: float, keys: Sequence[str], writers: int, begins: float, gap: float, name: str) -> Done:
+def race(
+    url: str,
+    seconds: float,
+    keys: Sequence[str],
+    writers: int,
+    begins: float,
+    gap: float,
+    name: str,
+    over: threading.Event | None = None,
+) -> Done:
     """Return, for each key, how many of several threads say that they created the object.
 
     Parameters
@@ -178,19 +191,23 @@ def race(url: str, seconds: float, keys: Sequence[str], writers: int, begins: fl
         When the first key is raced for, by the clock of this machine, and how many seconds lie between two keys.
     name : str
         Of this machine; each thread writes its own name.
+    over : threading.Event, optional
+        Ends the race once it is set.
     """
+    over = over or threading.Event()
 
     def act() -> list[list[str]]:
         objects = Objects(url, seconds)
         won: list[list[str]] = [[] for _ in keys]
         errors: list[BaseException] = []
-        together, pause = threading.Barrier(writers), threading.Event()
+        together = threading.Barrier(writers)
 
         def write(own: str) -> None:
             try:
                 for place, key in enumerate(keys):
                     together.wait(seconds)
-                    pause.wait(max(0.0, min(begins + place * gap - time.time(), seconds)))
+                    if over.wait(max(0.0, min(begins + place * gap - time.time(), seconds))):
+                        raise GeomobError(f"{url}: the trial is over")
                     if objects.create(key, own.encode()):
                         won[place].append(own)
             except BaseException as error:

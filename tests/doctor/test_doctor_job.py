@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,11 @@ from waits import free_port
 
 import geomob_dask
 from geomob_dask.doctor import memory
-from geomob_dask.doctor.trial import Trial
+from geomob_dask.doctor.stores import one_winner
+from geomob_dask.doctor.trial import Trial, trial_of
 from geomob_dask.store import Store
 from geomob_dask.store.cleaning import unreferenced
+from geomob_dask.store.objects import Objects
 
 ROOT = Path(__file__).parents[2]
 FAULTY_STORAGE = runpy.run_path(str(ROOT / "benchmarks/faulty_storage.py"))["FaultyStorage"]
@@ -204,6 +208,27 @@ def test_an_interrupt_leaves_nothing_in_the_store(bucket, s3_endpoint, tmp_path)
     assert "error: interrupted" in said
     assert "Traceback" not in said
     assert objects_in(bucket) == []
+
+
+def test_a_race_that_was_interrupted_writes_nothing_after_its_objects_are_removed(tmp_path, monkeypatch):
+    """It would last for longer than is looked for what is left."""
+    began, create = threading.Event(), Objects.create
+
+    def slow(self, key, data):
+        began.set()
+        time.sleep(0.3)
+        return create(self, key, data)
+
+    monkeypatch.setattr(Objects, "create", slow)
+    objects = Objects(tmp_path)
+    with suppress(KeyboardInterrupt), trial_of(objects, 30.0) as trial:
+        racing = threading.Thread(target=one_winner, args=(trial, None, (), {}, 30.0))
+        racing.start()
+        assert began.wait(30)
+        raise KeyboardInterrupt
+    racing.join(60)
+    assert not racing.is_alive()
+    assert objects.listing(trial.folder) == []
 
 
 def test_what_a_killed_doctor_leaves_is_cleaned_away(bucket):
