@@ -86,18 +86,17 @@ def _files() -> dict[str, str]:
     }
 
 
-@cache
-def _file(name: str) -> Answer:
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Answer.of(Path(_files()[name]).read_bytes(), f"{kind}; charset=utf-8")
-
-
 def static(request: Request) -> Answer:
     """Answer a file of the page, or one of BokehJS."""
     name = request.path[0]
     if name not in _files():
         raise UnknownError(f"no file {name!r} here")
-    return _file(name)
+
+    def made() -> Answer:
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return Answer.of(Path(_files()[name]).read_bytes(), f"{kind}; charset=utf-8")
+
+    return request.cached(("file", name), made)
 
 
 def _about(request: Request) -> Answer:

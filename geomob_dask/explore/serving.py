@@ -11,9 +11,11 @@ import gzip
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,11 +36,13 @@ logger = logging.getLogger(__name__)
 
 # Threads that read storage and prepare answers, beside the scheduler's own; requests that may wait for them.
 _THREADS, _WAITING = 3, 100
+# Seconds after an answer for which another request is likely, and for which work that nobody waits for rests at most.
+_QUIET, _LONGEST_REST = 1.0, 30.0
 CACHE_BYTES = 96 * 2**20
 # Characters of a URL, and of one value in it.
 _LONGEST_URL, _LONGEST_VALUE = 4096, 400
-# Bytes from which an answer is compressed, and from which that is left to another thread.
-_COMPRESSED, _LARGE = 1024, 64 * 2**10
+# Bytes from which an answer is compressed.
+_COMPRESSED = 1024
 _NUMBER = re.compile("-?[0-9]{1,11}")
 # Stores that one page shows.
 _STORES = 16
@@ -191,6 +195,13 @@ class Explorer:
     _stores: dict[str, Store] = field(default_factory=dict)
     problem: str = ""
     waiting: int = 0
+    answered: float = -math.inf
+
+    def rest(self) -> None:
+        """Wait, for some seconds at most, until nobody waits for an answer or has just been given one."""
+        until = time.monotonic() + _LONGEST_REST
+        while (now := time.monotonic()) < until and (self.waiting or now - self.answered < _QUIET):
+            time.sleep(0.05)
 
     def add_store(self, url: str, timeout: float | None = None) -> None:
         """Add a store that the page shows, the first one by default; ids in addresses of the page stand for stores."""
@@ -385,6 +396,7 @@ class Handler(web.RequestHandler):
             return await asyncio.get_running_loop().run_in_executor(explorer.pool, answer, request)
         finally:
             explorer.waiting -= 1
+            explorer.answered = time.monotonic()
 
     def _query(self) -> dict[str, str]:
         if len(self.request.uri or "") > _LONGEST_URL:

@@ -22,8 +22,8 @@ _ROWS = 25
 def warm(explorer: Explorer, store: str) -> threading.Thread:
     """Begin to make ready what a first visitor asks for, in a thread that nobody waits for; return it.
 
-    What fails is given up: whoever asks for it is told why. It ends with the explorer's pool. What a visitor asks for
-    meanwhile is made once, as always (`Cache.of`).
+    What fails is given up: whoever asks for it is told why. It ends with the explorer's pool. It rests between two
+    answers while visitors are answered; what one of them asks for meanwhile is made once, as always (`Cache.of`).
 
     Parameters
     ----------
@@ -48,11 +48,13 @@ def _tried(explorer: Explorer, store: str) -> None:
 def _warm(explorer: Explorer, store: str) -> None:
     def ask(route: Callable[[Request], Answer], *path: str, **query: Any) -> Any:
         asked = Request(explorer, path, {"store": store, **{name: str(value) for name, value in query.items()}})
+        explorer.rest()
         return explorer.pool.submit(route, asked).result()
 
     ask(page)
     for name in (name for part in parts() for name in (*part.scripts, *part.styles)):
         ask(static, name)
+    explorer.rest()
     details = json.loads(results.catalog(Request(explorer, (), {"store": store})).plain())["details"]
     if details is None or not results.is_prepared(Request(explorer, (), {"store": store}), details["vintage"]):
         # Polygons of a small vintage are made for those who look at them.

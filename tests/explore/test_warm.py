@@ -1,5 +1,6 @@
 """What a first visitor would wait for is made when the scheduler starts; a store that fails or hangs stops nothing."""
 
+import math
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +22,11 @@ from dashboard_site import Site
 from stores import build_graph, build_index, ingest_sample
 
 from geomob_dask.clusters.page import PRELOAD
-from geomob_dask.explore import results
+from geomob_dask.explore import results, serving
 from geomob_dask.explore.geometry import prepare
 from geomob_dask.explore.preload import NAME
+from geomob_dask.explore.serving import Explorer
+from geomob_dask.explore.warm import warm
 from geomob_dask.store import Store
 
 
@@ -133,6 +137,30 @@ def test_it_ends_with_the_scheduler(store, monkeypatch) -> None:
     thread.join(60)
     assert not thread.is_alive()
     assert after == []
+
+
+def test_it_rests_while_visitors_are_answered_but_not_for_ever(store, monkeypatch) -> None:
+    with cluster(store.url) as scheduler:
+        warmed(scheduler).join(60)
+
+        def begun(waiting: int, answered: float = -math.inf) -> tuple[Explorer, threading.Thread]:
+            explorer = Explorer(scheduler, waiting=waiting, answered=answered)
+            explorer.add_store(store.url)
+            return explorer, warm(explorer, next(iter(explorer.stores())))
+
+        for waiting, answered in ((1, -math.inf), (0, time.monotonic() + 0.5)):
+            explorer, thread = begun(waiting, answered)
+            thread.join(0.3)
+            assert not explorer.cache._kept
+            explorer.waiting = 0
+            thread.join(60)
+            assert {key[0] for key in explorer.cache._kept} >= {"file", "units", "polygons", "values", "table"}
+            explorer.pool.shutdown()
+        monkeypatch.setattr(serving, "_LONGEST_REST", 0.1)
+        explorer, thread = begun(1)
+        thread.join(60)
+        assert any(key[0] == "table" for key in explorer.cache._kept)
+        explorer.pool.shutdown()
 
 
 def test_what_no_job_has_prepared_is_not_made_for_nobody(tmp_path) -> None:
