@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import struct
+import threading
 import time
 import unicodedata
 import zlib
@@ -38,12 +39,13 @@ from geomob_dask.sources.place_names import tract_name
 from geomob_dask.sources.states import STATES, state_name
 from geomob_dask.store import Store
 from geomob_dask.store.cube_form import NO_ROW
+from geomob_dask.store.objects import concurrently
 
 # Cells of one request; rows of a page of a table; places that a search names; bins of a histogram.
 _CELLS, _ROWS, _FOUND, _BINS = 40, 200, 12, 40
 _MOST_YEARS = 100
-# Seconds for which cubes are taken to be as they were found.
-_CUBES_FRESH = 30
+# Seconds for which a listing of the store is taken to hold, and for which cubes are taken to be as they were found.
+_FRESH, _CUBES_FRESH = 5, 30
 # Meters from the middle of the map within which a view lies.
 _FAR = 20_000_000
 _KINDS = ("polygons", "borders")
@@ -72,6 +74,33 @@ class _Kept:
     size: int
 
 
+class _Listing:
+    """The entries of a store as they were listed last: every folder of results is asked for, one after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._lock = store, threading.Lock()
+        self._found: dict[str, Entry] = {}
+        self._until = -math.inf
+
+    def newest(self) -> dict[str, Entry]:
+        """Return the entries, listed again if that is some seconds ago."""
+        with self._lock:
+            if time.monotonic() > self._until:
+                self._found = entries(self._store)
+                self._until = time.monotonic() + _FRESH
+            return self._found
+
+    def with_one(self, name: str, year: str) -> dict[str, Entry]:
+        """Return the entries, listed again only if one (of a year, where it is named) is not among them."""
+        known = self._found.get(name)
+        there = known is not None and (not year or year in map(str, known.years))
+        return self._found if there else self.newest()
+
+    def some(self) -> dict[str, Entry]:
+        """Return the entries, listed now if they never were."""
+        return self._found or self.newest()
+
+
 class _Asked:
     """A request, with the snapshots that its answer is made from."""
 
@@ -79,18 +108,21 @@ class _Asked:
         self.request = request
         self.store: Store = request.store
         self.cache = request.explorer.cache
-        self.snapshots = Moment(_snapshots(request, self.store))
+        memory, url = request.explorer.memory, self.store.url
+        self.snapshots = Moment(memory.setdefault(("snapshots", url), Snapshots(self.store)))
+        self.listing: _Listing = memory.setdefault(("listing", url), _Listing(self.store))
 
-    def entries(self) -> dict[str, Entry]:
-        kept = self.cache.of(("entries", self.store.url, _now()), lambda: _Kept(entries(self.store), 100_000))
-        found: dict[str, Entry] = kept.value
-        return found
+    def entry(self, prefix: str = "") -> Entry:
+        name = self.request.text(f"{prefix}entry")
+        found = self.listing.with_one(name, self.request.text(f"{prefix}year", ""))
+        return found[self.request.choice(f"{prefix}entry", found)]
 
-    def entry(self, name: str = "entry") -> Entry:
-        return self.entries()[self.request.choice(name, self.entries())]
+    def year(self, entry: Entry) -> int:
+        """Return the year that is asked for, by default the newest of an entry."""
+        return int(self.request.choice("year", [str(year) for year in entry.years], str(entry.years[-1])))
 
     def chosen(self, prefix: str = "") -> Chosen:
-        entry = self.entry(f"{prefix}entry")
+        entry = self.entry(prefix)
         year = int(self.request.choice(f"{prefix}year", [str(year) for year in entry.years]))
         contents = self.contents(entry, year)
         measure = self.request.choice(f"{prefix}measure", contents.measures)
@@ -146,6 +178,9 @@ class _Asked:
                 f"difference: found {chosen.contents.unit} of vintage {chosen.contents.vintage} and "
                 f"{other.contents.unit} of vintage {other.contents.vintage}, expected the same"
             )
+        if other.shown.unit != chosen.shown.unit:
+            units = " and ".join(f"{one.name} in {one.shown.unit or 'no unit'}" for one in (chosen, other))
+            raise InputError(f"difference: found {units}, expected one unit")
         less = self.column(other, on)
         reasons = tuple(dict.fromkeys([*column.reasons, *less.reasons]))
         place = np.array([reasons.index(reason) for reason in less.reasons], np.uint16)
@@ -154,14 +189,9 @@ class _Asked:
         return chosen, on, both, (*key, *self.key(other, on))
 
 
-def _snapshots(request: Request, store: Store) -> Snapshots:
-    made: Snapshots = request.explorer.memory.setdefault(("snapshots", store.url), Snapshots(store))
-    return made
-
-
 def _now() -> int:
     """Return a number that changes every few seconds: what a store holds is looked up again then."""
-    return int(time.monotonic() // 5)
+    return int(time.monotonic() // _FRESH)
 
 
 # What there is ----------------------------------------------------------------------------------
@@ -174,7 +204,7 @@ def catalog(request: Request) -> Answer:
     the first entry and its newest year.
     """
     asked = _Asked(request)
-    entries, details = asked.entries(), None
+    entries, details = asked.listing.newest(), None
     if entries:
         entry = entries.get(request.text("entry", ""), next(iter(entries.values())))
         year = next((year for year in entry.years if str(year) == request.text("year", "")), entry.years[-1])
@@ -187,8 +217,7 @@ def details(request: Request) -> Answer:
     """Answer the measures of an entry in a year, and what its rows are."""
     asked = _Asked(request)
     entry = asked.entry()
-    year = int(request.choice("year", [str(year) for year in entry.years], str(entry.years[-1])))
-    return Answer.json(_details(asked, entry, year))
+    return Answer.json(_details(asked, entry, asked.year(entry)))
 
 
 def _details(asked: _Asked, entry: Entry, year: int) -> dict[str, Any]:
@@ -208,9 +237,10 @@ def _details(asked: _Asked, entry: Entry, year: int) -> dict[str, Any]:
 def cubes(request: Request) -> Answer:
     """Answer the cubes of the store, each with the entries that it is another form of."""
     asked = _Asked(request)
+    known = asked.listing.some()
     # Their axes are read whole: not again for every browser.
     key = ("cubes", asked.store.url, int(time.monotonic() // _CUBES_FRESH))
-    return request.cached(key, lambda: Answer.json({"cubes": cubes_of(asked.store, asked.snapshots, asked.entries())}))
+    return request.cached(key, lambda: Answer.json({"cubes": cubes_of(asked.store, asked.snapshots, known)}))
 
 
 # Where it is ------------------------------------------------------------------------------------
@@ -226,10 +256,7 @@ def is_prepared(request: Request, vintage: str) -> bool:
 def units(request: Request) -> Answer:
     """Answer the units of an entry in the order of values, what their places are called, and the frame of the map."""
     asked = _Asked(request)
-    entry = asked.entry()
-    year = int(request.choice("year", [str(year) for year in entry.years], str(entry.years[-1])))
-    contents = asked.contents(entry, year)
-    on = asked.drawn(contents.vintage, contents.unit)
+    on = _own(asked)
     return request.cached(("units", asked.store.url, on.checksum), lambda: Answer.json(_units(on)))
 
 
@@ -274,11 +301,10 @@ def cells(request: Request) -> Answer:
     asked = _Asked(request)
     level = request.number("level", 0, len(LEVELS) - 1)
     box = [request.number(name, -_FAR, _FAR) for name in ("left", "bottom", "right", "top")]
-    contents = _place(asked)
-    own = asked.drawn(*contents)
+    own = _own(asked)
     found = {"polygons": own.in_view(level, box)}
     for unit in (COUNTY, STATE):
-        found[unit] = asked.drawn(contents[0], unit).in_view(level, box)
+        found[unit] = asked.drawn(own.vintage, unit).in_view(level, box)
     return Answer.json(found)
 
 
@@ -289,9 +315,9 @@ def polygons(request: Request) -> Answer:
     """
     asked = _Asked(request)
     level = request.number("level", 0, len(LEVELS) - 1)
-    vintage, unit = _place(asked)
+    own = _own(asked)
     what = request.choice("what", _KINDS, "polygons")
-    on = asked.drawn(vintage, request.choice("of", (unit, COUNTY, STATE), unit))
+    on = asked.drawn(own.vintage, request.choice("of", (own.unit, COUNTY, STATE), own.unit))
     if what == "borders" and on.unit == TRACT:
         raise UnknownError("borders of tracts: are those of their polygons; expected county, state or regions")
     text = request.text("cells", "")
@@ -319,12 +345,18 @@ def polygons(request: Request) -> Answer:
     return request.cached(("polygons", asked.store.url, on.checksum, level, what, tuple(wanted)), made)
 
 
-def _place(asked: _Asked) -> tuple[str, str]:
-    """Return vintage and unit of the entry that is asked for."""
+def _own(asked: _Asked) -> Drawn:
+    """Return the units of the entry that is asked for.
+
+    ``drawn`` of the query, as `units` and `values` tell it, says which units a browser has: polygons name them by their
+    places, which others in their stead may have changed.
+    """
     entry = asked.entry()
-    year = int(asked.request.choice("year", [str(year) for year in entry.years], str(entry.years[-1])))
-    contents = asked.contents(entry, year)
-    return contents.vintage, contents.unit
+    contents = asked.contents(entry, asked.year(entry))
+    own = asked.drawn(contents.vintage, contents.unit)
+    if asked.request.text("drawn", own.checksum) != own.checksum:
+        raise UnknownError(f"polygons of vintage {own.vintage}: have been replaced; expected what units answers now")
+    return own
 
 
 # Values -----------------------------------------------------------------------------------------
@@ -408,14 +440,21 @@ def series(request: Request) -> Answer:
     code = request.text("unit")
     if code not in on.index:
         raise UnknownError(f"unit {quoted(code)}: not on this map")
-    rows, unit = [], pd.Index([code], dtype="str")
-    for year in chosen.entry.years[-_MOST_YEARS:]:
+
+    def of_year(year: int) -> Chosen | None:
         contents = asked.contents(chosen.entry, year)
-        if chosen.name not in contents.measures:
-            continue
-        one = asked.read(replace(chosen, year=year, contents=contents, shown=contents.measures[chosen.name]), unit)
-        rows.append({"year": year, **_row(one, 0)})
-    return Answer.json({"unit": code, "name": names_of(on)(code), "rows": rows})
+        shown = contents.measures.get(chosen.name)
+        return None if shown is None else replace(chosen, year=year, contents=contents, shown=shown)
+
+    def row(one: Chosen) -> dict[str, Any]:
+        return {"year": one.year, **_row(asked.read(one, pd.Index([code], dtype="str")), 0)}
+
+    years = [one for one in concurrently(of_year, chosen.entry.years[-_MOST_YEARS:]) if one is not None]
+
+    def made() -> Answer:
+        return Answer.json({"unit": code, "name": names_of(on)(code), "rows": concurrently(row, years)})
+
+    return request.cached(("series", code, *(asked.key(one, on) for one in years)), made)
 
 
 def _row(column: Column, place: int) -> dict[str, Any]:
@@ -541,11 +580,10 @@ def _inside(on: Drawn, column: Column, within: str) -> NDArray[np.bool_]:
 def search(request: Request) -> Answer:
     """Answer places by name or code: states, counties, metros, regions, tracts; with their bounds in meters."""
     asked = _Asked(request)
-    vintage, unit = _place(asked)
-    on = asked.drawn(vintage, unit)
+    on = _own(asked)
     typed = _plain(request.text("q"))
     key = ("places", asked.store.url, on.checksum)
-    known: list[_Place] = asked.cache.of(key, lambda: _sized(_places(asked, vintage, on))).value
+    known: list[_Place] = asked.cache.of(key, lambda: _sized(_places(asked, on))).value
     code = request.text("q").strip()
     found = []
     for place in known if typed else []:
@@ -553,7 +591,7 @@ def search(request: Request) -> Answer:
         if rank is not None:
             found.append((rank, -place.count, place))
     rows = [place.plain() for _, _, place in sorted(found, key=lambda item: item[:2])[:_FOUND]]
-    if not rows and unit == TRACT and code in on.index:
+    if not rows and on.unit == TRACT and code in on.index:
         row = int(on.index.get_loc(code))
         place = _Place(TRACT, code, tract_name(code), "", 1, _box(on, [row]), row)
         rows = [place.plain()]
@@ -597,14 +635,14 @@ class _Place:
         }
 
 
-def _places(asked: _Asked, vintage: str, on: Drawn) -> list[_Place]:
+def _places(asked: _Asked, on: Drawn) -> list[_Place]:
     found = []
     if on.unit != TRACT:
         names = names_of(on)
         for row, code in enumerate(on.codes.tolist()):
             name = names(code)
             found.append(_Place(on.unit, code, labeled(code, name), _plain(name), 1, _box(on, [row]), row))
-    tracts = on if on.unit == TRACT else asked.drawn(vintage, TRACT)
+    tracts = on if on.unit == TRACT else asked.drawn(on.vintage, TRACT)
     for place in places(tracts.codes.tolist()):
         if on.unit != TRACT and place["kind"] == on.unit:
             continue

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -528,13 +529,14 @@ def test_texts_of_a_store_stay_texts(tmp_path) -> None:
     assert page.json("histogram", entry=entry, year=2020, measure=measure)["counts"] == []
 
 
-def put_measures(store: Store, name: str, values: object, **attributes: str) -> dict[str, object]:
+def put_measures(store: Store, name: str, values: object, year: int = 2020, **attributes: str) -> dict[str, object]:
     """Write a measure of the sample's tracts; return what a request asks for."""
+    collection = f"measures/{name}/{year}"
     table = pd.DataFrame({"x": values}, store.frame("tracts/sample", columns=["aland"]).compute().index)
     for state, own in table.groupby(table.index.str[:2]):
-        part = store.put(f"measures/{name}/2020", state, own)
-        store.commit(f"measures/{name}/2020", {state: part}, Provenance("t", {}), attributes, keep_others=True)
-    return {"entry": f"measures/{name}/{{year}}", "year": 2020, "measure": "x"}
+        part = store.put(collection, state, own)
+        store.commit(collection, {state: part}, Provenance("t", {}), attributes, keep_others=True)
+    return {"entry": f"measures/{name}/{{year}}", "year": year, "measure": "x"}
 
 
 def test_numbers_that_no_color_stands_for_are_missing(tmp_path) -> None:
@@ -578,7 +580,77 @@ def test_values_say_of_which_units_they_are(tmp_path) -> None:
     put = {state: store.put("tracts/sample", state, fewer)}
     store.commit("tracts/sample", put, Provenance("t", {}), about, keep_others=True)
     again = Page(store)
-    assert again.values(**ask, measure=measure)["drawn"] == again.json("units", **ask)["drawn"] != before
+    now = again.json("units", **ask)["drawn"]
+    assert again.values(**ask, measure=measure)["drawn"] == now != before
+    # Polygons name units by their places: those of now are not for a browser that has the values of others.
+    view = {"level": 1, "left": -(10**7), "bottom": -(10**7), "right": 10**7, "top": 10**7}
+    cells = again.json("cells", **ask, **view, drawn=now)
+    assert cells == again.json("cells", **ask, **view)
+    wanted = {"county": "borders", "tract": "polygons"}
+    for of, what in wanted.items():
+        one = {"level": 1, "of": of, "what": what, "cells": cells["polygons" if of == "tract" else of][0]}
+        assert again.packs(**ask, **one, drawn=now) == again.packs(**ask, **one)
+        with pytest.raises(UnknownError, match="replaced"):
+            again.packs(**ask, **one, drawn=before)
+    for query in (view, {**view, "level": 0}):
+        with pytest.raises(UnknownError, match="replaced"):
+            again.json("cells", **ask, **query, drawn=before)
+
+
+# How often the store is asked --------------------------------------------------------------------
+
+
+def test_the_store_is_listed_again_for_what_was_not_there_and_for_a_new_page(tmp_path, monkeypatch) -> None:
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    ask, page = put_measures(store, "own", 1.0, vintage="sample"), Page(store)
+    page.json("catalog")
+    walks = []
+    original = Store.collections
+    monkeypatch.setattr(Store, "collections", lambda self, *rest: walks.append(rest) or original(self, *rest))
+
+    def pass_seconds() -> None:
+        page.explorer.memory["listing", store.url]._until = -np.inf
+
+    pass_seconds()
+    for route in ("details", "units", "values", "scale", "histogram", "table", "bounds"):
+        page.bytes(route, **ask)
+    page.bytes("series", **ask, unit=page.json("table", **ask)["rows"][0]["code"])
+    page.bytes("cubes")
+    assert walks == []
+    newer = put_measures(store, "own", 2.0, 2021, vintage="sample")
+    assert set(page.values(**newer)["values"]) == {2.0}
+    assert len(walks) == 2
+    # Again only after some seconds, whatever is asked for.
+    for _ in range(3):
+        with pytest.raises(UnknownError, match="nowhere"):
+            page.bytes("values", **{**ask, "entry": "nowhere"})
+    assert len(walks) == 2
+    pass_seconds()
+    assert page.json("catalog")["entries"][0]["years"] == [2020, 2021]
+    assert len(walks) == 4
+
+
+def test_the_years_of_a_series_are_read_at_once_and_kept(tmp_path, monkeypatch) -> None:
+    store = ingest_sample(str(tmp_path / "store"), tmp_path)
+    years = (2018, 2019, 2020)
+    for year in years:
+        ask = put_measures(store, "own", float(year), year, vintage="sample")
+    page = Page(store)
+    code = page.json("table", **ask)["rows"][0]["code"]
+    together, read = threading.Barrier(len(years)), []
+    original = Store.read
+
+    def held(self, part, *rest):
+        read.append(part.key)
+        together.wait(20)
+        return original(self, part, *rest)
+
+    monkeypatch.setattr(Store, "read", held)
+    expected = [(year, float(year)) for year in years]
+    for _ in range(2):
+        rows = page.json("series", **ask, unit=code)["rows"]
+        assert [(row["year"], row["value"]) for row in rows] == expected
+    assert len(read) == len(years)
 
 
 # Memory -----------------------------------------------------------------------------------------
@@ -621,6 +693,10 @@ def test_a_difference_is_that_of_both_values(sample) -> None:
     assert page.json("scale", entry=entry, year=2020, measure="opportunity", **minus)["kind"] == "diverging"
     with pytest.raises(GeomobError):
         page.json("scale", entry=entry, year=2021, measure="opportunity")
+    income = {"minus_entry": "measures/survey/{year}", "minus_year": 2020, "minus_measure": "median_income_usd"}
+    for route in ("values", "scale", "histogram", "table"):
+        with pytest.raises(InputError, match="poverty_pct in % and median_income_usd in USD"):
+            page.bytes(route, entry="measures/survey/{year}", year=2020, measure="poverty_pct", **income)
 
 
 def test_the_job_prepares_a_vintage_and_refuses_one_that_is_not_there(tmp_path, job) -> None:
