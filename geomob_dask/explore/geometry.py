@@ -238,7 +238,10 @@ def units_of(
         if only is None or name in only:
             codes, row_of = np.unique(geoids.str[:digits].to_numpy(dtype=object), return_inverse=True)
             found.append(Units(name, codes, row_of.astype(np.int64), (), inputs))
-    lines = []
+    lines: list[str] = []
+    if only is not None and {*only} <= {TRACT, *_DIGITS}:
+        # Tables are looked for among all results.
+        return found, lines
     tables = tables_of(store, vintage)
     for name, table in {**columns_of(store, vintage), **tables}.items():
         if only is not None and name not in only:

@@ -52,7 +52,7 @@ def write_snapshot(store: Store, view: View, file: str, console: Console) -> Non
     tracts = store.snapshot(f"tracts/{view.contents.vintage}")
     states = view.states or tuple(state for state in view.contents.states if state in tracts.parts)
     polygons = display_polygons(store, view.contents.vintage, states or tuple(tracts.parts), None, console)
-    units, lines = units_of(store, tracts, view.contents.vintage, polygons.index, only=view.contents.unit)
+    units, lines = units_of(store, tracts, view.contents.vintage, polygons.index, only=(view.contents.unit,))
     if not units:
         raise InputError(f"--result {view.entry.id}: no regions to draw{''.join(f'; {line}' for line in lines)}")
     shapes = polygons[["geometry"]] if view.contents.unit == TRACT else _regions(polygons, units[0])

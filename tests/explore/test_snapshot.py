@@ -6,17 +6,19 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from backfill_country import QUIET, backfill_of, fill, write_definitions
 from pages import data_of, json_of, lines, numbers
 from stores import DEFINITION, INDEX, build_graph, build_index, ingest_sample, make
 
+from geomob_dask.explore.geometry import units_of
 from geomob_dask.products import intervals
 from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
 from geomob_dask.runs.landing import ingest
 from geomob_dask.sources.sample_survey import write_survey
-from geomob_dask.store import Store
+from geomob_dask.store import Provenance, Store
 
 
 @pytest.fixture
@@ -68,6 +70,30 @@ def test_an_index_has_the_value_that_its_interval_lies_about(store, tmp_path, jo
         expected = "" if np.isnan(low) else f"90% interval {low:.3g} to {high:.3g}, about {middle:.3g}"
         assert note.startswith(expected), note
         assert "value as computed" not in note
+
+
+def test_regions_whose_name_begins_as_another_kind_are_drawn_as_they_are(store, tmp_path, job) -> None:
+    name, by = "results/segregation/two/sample/2020/county_subdivision-00000000", "county_subdivision"
+    geoids = store.frame("tracts/sample", columns=["aland"]).compute().index
+    rows = pd.DataFrame({"geoid": geoids, "region": np.where(np.arange(len(geoids)) % 2, "b", "a")})
+    rows.to_csv(tmp_path / "regions.csv", index=False)
+    ingest(store, "regions", file=str(tmp_path / "regions.csv"), name=by, vintage="sample")
+    table = pd.DataFrame({"people": [3.0, 4.0], "dissimilarity": [0.25, 0.5]}, pd.Index(["a", "b"], name="region"))
+    made = Provenance("segregation", {}, {"by": by, "dataset": "sample", "year": 2020})
+    store.commit(name, {"all": store.put(name, "all", table)}, made, {"vintage": "sample"})
+    ask = ("--result", "segregation", "--measure", "dissimilarity", "--snapshot", str(tmp_path / "map.html"))
+    done = job("explore", "--store", store.url, *ask)
+    assert done.code == 0, done
+    data = data_of((tmp_path / "map.html").read_text())
+    assert dict(zip(json_of(data["keys"]), numbers(data["layers"][0]["values"]), strict=True)) == {"a": 0.25, "b": 0.5}
+
+
+def test_no_result_is_read_for_what_tracts_themselves_say(store, monkeypatch) -> None:
+    tracts = store.snapshot("tracts/sample")
+    geoids = store.frame(tracts, columns=["aland"]).compute().index
+    monkeypatch.setattr(Store, "collections", lambda self, *rest: pytest.fail("listed the store"))
+    found, lines = units_of(store, tracts, "sample", geoids, only=("tract", "state"))
+    assert ([one.name for one in found], lines) == (["tract", "state"], [])
 
 
 @pytest.mark.parametrize(
