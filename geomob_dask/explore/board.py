@@ -178,12 +178,14 @@ def _about(run: LiveRun) -> dict[str, Any]:
 def kept_backfills(request: Request) -> Answer:
     """Answer the backfills that the store knows, the one with the newest run first."""
     store = request.store
-    found = []
-    for name in store.objects.folders(PREFIX):
-        runs = Journal(store, name).runs()
-        found.append({"name": name, **_newest(runs)})
-    found.sort(key=lambda one: str(one["began"]), reverse=True)
-    return Answer.json(found)
+
+    def made() -> Answer:
+        found = [{"name": name, **_newest(Journal(store, name).runs(most=1))} for name in store.objects.folders(PREFIX)]
+        found.sort(key=lambda one: str(one["began"]), reverse=True)
+        return Answer.json(found)
+
+    # Every open page asks again and again.
+    return request.cached(("kept", store.url, int(time.monotonic() / _FRESH)), made)
 
 
 def kept_plan(request: Request) -> Answer:

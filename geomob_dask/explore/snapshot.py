@@ -130,7 +130,7 @@ def run_notes(store: Store) -> list[str]:
     newest: tuple[str, str] | None = None
     for name in store.objects.folders(PREFIX):
         journal = Journal(store, name)
-        runs = journal.runs()
+        runs = journal.runs(most=1)
         if runs and journal.plan() and (newest is None or runs[0].began > newest[0]):
             newest = runs[0].began, name
     return [] if newest is None else _summary(status_of_name(store, newest[1]))

@@ -165,11 +165,11 @@ class Journal:
         for name in sorted(self._objects.names(f"{self._folder}/runs"))[:-_RUNS]:
             self._objects.delete(f"{self._folder}/runs/{name}")
 
-    def runs(self) -> list[RunNote]:
-        """Return what runs have last said of themselves, the newest first."""
+    def runs(self, most: int = _RUNS) -> list[RunNote]:
+        """Return what the newest runs have last said of themselves, the newest first."""
         names = sorted(self._objects.names(f"{self._folder}/runs"), reverse=True)
         now = self._objects.clock()
-        notes = concurrently(lambda name: self._run(name.removesuffix(".json"), now), names[:_RUNS])
+        notes = concurrently(lambda name: self._run(name.removesuffix(".json"), now), names[:most])
         return [note for note in notes if note is not None]
 
     def _run(self, run: str, now: float) -> RunNote | None:

@@ -1,6 +1,7 @@
 """The page in the dashboard: its addresses on a real scheduler, and what nobody may ask of it."""
 
 import gzip
+import json
 from collections.abc import Iterator
 
 import dask
@@ -10,8 +11,12 @@ from backfill_country import QUIET, backfill_of, fill, write_definitions
 from dashboard_site import Site
 
 from geomob_dask.clusters.page import PRELOAD
+from geomob_dask.explore.board import kept_backfills
+from geomob_dask.explore.serving import Explorer, Request
 from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
+from geomob_dask.runs.journal import Journal
+from geomob_dask.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +92,20 @@ def test_parameters_are_bounded(site) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         status, headers, _ = site.get("geomob/about", method)
         assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_the_newest_note_of_a_backfill_is_read_once_for_all_pages(tmp_path, monkeypatch) -> None:
+    store, explorer = Store(str(tmp_path / "store")), Explorer(None)
+    explorer.add_store(store.url)
+    for run in ("1", "2", "3"):
+        Journal(store, "night").note_run(run, {"began": f"2026-01-0{run}T00:00:00Z"})
+    monkeypatch.setattr("geomob_dask.explore.board._FRESH", 1e9)
+    read = []
+    original = Journal._read
+    monkeypatch.setattr(Journal, "_read", lambda self, name: read.append(name) or original(self, name))
+    for _ in range(2):
+        assert [one["run"] for one in json.loads(kept_backfills(Request(explorer)).plain())] == ["3"]
+    assert read == ["runs/3.json"]
 
 
 def test_a_run_is_shown_as_it_was_told_and_as_the_journal_has_it(site, client, store, tmp_path) -> None:
