@@ -6,11 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomob_dask.outputs.classes import METHODS, Scale, diverging
-from geomob_dask.outputs.palette import CHANGE, DEPRIVATION, NEUTRAL, NEUTRAL_CHANGE, OPPORTUNITY
-
-_LEVELS = {1: OPPORTUNITY, 0: NEUTRAL, -1: DEPRIVATION}
-# Of a fall to a rise.
-_CHANGES = {1: CHANGE, 0: NEUTRAL_CHANGE, -1: tuple(reversed(CHANGE))}
+from geomob_dask.outputs.palette import CHANGES, LEVELS
 
 
 def classes_of(
@@ -36,5 +32,5 @@ def classes_of(
     if not len(known):
         return None
     if differs:
-        return diverging(known, _CHANGES[better], unit=unit)
-    return METHODS[method](known, _LEVELS[better], classes=classes, unit=unit)
+        return diverging(known, CHANGES[better], unit=unit)
+    return METHODS[method](known, LEVELS[better], classes=classes, unit=unit)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geomob_dask.errors import InputError
 from geomob_dask.explore.catalog import CORRECTED, INTERVALS, Contents, Entry, Shown
 from geomob_dask.explore.drawn import Snapshots
+from geomob_dask.frames.exposure_tables import points
 from geomob_dask.outputs.reasons import is_suppressed
 from geomob_dask.store import Part, Snapshot, Store
 from geomob_dask.store.cube_form import FIRST_REASONS, NO_ROW, Form, Measure, longer, reasons_of, values_of
@@ -132,8 +133,7 @@ def _column(table: pd.DataFrame, shown: Shown, index: pd.Index, where: str) -> C
         raise InputError(f"{where}: found several rows of {keys[keys.duplicated()][0]}, expected one row a unit")
     measure = shown.measure
     if shown.corrected:
-        corrected = table["bounds_of"] == "exposure_corrected"
-        table = table.assign(**{measure.name: table[shown.corrected].where(corrected).fillna(table[measure.name])})
+        table = table.assign(**{measure.name: points(table, measure.name.removesuffix("_exposure"))})
     columns = {**measure.columns, **(INTERVALS if shown.intervals else {})}
     columns = {name: column for name, column in columns.items() if column in table}
     form = Form("tract", (Measure(measure.name, columns, measure.units, measure.dollars_of),))

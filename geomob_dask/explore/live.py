@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -145,13 +145,6 @@ class LiveRun:
                 kept[place] = text
             else:
                 kept.pop(place, None)
-
-    def counts(self) -> Counter[str]:
-        """Return the number of outputs by letter, as drivers tell them."""
-        found: Counter[int] = Counter()
-        for group in self.groups:
-            found.update(group.letters)
-        return Counter({chr(letter): count for letter, count in found.items()})
 
     def left(self, now: float) -> float | None:
         """Return the seconds until all is computed, as long as what was computed took; None if that is not known."""

@@ -22,15 +22,7 @@ from geomob_dask.outputs.map_files import MapContent, write_map
 from geomob_dask.outputs.maps import Layer
 from geomob_dask.outputs.names import named_regions, states_in_words
 from geomob_dask.outputs.page import Figure, Section, report, sortable
-from geomob_dask.outputs.palette import (
-    CATEGORIES,
-    CHANGE,
-    DEPRIVATION,
-    NEUTRAL,
-    NEUTRAL_CHANGE,
-    OPPORTUNITY,
-    SOFT,
-)
+from geomob_dask.outputs.palette import CATEGORIES, CHANGES, LEVELS, SOFT
 from geomob_dask.outputs.plots import hover, plain_figure
 from geomob_dask.outputs.provenance import Record
 from geomob_dask.outputs.provenance_words import source_line
@@ -45,8 +37,6 @@ _COMPARED = {1: "larger than its margin", 0: "within its margin", KNOWN_NOT: "of
 _MOST_LINES = len(CATEGORIES)
 # Whether more of a measure is more opportunity, more deprivation, or neither.
 Direction = Literal[1, -1, 0]
-_LEVELS: Mapping[Direction, Sequence[str]] = {1: OPPORTUNITY, -1: DEPRIVATION, 0: NEUTRAL}
-_CHANGES: Mapping[Direction, Sequence[str]] = {1: CHANGE, -1: CHANGE[::-1], 0: NEUTRAL_CHANGE}
 _MEANINGS: Mapping[Direction, str] = {
     1: "blue: rose, toward more opportunity; red: fell",
     -1: "red: rose, toward more deprivation; blue: fell",
@@ -136,7 +126,7 @@ def change_map(
     label = label_of(measure)
     name, unit = label.text, label.unit or label.text
     changes = diverging(
-        shown["change"], _CHANGES[direction], unit=label.unit, fell="fell by", rose="rose by", none="no change"
+        shown["change"], CHANGES[direction], unit=label.unit, fell="fell by", rose="rose by", none="no change"
     )
     meaning = f"{last} minus {first}; {_MEANINGS[direction]}"
     known = shown["beyond"] != KNOWN_NOT
@@ -155,7 +145,7 @@ def change_map(
             Layer("sure", "Change larger than its margin", unit, changes, f"{meaning}; {within}", bounds=bounds)
         )
     # One scale, so that the two years compare.
-    levels = quantiles(pd.concat([shown["before"], shown["after"]]), _LEVELS[direction], unit=label.unit)
+    levels = quantiles(pd.concat([shown["before"], shown["after"]]), LEVELS[direction], unit=label.unit)
     layers += [
         Layer(column, str(year), unit, levels, "the same classes in both years")
         for column, year in (("before", first), ("after", last))

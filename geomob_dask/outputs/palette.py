@@ -1,6 +1,6 @@
 """The colors of all pages, maps and plots, as #rrggbb."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from bokeh.palettes import RdBu11, Viridis256
@@ -24,6 +24,9 @@ NEUTRAL = ("#fdebd3", "#f3d3d6", "#dcb0d6", "#b98bd0", "#9464bd", "#713e9e", "#4
 # Below zero, about zero, above: toward deprivation and toward opportunity; fell and rose where neither is meant.
 CHANGE = ("#b2182b", "#e0583c", "#f9a969", "#fff2a8", "#9fd0ea", "#4a93c8", "#1f4f99")
 NEUTRAL_CHANGE = ("#8c4a06", "#cf7f22", "#f2b967", "#fbf3b5", "#c3b6e0", "#8b6fbb", "#542788")
+# Of a measure of which more is opportunity (1) or deprivation (-1), or which says neither: its levels, and its changes.
+LEVELS: Mapping[int, Sequence[str]] = {1: OPPORTUNITY, -1: DEPRIVATION, 0: NEUTRAL}
+CHANGES: Mapping[int, Sequence[str]] = {1: CHANGE, -1: CHANGE[::-1], 0: NEUTRAL_CHANGE}
 # Red is below zero, blue above.
 CORRELATION = tuple(reversed(RdBu11))
 # Shares from 0 to 1; text is legible on all of them.
