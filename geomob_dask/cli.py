@@ -288,21 +288,29 @@ def main(app: typer.Typer) -> None:
     """Run a job; exit with 0, 1 (the run failed or was interrupted) or 2 (bad usage or input), and say why."""
     with ending.interruptible():
         try:
-            with nullcontext() if console.is_terminal else activity.heard(lambda line: say([line])):
-                command_line(app)()
-        except GeomobError as error:
-            _explain(str(error))
-            ending.leave(error.exit_code)
+            _run_and_leave(app)
         except ending.Interrupted:
             _explain(f"interrupted; {ending.KEPT}")
             ending.leave(ending.INTERRUPTED, at_once=True)
-        except SystemExit as end:
-            ending.leave(end.code if isinstance(end.code, int) else int(end.code is not None))
-        except BaseException as error:
-            if not ending.is_out_of_memory(error):
-                raise
-            _explain(f"this process has no memory left ({one_line(error) or 'MemoryError'}); {ending.KEPT}")
-            ending.leave(1, at_once=True)
+
+
+def _run_and_leave(app: typer.Typer) -> None:
+    """Run a job and leave the process; an interrupt may come until it is left, while an error is explained too."""
+    try:
+        with nullcontext() if console.is_terminal else activity.heard(lambda line: say([line])):
+            command_line(app)()
+    except ending.Interrupted:
+        raise
+    except GeomobError as error:
+        _explain(str(error))
+        ending.leave(error.exit_code)
+    except SystemExit as end:
+        ending.leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+    except BaseException as error:
+        if not ending.is_out_of_memory(error):
+            raise
+        _explain(f"this process has no memory left ({one_line(error) or 'MemoryError'}); {ending.KEPT}")
+        ending.leave(1, at_once=True)
 
 
 def _explain(message: str) -> None:

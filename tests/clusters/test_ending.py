@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from geomob_dask import ending
+
 ARROW = """
     import geomob_dask.ending as ending
     import io, threading, time
@@ -139,3 +141,37 @@ def test_a_driver_without_memory_says_so(run):
     assert done.returncode == 1
     assert done.stderr.startswith("error: this process has no memory left")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("act", "end"), [("cli._explain", "InputError('no such year')"), ("ending.leave", "SystemExit")]
+)
+def test_an_interrupt_of_a_job_that_leaves_is_one_line(run, act, end):
+    """It comes while an error is explained, or after the last line of the job."""
+    where, name = act.split(".")
+    done = run(
+        f"""
+        import geomob_dask.ending as ending
+        import signal
+        from geomob_dask import cli
+        from geomob_dask.errors import InputError
+
+        app, act = cli.application("Nothing.", "nothing"), {act}
+
+        def interrupted(*given, **more):
+            {where}.{name} = act
+            signal.raise_signal(signal.SIGINT)
+            act(*given, **more)
+
+        {where}.{name} = interrupted
+
+        @app.command()
+        def only() -> None:
+            raise {end}
+
+        cli.main(app)
+        """
+    )
+    assert done.returncode == ending.INTERRUPTED
+    assert done.stderr.startswith("error: interrupted; ")
+    assert done.stderr.count("\n") == 1
