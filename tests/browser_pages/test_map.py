@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from browser import DESKTOP, PHONE, There, Visit, expect, pinch, pixels, screenshot, swipe
+from browser import DESKTOP, OLDER_CLICKS, PHONE, There, Visit, expect, pinch, pixels, screenshot, swipe
 
 # In Franklin County.
 KNOWN = "39049000200"
@@ -126,6 +126,16 @@ def test_a_finger_scrolls_and_two_zoom(pages: Path, visit: Visit, screenshots: P
     assert page.evaluate("scrollY") == 0
     swipe(page, x, y, up=200)
     page.wait_for_function("scrollY > 100")
+
+
+@pytest.mark.parametrize("before", OLDER_CLICKS, ids=["nothing", "mouse"])
+def test_a_tap_shows_a_value_in_older_browsers(before: str, pages: Path, visit: Visit) -> None:
+    page = visit(pages / "ohio.html", PHONE, before)
+    tip, at = page.get_by_role("tooltip"), middle(page)
+    page.touchscreen.tap(*at)
+    expect(tip).to_contain_text("Census Tract")
+    page.touchscreen.tap(*at)
+    expect(tip).to_be_hidden()
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "csv"])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bokeh.models import ColumnDataSource
-from browser import DESKTOP, PHONE, Visit, overflow, screenshot, swipe
+from browser import DESKTOP, OLDER_CLICKS, PHONE, Visit, overflow, screenshot, swipe
 from rich.console import Console
 
 from geomob_dask.outputs.exposure_report import write_report
@@ -146,6 +146,16 @@ def test_tooltips_stay_in_the_window(squares: Path, visit: Visit, seen: dict) ->
     if seen is PHONE:
         page.touchscreen.tap(box["x"] + 5, box["y"] - 60)
         page.wait_for_selector(".bk-Tooltip", state="detached")
+
+
+@pytest.mark.parametrize("before", OLDER_CLICKS, ids=["nothing", "mouse"])
+def test_a_tap_shows_a_tooltip_in_older_browsers(squares: Path, visit: Visit, before: str) -> None:
+    page = visit(squares, PHONE, before)
+    box = page.query_selector("#plot-1-1").bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(".bk-Tooltip")
+    page.touchscreen.tap(box["x"] + 5, box["y"] - 60)
+    page.wait_for_selector(".bk-Tooltip", state="detached")
 
 
 def test_one_finger_scrolls_the_page_from_a_plot(squares: Path, visit: Visit) -> None:

@@ -34,9 +34,11 @@ function keepTooltips() {
 }
 
 // A tap shows what a pointer above it would show, a tap elsewhere hides it: Bokeh's plots know hovering alone.
-let tapped = null;
+// Of a click not every browser says what made it.
+let tapped = null, touched = false;
+document.addEventListener("pointerdown", (event) => { touched = event.pointerType === "touch"; }, true);
 document.addEventListener("click", (event) => {
-  if (event.pointerType !== "touch") return;
+  if (!touched) return;
   const area = event.composedPath().find((one) => one.classList?.contains("bk-events")) ?? null;
   const pointer = (type, to) => to?.dispatchEvent(new PointerEvent(type, {clientX: event.clientX, clientY: event.clientY,
     bubbles: true, composed: true, view: window, pointerType: "mouse", pointerId: 1, isPrimary: true}));

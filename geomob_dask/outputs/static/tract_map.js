@@ -805,10 +805,12 @@ class TractMap {
 
   #listen() {
     const {canvas, inner, element} = this;
-    let drag = null, dragged = false, fingers = null;
+    let drag = null, dragged = false, fingers = null, touched = false;
     canvas.addEventListener("pointerdown", (event) => {
       this.#keyed(false);
-      if (event.pointerType === "touch" || event.button !== 0) return;
+      // Of a click not every browser says what made it.
+      touched = event.pointerType === "touch";
+      if (touched || event.button !== 0) return;
       drag = [event.clientX, event.clientY];
       dragged = false;
       canvas.setPointerCapture(event.pointerId);
@@ -834,7 +836,7 @@ class TractMap {
       if (dragged) { dragged = false; return; }
       const row = this.rowAt(...this.#placeOf(event));
       // A tap shows what a pointer shows by hovering; a second one on the same place hides it.
-      if (event.pointerType === "touch") this.#hover(row === this.hovered ? -1 : row, event.clientX, event.clientY);
+      if (touched) this.#hover(row === this.hovered ? -1 : row, event.clientX, event.clientY);
       this.#pick(row);
     });
     canvas.addEventListener("dblclick", (event) => this.zoom(2, ...this.#placeOf(event)));
