@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from host_services import need
+from waits import await_that
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
@@ -151,6 +152,33 @@ class Visit:
         for context in self._contexts:
             context.close()
         return self.faults
+
+
+class Held:
+    """Requests of a page that are kept until a test lets them go."""
+
+    def __init__(self, page: There, pattern: str) -> None:
+        self.page, self.routes, self.open = page, [], False
+        page.route(re.compile(pattern), self._asked)
+
+    def _asked(self, route: Any) -> None:
+        if self.open:
+            route.continue_()
+        else:
+            self.routes.append(route)
+
+    def await_one(self) -> None:
+        def asked() -> bool:
+            # Playwright hears of requests while it waits.
+            self.page.wait_for_timeout(50)
+            return bool(self.routes)
+
+        await_that(asked, 30, lambda: "nothing was asked for")
+
+    def let_go(self) -> None:
+        self.open = True
+        for route in self.routes:
+            self.page._thread.run(route.continue_)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import distributed
 import numpy as np
 import pytest
 from backfill_country import fill, write_definitions
-from browser import PHONE, There, Visit, answered, expect, overflow, pixels, screenshot
+from browser import PHONE, Held, There, Visit, answered, expect, overflow, pixels, screenshot
 from cube_results import write_cube
 from made_index import IMPUTED, KNOWN, MISSING, SUPPRESSED, YEARS, put_index
 from PIL import Image
@@ -352,33 +352,6 @@ def test_a_map_is_saved(keys: Keys, tmp_path: Path) -> None:
 
 
 # Answers that come late -------------------------------------------------------------------------
-
-
-class Held:
-    """Requests of a page that are kept until a test lets them go."""
-
-    def __init__(self, page: There, pattern: str) -> None:
-        self.page, self.routes, self.open = page, [], False
-        page.route(re.compile(pattern), self._asked)
-
-    def _asked(self, route: Any) -> None:
-        if self.open:
-            route.continue_()
-        else:
-            self.routes.append(route)
-
-    def await_one(self) -> None:
-        def asked() -> bool:
-            # Playwright hears of requests while it waits.
-            self.page.wait_for_timeout(50)
-            return bool(self.routes)
-
-        await_that(asked, 30, lambda: "nothing was asked for")
-
-    def let_go(self) -> None:
-        self.open = True
-        for route in self.routes:
-            self.page._thread.run(route.continue_)
 
 
 def test_an_answer_that_comes_after_another_choice_is_not_shown(keys: Keys) -> None:

@@ -48,8 +48,7 @@
     constructor(query, unit) {
       Object.assign(this, { query, unit, cells: new Map() });
       // Asked for at once, with all else that a first picture needs.
-      this.first = this.at(null, 0);
-      this.first.catch(() => null);
+      this.at(null, 0).catch(() => null);
     }
 
     know({ codes, ...about }) {
@@ -92,7 +91,7 @@
         return { blocks, borders: { county, state } };
       }
       const [x, y] = [(view.right - view.left) / 5, (view.top - view.bottom) / 5];
-      const found = await geomob.json("results/cells", { ...this.query, level, left: Math.floor(view.left - x),
+      const found = await geomob.json("results/cells", { ...this.query, drawn: this.drawn, level, left: Math.floor(view.left - x),
         bottom: Math.floor(view.bottom - y), right: Math.ceil(view.right + x), top: Math.ceil(view.top + y) });
       const [blocks, county, state] = await Promise.all([
         this.fetched("polygons", this.unit, level, found.polygons), this.fetched("borders", "county", level, found.county),
@@ -105,7 +104,8 @@
       const absent = (cells ?? ["all"]).filter((cell) => !this.cells.has(key(cell)));
       for (let start = 0; start < absent.length; start += CELLS) {
         const some = absent.slice(start, start + CELLS);
-        const query = { ...this.query, what, of, level, ...(cells ? { cells: some.join(",") } : {}) };
+        // Rows of one version are not those of another; borders have none. The first ones are asked for before it is known.
+        const query = { ...this.query, what, of, level, drawn: what === "polygons" ? this.drawn : null, cells: cells ? some.join(",") : null };
         const packs = geomob.bytes("results/polygons", query)
           .then((buffer) => Promise.all([...packsOf(buffer)].map((pack) => unpackPolygons(pack))));
         some.forEach((cell, place) => this.cells.set(key(cell), cells ? packs.then((all) => [all[place]]) : packs));
@@ -129,8 +129,10 @@
 
   const shapes = new Map();
 
+  const shapesKey = ({ vintage, unit }) => `${vintage} ${unit}`;
+
   function shapesOf(details) {
-    const key = `${details.vintage} ${details.unit}`;
+    const key = shapesKey(details);
     if (!shapes.has(key)) {
       const query = { entry: details.id, year: details.year };
       const own = new Shapes(query, details.unit);
@@ -185,7 +187,7 @@
       const data = arraysOf(found[1]), scale = found[2];
       if (data.drawn !== own.drawn) {
         // Polygons of the vintage have been replaced since they were fetched.
-        shapes.delete(`${details.vintage} ${details.unit}`);
+        shapes.delete(shapesKey(details));
         own = await shapesOf(details);
         if (data.drawn !== own.drawn) throw new Error("The polygons of this result are being replaced: choose it again in a moment.");
       }
@@ -196,17 +198,18 @@
       this.title.textContent = this.words();
       if (other || !this.map) this.draw();
       this.color();
-      if (other) {
-        const first = await own.first;
+      // Also where another choice came, or a request failed, while there were none.
+      const bare = this.level === undefined;
+      if (bare) {
+        const first = await own.at(null, 0);
         if (turn !== this.turn) return false;
-        this.level = 0;
-        this.set(first);
+        if (this.level === undefined) this.set(first, 0);
         await this.map.ready;
       }
       this.element.removeAttribute("aria-busy");
       for (const button of this.saves) button.disabled = false;
       this.map.renew();
-      if (other) {
+      if (bare) {
         // The browser shows the picture before anything else is done; one that is hidden need not.
         await Promise.race([new Promise((go) => { requestAnimationFrame(() => setTimeout(go)); }), new Promise((go) => { setTimeout(go, 100); })]);
       }
@@ -234,25 +237,33 @@
       if (focused) this.map.canvas.focus({ preventScroll: true });
       this.map.onViewport((view) => this.moved(view));
       this.map.onPick((row) => { if (row >= 0 && this.onPick) this.onPick(row); });
+      // None yet; what was asked for is of the map before.
+      this.level = undefined;
+      this.asked = (this.asked ?? 0) + 1;
     }
 
-    set({ blocks, borders }) {
+    set({ blocks, borders }, level) {
+      this.level = level;
       this.map.setBlocks(blocks);
       this.map.setBorders(["county", "state"].flatMap((kind) => borders[kind].map((lines) => ({ lines, kind }))));
     }
 
     async moved(view) {
       if (this.onView) this.onView(this.map.view());
-      const level = this.shapes.level(view.scale);
-      if (level === 0 && this.level === 0) return;
-      const asked = (this.asked = (this.asked ?? 0) + 1);
+      const level = this.shapes.level(view.scale), asked = ++this.asked;
+      // Those of the whole map may be there, or come meanwhile.
+      const there = () => level === 0 && this.level === 0;
       try {
-        const found = await this.shapes.at(view, level);
+        const found = there() ? null : await this.shapes.at(view, level);
         if (asked !== this.asked) return;
-        this.level = level;
-        this.set(found);
+        if (!there()) this.set(found, level);
+        geomob.problem("");
       } catch (error) {
-        geomob.problem(error.message);
+        if (asked !== this.asked) return;
+        if (error.status !== 404) { geomob.problem(error.message); return; }
+        // They have been replaced: those that are there now may be others, in another order.
+        shapes.delete(shapesKey(this.details));
+        this.onOutdated();
       }
     }
 
@@ -581,17 +592,23 @@
       for (const panel of [this.first, this.second]) {
         panel.onPick = (row) => this.choose({ unit: panel.shapes.codes[row] }, true);
         panel.onOutdated = () => {
+          // It may have moved a moment ago.
+          if (this.placed === this.first.shapes) this.keepView(this.first.map.view());
           known.clear();
           this.said = this.around = null;
           this.follow();
         };
       }
-      this.first.onView = ({ x, y, scale }) => {
+      this.first.onView = (view) => {
         // What a link says of the view is not forgotten before it is shown.
         if (this.placed !== this.first.shapes) return;
         clearTimeout(this.viewed);
-        this.viewed = setTimeout(() => this.choose({ x: Math.round(x), y: Math.round(y), scale: scale.toPrecision(4) }, false, true), 400);
+        this.viewed = setTimeout(() => this.keepView(view), 400);
       };
+    }
+
+    keepView({ x, y, scale }) {
+      this.choose({ x: Math.round(x), y: Math.round(y), scale: scale.toPrecision(4) }, false, true);
     }
 
     /** Change the state of the page; the map follows. */
@@ -637,6 +654,7 @@
       Object.assign(this, { said, around });
       const turn = (this.turn = (this.turn ?? 0) + 1);
       this.notice.hidden = true;
+      geomob.problem("");
       if (maps) this.showing = this.showMaps((this.mapTurn = turn));
       try {
         // What is beside the maps is of what they show, also where it alone changed while they were drawn.

@@ -1,0 +1,194 @@
+"""One choice after another on the tab of results: places that others lack, polygons that come late, fail or change."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import dask
+import distributed
+import pandas as pd
+import pytest
+from backfill_country import fill, write_definitions
+from browser import Held, There, Visit, answered, expect
+from cube_results import put
+from income_country import squares
+from made_index import KNOWN, YEARS, put_index
+
+from geomob_dask.clusters.page import PRELOAD
+from geomob_dask.runs.landing import ingest
+from geomob_dask.store import Store
+
+INDEX = "results/opportunity/made_index/made/{year}/all-selected"
+OHIO = "results/opportunity/people/made/{year}/39-selected"
+BORDER = "results/opportunity/people/made/{year}/17-39-selected"
+# On polygons of its own, in states that the package makes up.
+SAMPLE = "results/opportunity/people/sample/{year}/all-selected"
+STATE_OF = {"17": "91", "18": "92", "39": "93"}
+PEOPLE = (52347.0, 1234.56, 123.456)
+
+
+def put_people(store: Store, entry: str, vintage: str, states: tuple[str, ...]) -> None:
+    """Write people of tracts in two years: whole numbers and others."""
+    tracts = store.snapshot(f"tracts/{vintage}")
+    for year in YEARS:
+        parts = {}
+        for state in states:
+            keys = store.read(tracts.parts[state], ["aland"]).index
+            people = [PEOPLE[place] if place < len(PEOPLE) else float(place) for place in range(len(keys))]
+            parts[state] = pd.DataFrame({"people_count": people, "older_count": people[::-1]}, index=keys)
+        put(store, parts, entry.replace("{year}", str(year)), vintage)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the address of a dashboard whose page has results of all states, of some, and of another vintage."""
+    folder = tmp_path_factory.mktemp("country")
+    write_definitions(folder)
+    store = fill(str(folder / "store"), folder, years=YEARS, graph=False)
+    put_index(store)
+    put_people(store, OHIO, "toy", ("39",))
+    put_people(store, BORDER, "toy", ("17", "39"))
+    others = squares(12)
+    others["GEOID"] = [STATE_OF[key[:2]] + key[2:] for key in others["GEOID"]]
+    others.to_parquet(folder / "sample.parquet")
+    ingest(store, "tracts", files=[str(folder / "sample.parquet")], vintage="sample")
+    put_people(store, SAMPLE, "sample", ("91", "92", "93"))
+    settings = {"distributed.scheduler.preload": [PRELOAD], "geomob.store": store.url}
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+    ):
+        yield f"http://127.0.0.1:{cluster.scheduler.http_server.port}"
+
+
+def shown(visit: Visit, base: str, entry: str = INDEX, **more: str) -> There:
+    """Open the tab of results with a choice, and wait until it is shown."""
+    words = "&".join(f"{name}={value}" for name, value in more.items())
+    page = visit(f"{base}/geomob#tab=results&entry={entry}&{words}")
+    settled(page)
+    return page
+
+
+def settled(page: There) -> None:
+    expect(page.get_by_role("region", name="Histogram")).to_contain_text(re.compile("with a value|No values"))
+    expect(page.get_by_text("Loading…")).to_have_count(0)
+
+
+def choose(page: There, entry: str) -> None:
+    page.locator("#gm-result").select_option(entry)
+
+
+def state_of(page: There) -> dict[str, str]:
+    """Return what the address says."""
+    return {name: value for name, (value,) in parse_qs(urlsplit(page.url).fragment).items()}
+
+
+def said(page: There) -> There:
+    """Have the map say what is in its middle."""
+    page.get_by_role("application").first.focus()
+    page.keyboard.press("Enter")
+    return page.locator(".tract-map-said").first
+
+
+def find(page: There, text: str) -> None:
+    page.locator("#gm-find").fill(text)
+    page.locator("#gm-find").press("Enter")
+
+
+class Refused:
+    """Requests of a page that are answered with an error, and those that were sent."""
+
+    def __init__(self, page: There, pattern: str, status: int, most: int = 10**6) -> None:
+        self.page, self.pattern, self.status, self.most = page, re.compile(pattern), status, most
+        self.addresses: list[str] = []
+        page.route(self.pattern, self._asked)
+
+    def _asked(self, route: Any) -> None:
+        self.addresses.append(route.request.url)
+        if len(self.addresses) > self.most:
+            route.continue_()
+        else:
+            route.fulfill(status=self.status, json={"error": "not now", "status": self.status})
+
+    def forgive(self, visit: Visit) -> None:
+        """Answer from now on; what the browser's console said of it is no fault of the page."""
+        self.most = 0
+        visit.faults[:] = [fault for fault in visit.faults if f"status of {self.status}" not in fault]
+
+
+# Polygons ---------------------------------------------------------------------------------------
+
+
+def test_a_choice_while_polygons_come_is_drawn(base: str, visit: Visit) -> None:
+    page = shown(visit, base)
+    held = Held(page, "results/polygons")
+    choose(page, SAMPLE)
+    expect(page.get_by_role("heading", name=re.compile("People.*, 2020")).first).to_be_visible()
+    page.locator("#gm-year").press("ArrowLeft")
+    expect(page.get_by_role("heading", name=re.compile("People.*, 2019")).first).to_be_visible()
+    held.let_go()
+    settled(page)
+    expect(said(page)).to_contain_text(re.compile("People.*, 2019: [0-9]"))
+
+
+def test_polygons_that_failed_are_asked_for_again(base: str, visit: Visit) -> None:
+    page = shown(visit, base)
+    refused = Refused(page, "results/polygons", 503)
+    choose(page, SAMPLE)
+    expect(page.locator(".gm-problem:not(#gm-problem)")).to_have_text("not now")
+    expect(page.locator("#gm-problem")).to_have_text("not now")
+    refused.forgive(visit)
+    page.locator("#gm-year").press("ArrowLeft")
+    settled(page)
+    expect(said(page)).to_contain_text(re.compile("People.*, 2019: [0-9]"))
+    expect(page.locator("#gm-problem")).to_be_hidden()
+
+
+def test_a_problem_goes_when_it_is_over(base: str, visit: Visit) -> None:
+    page = shown(visit, base)
+    refused = Refused(page, "results/cells", 503)
+    page.get_by_role("application").focus()
+    for _ in range(6):
+        page.keyboard.press("+")
+    expect(page.locator("#gm-problem")).to_have_text("not now")
+    refused.forgive(visit)
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#gm-problem")).to_be_hidden()
+
+
+def test_cells_of_a_view_that_was_left_are_not_drawn(base: str, visit: Visit) -> None:
+    def as_of_a_nation(route: Any) -> None:
+        # The first level is good enough for all of it.
+        found = route.fetch()
+        route.fulfill(response=found, json={**found.json(), "tolerances": [10, 1, 0.5, 0.1]})
+
+    page = visit(f"{base}/geomob")
+    page.route(re.compile("results/units"), as_of_a_nation)
+    page.get_by_role("tab", name="Results").click()
+    settled(page)
+    expect(said(page)).to_contain_text("18001000006")
+    held = Held(page, "results/cells")
+    # At the border of all.
+    find(page, "39001000012")
+    held.await_one()
+    page.get_by_role("application").focus()
+    page.keyboard.press("0")
+    page.wait_for_timeout(500)
+    with answered(page, re.compile("results/polygons.*of=tract.*level=[1-9]")):
+        held.let_go()
+    # Cells about one tract have not what is in the middle of all.
+    expect(said(page)).to_contain_text("18001000006")
+
+
+def test_polygons_that_were_replaced_are_fetched_anew(base: str, visit: Visit) -> None:
+    page = shown(visit, base, within="39")
+    known = page.evaluate("geomob.json('results/units', {entry: geomob.state.get('entry'), year: 2020})")["drawn"]
+    refused = Refused(page, "results/cells", 404, most=1)
+    with page.expect_response(re.compile("results/units")):
+        find(page, KNOWN)
+    expect(said(page)).to_contain_text("Opportunity, 2020: 39")
+    expect(page.locator("#gm-problem")).to_be_hidden()
+    for address in refused.addresses:
+        assert parse_qs(urlsplit(address).query)["drawn"] == [known]
+    refused.forgive(visit)
