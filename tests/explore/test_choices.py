@@ -117,6 +117,55 @@ class Refused:
         visit.faults[:] = [fault for fault in visit.faults if f"status of {self.status}" not in fault]
 
 
+# Places -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", [OHIO, BORDER])
+def test_a_state_that_the_next_result_lacks_is_not_kept(base: str, visit: Visit, entry: str) -> None:
+    page = shown(visit, base, within="18")
+    expect(page.get_by_text("12 of 12 with a value")).to_be_visible()
+    choose(page, entry)
+    expect(page.get_by_role("heading", name=re.compile("People")).first).to_be_visible()
+    tracts = 12 if entry == OHIO else 24
+    expect(page.get_by_text(f"{tracts} of {tracts} with a value")).to_be_visible()
+    assert "within" not in state_of(page)
+    expect(page.locator("#gm-state")).to_have_value("")
+    if entry == OHIO:
+        # The map looks at what the result has; two states have another between them.
+        expect(said(page)).to_contain_text(re.compile("Ohio.*People.*, 2020: [0-9]"))
+
+
+def test_a_state_that_the_next_result_has_is_kept(base: str, visit: Visit) -> None:
+    page = shown(visit, base, within="39")
+    choose(page, BORDER)
+    expect(page.get_by_text("12 of 12 with a value")).to_be_visible()
+    assert state_of(page)["within"] == "39"
+    expect(page.locator("#gm-state")).to_have_value("39")
+
+
+@pytest.mark.parametrize("entry", [INDEX, OHIO])
+def test_a_county_that_was_found_is_named_and_can_be_left(base: str, visit: Visit, entry: str) -> None:
+    page = shown(visit, base, entry)
+    state = page.locator("#gm-state")
+    find(page, "39001")
+    expect(state.locator("option:checked")).to_have_text("Adams County (39001)")
+    expect(state).to_be_visible()
+    assert state_of(page)["within"] == "39001"
+    state.select_option(label="Ohio")
+    expect(state.locator("option", has_text="Adams")).to_have_count(0)
+    assert state_of(page)["within"] == "39"
+    assert state.is_visible() == (entry == INDEX)
+
+
+def test_a_county_that_the_result_lacks_is_looked_at_only(base: str, visit: Visit) -> None:
+    page = shown(visit, base, OHIO)
+    find(page, "18001")
+    expect(page.locator("#gm-found-count")).to_contain_text("12 tracts")
+    expect(said(page)).to_contain_text("Indiana")
+    expect(page.get_by_text("12 of 12 with a value")).to_be_visible()
+    assert "within" not in state_of(page)
+
+
 # Polygons ---------------------------------------------------------------------------------------
 
 

@@ -727,13 +727,16 @@
     /** The states of the result are offered; a fresh map looks at what the address says, else at those. */
     async place(fresh) {
       const { map, shapes: own } = this.first;
-      const states = this.details.states;
-      const all = own.states ?? {};
-      offer(this.state, [["", "All"], ...states.filter(({ code }) => !own.tracts || all[code]).map(({ code, name }) => [code, name])]);
-      this.state.parentElement.hidden = states.length < 2;
+      const chosen = geomob.state.get("within");
+      // Of another result: here nothing lies in it.
+      const lacked = chosen && !this.has(chosen);
+      if (lacked) {
+        this.within = "";
+        this.choose({ within: null, x: null, y: null, scale: null }, false, true);
+      }
       this.by.parentElement.hidden = !own.tracts;
       this.by.options[0].textContent = own.tracts ? "Tracts" : "Regions";
-      if (!fresh || this.look()) return;
+      if (!(fresh || lacked) || this.look()) return;
       const within = geomob.state.get("within") ?? geomob.state.get("states");
       if (within) await this.lookAt(within.split(","));
       else {
@@ -753,6 +756,25 @@
         this.first.map.homely = false;
       }
       return said;
+    }
+
+    /** Whether what is shown has a state or county; results by region that have no states are not asked. */
+    has(code) {
+      const { tracts, counties } = this.first.shapes, { states } = this.details;
+      if (tracts && code.length > 2 && !counties[code]) return false;
+      return states.some((one) => one.code === code.slice(0, 2)) || !tracts && !states.length;
+    }
+
+    /** Offer the states of the result, and the county that distribution and ranking are of, if one was found. */
+    offerStates(within) {
+      const { states: all, tracts, counties } = this.first.shapes;
+      const states = this.details.states.filter(({ code }) => !tracts || all[code]).map(({ code, name }) => [code, name]);
+      const named = tracts && within.length > 2 ? counties[within] : "";
+      const county = named ? [[within, /^\d+$/.test(named) ? `County ${within}` : `${named} (${within})`]] : [];
+      offer(this.state, [["", "All"], ...states, ...county]);
+      this.state.parentElement.hidden = states.length < 2 && !named;
+      const value = named ? within : within.slice(0, 2);
+      this.state.value = [...this.state.options].some((one) => one.value === value) ? value : "";
     }
 
     async lookAt(codes) {
@@ -815,7 +837,7 @@
       const [left, bottom, right, top] = place.box;
       this.first.map.fit({ left, bottom, right, top });
       if (place.row >= 0) this.choose({ unit: place.code }, true);
-      else this.choose({ within: /^(\d{2}|\d{5})$/.test(place.code) && ["State", "County"].includes(place.kind) ? place.code : null, offset: null }, true);
+      else this.choose({ within: ["State", "County"].includes(place.kind) && this.has(place.code) ? place.code : null, offset: null }, true);
     }
 
     // Beside the map ------------------------------------------------------
@@ -827,7 +849,7 @@
         if (this.within && !within && geomob.state.get("x") === null) this.first.map.home();
         this.within = within;
       }
-      this.state.value = [...this.state.options].some(({ value }) => value === within.slice(0, 2)) ? within.slice(0, 2) : "";
+      this.offerStates(within);
       this.by.value = geomob.state.get("by") === "county" && this.first.shapes.tracts ? "county" : "unit";
       this.order.value = ["low", "code"].includes(geomob.state.get("order")) ? geomob.state.get("order") : "high";
       const query = this.first.query(within && this.first.shapes.tracts ? { within } : {});
