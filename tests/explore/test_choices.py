@@ -166,6 +166,35 @@ def test_a_county_that_the_result_lacks_is_looked_at_only(base: str, visit: Visi
     assert "within" not in state_of(page)
 
 
+# Texts ------------------------------------------------------------------------------------------
+
+
+def test_whole_numbers_have_all_their_digits(base: str, visit: Visit) -> None:
+    page = shown(visit, base, OHIO, measure="people_count", unit=f"{KNOWN[:-1]}1")
+    cells = page.get_by_role("region", name="Ranking").locator("td.gm-value")
+    expect(cells.nth(0)).to_have_text("52,347")
+    expect(cells.nth(1)).to_have_text("1,235")
+    expect(cells.nth(2)).to_have_text("123.5")
+    expect(page.get_by_role("region", name="Chosen place")).to_contain_text("52,347")
+
+
+def test_a_map_is_named_after_what_it_shows_and_its_keys_are_told_once(base: str, visit: Visit) -> None:
+    page = shown(visit, base, SAMPLE, measure="people_count", year="2019")
+    map_ = page.get_by_role("application")
+    expect(map_).to_have_accessible_name(re.compile("^Map: People.*, 2019"))
+    assert map_.get_attribute("aria-label").count("zoom") == 1
+    page.locator("#gm-year").press("ArrowRight")
+    expect(map_).to_have_accessible_name(re.compile("^Map: People.*, 2020"))
+
+
+def test_a_tract_in_a_county_without_a_name_has_that_of_its_state(base: str, visit: Visit) -> None:
+    page = shown(visit, base, SAMPLE)
+    find(page, "91001000007")
+    expect(page.locator("#gm-found-count")).not_to_be_empty()
+    page.wait_for_timeout(500)
+    expect(said(page)).to_contain_text("Census Tract 0.07, Sample State A (made up)")
+
+
 # Polygons ---------------------------------------------------------------------------------------
 
 

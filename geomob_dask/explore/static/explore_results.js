@@ -8,8 +8,12 @@
   const PIXELS = 0.8, CELLS = 40, KEPT = 900;
   const ROWS = matchMedia("(max-width: 800px)").matches ? 10 : 25;
   const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
-  const whole = new Intl.NumberFormat("en-US");
-  const text = (value) => (value === null || Number.isNaN(value) ? "no value" : number.format(value));
+  const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+  // No digit of a whole number, or before the point, is rounded away.
+  const text = (value) => {
+    if (value === null || Number.isNaN(value)) return "no value";
+    return (Number.isInteger(value) || Math.abs(value) >= 1000 ? whole : number).format(value);
+  };
   // The bounds of an index lie about its value corrected for errors, not about the published one that they stand beside.
   const interval = (lower, upper, corrected) => `${corrected == null || Number.isNaN(corrected) ? "" : `corrected ${text(corrected)}, `}${text(lower)} to ${text(upper)}`;
   const plural = (count, noun) => `${whole.format(count)} ${noun}${count === 1 ? "" : noun.endsWith("y") ? "" : "s"}`;
@@ -73,7 +77,8 @@
       const code = this.codes[row];
       if (!this.tracts) return this.names[row] || code;
       const [whole, part] = [Number(code.slice(5, 9)), code.slice(9)];
-      const where = [this.counties[code.slice(0, 5)], this.states[code.slice(0, 2)]].filter((one) => one);
+      // A county without a name has its number here, which the code says.
+      const where = [this.counties[code.slice(0, 5)], this.states[code.slice(0, 2)]].filter((one) => one && !/^\d+$/.test(one));
       return [`Census Tract ${whole}${part === "00" ? "" : `.${part}`}`, ...new Set(where)].join(", ");
     }
 
@@ -197,6 +202,7 @@
       Object.assign(this, { chosen, details, shapes: own, data, scale, measure, bounds: new Map() });
       this.title.textContent = this.words();
       if (other || !this.map) this.draw();
+      this.map.setLabel(`${this.name}: ${this.words()}`);
       this.color();
       // Also where another choice came, or a request failed, while there were none.
       const bare = this.level === undefined;
@@ -227,7 +233,6 @@
       this.place.replaceChildren();
       const [left, bottom, right, top] = this.shapes.extent;
       this.map = new TractMap(this.place, {
-        label: `${this.name}: ${this.words()}. Arrows move, + and − zoom, 0 shows all, Enter chooses.`,
         describe: (row) => this.describe(row),
         insets: this.shapes.insets.map(({ label, box }) => ({ label, left: box[0], bottom: box[1], right: box[2], top: box[3] })),
         extent: { left, bottom, right, top },
@@ -646,7 +651,7 @@
 
     /** Show what the state says. */
     async follow() {
-      if (this.quiet || !["results", null].includes(geomob.state.get("tab")) && geomob.state.get("tab") !== "results") return;
+      if (this.quiet || !["results", null].includes(geomob.state.get("tab"))) return;
       const said = ["entry", "year", "measure", "entry2", "year2", "measure2", "method", "classes", "compare", "store"].map((name) => geomob.state.get(name)).join("\n");
       const around = ["unit", "within", "states", "by", "order", "offset"].map((name) => geomob.state.get(name)).join("\n");
       if (said === this.said && around === this.around) return;
@@ -689,7 +694,6 @@
       const classes = { method: this.method.value, classes: this.classes.value };
       // The classes of the newest year, for all years: colors of one measure can be compared.
       const newest = ({ chosen }) => ({ year: this.entries.get(chosen.entry).years.at(-1) });
-      const alike = two && one.chosen.entry === two.chosen.entry && one.chosen.measure === two.chosen.measure;
       const side = compare === "two";
       if (side !== this.maps.classList.contains("gm-two")) {
         this.maps.classList.toggle("gm-two", side);
@@ -697,7 +701,7 @@
       }
       const main = compare === "minus" ? { ...one.chosen, minus: two.chosen } : one.chosen;
       const shown = [this.first.show(main, one.details, classes, compare === "minus" ? null : newest(one))];
-      if (side) shown.push(this.second.show(two.chosen, two.details, classes, newest(alike ? one : two)));
+      if (side) shown.push(this.second.show(two.chosen, two.details, classes, newest(two)));
       await Promise.all(shown);
       if (turn !== this.mapTurn) return;
       if (side && !this.first.map.linked.has(this.second.map)) {

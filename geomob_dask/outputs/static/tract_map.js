@@ -29,6 +29,7 @@
 //   setColors(colors)        a color a row (#rrggbb, or null: missing) in place of values and scale
 //   counts()                 {classes: [number of rows, …], missing, suppressed}
 //   showLegend(element, {title, unit, explanation, missingNote, suppressedNote, noun})     and keeps it up to date; null: none
+//   setLabel(label)          what a screen reader says the map is
 //   setExtent(bounds)        what "show all" shows, and shows it
 //   view(), setView({x, y, scale}), fit({left, bottom, right, top}, margin), home()
 //   bounds(rows)             bounds of rows that are in a block, or null
@@ -36,7 +37,6 @@
 //   highlight(rows)          outlines rows; [] none
 //   onViewport(callback)     ({left, bottom, right, top, scale, width, height}) once the view rests; scale: pixels a meter
 //   onPick(callback)         (row, or -1): clicked, tapped, or chosen by Enter
-//   onHover(callback)        (row, or -1)
 //   linkView(other)          two maps with one view
 //   rowsInView()             rows whose polygons are in view
 //   png(texts), svg(texts)   a Blob (promise) of what is in view; texts: {title, subtitle, source, legend}
@@ -307,7 +307,7 @@ class TractMap {
     this.blocks = []; this.borders = []; this.values = null; this.scale = null; this.classes = new Uint8Array(0);
     this.rowColors = null; this.colors = new Uint32Array([packedColor(this.options.background)]);
     this.place = {block: [], number: []}; this.outlined = []; this.hovered = -1; this.picked = -1;
-    this.callbacks = {viewport: [], pick: [], hover: []}; this.linked = new Set();
+    this.callbacks = {viewport: [], pick: []}; this.linked = new Set();
     this.raster = new Raster(); this.ids = new Uint32Array(0); this.seen = 0; this.cost = 0;
     this.at = null; this.drawn = null; this.size = {width: 0, height: 0};
     this.#build();
@@ -322,9 +322,8 @@ class TractMap {
     element.classList.add("tract-map");
     this.canvas = made("canvas", "tract-map-picture");
     Object.assign(this.canvas, {tabIndex: 0});
-    for (const [name, text] of Object.entries({role: "application", "aria-roledescription": "map",
-      "aria-label": `${this.options.label}. Arrow keys move the map, plus and minus zoom, 0 shows all, Enter picks the ` +
-        "area in the middle."})) this.canvas.setAttribute(name, text);
+    for (const [name, text] of Object.entries({role: "application", "aria-roledescription": "map"})) this.canvas.setAttribute(name, text);
+    this.setLabel(this.options.label);
     // Lines have a canvas of their own: a change of colors leaves them.
     [this.lineCanvas, this.over] = [made("canvas", "tract-map-over"), made("canvas", "tract-map-over")];
     for (const canvas of [this.lineCanvas, this.over]) canvas.setAttribute("aria-hidden", "true");
@@ -349,6 +348,11 @@ class TractMap {
     this.inner = made("div", "tract-map-inner");
     this.inner.append(this.canvas, this.lineCanvas, this.over);
     element.append(this.inner, buttons, this.bar, this.hint, this.said, this.tip);
+  }
+
+  setLabel(label) {
+    this.canvas.setAttribute("aria-label",
+      `${label}. Arrow keys move the map, plus and minus zoom, 0 shows all, Enter picks the area in the middle.`);
   }
 
   // What is drawn ----------------------------------------------------------
@@ -543,7 +547,6 @@ class TractMap {
 
   onViewport(callback) { this.callbacks.viewport.push(callback); if (this.drawn) callback(this.viewport()); }
   onPick(callback) { this.callbacks.pick.push(callback); }
-  onHover(callback) { this.callbacks.hover.push(callback); }
 
   viewport() {
     const {width, height} = this.size, {x, y, scale} = this.at;
@@ -944,7 +947,6 @@ class TractMap {
     if (row !== this.hovered) {
       this.mark(row);
       for (const other of this.linked) other.mark(row);
-      for (const callback of this.callbacks.hover) callback(row);
       this.tip.hidden = row < 0 || !this.options.describe;
       if (!this.tip.hidden) this.tip.replaceChildren(...tipParts(this.options.describe(row)));
     }
