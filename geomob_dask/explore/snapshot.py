@@ -61,7 +61,8 @@ def write_snapshot(store: Store, view: View, file: str, console: Console) -> Non
     codes = pd.Index(shapes.index.astype(str), dtype="str")
     column = column_of(store, snapshots, view.entry, view.year, view.contents, name, codes, bounds=True)
     collection = view.entry.collection(view.year)
-    results = [result_record(store.snapshot(collection))]
+    read = [one for one in (collection, view.shown.intervals) if one]
+    results = [result_record(store.snapshot(one)) for one in read]
     choices = {"result": collection, "year": view.year, "measure": name, "states": list(view.states)}
     about = record(results, option="explore --snapshot", choices=choices, sources=sources_of(store, results))
     source = source_line(about, days_stored(store, about))

@@ -13,6 +13,7 @@ from pages import data_of, json_of, lines, numbers
 from stores import DEFINITION, INDEX, build_graph, build_index, ingest_sample, make
 
 from geomob_dask.explore.geometry import units_of
+from geomob_dask.outputs.provenance_files import provenance_of
 from geomob_dask.products import intervals
 from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
@@ -59,7 +60,12 @@ def test_an_index_has_the_value_that_its_interval_lies_about(store, tmp_path, jo
     make(store, "intervals", drawn)
     done = job("explore", "--store", store.url, "--result", "opportunity", "--snapshot", str(tmp_path / "map.html"))
     assert done.code == 0, done
-    data = data_of((tmp_path / "map.html").read_text())
+    page = (tmp_path / "map.html").read_text()
+    assert [one["collection"] for one in provenance_of(tmp_path / "map.html")["results"]] == [
+        INDEX.model_copy(update={"dataset": "survey"}).collection(),
+        drawn.collection(),
+    ]
+    data = data_of(page)
     keys, bounds = json_of(data["keys"]), store.frame(drawn.collection()).compute()
     own = bounds.reindex(keys)[["opportunity_lb", "opportunity_ub", "opportunity_corrected"]]
     [layer] = data["layers"]
