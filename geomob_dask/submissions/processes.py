@@ -37,6 +37,8 @@ class Session(OnThisMachine):
         command = ["sh", "-c", _DETACHED, asked.log, *command_of(asked.settings["GEOMOB_STORE"], asked.id)]
         try:
             Path(asked.log).parent.mkdir(parents=True, exist_ok=True)
+            # The shell in the background fails without a word, and its number is printed all the same.
+            open(asked.log, "ab").close()
             # No terminal, and a session that does not end with the one that it was started in.
             done = subprocess.run(
                 command,

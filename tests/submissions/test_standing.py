@@ -17,6 +17,7 @@ from geomob_dask.submissions import driver
 from geomob_dask.submissions.driver import Run, Signals, send
 from geomob_dask.submissions.following import follow
 from geomob_dask.submissions.places import State
+from geomob_dask.submissions.processes import Session
 from geomob_dask.submissions.queues import PLACES
 from geomob_dask.submissions.records import Asked, Records, every_id, new_id
 from geomob_dask.submissions.standing import standing_now, standing_of
@@ -636,6 +637,15 @@ def test_what_a_busy_queue_may_have_taken_is_cancelled(tmp_path, controller):
     with pytest.raises(RunError, match=r"Unable to contact.*whether it was taken is not known.*it is cancelled"):
         submit(SimpleNamespace(objects=Objects(tmp_path)), here, PLACES["slurm"], SerialSection())
     assert Records(Objects(tmp_path), ASKED.id).is_cancelled(1)
+
+
+def test_a_driver_here_whose_log_cannot_be_written_is_not_submitted(tmp_path):
+    log = tmp_path / "a.log"
+    log.mkdir()
+    here = replace(ASKED, folder=str(tmp_path), log=str(log))
+    with pytest.raises(RunError, match=r"a.log: Is a directory; expected a file that can be written"):
+        submit(SimpleNamespace(objects=Objects(tmp_path)), here, Session(), SerialSection())
+    assert not Objects(tmp_path).names(f"submissions/{ASKED.id}")
 
 
 # Which job runs it --------------------------------------------------------------------------
