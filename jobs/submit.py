@@ -21,7 +21,7 @@ from geomob_dask.outputs.submissions import described_lines, status_lines
 from geomob_dask.settings import load_settings
 from geomob_dask.store import Store
 from geomob_dask.submissions.following import follow as followed
-from geomob_dask.submissions.places import place_named
+from geomob_dask.submissions.places import place_named, shell
 from geomob_dask.submissions.records import Records
 from geomob_dask.submissions.standing import standing_now
 from geomob_dask.submissions.submitting import cancel, prepared, resume, submit
@@ -82,7 +82,8 @@ def submit_job(
         expected = "--follow, --status, --cancel, --resume and --dry-run"
         raise InputError(f"{', '.join([*asked, *also])}: found more than one of {expected}")
     if asked or (follow and len(given) == 1 and given[0] not in JOBS):
-        return _on_id(Store.of(load_settings(config, store=store)), asked[0] if asked else "--follow", given)
+        where, flags = Store.of(load_settings(config, store=store)), _flags(store=store, config=config)
+        return _on_id(where, asked[0] if asked else "--follow", given, flags)
     if not given or given[0] not in JOBS:
         raise InputError(
             f"JOB {shown(given[0] if given else '')}: no such job; {did_you_mean(given[0] if given else '', JOBS)}"
@@ -101,10 +102,10 @@ def _submitted(
     if dry_run:
         log = f"; log {asked.log}" if asked.log else ""
         return cli.say([*plan, f"submission: {place.title}{log}", "submitted text:", *_indented(asked.script)])
-    number = submit(where, asked, place, settings.section)
-    cli.say([f"submitted {asked.id}: {place.title} {number}", *_hints(asked.id, asked.log)])
+    number, flags = submit(where, asked, place, settings.section), _flags(**chosen)
+    cli.say([f"submitted {asked.id}: {place.title} {number}", *_hints(asked.id, asked.log, flags)])
     if follow:
-        _follow(where, asked.id)
+        _follow(where, asked.id, flags)
     return None
 
 
@@ -123,7 +124,7 @@ def _checked(job: str, arguments: list[str], variables: dict[str, str]) -> list[
     return plan
 
 
-def _on_id(where: Store, asked: str, given: list[str]) -> None:
+def _on_id(where: Store, asked: str, given: list[str], flags: list[str]) -> None:
     if len(given) != 1 and not (asked == "--status" and not given):
         raise InputError(
             f"{asked}: found {len(given)} arguments, expected the id of a submission (--status lists them)"
@@ -136,23 +137,24 @@ def _on_id(where: Store, asked: str, given: list[str]) -> None:
         known, stands = standing_now(records, place_named(records.asked().place))
         return cli.say(described_lines(known, stands, records.where))
     if asked == "--follow":
-        return _follow(where, id)
+        return _follow(where, id, flags)
     if asked == "--resume":
         known, number = resume(where, id)
-        return cli.say([f"resumed {id}: {place_named(known.asked.place).title} {number}", *_hints(id, known.asked.log)])
+        lines = [f"resumed {id}: {place_named(known.asked.place).title} {number}"]
+        return cli.say([*lines, *_hints(id, known.asked.log, flags)])
     stands = cancel(where, id)
     cli.say([f"{id}: {stands.words()}"])
     if not stands.is_final:
-        raise RunError(f"submission {id}: asked to end, and still there; python jobs/submit.py --status {id}")
+        raise RunError(f"submission {id}: asked to end, and still there; {_command('--status', id, flags)}")
     return None
 
 
-def _follow(where: Store, id: str) -> None:
+def _follow(where: Store, id: str, flags: list[str]) -> None:
     """Follow a submission and end as it does."""
     try:
         stands = followed(Records(where.objects, id), lambda line: cli.say([line]))
     except (ending.Interrupted, KeyboardInterrupt):
-        tell(f"not followed any more; {id} goes on: python jobs/submit.py --follow {id}")
+        tell(f"not followed any more; {id} goes on: {_command('--follow', id, flags)}")
         ending.leave(ending.INTERRUPTED, at_once=True)
     if stands.phase == "done":
         return cli.say([f"{id}: {stands.words()}"])
@@ -160,13 +162,18 @@ def _follow(where: Store, id: str) -> None:
     raise SystemExit(stands.code or 1)
 
 
-def _hints(id: str, log: str) -> list[str]:
-    return [
-        *([f"log: {log}"] if log else []),
-        f"follow: python jobs/submit.py --follow {id}",
-        f"status: python jobs/submit.py --status {id}",
-        f"cancel: python jobs/submit.py --cancel {id}",
-    ]
+def _hints(id: str, log: str, flags: list[str]) -> list[str]:
+    asked = (f"{flag}: {_command(f'--{flag}', id, flags)}" for flag in ("follow", "status", "cancel"))
+    return [*([f"log: {log}"] if log else []), *asked]
+
+
+def _flags(**given: str | None) -> list[str]:
+    """Return flags as words of a command line: without those of its store, another command looks elsewhere."""
+    return [word for name, value in given.items() if value is not None for word in (f"--{name}", value)]
+
+
+def _command(asked: str, id: str, flags: list[str]) -> str:
+    return f"python jobs/submit.py {shell([asked, *flags, id])}"
 
 
 def _value(arguments: list[str], flag: str) -> str | None:

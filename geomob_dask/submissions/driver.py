@@ -304,8 +304,7 @@ def send(records: Records, asked: Asked, place: Place, sent: int, seconds: float
     """
     if not records.note("sent", sent):
         raise SentError(
-            f"submission {records.id}: somebody else has just submitted it again; expected one at a time: python "
-            f"jobs/submit.py --status {records.id}"
+            f"submission {records.id}: somebody else has just submitted it again; expected one at a time (--status)"
         )
     number = _handed_over(records, asked, place, seconds)
     try:

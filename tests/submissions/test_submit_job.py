@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -104,6 +105,23 @@ def test_a_dry_run_shows_what_would_be_submitted_and_submits_nothing(here, count
     assert "-m geomob_dask.submissions.driver" in done.out
     assert every_id(Store(here).objects) == []
     assert not begun(here)
+
+
+def test_the_commands_that_are_printed_find_a_submission_of_another_store(here, country, job, tmp_path, monkeypatch):
+    monkeypatch.setenv("GEOMOB_STORE", str(tmp_path / "another"))
+    file = tmp_path / "my cluster.yaml"
+    file.write_text("clusters: {here: {kind: serial}}\n")
+    arguments = ("--years", "2017", "--store", here, "--cluster", "here")
+    done = job("submit", "--config", file, "--follow", "backfill", country[1], *arguments)
+    assert done.code == 0, done.err
+    for asked, code in (("follow", 0), ("status", 0), ("cancel", 2)):
+        (line,) = re.findall(rf"^{asked}: (.*)$", done.out, re.MULTILINE)
+        python, script, *words = shlex.split(line)
+        assert (python, script) == ("python", "jobs/submit.py")
+        again = job("submit", *words)
+        assert again.code == code, again.err
+        assert "done at" in again.out + again.err
+        assert ["--store", here, "--config", str(file)] == words[1:-1]
 
 
 def test_ctrl_c_ends_following_and_not_the_job(here, country):
