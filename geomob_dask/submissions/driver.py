@@ -283,7 +283,14 @@ class UnansweredError(RunError):
         self.number = number
 
 
-def send(records: Records, asked: Asked, place: Place, sent: int, seconds: float = 0.0) -> str:
+def send(
+    records: Records,
+    asked: Asked,
+    place: Place,
+    sent: int,
+    seconds: float = 0.0,
+    changed: Mapping[str, object] | None = None,
+) -> str:
     """Hand a submission to its place; return what the place calls it.
 
     Parameters
@@ -292,6 +299,8 @@ def send(records: Records, asked: Asked, place: Place, sent: int, seconds: float
         How often it was sent, with this time.
     seconds : float
         For which a place is asked again that does not take it.
+    changed : mapping of str to any, optional
+        What is another in `asked` than it was before.
 
     Raises
     ------
@@ -302,7 +311,7 @@ def send(records: Records, asked: Asked, place: Place, sent: int, seconds: float
     GeomobError
         If the place does not take it.
     """
-    if not records.note("sent", sent):
+    if not records.note("sent", sent, **({"asked": changed} if changed else {})):
         raise SentError(
             f"submission {records.id}: somebody else has just submitted it again; expected one at a time (--status)"
         )

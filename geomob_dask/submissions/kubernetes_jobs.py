@@ -46,13 +46,16 @@ class Jobs:
         store = asked.settings["GEOMOB_STORE"]
         if "://" not in store:
             raise InputError(f"store {store}: pods do not see this folder; expected s3://bucket/prefix")
-        config = Path(asked.config)
-        held = {_CONFIG: config, **{path.name: path for path in _files(arguments).values()}}
-        if len(held) != len(_files(arguments)) + 1:
-            raise InputError(f"{', '.join(_files(arguments))}: expected files with names of their own, not {_CONFIG}")
-        data = {name: _read(path) for name, path in held.items()}
+        files = _files(arguments)
+        if len({_CONFIG, *(path.name for path in files.values())}) != len(files) + 1:
+            raise InputError(f"{', '.join(files)}: expected files with names of their own, not {_CONFIG}")
+        data = {path.name: _read(path) for path in files.values()}
+        if asked.script:
+            # Files of its arguments are as they were.
+            data = dict(next(yaml.safe_load_all(asked.script))["data"])
+        data[_CONFIG] = _read(Path(asked.config))
         if sum(len(text.encode()) for text in data.values()) > _MOST:
-            raise InputError(f"{', '.join(map(str, held.values()))}: together more than a ConfigMap holds, 900 KiB")
+            raise InputError(f"{', '.join(data)}: together more than a ConfigMap holds, 900 KiB")
         name = _name(asked)
         command = ["python", "-m", "geomob_dask.submissions.driver", store, asked.id]
         job = driver_job(section, command, name, config_map=name)

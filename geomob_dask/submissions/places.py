@@ -58,7 +58,7 @@ class Place(Protocol):
         ...
 
     def text(self, asked: Asked, driver: Driver, section: Section, arguments: Sequence[str]) -> str:
-        """Return what is submitted: a script or manifests."""
+        """Return what is submitted: a script or manifests; again, if it has been before, without its arguments."""
         ...
 
     def send(self, asked: Asked) -> str:

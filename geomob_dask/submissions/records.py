@@ -3,7 +3,8 @@
 ::
 
     submissions/<id>/asked.json        what was asked for, by whom, from where, and the script that is submitted
-                    /sent-<m>.json     it is handed to the queue for the m-th time; written before
+                    /sent-<m>.json     it is handed to the queue for the m-th time, with what has changed of what was
+                                       asked for; written before
                     /number-<m>.json   what the queue calls it; written after
                     /taken-<m>.json    which job runs the driver of the m-th time: the first that asks
                     /began-<k>.json    a driver began, the k-th: a queue may start the same script again
@@ -20,7 +21,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from geomob_dask.errors import InputError, StoreError
@@ -101,6 +102,7 @@ class Known:
     Parameters
     ----------
     asked : Asked
+        With what has changed since.
     events : mapping of str to mapping of int to mapping
         Records by kind and number.
     life : mapping
@@ -215,6 +217,8 @@ class Records:
         life = self._read("alive.json") if "alive.json" in names else {}
         modified = self.objects.modified(f"{self._folder}/alive.json") if life else None
         age = float("inf") if modified is None else max(0.0, self.objects.clock() - modified)
+        for _, sent in sorted(events.get("sent", {}).items()):
+            asked = replace(asked, **sent.get("asked", {}))
         return Known(asked, events, life, age)
 
     def forget(self) -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from geomob_dask.sections import Section
 from geomob_dask.sections.driver import Driver
 from geomob_dask.sections.quantities import seconds_of
 from geomob_dask.sections.secrets import is_secret
-from geomob_dask.settings import Settings
+from geomob_dask.settings import Settings, load_settings
 from geomob_dask.store import Store
 from geomob_dask.submissions.driver import UnansweredError, send
 from geomob_dask.submissions.places import Place, RefusedError, place_named, place_of
@@ -82,16 +82,23 @@ def prepared(
         folder="" if place.elsewhere else str(folder),
         log="" if place.elsewhere else str(logs / f"{id}.log"),
         script="",
-        walltime=seconds_of(driver.walltime) if driver.walltime else 0.0,
-        margin=seconds_of(driver.margin),
-        resume=driver.resume,
-        attempts=driver.attempts,
+        **_numbers(driver),
         user=getpass.getuser(),
         host=socket.gethostname(),
         asked=time.time(),
         version=importlib.metadata.version("geomob-dask"),
     )
     return replace(asked, script=place.text(asked, driver, section, arguments)), place
+
+
+def _numbers(driver: Driver) -> dict[str, Any]:
+    """Return what the driver itself keeps to, of a section's part."""
+    return {
+        "walltime": seconds_of(driver.walltime) if driver.walltime else 0.0,
+        "margin": seconds_of(driver.margin),
+        "resume": driver.resume,
+        "attempts": driver.attempts,
+    }
 
 
 def driver_of(section: Section) -> Driver:
@@ -206,18 +213,39 @@ def cancel(store: Store, id: str) -> Standing:
 def resume(store: Store, id: str) -> tuple[Known, str]:
     """Submit again what ended before its result was there; return it, and what its place calls it.
 
+    Its script, wall time and what else is the driver's are those of the cluster file now.
+
     Raises
     ------
     InputError
-        If it runs, waits, or is done.
+        If it runs, waits, or is done; or its section is of another kind now.
     """
     records = Records(store.objects, id)
     place = place_named(records.asked().place)
     known, stands = standing_now(records, place)
     if not stands.is_final or stands.phase == "done":
         raise InputError(f"submission {id}: {stands.words()}; expected one that failed, was cancelled or is lost")
-    number = send(records, known.asked, place, known.last("sent") + 1)
+    anew = _as_of_now(known.asked, place)
+    changed = {name: value for name, value in asdict(anew).items() if value != getattr(known.asked, name)}
+    number = send(records, anew, place, known.last("sent") + 1, changed=changed)
     return known, number
+
+
+def _as_of_now(asked: Asked, place: Place) -> Asked:
+    """Return what was asked for, with the script and the numbers of the driver that the cluster file has now."""
+    if not asked.config:
+        return asked
+    store, cluster = asked.settings["GEOMOB_STORE"], asked.settings["GEOMOB_CLUSTER"]
+    section = load_settings(asked.config, store=store, cluster=cluster).section
+    if place_of(section) != asked.place:
+        raise InputError(
+            f"{section.where}: its driver is a {place_named(place_of(section)).title} now; expected a {place.title}, "
+            f"as submission {asked.id} was, or a new submission"
+        )
+    driver = driver_of(section)
+    version = importlib.metadata.version("geomob-dask")
+    anew = replace(asked, **_numbers(driver), version=version)
+    return replace(anew, script=place.text(anew, driver, section, ()))
 
 
 def _absolute(store: Store) -> str:

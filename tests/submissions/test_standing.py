@@ -4,14 +4,18 @@ import shlex
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from geomob_dask.errors import InputError, RunError, SettingsError, StoreError
 from geomob_dask.outputs.submissions import described_lines, status_lines
 from geomob_dask.sections import SerialSection, SgeSection, SlurmSection
 from geomob_dask.sections.driver import Driver
+from geomob_dask.settings import load_settings
+from geomob_dask.store import Store
 from geomob_dask.store.objects import Objects
 from geomob_dask.submissions import driver
 from geomob_dask.submissions.driver import Run, Signals, send
@@ -21,7 +25,7 @@ from geomob_dask.submissions.processes import Session
 from geomob_dask.submissions.queues import PLACES
 from geomob_dask.submissions.records import Asked, Records, every_id, new_id
 from geomob_dask.submissions.standing import standing_now, standing_of
-from geomob_dask.submissions.submitting import cancel, driver_of, resume, submit
+from geomob_dask.submissions.submitting import cancel, driver_of, prepared, resume, submit
 
 ASKED = Asked(
     id="backfill-1",
@@ -646,6 +650,39 @@ def test_a_driver_here_whose_log_cannot_be_written_is_not_submitted(tmp_path):
     with pytest.raises(RunError, match=r"a.log: Is a directory; expected a file that can be written"):
         submit(SimpleNamespace(objects=Objects(tmp_path)), here, Session(), SerialSection())
     assert not Objects(tmp_path).names(f"submissions/{ASKED.id}")
+
+
+def test_what_is_resumed_has_the_wall_time_that_the_cluster_file_has_now(tmp_path, monkeypatch):
+    """It failed because its wall time was too short for one output."""
+    monkeypatch.chdir(tmp_path)
+    place = PLACES["slurm"]
+    monkeypatch.setattr(type(place), "send", lambda self, asked: str(len(asked.script)))
+
+    def write(**driver):
+        section = {"kind": "serial", "driver": {"kind": "slurm", "account": "census", **driver}}
+        Path("cluster.yaml").write_text(yaml.safe_dump({"clusters": {"node": section}}))
+
+    write(walltime="1h")
+    settings = load_settings(store=str(tmp_path / "store"), cluster="node")
+    asked, _ = prepared("backfill", Path("backfill.py"), ["night.yaml"], settings, Store.of(settings), None)
+    store = Store(settings.store)
+    submit(store, asked, place, settings.section)
+    records = Records(store.objects, asked.id)
+    assert records.begin(sent=1, host="n1", number="7") == 1
+    records.note("ended", 1, outcome="failed", code=1, error="walltime of driver in cluster.yaml is too short for one")
+    write(walltime="8h", margin="5 minutes", attempts=7)
+    known, _ = resume(store, asked.id)
+    anew = records.known().asked
+    assert (known.asked.walltime, anew.walltime, anew.margin, anew.attempts) == (3600.0, 28800.0, 300.0, 7)
+    assert "#SBATCH --time=08:00:00" in anew.script
+    assert replace(anew, script=asked.script, walltime=3600.0, margin=120.0, attempts=3) == asked
+    send(records, anew, place, 3)
+    assert records.known().asked == anew, "and so has what it submits itself at the end of its wall time"
+    records.note("cancel", 3)
+    Path("cluster.yaml").write_text("clusters: {node: {kind: serial}}")
+    with pytest.raises(InputError, match=r"clusters.node: its driver is a process now; expected a Slurm job"):
+        resume(store, asked.id)
+    assert records.known().last("sent") == 3
 
 
 # Which job runs it --------------------------------------------------------------------------
