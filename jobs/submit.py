@@ -98,7 +98,8 @@ def _submitted(
     settings = load_settings(chosen["config"], store=chosen["store"], cluster=_value(arguments, "--cluster"))
     where = Store.of(settings)
     asked, place = prepared(job, FOLDER / f"{job}.py", arguments, settings, where, chosen["config"])
-    plan = _checked(job, arguments, asked.settings)
+    # The check reads the cluster file that is here, wherever the driver has its own.
+    plan = _checked(job, arguments, asked.settings | ({"GEOMOB_CONFIG": asked.config} if asked.config else {}))
     if dry_run:
         log = f"; log {asked.log}" if asked.log else ""
         return cli.say([*plan, f"submission: {place.title}{log}", "submitted text:", *_indented(asked.script)])

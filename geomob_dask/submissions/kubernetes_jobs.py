@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,14 @@ from geomob_dask.submissions.places import State
 from geomob_dask.submissions.records import Asked
 
 _CONFIG = "cluster.yaml"
+WRITTEN = frozenset(
+    f"--{name}"
+    for name in (
+        *("describe", "export", "fits", "interactions", "local", "long"),
+        *("map", "page", "report", "snapshot", "validation"),
+    )
+)
+"""Flags of jobs whose files are written: one of before is no argument of the next run."""
 # Bytes of a ConfigMap, with room for what Kubernetes adds.
 _MOST = 900 * 2**10
 _EXISTS = 409
@@ -36,8 +44,10 @@ class Jobs:
 
     def command(self, job: str, script: Path, arguments: Sequence[str]) -> tuple[str, ...]:
         """Return the command of the driver, in the image."""
-        files = _files(arguments)
-        inside = [f"{CONFIG_FOLDER}/{files[word].name}" if word in files else word for word in arguments]
+        inside = (
+            f"{flag}{CONFIG_FOLDER}/{file.name}" if file else f"{flag}{value}"
+            for flag, value, file in _words(arguments)
+        )
         return ("python", f"jobs/{job}.py", *inside)
 
     def text(self, asked: Asked, driver: Driver, section: Section, arguments: Sequence[str]) -> str:
@@ -46,10 +56,10 @@ class Jobs:
         store = asked.settings["GEOMOB_STORE"]
         if "://" not in store:
             raise InputError(f"store {store}: pods do not see this folder; expected s3://bucket/prefix")
-        files = _files(arguments)
-        if len({_CONFIG, *(path.name for path in files.values())}) != len(files) + 1:
-            raise InputError(f"{', '.join(files)}: expected files with names of their own, not {_CONFIG}")
-        data = {path.name: _read(path) for path in files.values()}
+        files = sorted({file for _, _, file in _words(arguments) if file})
+        if len({_CONFIG, *(file.name for file in files)}) != len(files) + 1:
+            raise InputError(f"{', '.join(map(str, files))}: expected files with names of their own, not {_CONFIG}")
+        data = {file.name: _read(file) for file in files}
         if asked.script:
             # Files of its arguments are as they were.
             data = dict(next(yaml.safe_load_all(asked.script))["data"])
@@ -151,9 +161,17 @@ def _name(asked: Asked) -> str:
     return f"geomob-{asked.id}".replace("_", "-").lower()
 
 
-def _files(arguments: Sequence[str]) -> dict[str, Path]:
-    """Return the arguments that name files here, which no pod sees."""
-    return {word: Path(word) for word in arguments if not word.startswith("-") and Path(word).is_file()}
+def _words(arguments: Sequence[str]) -> Iterator[tuple[str, str, Path | None]]:
+    """Yield the arguments of a pod, which has its own cluster file: ``--flag=``, a value, the file here that it is."""
+    before = ""
+    for word in arguments:
+        flag, equals, value = word.partition("=") if word.startswith("-") else (before, "", word)
+        alone = word.startswith("-") and not equals
+        before = flag if alone else ""
+        if flag == "--config":
+            continue
+        is_read = not alone and flag not in WRITTEN and Path(value).is_file()
+        yield f"{flag}=" if equals else "", word if alone else value, Path(value) if is_read else None
 
 
 def _read(path: Path) -> str:

@@ -1,5 +1,6 @@
 """jobs/submit.py on Kubernetes: the manifests, and their life at a real API server, without a node."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from stores import build_graph, ingest_sample
 
 from geomob_dask.clusters.kubernetes_api import RefusedError, reached
 from geomob_dask.clusters.kubernetes_schema import definitions
+from geomob_dask.outputs import result
+from geomob_dask.outputs.result import Outputs, option_of
 from geomob_dask.settings import load_settings
 from geomob_dask.store import Store
+from geomob_dask.submissions.kubernetes_jobs import WRITTEN
 from geomob_dask.submissions.records import every_id
-from geomob_dask.submissions.submitting import prepared
+from geomob_dask.submissions.submitting import driver_of, prepared
 
 SECTION = {"kind": "kubernetes", "image": "here", "workers": 2, "driver": {"memory": "3Gi"}, "secrets": ["bucket"]}
 
@@ -40,6 +44,60 @@ def test_the_manifests_hold_the_files_of_the_arguments_and_no_secret(tmp_path, m
     assert files["metadata"]["name"] == job["metadata"]["name"] == f"geomob-{asked.id}"
     assert "testsecret" not in asked.script
     assert "GEOMOB_CONFIG" not in asked.settings, "that of the pod"
+
+
+def test_arguments_of_a_pod_are_those_of_the_job_with_its_files_inside(tmp_path, monkeypatch, bucket):
+    monkeypatch.chdir(tmp_path)
+    write_section()
+    Path("my.yaml").write_text("name: mine\n")
+    # Written by a run before, as the next one will.
+    Path("index.csv").write_text("of before\n")
+    Path("map.png").write_bytes(b"\x89PNG")
+    settings = load_settings(store=bucket, cluster="pods")
+    written = ("--export", "index.csv", "--map=map.png")
+    config = ("--config", "cluster.yaml", "--config=cluster.yaml")
+    arguments = ("--definition=my.yaml", *config, *written, "--dry-run", "my.yaml")
+    script = tmp_path / "opportunity.py"
+    asked, place = prepared("opportunity", script, arguments, settings, Store.of(settings), "cluster.yaml")
+    inside = "/etc/geomob/my.yaml"
+    assert asked.command[2:] == (f"--definition={inside}", *written, "--dry-run", inside)
+    files, _ = yaml.safe_load_all(asked.script)
+    assert files["data"].keys() == {"cluster.yaml", "my.yaml"}
+    Path("my.yaml").unlink()
+    write_section(driver={"memory": "5Gi"})
+    section = load_settings(cluster="pods").section
+    again, job = yaml.safe_load_all(place.text(asked, driver_of(section), section, ()))
+    assert again["data"]["my.yaml"] == "name: mine\n"
+    assert "5Gi" in again["data"]["cluster.yaml"]
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["memory"] == "5Gi"
+
+
+def test_flags_whose_files_are_written_are_those_of_the_jobs():
+    jobs = Path(__file__).parents[2] / "jobs"
+    for file in sorted(Path(result.__file__).parent.glob("*.py")):
+        importlib.import_module(f"geomob_dask.outputs.{file.stem}")
+    every = [Outputs, *(one for one in Outputs.__subclasses__() if one.__module__.startswith("geomob_dask."))]
+    flags = {option_of(name) for outputs in every for name, flag in outputs.flags.items() if flag.files}
+    # Those that are no product's.
+    text = "".join(file.read_text() for file in jobs.glob("*.py"))
+    flags |= set(re.findall(r'check_file\("(--\w+)"', text))
+    assert flags == WRITTEN
+
+
+def test_the_cluster_file_of_a_flag_is_that_of_the_check(tmp_path, monkeypatch, bucket, job):
+    """The driver has another, in its pod."""
+    monkeypatch.chdir(tmp_path)
+    write_section(kubeconfig=str(tmp_path / "kubeconfig"))
+    Path("cluster.yaml").rename("cloud.yaml")
+    access = {"contexts": [{"name": "a", "context": {"cluster": "a"}}], "current-context": "a"}
+    Path("kubeconfig").write_text(yaml.safe_dump(access))
+    monkeypatch.setenv("GEOMOB_STORE", bucket)
+    build_graph(ingest_sample(bucket, tmp_path))
+    arguments = ("--definition", "sample", "--dataset", "sample", "--year", 2020, "--cluster", "pods")
+    done = job("submit", "--dry-run", "--config", "cloud.yaml", "opportunity", *arguments)
+    assert done.code == 0, done.err
+    assert "submission: Kubernetes Job" in done.out
 
 
 def test_a_store_that_no_pod_sees_is_refused(tmp_path, monkeypatch, job):
