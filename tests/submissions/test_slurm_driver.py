@@ -1,6 +1,7 @@
 """jobs/submit.py on real Slurm: the driver is a job, which is cancelled, killed, and reaches its wall time."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -87,16 +88,67 @@ def test_a_driver_that_is_told_of_the_end_of_its_wall_time_goes_on_in_another_jo
     assert records.known().number != number
 
 
-def test_a_driver_that_reaches_its_wall_time_goes_on_in_another_job(node, here, tmp_path, job):
-    node(walltime="1 minute", margin="30s")
+def slow(tmp_path: Path, store: str) -> Records:
+    """Submit a job of 45 seconds; return its records, when its first output is there."""
     (tmp_path / "slow.py").write_text(SLOW)
     settings = load_settings(cluster="node")
     asked, place = prepared("slow", tmp_path / "slow.py", [], settings, Store.of(settings), None)
-    submit(Store(here), asked, place, settings.section)
-    id = asked.id
-    followed = job("submit", "--follow", id)
+    submit(Store(store), asked, place, settings.section)
+    await_that(lambda: Path("output-0").exists())
+    return Records(Store(store).objects, asked.id)
+
+
+def state(number: str) -> str:
+    """Return a job's state and exit code."""
+    text = subprocess.run(["scontrol", "show", "job", number], check=True, capture_output=True, text=True).stdout
+    return " ".join(re.findall(r"(?:JobState|ExitCode)=(\S+)", text))
+
+
+def test_a_displaced_driver_that_slurm_starts_again_leaves_the_one_that_it_submitted_alone(node, here, tmp_path, job):
+    node()
+    records = slow(tmp_path, here)
+    first = records.known().number
+    # As another job does that takes its place: SIGTERM, and into the queue again.
+    subprocess.run(["scontrol", "requeue", first], check=True)
+    await_that(lambda: records.known().last("began") == 2)
+    second = records.known().number
+    assert second != first
+    await_that(lambda: state(first).startswith("PENDING"))
+    subprocess.run(["scontrol", "update", f"JobId={first}", "StartTime=now"], check=True)
+    await_that(lambda: state(first) == "FAILED 75:0")
+    assert state(second) == "RUNNING 0:0"
+    followed = job("submit", "--follow", records.id)
     assert followed.code == 0, followed.err
-    *before, last = runs(Records(Store(here).objects, id))
+    assert f"goes on as Slurm job {second}" in followed.out
+    assert runs(records) == ["continued", "done"]
+    assert followed.out.count("45 of 45") == 1
+
+
+def test_a_driver_that_slurm_took_without_an_answer_is_in_the_queue_once(node, here, tmp_path, job, monkeypatch):
+    node()
+    (tmp_path / "bin").mkdir()
+    once = f"test -e {tmp_path}/answered && exit 0; touch {tmp_path}/answered; echo 'Socket timed out' >&2; exit 1\n"
+    (tmp_path / "bin/sbatch").write_text(f'#!/bin/sh\n{shutil.which("sbatch")} "$@" || exit 1\n{once}')
+    (tmp_path / "bin/sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    records = slow(tmp_path, here)
+    number = records.known().number
+    assert jobs() == [number]
+    (tmp_path / "answered").unlink()
+    # The driver submits itself by the same command.
+    subprocess.run(["scancel", "--batch", "--signal=USR1", number], check=True)
+    await_that(lambda: records.known().last("began") == 2)
+    assert jobs() == [records.known().number]
+    assert job("submit", "--cancel", records.id).code == 0
+    await_that(lambda: jobs() == [])
+
+
+def test_a_driver_that_reaches_its_wall_time_goes_on_in_another_job(node, here, tmp_path, job):
+    node(walltime="1 minute", margin="30s")
+    records = slow(tmp_path, here)
+    followed = job("submit", "--follow", records.id)
+    assert followed.code == 0, followed.err
+    *before, last = runs(records)
     assert (set(before), last) == ({"continued"}, "done")
     assert followed.out.count("45 of 45") == 1
     assert "its wall time is nearly over" in followed.out
