@@ -5,6 +5,7 @@ A place makes the text that is submitted, hands it over, and asks and cancels by
 
 import importlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -23,6 +24,10 @@ Phase = Literal["queued", "running", "ended", "unknown", "not asked"]
 
 # Seconds for an answer of a queue: a busy one takes its time; and for one that lists jobs.
 _ANSWER, LISTED = 60.0, 20.0
+
+
+# Options of Slurm that users have in variables: ``SBATCH_ACCOUNT`` and so on.
+_USERS = {"account": "-A", "partition": "-p", "qos": "-q", "constraint": "-C", "reservation": "--reservation"}
 
 
 class RefusedError(RunError):
@@ -163,7 +168,7 @@ def asked_of_queue(
             text=True,
             errors="replace",
             timeout=seconds,
-            env=_environment(),
+            env=_environment(text or ""),
         )
     except OSError as error:
         if isinstance(error, FileNotFoundError) and error.filename == words[0]:
@@ -178,11 +183,16 @@ def asked_of_queue(
     return done.stdout
 
 
-def _environment() -> Mapping[str, str]:
+def _environment(script: str) -> Mapping[str, str]:
     """Return the environment of a command of a queue.
 
-    What Slurm gave the job that this process runs in would be given to the next one: its memory, its cores.
+    What Slurm gave the job that this process runs in would be given to the next one: its memory, its cores. Of what
+    ``sbatch`` takes from variables rather than from the script, what is charged and where it runs is the user's own,
+    where the script does not say it.
     """
-    kept = ("SLURM_CONF", "SLURM_CONF_SERVER", "PBS_CONF_FILE", "PBS_DEFAULT", "PBS_SERVER")
+    kept = {"SLURM_CONF", "SLURM_CONF_SERVER", "PBS_CONF_FILE", "PBS_DEFAULT", "PBS_SERVER"}
+    kept |= {"LSB_DEFAULTPROJECT", "LSB_DEFAULTQUEUE", "LSB_DEFAULTGROUP"}
+    said = {name for name, short in _USERS.items() if re.search(rf"^#SBATCH (--{name}|{short})", script, re.MULTILINE)}
+    kept |= {f"SBATCH_{name.upper()}" for name in _USERS.keys() - said}
     own = ("SLURM_", "SLURMD_", "SBATCH_", "PBS_", "LSB_")
     return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(own)}

@@ -817,6 +817,35 @@ def test_a_driver_of_several_cores_needs_a_parallel_environment_of_grid_engine()
     assert "#$ -l h_vmem=8192M" in PLACES["sge"].text(ASKED, driver_of(alone), alone, []).splitlines()
 
 
+@pytest.mark.parametrize("kind", ["slurm", "lsf"])
+def test_a_driver_is_charged_as_the_jobs_of_its_user_are(tmp_path, monkeypatch, kind):
+    """What the queue gave the job that submits it is not passed on."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    command, answer = {"slurm": ("sbatch", "7"), "lsf": ("bsub", "Job <7> is submitted")}[kind]
+    (tmp_path / command).write_text(f"#!/bin/sh\nenv >{tmp_path}/variables\necho '{answer}'\n")
+    (tmp_path / command).chmod(0o755)
+    theirs = {
+        "SBATCH_ACCOUNT": "census",
+        "SBATCH_PARTITION": "long",
+        "LSB_DEFAULTPROJECT": "census",
+    }
+    queues = {"SLURM_MEM_PER_NODE": "9", "SBATCH_TIMELIMIT": "1", "LSB_JOBID": "7", "SLURM_JOB_ACCOUNT": "x"}
+    for name, value in {**theirs, **queues}.items():
+        monkeypatch.setenv(name, value)
+
+    def given(**driver):
+        script = PLACES[kind].text(ASKED, Driver(**driver), SerialSection(), [])
+        assert PLACES[kind].send(replace(ASKED, folder=str(tmp_path), script=script)) == "7"
+        return dict(line.partition("=")[::2] for line in (tmp_path / "variables").read_text().splitlines())
+
+    found = given()
+    assert {name: found.get(name) for name in theirs} == theirs
+    assert not found.keys() & queues.keys()
+    if kind == "slurm":
+        for driver in ({"account": "mine"}, {"directives": ["-A mine"]}):
+            assert "SBATCH_ACCOUNT" not in given(**driver), "it would win over the script"
+
+
 def test_a_machine_without_the_commands_of_a_queue_says_so(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert "squeue: no such command" in PLACES["slurm"].state(ASKED, "7").reason
