@@ -152,6 +152,9 @@ class Records:
         self.objects, self.id = objects, id
         self._folder = f"{PREFIX}/{id}"
         self.where = f"{objects.url}/{self._folder}"
+        # What is written once is read once, by whoever follows a submission for hours.
+        self._asked: Asked | None = None
+        self._read_before: dict[str, Mapping[str, Any]] = {}
 
     def ask(self, asked: Asked) -> bool:
         """Write down what is asked for; return whether the id was free."""
@@ -165,6 +168,8 @@ class Records:
         InputError
             If there is no such submission.
         """
+        if self._asked is not None:
+            return self._asked
         data = self.objects.find(f"{self._folder}/asked.json")
         if data is None:
             raise InputError(
@@ -172,11 +177,12 @@ class Records:
                 f"{did_you_mean(self.id, every_id(self.objects))}"
             )
         try:
-            return Asked.of(json.loads(data))
+            self._asked = Asked.of(json.loads(data))
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(
                 f"{self.where}/asked.json: found {shown(str(error))}, expected what jobs/submit.py wrote"
             ) from error
+        return self._asked
 
     def note(self, kind: str, place: int, /, **about: Any) -> bool:
         """Write a record; return whether it was the first one of its kind and number."""
@@ -208,13 +214,16 @@ class Records:
 
     def known(self) -> Known:
         """Return all records."""
-        asked = self.asked()
         names = self.objects.names(self._folder)
+        if "asked.json" not in names:
+            # Somebody has removed it.
+            self._asked = None
+        asked = self.asked()
         matches = [match for match in map(_NUMBERED.fullmatch, names) if match]
         events: dict[str, dict[int, Mapping[str, Any]]] = {}
         for match, plain in zip(matches, concurrently(self._read, [match[0] for match in matches]), strict=True):
             events.setdefault(match[1], {})[int(match[2])] = plain
-        life = self._read("alive.json") if "alive.json" in names else {}
+        life = self._plain("alive.json") if "alive.json" in names else {}
         modified = self.objects.modified(f"{self._folder}/alive.json") if life else None
         age = float("inf") if modified is None else max(0.0, self.objects.clock() - modified)
         for _, sent in sorted(events.get("sent", {}).items()):
@@ -227,6 +236,12 @@ class Records:
             self.objects.delete(f"{self._folder}/{name}")
 
     def _read(self, name: str) -> Mapping[str, Any]:
+        """Return a record that is written once."""
+        found = self._read_before.get(name) or self._plain(name)
+        self._read_before[name] = found
+        return found
+
+    def _plain(self, name: str) -> Mapping[str, Any]:
         try:
             plain = json.loads(self.objects.find(f"{self._folder}/{name}") or b"{}")
         except ValueError:

@@ -309,6 +309,28 @@ def test_half_a_record_is_none(records, tmp_path):
     assert stands(records, State("running")).phase == "running"
 
 
+def test_what_is_written_once_is_read_once(records, tmp_path, monkeypatch):
+    begun(records)
+    records.live(run=1, line="x")
+    file = tmp_path / "submissions" / ASKED.id / "ended-1.json"
+    file.write_text('{"outcome": "do')
+    known, find, read = records.known(), Objects.find, []
+
+    def counted(self, key):
+        read.append(key.rpartition("/")[2])
+        return find(self, key)
+
+    monkeypatch.setattr(Objects, "find", counted)
+    assert records.known().events == known.events
+    assert sorted(read) == ["alive.json", "ended-1.json"], "half of a record is read again"
+    file.write_text('{"outcome": "done"}')
+    assert records.known().of("ended")[1]["outcome"] == "done"
+    assert Records(records.objects, ASKED.id).known().events == records.known().events
+    records.forget()
+    with pytest.raises(InputError, match="none in"):
+        records.known()
+
+
 def test_ids_are_unique_and_listed(tmp_path):
     objects = Objects(tmp_path)
     ids = {new_id("backfill") for _ in range(50)}
