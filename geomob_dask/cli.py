@@ -81,7 +81,7 @@ class _Heard(Console):
         super().print(*objects, **how)
 
 
-console = _Heard(highlight=False, soft_wrap=True)
+console = _Heard(highlight=False, soft_wrap=True, emoji=False)
 
 
 class WithDefault(TyperGroup):

@@ -12,6 +12,7 @@ import typer
 from rich.progress import track
 
 from geomob_dask import cli
+from geomob_dask.activity import doing
 from geomob_dask.clusters import effective
 from geomob_dask.errors import RunError
 from geomob_dask.messages import counted
@@ -105,9 +106,12 @@ def provenance(
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Print what a file was made from: results, choices, inputs with checksums, versions; or how two files differ."""
-    found = [provenance_of(one) for one in (file, other) if one is not None]
+    files = [one for one in (file, other) if one is not None]
     if as_json:
-        return cli.say([json.dumps(one, indent=1) for one in found])
+        # Nothing but JSON is printed, however long it takes.
+        with doing(list):
+            return cli.say([json.dumps(provenance_of(one), indent=1) for one in files])
+    found = [provenance_of(one) for one in files]
     return cli.say(difference_lines(*found) if len(found) == 2 else lines(found[0]))
 
 

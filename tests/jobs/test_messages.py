@@ -77,6 +77,12 @@ def test_control_characters_are_written_out(monkeypatch, capsys) -> None:
     assert capsys.readouterr().out == "x\\x1b]0;title\\x07y\n"
 
 
+def test_lines_are_printed_as_they_are(capsys) -> None:
+    line = '{"title": ":warning:", "x": "[bold]y[/bold]"}'
+    cli.say([line])
+    assert capsys.readouterr().out == f"{line}\n"
+
+
 def test_the_columns_of_a_wide_table_are_not_all_listed(job, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GEOMOB_CLUSTER", "serial")

@@ -6,6 +6,7 @@ import runpy
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import pytest
 from golden.commands import SUITES
 from golden.definitions import FILES
 
-from geomob_dask import Store, provenance_of
+from geomob_dask import Store, activity, provenance_of
+from geomob_dask.outputs import provenance_files
 from geomob_dask.store.provenance import canonical_json, sha256
 
 TESTS = Path(__file__).parents[1]
@@ -219,6 +221,25 @@ def test_the_command_prints_words_and_json(country: Store, job: Callable) -> Non
     assert json.loads(job("store", "provenance", "w.csv", "--json").out) == provenance_of("w.csv")
     absent = job("store", "provenance", "absent.csv")
     assert (absent.code, absent.err.count("\n")) == (2, 1)
+
+
+def test_nothing_but_json_is_printed_while_it_takes_long(
+    country: Store, job: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(f"{INDEX} --export w.csv")
+    told: list[str] = []
+
+    def late(file: str) -> dict[str, Any]:
+        with activity.heard(told.append, every=0.05):
+            time.sleep(1)
+        return provenance_of(file)
+
+    monkeypatch.setattr(provenance_files, "provenance_of", late)
+    assert job("store", "provenance", "w.csv").code == 0
+    assert set(told) == {"working"}
+    told.clear()
+    assert json.loads(job("store", "provenance", "w.csv", "--json").out) == provenance_of("w.csv")
+    assert told == []
 
 
 def test_a_cube_whose_collections_have_moved_on_tells_of_the_runs_it_holds(
