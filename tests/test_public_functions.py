@@ -121,7 +121,8 @@ def test_the_same_in_a_notebook_with_an_asynchronous_client(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK)])
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    assert "the same: neighbors, opportunity" in notebook.cells[0].outputs[-1]["text"]
+    told = "".join(output.get("text", "") for output in notebook.cells[0].outputs)
+    assert "the same: neighbors, opportunity" in told
 
 
 def test_the_readme_on_an_example_of_another_package():

@@ -17,6 +17,9 @@ from geomob_dask.errors import StoreFailedError, StoreTimeoutError
 from geomob_dask.store import Store
 from geomob_dask.store.cubes import Cube, open_cube
 
+# Seconds for what is to succeed, on a busy machine too; what is to be given up has those that `gate` sets.
+PATIENT = 60.0
+
 
 class Gate:
     """What lies between a store and its bucket: from a request that matches a pattern on, nothing gets through."""
@@ -66,27 +69,34 @@ def gate(bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.mark.parametrize("request_of", [rb"PUT \S+/manifests/", rb"PUT \S+/refs/", rb"GET \S+/cubes/made/"])
 def test_a_cube_that_is_written_is_given_up_and_stays_whole(bucket: str, gate: Gate, capsys, request_of: bytes) -> None:
-    store = Store(bucket)
+    store = Store(bucket, timeout=PATIENT)
     results = {year: put_year(store, year) for year in (2015, 2018)}
     write_cube(store, "made", {2015: results[2015]}, None, QUIET)
     before = Cube(store, "made").history()
+    assert len(before) == 1
     gate.pattern = request_of
     with pytest.raises(StoreFailedError, match="store_timeout") as failed:
-        write_cube(store, "made", results, None, QUIET)
+        write_cube(Store(bucket), "made", results, None, QUIET)
     assert isinstance(failed.value, StoreTimeoutError)
     assert failed.value.exit_code == 1
     assert f"still waiting for {bucket}/cubes/made" in capsys.readouterr().err
     gate.opened()
-    assert Cube(store, "made").history()[-1] == before[-1]
+    # A commit that was under way may still arrive: it is there whole, or not at all.
+    cube = open_cube(store, "made").load()
+    known = cube.attrs["version"] == before[0].id
+    assert cube["year"].values.tolist() == ([2015] if known else [2015, 2018])
+    assert cube["estimate"].notnull().any(("tract", "measure")).all()
     write_cube(store, "made", results, None, QUIET)
     assert open_cube(store, "made")["estimate"].sel(year=2018).notnull().any()
 
 
 def test_a_cube_that_is_read_is_given_up_also_after_it_was_opened(bucket: str, gate: Gate, capsys) -> None:
-    store = Store(bucket)
-    write_cube(store, "made", {2015: put_year(store, 2015, n=400)}, None, QUIET)
-    cube = open_cube(store, "made")
+    patient = Store(bucket, timeout=PATIENT)
+    write_cube(patient, "made", {2015: put_year(patient, 2015, n=400)}, None, QUIET)
     assert "still waiting" not in capsys.readouterr().err
+    store = Store(bucket)
+    cube = open_cube(store, "made")
+    capsys.readouterr()
     gate.silent = True
     with pytest.raises(StoreTimeoutError, match=r"cubes/made.*store_timeout"):
         cube["estimate"].load(scheduler="sync")
@@ -95,7 +105,7 @@ def test_a_cube_that_is_read_is_given_up_also_after_it_was_opened(bucket: str, g
         with pytest.raises(StoreTimeoutError, match="store_timeout"):
             act()
     gate.opened()
-    assert open_cube(store, "made")["estimate"].load(scheduler="sync").notnull().any()
+    assert open_cube(patient, "made")["estimate"].load(scheduler="sync").notnull().any()
 
 
 def test_another_writer_of_a_folder_is_said_and_not_waited_for_without_end(tmp_path, capsys) -> None:

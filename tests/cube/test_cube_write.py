@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import distributed
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from cube_results import PRODUCT, QUIET, STATES, geoids, objects, put, put_year, scores, whole, write_cube
+from distributed.diagnostics.plugin import SchedulerPlugin
 
 import geomob_dask
 from geomob_dask.errors import InputError, RunError, StoreError
@@ -310,10 +311,13 @@ def test_a_writer_that_comes_second_looks_again(tmp_path, monkeypatch) -> None:
 
 # Failures -----------------------------------------------------------------------------------------
 
+# It never gets as far as its commit: there is time to kill it.
 WRITER = """
-import sys
+import sys, time
 from cube_results import QUIET, PRODUCT, write_cube
 from geomob_dask.store import Store
+from geomob_dask.store.cubes import Cube
+Cube.commit = lambda *_: time.sleep(600)
 years = {year: f"{PRODUCT}/{year}/all-selected" for year in map(int, sys.argv[2:])}
 write_cube(Store(sys.argv[1]), "made", years, None, QUIET, block=64)
 """
@@ -359,6 +363,22 @@ def test_a_writer_killed_half_way_is_never_seen(tmp_path, first) -> None:
     xr.testing.assert_equal(loaded(store)[names], loaded(store, "whole")[names])
 
 
+class _Killer(SchedulerPlugin):
+    """Kills the busiest worker once a first chunk is written; counts how often each task was handed to a worker."""
+
+    def __init__(self, scheduler: distributed.Scheduler, pids: dict[str, int], chunks: Path) -> None:
+        self.scheduler, self.pids, self.chunks = scheduler, pids, chunks
+        self.killed = ""
+        self.handed: Counter[object] = Counter()
+
+    def transition(self, key: object, start: str, finish: str, *_: object, **__: object) -> None:
+        self.handed[key] += finish == "processing"
+        if finish == "memory" and not self.killed and _grown(self.chunks, 0):
+            busiest = max(self.scheduler.workers.values(), key=lambda worker: len(worker.processing))
+            self.killed = busiest.address
+            os.kill(self.pids[self.killed], signal.SIGKILL)
+
+
 def test_a_worker_killed_half_way_costs_a_second_try_and_nothing_else(tmp_path) -> None:
     store, results = filled(str(tmp_path), n=400)
     write_cube(store, "whole", results, None, QUIET, block=100)
@@ -366,17 +386,11 @@ def test_a_worker_killed_half_way_costs_a_second_try_and_nothing_else(tmp_path) 
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
     ):
-        pid = next(iter(client.run(os.getpid).values()))
-
-        def kill() -> None:
-            while not _grown(tmp_path / "cubes/made/chunks", 0):
-                time.sleep(0.001)
-            os.kill(pid, signal.SIGKILL)
-
-        thread = threading.Thread(target=kill)
-        thread.start()
+        killer = _Killer(cluster.scheduler, client.run(os.getpid), tmp_path / "cubes/made/chunks")
+        cluster.scheduler.add_plugin(killer, name="killer")
         write_cube(store, "made", results, client, QUIET, block=100)
-        thread.join()
+    assert killer.killed
+    assert max(killer.handed.values()) > 1
     names = ["estimate", "moe", "flag", "region"]
     xr.testing.assert_equal(loaded(store)[names], loaded(store, "whole")[names])
     assert len(Cube(store, "made").history()) == 1
