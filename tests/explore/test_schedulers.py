@@ -9,9 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import dask
 import distributed
@@ -26,7 +28,7 @@ from geomob_dask.explore import live, opening
 from geomob_dask.explore.live import Boards
 from geomob_dask.explore.preload import NAME
 from geomob_dask.explore.serving import store_id
-from geomob_dask.runs import telling
+from geomob_dask.runs import output, telling
 from geomob_dask.runs.backfill.plan import Asked, plan_backfill
 from geomob_dask.runs.engine import execute
 from geomob_dask.runs.telling import RUNNING, TOPIC, WHOLE, Telling
@@ -152,36 +154,50 @@ def test_a_cluster_without_a_dashboard_does_without_the_page(store) -> None:
         assert offered(client) is None
 
 
-def test_two_runs_at_once_are_two_boards_and_one_that_began_before_is_known(store, tmp_path) -> None:
+def test_two_runs_at_once_are_two_boards_and_those_that_began_before_are_known(store, tmp_path, monkeypatch) -> None:
     settings = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
-    with distributed.LocalCluster(**settings) as cluster:
-        drivers = []
-        for name, product in (("one", "mixed"), ("two", "counties")):
+    products = {"before": "mixed", "one": "counties", "two": "areas"}
+    go, real = threading.Event(), output.frame_of
+
+    def gated(*arguments: Any, **options: Any) -> Any:
+        assert go.wait(120)
+        return real(*arguments, **options)
+
+    with distributed.LocalCluster(**settings) as cluster, ThreadPoolExecutor() as pool:
+
+        def drive(name: str) -> bool:
             (tmp_path / name).mkdir()
-            backfill = backfill_of(tmp_path / name, product, name=name)
-            plan = plan_backfill(store, backfill, ASKED)
+            plan = plan_backfill(store, backfill_of(tmp_path / name, products[name], name=name), ASKED)
+            with distributed.Client(cluster, set_as_default=False) as client:
+                return execute(store, plan, client, QUIET).fine
 
-            def drive(plan=plan) -> None:
-                with distributed.Client(cluster, set_as_default=False) as client:
-                    assert execute(store, plan, client, QUIET).fine
-
-            drivers.append(threading.Thread(target=drive))
-        drivers[0].start()
-        drivers[0].join()
+        assert drive("before")
+        monkeypatch.setattr(output, "frame_of", gated)
+        first = pool.submit(drive, "one")
+        await_that(lambda: any(told["kind"] == "groups" for told in events(cluster, "one")))
         with distributed.Client(cluster, set_as_default=False) as client:
-            # The first run ended before the page was there: the scheduler has kept what it told.
+            # One run has ended, and one has begun: the scheduler has kept what they told.
             assert offered(client, store.url) is not None
             site = Site(f"http://127.0.0.1:{cluster.scheduler.http_server.port}/")
-            [first] = site.json("geomob/runs/live")
-            drivers[1].start()
-            drivers[1].join()
+            second = pool.submit(drive, "two")
+            await_that(lambda: len(site.json("geomob/runs/live")) == 3)
             runs = site.json("geomob/runs/live")
-        assert [run["title"] for run in runs] == ["two", "one"]
-        assert runs[1] == first
-        for run, products in zip(runs, ("counties", "mixed"), strict=True):
+            assert [(run["title"], run["alive"]) for run in runs] == [("two", True), ("one", True), ("before", False)]
+            go.set()
+            assert first.result(120)
+            assert second.result(120)
+        for run in site.json("geomob/runs/live"):
             plan = site.json(f"geomob/runs/live/{run['name']}/plan")
-            assert {group["product"] for group in plan["groups"]} == {products}
-            assert site.json(f"geomob/runs/live/{run['name']}/now")["counts"] == {"done": 6}
+            assert {group["product"] for group in plan["groups"]} == {products[run["title"]]}
+            now = site.json(f"geomob/runs/live/{run['name']}/now")
+            assert (now["alive"], now["counts"]) == (False, {"done": 2 if run["title"] == "two" else 6})
+
+
+def events(cluster: distributed.LocalCluster, backfill: str) -> list[dict[str, Any]]:
+    """Return what the run of a backfill has told a scheduler so far."""
+    told = [message for _, message in cluster.scheduler.get_events(TOPIC)]
+    runs = {message["run"] for message in told if message.get("backfill") == backfill}
+    return [message for message in told if message["run"] in runs]
 
 
 def test_what_is_told_is_bounded_and_damaged_messages_stop_nothing(store) -> None:
