@@ -108,6 +108,8 @@ class Visit:
 
     def __init__(self, chromium: There) -> None:
         self.faults: list[str] = []
+        # Texts of errors that a test brings about.
+        self.expected: list[str] = []
         self._chromium = chromium
         self._contexts: list[There] = []
 
@@ -139,7 +141,7 @@ class Visit:
                 self.faults.append(f"{page.url}: asked for {request.url}")
 
         def said(message: Any) -> None:
-            if message.type == "error":
+            if message.type == "error" and not any(text in message.text for text in self.expected):
                 self.faults.append(f"{page.url}: {message.text} ({message.location.get('url', '')})")
 
         page.on("request", requested)

@@ -109,8 +109,8 @@
       const absent = (cells ?? ["all"]).filter((cell) => !this.cells.has(key(cell)));
       for (let start = 0; start < absent.length; start += CELLS) {
         const some = absent.slice(start, start + CELLS);
-        // Rows of one version are not those of another; borders have none. The first ones are asked for before it is known.
-        const query = { ...this.query, what, of, level, drawn: what === "polygons" ? this.drawn : null, cells: cells ? some.join(",") : null };
+        // Rows of one version are not those of another. The first ones are asked for before it is known.
+        const query = { ...this.query, what, of, level, drawn: this.drawn, cells: cells ? some.join(",") : null };
         const packs = geomob.bytes("results/polygons", query)
           .then((buffer) => Promise.all([...packsOf(buffer)].map((pack) => unpackPolygons(pack))));
         some.forEach((cell, place) => this.cells.set(key(cell), cells ? packs.then((all) => [all[place]]) : packs));
