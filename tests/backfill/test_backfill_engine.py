@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 
+import dask
 import distributed
 import pytest
 from backfill_country import QUIET, backfill_of, command, fill, ingest_year, receipts_in, run_command, shown, write_file
@@ -148,6 +149,8 @@ def test_a_killed_worker_loses_nothing(undisturbed, tmp_path):
     """Workers are killed while outputs run; Dask runs these again elsewhere."""
     store = fill(str(tmp_path / "store"), tmp_path)
     with (
+        # On a busy machine a worker takes longer to start again than Dask waits by default.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "300s"}),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,

@@ -3,9 +3,11 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,22 +18,32 @@ from stores import with_processes
 from geomob_dask.store import Store
 
 YEARS = ("--years", "2019:2020")
+# So many outputs that a run is not done when it is disturbed after the first of them.
+NIGHT = ("--years", "2013:2020")
 PRODUCTS = ("mixed", "index", "counties")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def country(tmp_path_factory) -> Path:
+    """Return the folder of a store that nothing is computed in."""
+    folder = tmp_path_factory.mktemp("country")
+    fill(str(folder / "store"), folder, years=tuple(range(2013, 2021)))
+    return folder / "store"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(country, tmp_path_factory):
     """Return what an undisturbed run shows."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    store = fill(str(folder / "store"), folder, years=(2019, 2020))
-    done = run_command(command(write_file(folder, *PRODUCTS), store.url, *YEARS))
+    store = Store(str(shutil.copytree(country, folder / "store")))
+    done = run_command(command(write_file(folder, *PRODUCTS), store.url, *NIGHT))
     assert done.returncode == 0, done.stderr
     return shown(store)
 
 
 @pytest.fixture
-def store(tmp_path) -> Store:
-    return fill(str(tmp_path / "store"), tmp_path, years=(2019, 2020))
+def store(country, tmp_path) -> Store:
+    return Store(str(shutil.copytree(country, tmp_path / "store")))
 
 
 def begun(store: Store, outputs: int = 1, seconds: float = 120.0) -> int:
@@ -53,7 +65,7 @@ def start(line: list[str], **options) -> subprocess.Popen:
 
 def test_a_killed_driver_goes_on_where_it_was(store, tmp_path, undisturbed):
     """SIGKILL at any moment, several times; in the end the store shows the same bytes."""
-    line = command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS)
+    line = command(write_file(tmp_path, *PRODUCTS), store.url, *NIGHT)
     rng = random.Random(6)
     for outputs in (1, 4):
         running = start(line)
@@ -61,6 +73,7 @@ def test_a_killed_driver_goes_on_where_it_was(store, tmp_path, undisturbed):
         time.sleep(rng.uniform(0, 0.1))
         running.kill()
         running.communicate()
+        assert running.returncode == -signal.SIGKILL
     done = run_command(line)
     assert done.returncode == 0, done.stderr
     assert shown(store) == undisturbed
@@ -68,7 +81,7 @@ def test_a_killed_driver_goes_on_where_it_was(store, tmp_path, undisturbed):
 
 
 def test_one_interrupt_finishes_what_runs_and_commits_it(store, tmp_path, undisturbed):
-    line = command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS)
+    line = command(write_file(tmp_path, *PRODUCTS), store.url, *NIGHT)
     running = start(line)
     begun(store)
     running.send_signal(signal.SIGTERM)
@@ -89,7 +102,7 @@ def test_one_interrupt_finishes_what_runs_and_commits_it(store, tmp_path, undist
 def test_interrupts_of_a_cluster_from_the_terminal(store, tmp_path, undisturbed, times):
     """Ctrl-C goes to the driver and to its workers alike."""
     # One output at a time: the first interrupt finds all but the first of them still to be computed.
-    line = command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, "--max-active", 1, cluster="local")
+    line = command(write_file(tmp_path, *PRODUCTS), store.url, *NIGHT, "--max-active", 1, cluster="local")
     line += with_processes(tmp_path)
     running = start(line, start_new_session=True)
     begun(store)
@@ -105,7 +118,7 @@ def test_interrupts_of_a_cluster_from_the_terminal(store, tmp_path, undisturbed,
     assert "interrupted" in err
     assert ("twice" in err) == (times == 2)
     assert "Traceback" not in err + out
-    done = run_command(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS))
+    done = run_command(command(write_file(tmp_path, *PRODUCTS), store.url, *NIGHT))
     assert done.returncode == 0, done.stderr
     assert shown(store) == undisturbed
     assert receipts_in(store) == []
@@ -120,7 +133,7 @@ def test_a_lost_scheduler_ends_the_run_and_keeps_what_is_whole(store, tmp_path, 
     (tmp_path / "cluster.yaml").write_text("clusters:\n  address:\n    kind: address\n    patience: 4\n")
     with processes(tmp_path) as cluster:
         monkeypatch.setenv("GEOMOB_ADDRESS", cluster.address)
-        running = start(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, cluster="address"), cwd=tmp_path)
+        running = start(command(write_file(tmp_path, *PRODUCTS), store.url, *NIGHT, cluster="address"), cwd=tmp_path)
         begun(store)
         cluster.scheduler.kill()
         _, err = running.communicate(timeout=90)
@@ -128,7 +141,7 @@ def test_a_lost_scheduler_ends_the_run_and_keeps_what_is_whole(store, tmp_path, 
     assert "run the same command again" in err
     assert cluster.address in err
     assert "Traceback" not in err
-    done = run_command(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS))
+    done = run_command(command(write_file(tmp_path, *PRODUCTS), store.url, *NIGHT))
     assert done.returncode == 0, done.stderr
     assert shown(store) == undisturbed
 
@@ -137,7 +150,7 @@ def test_a_scheduler_that_is_restarted_is_waited_for(store, tmp_path, undisturbe
     """What was lost with it is handed out again, to workers that came meanwhile."""
     with processes(tmp_path) as cluster:
         monkeypatch.setenv("GEOMOB_ADDRESS", cluster.address)
-        running = start(command(write_file(tmp_path, *PRODUCTS), store.url, *YEARS, cluster="address"))
+        running = start(command(write_file(tmp_path, *PRODUCTS), store.url, *NIGHT, cluster="address"))
         begun(store)
         assert running.poll() is None
         cluster.restart_scheduler()

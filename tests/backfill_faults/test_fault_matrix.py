@@ -34,13 +34,18 @@ def matrix(script, tmp_path_factory):
     ],
 )
 def test_what_a_fault_leaves_is_mended_by_the_same_command(script, matrix, victim, fault, moment, job, code, told):
-    seen = matrix.run(script.Cell(victim, fault, moment, job, "folder"))
-    assert seen.again == 0
-    assert seen.equal
-    assert not seen.traceback
-    if seen.hit:
-        assert seen.code == code
-        assert told in seen.line
+    cell = script.Cell(victim, fault, moment, job, "folder")
+    for _ in range(3):
+        seen = matrix.run(cell)
+        assert seen.again == 0
+        assert seen.equal
+        assert not seen.traceback
+        # A job may have ended before the fault.
+        if seen.hit:
+            break
+    assert seen.hit
+    assert seen.code == code
+    assert told in seen.line
 
 
 def test_the_values_of_a_cube_count(script, tmp_path):

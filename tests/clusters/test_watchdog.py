@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
 
 import dask.dataframe as dd
@@ -44,6 +45,13 @@ def quick(monkeypatch):
 def settings(address: str, patience: float = 1.0, timeout: float = 30.0, silence: float = 300.0) -> Settings:
     section = AddressSection(address=address, patience=patience, timeout=timeout, silence=silence)
     return Settings(cluster="address", clusters={"address": section})
+
+
+@contextmanager
+def soon(victim: psutil.Process, sent: signal.Signals) -> Iterator[None]:
+    """Send a signal when a block has lasted for a while."""
+    threading.Timer(1.5, victim.send_signal, [sent]).start()
+    yield
 
 
 def worker(status: str = "running", seen: float = 100.0, executing: int = 0) -> dict:
@@ -111,18 +119,16 @@ def test_every_wait_ends(fault, wait, tmp_path, monkeypatch, capfd):
     with processes(tmp_path) as cluster:
         victim = cluster.scheduler if "scheduler" in fault else cluster.workers[0]
         sent = signal.SIGSTOP if "stopped" in fault else signal.SIGKILL
-        threading.Timer(1.5, victim.send_signal, [sent]).start()
-        where = cluster.address if "worker" in fault else "scheduler"
-        with pytest.raises(ClusterLostError, match=where), connect(settings(cluster.address, 4.0)) as client:
+        lost = pytest.raises(ClusterLostError, match=cluster.address if "worker" in fault else "scheduler")
+        with lost, connect(settings(cluster.address, 4.0)) as client, soon(victim, sent):
             wait(client)
     assert fault == "scheduler killed" or "; waiting up to" in capfd.readouterr().err
 
 
 def test_workers_that_are_stopped_are_told_of_and_waited_for_as_long_as_stated(tmp_path, capfd):
     with processes(tmp_path) as cluster:
-        threading.Timer(1.5, cluster.workers[0].send_signal, [signal.SIGSTOP]).start()
         lost = pytest.raises(ClusterLostError, match=r"the worker has not answered for \d+ s .*silence in cluster.yaml")
-        with lost, connect(settings(cluster.address, silence=9.0)) as client:
+        with lost, connect(settings(cluster.address, silence=9.0)) as client, soon(cluster.workers[0], signal.SIGSTOP):
             sleep_on_a_worker(client)
     told = re.search(r"the worker has not answered for (\d+) s .*; waiting up to", capfd.readouterr().err)
     assert int(told[1]) < 9
