@@ -217,9 +217,9 @@ def test_a_machine_without_slurm_says_so(tmp_path, monkeypatch):
 
 
 def test_a_job_that_waits_for_ever_is_given_up_with_its_reason(slurm, tmp_path, capsys):
-    chosen = settings(tmp_path, directives=["--begin=now+1hour"], starts=4.0)
+    chosen = settings(tmp_path, directives=["--begin=now+1hour"], starts=15.0)
     with (
-        pytest.raises(RunError, match=r"no worker within 4 s .*waiting for 1 job: 1 in the queue \(BeginTime\)"),
+        pytest.raises(RunError, match=r"no worker within 15 s .*waiting for 1 job: 1 in the queue \(BeginTime\)"),
         connect(chosen),
     ):
         pass
