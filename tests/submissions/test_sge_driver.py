@@ -10,6 +10,7 @@ from backfill_country import shown
 from waits import await_that
 
 from geomob_dask.store import Store
+from geomob_dask.submissions.queues import PLACES
 from geomob_dask.submissions.records import Records
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,9 @@ def test_a_driver_on_grid_engine_ends_in_order_where_it_is_cancelled(study, here
     records = Records(Store(here).objects, id)
     # Early: what it computes is soon done.
     await_that(lambda: records.known().of("began"))
+    known = records.known()
+    assert PLACES["sge"].there(known.asked, ()) == known.number, "its table cuts the name off"
+    assert PLACES["sge"].there(known.asked, (known.number,)) == ""
     cancelled = job("submit", "--cancel", id)
     assert cancelled.code == 0, cancelled.err
     assert f"{id}: cancelled at" in cancelled.out
