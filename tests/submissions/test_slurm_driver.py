@@ -10,31 +10,12 @@ import yaml
 from backfill_country import shown
 from waits import await_that
 
-from geomob_dask.settings import load_settings
 from geomob_dask.store import Store
 from geomob_dask.submissions.records import Records
-from geomob_dask.submissions.submitting import prepared, submit
 
 pytestmark = pytest.mark.slow
 
 SECRET = "a-secret-of-a-test"
-# An output a second; what is there is not made again.
-SLOW = """
-import signal, sys, time
-from pathlib import Path
-from geomob_dask import activity
-def stop(*_):
-    print("error: interrupted", file=sys.stderr, flush=True)
-    sys.exit(1)
-signal.signal(signal.SIGTERM, stop)
-for number in range(45):
-    file = Path(f"output-{number}")
-    if not file.exists():
-        time.sleep(1)
-        file.touch()
-        activity.completed()
-        print(f"{number + 1} of 45", flush=True)
-"""
 
 
 @pytest.fixture
@@ -88,25 +69,15 @@ def test_a_driver_that_is_told_of_the_end_of_its_wall_time_goes_on_in_another_jo
     assert records.known().number != number
 
 
-def slow(tmp_path: Path, store: str) -> Records:
-    """Submit a job of 45 seconds; return its records, when its first output is there."""
-    (tmp_path / "slow.py").write_text(SLOW)
-    settings = load_settings(cluster="node")
-    asked, place = prepared("slow", tmp_path / "slow.py", [], settings, Store.of(settings), None)
-    submit(Store(store), asked, place, settings.section)
-    await_that(lambda: Path("output-0").exists())
-    return Records(Store(store).objects, asked.id)
-
-
 def state(number: str) -> str:
     """Return a job's state and exit code."""
     text = subprocess.run(["scontrol", "show", "job", number], check=True, capture_output=True, text=True).stdout
     return " ".join(re.findall(r"(?:JobState|ExitCode)=(\S+)", text))
 
 
-def test_a_displaced_driver_that_slurm_starts_again_leaves_the_one_that_it_submitted_alone(node, here, tmp_path, job):
+def test_a_displaced_driver_that_slurm_starts_again_leaves_the_one_that_it_submitted_alone(node, slow, job):
     node()
-    records = slow(tmp_path, here)
+    records = slow()
     first = records.known().number
     # As another job does that takes its place: SIGTERM, and into the queue again.
     subprocess.run(["scontrol", "requeue", first], check=True)
@@ -124,14 +95,14 @@ def test_a_displaced_driver_that_slurm_starts_again_leaves_the_one_that_it_submi
     assert followed.out.count("45 of 45") == 1
 
 
-def test_a_driver_that_slurm_took_without_an_answer_is_in_the_queue_once(node, here, tmp_path, job, monkeypatch):
+def test_a_driver_that_slurm_took_without_an_answer_is_in_the_queue_once(node, slow, tmp_path, job, monkeypatch):
     node()
     (tmp_path / "bin").mkdir()
     once = f"test -e {tmp_path}/answered && exit 0; touch {tmp_path}/answered; echo 'Socket timed out' >&2; exit 1\n"
     (tmp_path / "bin/sbatch").write_text(f'#!/bin/sh\n{shutil.which("sbatch")} "$@" || exit 1\n{once}')
     (tmp_path / "bin/sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    records = slow(tmp_path, here)
+    records = slow()
     number = records.known().number
     assert jobs() == [number]
     (tmp_path / "answered").unlink()
@@ -143,9 +114,9 @@ def test_a_driver_that_slurm_took_without_an_answer_is_in_the_queue_once(node, h
     await_that(lambda: jobs() == [])
 
 
-def test_a_driver_that_reaches_its_wall_time_goes_on_in_another_job(node, here, tmp_path, job):
+def test_a_driver_that_reaches_its_wall_time_goes_on_in_another_job(node, slow, job):
     node(walltime="1 minute", margin="30s")
-    records = slow(tmp_path, here)
+    records = slow()
     followed = job("submit", "--follow", records.id)
     assert followed.code == 0, followed.err
     *before, last = runs(records)
