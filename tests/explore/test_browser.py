@@ -403,3 +403,9 @@ def test_results_on_a_phone_behind_a_prefix(prefixed: str, visit: Visit, screens
     tapped(page.get_by_role("tooltip").first, middle, "Census Tract")
     expect(page.get_by_role("tooltip").first).to_contain_text(re.compile(r"\d to \d"))
     screenshot(page, screenshots, "explore-results")
+    # Intervals of real draws have more digits than these: they break into lines, and nothing of them is cut off.
+    table = page.get_by_role("region", name="Ranking").get_by_role("table")
+    interval = table.locator(".gm-value .gm-soft").first
+    expect(interval).to_have_text(re.compile(r"\d to \d"))
+    interval.evaluate("one => { one.textContent = 'corrected 99.78, 99.59 to 99.88'; }")
+    assert table.evaluate("one => one.scrollWidth - one.parentElement.clientWidth") <= 1
